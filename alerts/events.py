@@ -1,0 +1,52 @@
+"""What the alert core has to tell: each notable event is one function that owns its log line and its counter."""
+
+from __future__ import annotations
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from alerts.alarm import Alarm, Transition
+
+_log = structlog.get_logger("alerts")
+
+_transitions = Counter("gatehouse_alarm_transitions_total", "Steps of alarms", ["rule", "what"])
+_open = Gauge("gatehouse_alarms_open", "Alarms that are open")
+_late = Counter("gatehouse_readings_late_total", "Readings that came after a newer one of their series; history only")
+_lag = Gauge("gatehouse_alerts_lag_records", "Journal records that the alert core has not seen yet")
+_notices = Counter("gatehouse_notices_total", "Messages to people and systems", ["channel", "outcome"])
+
+
+def transition(alarm: Alarm, taken: Transition) -> None:
+    _transitions.labels(alarm.rule, taken.what.value).inc()
+    _log.info(
+        "alarm",
+        what=taken.what.value,
+        alarm=alarm.id,
+        rule=alarm.rule,
+        device=alarm.device,
+        severity=taken.severity.word,
+        reason=taken.reason,
+    )
+
+
+def progressed(open_count: int, late_count: int, lag_records: int) -> None:
+    _open.set(open_count)
+    _late.inc(late_count)
+    _lag.set(lag_records)
+
+
+def database_unavailable(error: str, is_first: bool) -> None:
+    (_log.error if is_first else _log.debug)("alarms cannot be stored; trying again", error=error)
+
+
+def snapshot_ignored(why: str) -> None:
+    _log.warning("the alert core starts from the journal's beginning", why=why)
+
+
+def notice_delivered(channel: str, count: int) -> None:
+    _notices.labels(channel, "delivered").inc(count)
+
+
+def notice_not_delivered(channel: str, error: str, is_final: bool) -> None:
+    _notices.labels(channel, "failed" if is_final else "retried").inc()
+    _log.warning("notice not delivered", channel=channel, error=error, gives_up=is_final)

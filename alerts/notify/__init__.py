@@ -1,0 +1,1 @@
+"""Notices leave the outbox through channels; a channel that hangs or fails delays nobody else's."""

@@ -1,0 +1,68 @@
+"""The ways a notice can go. A channel takes one notice, or says why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat
+
+from alerts.store import Notice
+from telemetry.errors import BadInput, Unavailable
+from telemetry.topics import alarm_topic
+
+Publish = Callable[[str, bytes, bool], None]
+"""(topic, payload, retained): returns once the broker has it. Raises Unavailable."""
+
+
+class Channel(Protocol):
+    """One way to reach somebody."""
+
+    def deliver(self, notice: Notice) -> None:
+        """Hand a notice over. Raises Unavailable (tried again) or BadInput (it will never be taken)."""
+
+
+class MqttChannel:
+    """The alarm as it stands, retained while it is open, gone when it is closed."""
+
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+
+    def deliver(self, notice: Notice) -> None:
+        alarm = notice.body["alarm"]
+        payload = json.dumps(alarm, ensure_ascii=False).encode() if alarm["state"] == "open" else b""
+        self._publish(alarm_topic(alarm["site"], alarm["id"]), payload, True)
+
+
+class WebhookSettings(BaseModel):
+    """A system that is told by HTTP POST."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["webhook"] = "webhook"
+    url: HttpUrl
+    timeout_s: PositiveFloat = Field(default=10.0, le=60)
+
+
+class WebhookChannel:
+    """POSTs {"key", "what", "reason", "alarm"}; any 2xx takes it, other 4xx than 408, 425 and 429 refuse it for good."""
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        self._url = str(settings.url)
+        self._client = httpx.Client(timeout=settings.timeout_s, follow_redirects=False)
+
+    def deliver(self, notice: Notice) -> None:
+        try:
+            answer = self._client.post(
+                self._url, json={"key": notice.key, **notice.body}, headers={"Idempotency-Key": notice.key}
+            )
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+        if answer.is_success:
+            return
+        said = f"HTTP {answer.status_code}: {answer.text[:200]}"
+        if 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429):
+            raise BadInput("notice-refused", said)
+        raise Unavailable(said)

@@ -1,0 +1,258 @@
+"""Alarms, transitions, notices, commands and the engine's place in the journal, in the SQL database.
+
+What follows from a stretch of the journal is written in one transaction with the cursor, so that a crash leaves either
+all of it or none. Written again, it changes nothing: transitions and notices have names of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from alerts.alarm import Alarm, Transition, What
+from alerts.rules import Severity
+from telemetry.database import metadata
+
+alarms = sa.Table(
+    "alarm",
+    metadata,
+    sa.Column("id", sa.String(20), primary_key=True),
+    sa.Column("rule", sa.String(64), nullable=False),
+    sa.Column("class", sa.String(64), nullable=False),
+    sa.Column("site", sa.String(64), nullable=False),
+    sa.Column("device", sa.String(64), nullable=False),
+    sa.Column("severity", sa.Integer, nullable=False),
+    sa.Column("is_open", sa.Boolean, nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("onset_ms", sa.BigInteger, nullable=False),
+    sa.Column("raised_ms", sa.BigInteger, nullable=False),
+    sa.Column("closed_ms", sa.BigInteger),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Index("alarm_open", "is_open", "onset_ms"),
+)
+transitions = sa.Table(
+    "transition",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("alarm", sa.String(20), sa.ForeignKey("alarm.id"), nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("what", sa.String(20), nullable=False),
+    sa.Column("severity", sa.Integer, nullable=False),
+    sa.Column("event_ms", sa.BigInteger, nullable=False),
+    sa.Column("known_ms", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String(40), nullable=False),
+    sa.Column("actor", sa.String(64)),
+    sa.Column("note", sa.Text),
+    sa.Column("value", sa.Float),
+    sa.UniqueConstraint("alarm", "seq"),
+    sqlite_autoincrement=True,
+)
+notices = sa.Table(
+    "notice",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(120), nullable=False, unique=True),  # the receiver's protection against a repetition
+    sa.Column("alarm", sa.String(20), sa.ForeignKey("alarm.id"), nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("channel", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("due_ms", sa.BigInteger, nullable=False),
+    sa.Column("event_ms", sa.BigInteger, nullable=False),
+    sa.Column("delivered_ms", sa.BigInteger),
+    sa.Column("error", sa.Text),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Index("notice_waiting", "channel", "state", "due_ms"),
+    sqlite_autoincrement=True,
+)
+commands = sa.Table(
+    "command",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),  # waiting, journaled, done, refused
+    sa.Column("answer", sa.Text),
+    sa.Index("command_state", "state"),
+)
+memory = sa.Table(
+    "engine_memory",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("cursor", sa.BigInteger, nullable=False),  # journal records whose effects are stored
+    sa.Column("snapshot_cursor", sa.BigInteger, nullable=False),  # journal records that the snapshot has seen
+    sa.Column("snapshot", sa.LargeBinary),
+)
+
+_ACTIONABLE_MS = {
+    Severity.CRITICAL: 24 * 3_600_000,
+    Severity.HIGH: 4 * 3_600_000,
+    Severity.MEDIUM: 3_600_000,
+    Severity.LOW: 3_600_000,
+}
+MQTT_CHANNEL = "mqtt"
+_SENT_TO_PEOPLE = (What.RAISED, What.SEVERITY_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message of the outbox."""
+
+    id: int
+    key: str
+    attempts: int
+    created_ms: int
+    body: Mapping[str, Any]
+
+
+class Store:
+    """The alert core's side of the database."""
+
+    def __init__(self, database: sa.Engine) -> None:
+        self._database = database
+
+    def memory(self) -> tuple[int, int, bytes | None]:
+        """(cursor, snapshot cursor, snapshot)."""
+        with self._database.connect() as db:
+            row = db.execute(sa.select(memory)).first()
+        return (0, 0, None) if row is None else (row.cursor, row.snapshot_cursor, row.snapshot)
+
+    def apply(
+        self,
+        cursor: int,
+        steps: Sequence[Transition],
+        changed: Mapping[str, Alarm],
+        documents: Mapping[str, dict[str, Any]],
+        channels: Mapping[str, Sequence[str]],
+        answers: Mapping[str, str],
+    ) -> bool:
+        """Write what a stretch of the journal came to, up to record `cursor`; tell whether notices were added.
+
+        Args:
+            documents: For each changed alarm what is shown and sent.
+            channels: For each changed alarm the channels beside MQTT that hear of it.
+        """
+        has_notices = False
+        with self._database.begin() as db:
+            for alarm in changed.values():
+                values = _alarm_row(alarm, documents[alarm.id])
+                if not db.execute(alarms.update().where(alarms.c.id == alarm.id).values(values)).rowcount:
+                    db.execute(alarms.insert().values(values))
+            for taken in steps:
+                self._insert_once(db, transitions, _transition_row(taken), ("alarm", "seq"))
+                for channel in (MQTT_CHANNEL, *channels[taken.alarm]):
+                    if self._is_owed(db, taken, channel):
+                        row = _notice_row(taken, channel, documents[taken.alarm])
+                        has_notices |= self._insert_once(db, notices, row, ("key",))
+            for command, why_not in answers.items():
+                state = "refused" if why_not else "done"
+                db.execute(commands.update().where(commands.c.id == command).values(state=state, answer=why_not))
+            if not db.execute(memory.update().values(cursor=cursor)).rowcount:
+                db.execute(memory.insert().values(id=1, cursor=cursor, snapshot_cursor=0))
+        return has_notices
+
+    def keep_snapshot(self, cursor: int, snapshot: bytes) -> None:
+        """Remember the engine as it is after journal record `cursor`."""
+        values = {"snapshot_cursor": cursor, "snapshot": snapshot}
+        with self._database.begin() as db:
+            if not db.execute(memory.update().values(values)).rowcount:
+                db.execute(memory.insert().values(id=1, cursor=0, **values))
+
+    def open_ids(self) -> set[str]:
+        """Alarms that the database takes for open."""
+        with self._database.connect() as db:
+            return set(db.execute(sa.select(alarms.c.id).where(alarms.c.is_open)).scalars())
+
+    def waiting_commands(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What people ask for and the journal has not got yet, oldest first."""
+        query = sa.select(commands).where(commands.c.state == "waiting").order_by(commands.c.created_ms).limit(100)
+        with self._database.connect() as db:
+            return [(row.id, row.body) for row in db.execute(query)]
+
+    def journaled(self, ids: Iterable[str]) -> None:
+        """These commands are in the journal now."""
+        with self._database.begin() as db:
+            asked = commands.c.id.in_(list(ids)) & (commands.c.state == "waiting")
+            db.execute(commands.update().where(asked).values(state="journaled"))
+
+    def due_notices(self, channel: str, now_ms: int, limit: int) -> list[Notice]:
+        """Messages of a channel whose time has come, oldest first."""
+        query = (
+            sa.select(notices)
+            .where(notices.c.channel == channel, notices.c.state == "waiting", notices.c.due_ms <= now_ms)
+            .order_by(notices.c.id)
+            .limit(limit)
+        )
+        with self._database.connect() as db:
+            return [Notice(row.id, row.key, row.attempts, row.created_ms, row.body) for row in db.execute(query)]
+
+    def delivered(self, ids: Sequence[int], now_ms: int) -> None:
+        """These messages were handed over."""
+        values = {"state": "delivered", "delivered_ms": now_ms, "attempts": notices.c.attempts + 1, "error": None}
+        with self._database.begin() as db:
+            db.execute(notices.update().where(notices.c.id.in_(ids)).values(values))
+
+    def not_delivered(self, notice: int, error: str, due_ms: int | None) -> None:
+        """A message was not taken: try again at `due_ms`, or never when None."""
+        values: dict[str, Any] = {"attempts": notices.c.attempts + 1, "error": error[:500]}
+        values |= {"state": "failed"} if due_ms is None else {"due_ms": due_ms}
+        with self._database.begin() as db:
+            db.execute(notices.update().where(notices.c.id == notice).values(values))
+
+    def _is_owed(self, db: sa.Connection, taken: Transition, channel: str) -> bool:
+        """Whether somebody must hear of a transition: nobody is called for what was over long ago."""
+        if taken.known_ms - taken.event_ms > _ACTIONABLE_MS[taken.severity]:
+            return False
+        if channel == MQTT_CHANNEL or taken.what in _SENT_TO_PEOPLE:
+            return True
+        if not taken.what.is_end:
+            return False
+        told = sa.select(notices.c.id).where(notices.c.alarm == taken.alarm, notices.c.channel == channel).limit(1)
+        return db.execute(told).first() is not None
+
+    @staticmethod
+    def _insert_once(db: sa.Connection, table: sa.Table, row: Mapping[str, Any], unique: tuple[str, ...]) -> bool:
+        insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
+        return bool(db.execute(insert(table).values(row).on_conflict_do_nothing(index_elements=unique)).rowcount)
+
+
+def _alarm_row(alarm: Alarm, document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": alarm.id,
+        "rule": alarm.rule,
+        "class": alarm.alarm_class,
+        "site": alarm.site,
+        "device": alarm.device,
+        "severity": int(alarm.severity),
+        "is_open": alarm.is_open,
+        "seq": alarm.seq,
+        "onset_ms": alarm.onset_ms,
+        "raised_ms": alarm.raised_ms,
+        "closed_ms": alarm.closed_ms,
+        "document": document,
+    }
+
+
+def _transition_row(taken: Transition) -> dict[str, Any]:
+    row = {name: getattr(taken, name) for name in Transition.__slots__}
+    return row | {"what": taken.what.value, "severity": int(taken.severity)}
+
+
+def _notice_row(taken: Transition, channel: str, document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "key": f"{taken.alarm}/{taken.seq}/{channel}",
+        "alarm": taken.alarm,
+        "seq": taken.seq,
+        "channel": channel,
+        "state": "waiting",
+        "attempts": 0,
+        "created_ms": taken.known_ms,
+        "due_ms": taken.known_ms,
+        "event_ms": taken.event_ms,
+        "body": {"what": taken.what.value, "reason": taken.reason, "alarm": document},
+    }

@@ -1,0 +1,1 @@
+"""What people and machines see: the HTTP interface, log-in, live events, and the screens."""

@@ -1,0 +1,157 @@
+"""Alarms as the API reads them, and the commands it leaves for the core."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from alerts.rules import Severity
+from alerts.store import alarms, commands, notices, transitions
+from api.accounts import User
+from telemetry.clock import Clock
+
+_ANSWER_WITHIN_S = 5.0
+_LOOK_EVERY_S = 0.02
+_EVIDENCE_BEFORE_MS = 30 * 60_000
+_EVIDENCE_AFTER_MS = 10 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which alarms."""
+
+    state: str = "all"  # open, closed or all
+    site: str | None = None
+    alarm_class: str | None = None
+    severity: Severity | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+class Refused(Exception):
+    """The core would not do it: the alarm is not what the person saw."""
+
+
+class NoAnswer(Exception):
+    """The command is on record, and the core has not taken it yet."""
+
+
+class Alarms:
+    """Reads the alert core's tables; writes nothing there but commands."""
+
+    def __init__(self, database: sa.Engine, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def page(
+        self, user: User, wanted: Filter, limit: int, after: tuple[int, str] | None
+    ) -> tuple[list[dict[str, Any]], tuple[int, str] | None]:
+        """Newest first, and after which (onset, id) the next page begins."""
+        query = sa.select(alarms.c.document, alarms.c.onset_ms, alarms.c.id)
+        # Onset alone may repeat; the id makes the order total, and a cursor of both survives new alarms above it.
+        query = query.order_by(alarms.c.onset_ms.desc(), alarms.c.id)
+        if wanted.state != "all":
+            query = query.where(alarms.c.is_open == (wanted.state == "open"))
+        for column, value in (
+            (alarms.c.site, wanted.site),
+            (alarms.c["class"], wanted.alarm_class),
+            (alarms.c.severity, wanted.severity),
+        ):
+            if value is not None:
+                query = query.where(column == value)
+        if user.sites is not None:
+            query = query.where(alarms.c.site.in_(sorted(user.sites)))
+        if wanted.start_ms is not None:
+            query = query.where(alarms.c.onset_ms >= wanted.start_ms)
+        if wanted.end_ms is not None:
+            query = query.where(alarms.c.onset_ms < wanted.end_ms)
+        if after is not None:
+            onset_ms, name = after
+            same = (alarms.c.onset_ms == onset_ms) & (alarms.c.id > name)
+            query = query.where((alarms.c.onset_ms < onset_ms) | same)
+        with self._database.connect() as db:
+            rows = db.execute(query.limit(limit + 1)).all()
+        last = rows[limit - 1] if len(rows) > limit else None
+        return [row.document for row in rows[:limit]], None if last is None else (last.onset_ms, last.id)
+
+    def one(self, user: User, alarm: str) -> dict[str, Any] | None:
+        """An alarm with its transitions, notices and the stretch of readings to look at."""
+        with self._database.connect() as db:
+            row = db.execute(sa.select(alarms).where(alarms.c.id == alarm)).first()
+            if row is None or not user.sees(row.site):
+                return None
+            steps = db.execute(sa.select(transitions).where(transitions.c.alarm == alarm).order_by(transitions.c.seq))
+            sent = db.execute(sa.select(notices).where(notices.c.alarm == alarm).order_by(notices.c.id))
+            end_ms = (row.closed_ms or self._clock.now_ms()) + _EVIDENCE_AFTER_MS
+            document: dict[str, Any] = row.document
+            return {
+                **document,
+                "transitions": [_transition(step) for step in steps],
+                "notices": [_notice(notice) for notice in sent],
+                "evidence": {
+                    "device": row.device,
+                    "metric": document["metric"],
+                    "start_ms": row.onset_ms - _EVIDENCE_BEFORE_MS,
+                    "end_ms": min(end_ms, self._clock.now_ms()),
+                    "limits": [
+                        {"severity": Severity(limit["severity"]).word, "value": limit["value"]}
+                        for limit in document.get("limits", [])
+                    ],
+                },
+            }
+
+    def silent_devices(self) -> set[str]:
+        """Devices of which an open alarm says that they are not heard any more."""
+        query = sa.select(alarms.c.device, alarms.c.document).where(alarms.c.is_open)
+        with self._database.connect() as db:
+            return {row.device for row in db.execute(query) if row.document.get("rule_type") == "silence"}
+
+    def newest_step(self) -> int:
+        """The number of the last transition."""
+        with self._database.connect() as db:
+            return db.execute(sa.select(sa.func.max(transitions.c.id))).scalar() or 0
+
+    def changed_since(self, step: int, limit: int = 1000) -> list[tuple[int, dict[str, Any]]]:
+        """(transition number, alarm as it stands now), one an alarm, in the order of the numbers."""
+        query = (
+            sa.select(transitions.c.id, alarms.c.document)
+            .join(alarms, alarms.c.id == transitions.c.alarm)
+            .where(transitions.c.id > step)
+            .order_by(transitions.c.id)
+            .limit(limit)
+        )
+        with self._database.connect() as db:
+            newest = {row.document["id"]: (row.id, row.document) for row in db.execute(query)}
+        return sorted(newest.values(), key=lambda pair: pair[0])
+
+    def ask(self, user: User, action: str, alarm: str, seq: int, details: Mapping[str, Any]) -> None:
+        """Leave a command for the core and wait for its answer. Raises Refused or NoAnswer."""
+        name = uuid.uuid4().hex
+        body = {"action": action, "alarm": alarm, "seq": seq, "actor": user.name, **details}
+        with self._database.begin() as db:
+            db.execute(commands.insert().values(id=name, created_ms=self._clock.now_ms(), body=body, state="waiting"))
+        until_s = self._clock.monotonic_s() + _ANSWER_WITHIN_S
+        while self._clock.monotonic_s() < until_s:
+            with self._database.connect() as db:
+                row = db.execute(sa.select(commands).where(commands.c.id == name)).one()
+            if row.state == "done":
+                return
+            if row.state == "refused":
+                raise Refused(row.answer)
+            time.sleep(_LOOK_EVERY_S)
+        raise NoAnswer
+
+
+def _transition(row: Any) -> dict[str, Any]:
+    names = ("seq", "what", "event_ms", "known_ms", "reason", "actor", "note", "value")
+    return {name: getattr(row, name) for name in names} | {"severity": Severity(row.severity).word}
+
+
+def _notice(row: Any) -> dict[str, Any]:
+    names = ("channel", "seq", "state", "attempts", "event_ms", "delivered_ms", "error")
+    return {name: getattr(row, name) for name in names} | {"recipient": row.channel}

@@ -1,0 +1,389 @@
+"""The HTTP application: routes, who may use them, and the screens."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import prometheus_client
+from fastapi import Cookie, Depends, FastAPI, Header, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.rules import Rule, Severity
+from api import problems
+from api.accounts import Accounts, Session, TooManyFailures, User
+from api.alarms import Alarms, Filter, NoAnswer, Refused
+from api.events import Events, TooManyClients, gateway_state
+from api.problems import Problem
+from ingest.history.history import Aggregate, HistoryReader
+from ingest.history.quarantine import Quarantine
+from telemetry.catalogue import Catalogue, LocalText
+from telemetry.clock import Clock
+
+SCREENS = Path(__file__).parent / "screens"
+COOKIE = "gatehouse_session"
+_NEWEST_WITHIN_MS = 2 * 86_400_000
+_STEPS_MAX = 20_000
+_BODY_MAX = 100_000
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; "
+        "base-uri 'none'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+class LogIn(BaseModel):
+    """Name and password."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=64)
+    password: str = Field(max_length=200)
+
+
+class Action(BaseModel):
+    """What a person does to an alarm; `seq` is the step they saw."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seq: int = Field(ge=1)
+    note: str | None = Field(default=None, max_length=2000)
+    disposition: Literal["admit", "refuse", "refer"] | None = None
+
+
+def make_app(
+    *,
+    catalogue: Catalogue,
+    rules: tuple[Rule, ...],
+    history: HistoryReader,
+    quarantine: Quarantine,
+    accounts: Accounts,
+    alarms: Alarms,
+    events: Events,
+    clock: Clock,
+    is_behind_https: bool,
+) -> FastAPI:
+    """Put the application together."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(events.run(), name="events")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
+                await task
+
+    app = FastAPI(
+        title="Gatehouse",
+        version="1",
+        lifespan=lifespan,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+
+    @app.middleware("http")
+    async def _guarded(request: Request, call_next: Any) -> Response:
+        if int(request.headers.get("content-length") or 0) > _BODY_MAX:
+            return problems.answer(413, "Too large", f"a request's body holds at most {_BODY_MAX} bytes")
+        response: Response = await call_next(request)
+        for name, value in _SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    def logged_in(gatehouse_session: Annotated[str | None, Cookie()] = None) -> Session:
+        session = accounts.session(gatehouse_session) if gatehouse_session else None
+        if session is None:
+            raise Problem(401, "Not logged in", "log in with POST /api/v1/session")
+        return session
+
+    def changing(
+        session: Annotated[Session, Depends(logged_in)], x_csrf_token: Annotated[str, Header()] = ""
+    ) -> Session:
+        if not secrets.compare_digest(session.csrf, x_csrf_token):
+            raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
+        return session
+
+    Reading = Annotated[Session, Depends(logged_in)]  # noqa: N806
+    Changing = Annotated[Session, Depends(changing)]  # noqa: N806
+
+    # --- log-in -----------------------------------------------------------------------------------------------------
+
+    @app.post("/api/v1/session")
+    def log_in(body: LogIn, request: Request) -> Response:
+        address = request.client.host if request.client else ""
+        try:
+            made = accounts.log_in(body.name, body.password, address)
+        except TooManyFailures as error:
+            raise Problem(429, "Too many attempts", "wait a minute before the next attempt") from error
+        if made is None:
+            raise Problem(401, "Not logged in", "name or password is wrong")
+        token, session = made
+        response = JSONResponse(_session(session))
+        response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_behind_https, path="/")
+        return response
+
+    @app.get("/api/v1/session")
+    def session_now(session: Reading) -> dict[str, Any]:
+        return _session(session)
+
+    @app.delete("/api/v1/session", status_code=204)
+    def log_out(session: Changing, gatehouse_session: Annotated[str, Cookie()]) -> Response:
+        accounts.log_out(gatehouse_session)
+        accounts.record(session.user.name, "log-out", "", "done")
+        response = Response(status_code=204)
+        response.delete_cookie(COOKIE, path="/")
+        return response
+
+    # --- the world --------------------------------------------------------------------------------------------------
+
+    @app.get("/api/v1/sites")
+    def sites(session: Reading) -> dict[str, Any]:
+        newest = history.newest(clock.now_ms() - _NEWEST_WITHIN_MS)
+        silent = alarms.silent_devices()
+        found = []
+        for site in catalogue.sites:
+            if not session.user.sees(site.id):
+                continue
+            places = [place for place in catalogue.places if catalogue.site_of_place(place.id) == site.id]
+            here = {place.id for place in places}
+            found.append(
+                {
+                    "id": site.id,
+                    "name": _text(site.name),
+                    "timezone": site.timezone,
+                    "places": [
+                        {
+                            "id": place.id,
+                            "name": _text(place.name),
+                            "kind": place.kind,
+                            "parent": place.parent,
+                            "drain": place.drain.model_dump() if place.drain else None,
+                        }
+                        for place in places
+                    ],
+                    "devices": [
+                        _device(device.id, newest, silent) for device in catalogue.devices if device.place in here
+                    ],
+                    "gateways": [
+                        gateway_state(gateway.id, events.gateways.get(gateway.id)) | {"name": _text(gateway.name)}
+                        for gateway in catalogue.gateways
+                        if gateway.site == site.id
+                    ],
+                }
+            )
+        return {"sites": found}
+
+    def _device(device_id: str, newest: Any, silent: set[str]) -> dict[str, Any]:
+        device = catalogue.device[device_id]
+        last = {}
+        for metric in catalogue.kind[device.kind].metrics:
+            stored = newest.get((device_id, metric.id))
+            live = events.newest.get((device_id, metric.id))
+            best = max((x for x in (stored, live) if x is not None), key=lambda x: x[0], default=None)
+            if best is not None:
+                last[metric.id] = {"time_ms": best[0], "value": best[1], "quality": best[2]}
+        return {
+            "id": device.id,
+            "name": _text(device.name or catalogue.place[device.place].name),
+            "kind": device.kind,
+            "place": device.place,
+            "gateway": device.gateway,
+            "state": "silent" if device.id in silent else "ok" if last else "never",
+            "last": last,
+        }
+
+    @app.get("/api/v1/devices")
+    def devices(session: Reading) -> dict[str, Any]:
+        newest = history.newest(clock.now_ms() - _NEWEST_WITHIN_MS)
+        silent = alarms.silent_devices()
+        seen = [device.id for device in catalogue.devices if session.user.sees(catalogue.site_of(device.id))]
+        return {"items": [_device(name, newest, silent) for name in seen], "next": None}
+
+    @app.get("/api/v1/devices/{device}")
+    def device(session: Reading, device: str) -> dict[str, Any]:
+        _seen_device(session.user, device)
+        newest = history.newest(clock.now_ms() - _NEWEST_WITHIN_MS)
+        return _device(device, newest, alarms.silent_devices())
+
+    @app.get("/api/v1/kinds")
+    def kinds(_session: Reading) -> dict[str, Any]:
+        return {
+            "kinds": [
+                {
+                    "id": kind.id,
+                    "name": _text(kind.name),
+                    "metrics": [metric.model_dump(mode="json") for metric in kind.metrics],
+                }
+                for kind in catalogue.kinds
+            ]
+        }
+
+    @app.get("/api/v1/rules")
+    def all_rules(_session: Reading) -> dict[str, Any]:
+        return {"items": [rule.model_dump(mode="json", by_alias=True) for rule in rules], "next": None}
+
+    def _seen_device(user: User, device: str) -> str:
+        known = catalogue.device.get(device)
+        if known is None or not user.sees(catalogue.site_of(device)):
+            raise Problem(404, "No such device", f"there is no device '{device}' that you may see: GET /api/v1/devices")
+        return known.kind
+
+    @app.get("/api/v1/readings")
+    def readings(
+        session: Reading,
+        device: str,
+        metric: str,
+        start: Annotated[int, Query(ge=0, lt=2**53, description="epoch ms, included")],
+        end: Annotated[int, Query(ge=0, lt=2**53, description="epoch ms, not included")],
+        every: Annotated[int | None, Query(ge=1000, description="one value each so many ms")] = None,
+        aggregate: Aggregate = Aggregate.MEAN,
+    ) -> dict[str, Any]:
+        kind = _seen_device(session.user, device)
+        known = catalogue.metric.get((device, metric))
+        if known is None:
+            raise Problem(404, "No such metric", f"kind '{kind}' has no metric '{metric}': GET /api/v1/kinds")
+        if end <= start:
+            raise Problem(422, "The request does not fit", "'end' must lie after 'start'")
+        if every is not None and (end - start) // every > _STEPS_MAX:
+            raise Problem(422, "The request does not fit", f"more than {_STEPS_MAX} steps: take a larger 'every'")
+        curve = history.read(kind, device, metric, start, end, every, aggregate)
+        return {
+            "device": device,
+            "metric": metric,
+            "unit": known.unit,
+            "time_ms": curve.time_ms.tolist(),
+            "value": curve.value.tolist(),
+            "quality": curve.quality.tolist(),
+        }
+
+    @app.get("/api/v1/quarantine")
+    def refused(session: Reading, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
+        if session.user.sites is not None:
+            raise Problem(403, "Not for this user", "refused input is shown to users of all sites only")
+        items = [{name: getattr(entry, name) for name in type(entry).__slots__} for entry in quarantine.newest(limit)]
+        return {"counts": quarantine.counts(), "items": items}
+
+    # --- alarms -----------------------------------------------------------------------------------------------------
+
+    @app.get("/api/v1/alarms")
+    def alarm_page(
+        session: Reading,
+        state: Literal["open", "closed", "all"] = "all",
+        alarm_class: Annotated[str | None, Query(alias="class")] = None,
+        site: str | None = None,
+        severity: Literal["low", "medium", "high", "critical"] | None = None,
+        start: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
+        end: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        after = None
+        if cursor is not None:
+            onset, _, name = cursor.partition(".")
+            if not onset.isdigit() or len(onset) > 16:
+                raise Problem(422, "The request does not fit", "'cursor' is the 'next' of the page before")
+            after = (int(onset), name)
+        wanted = Filter(state, site, alarm_class, Severity[severity.upper()] if severity else None, start, end)
+        items, following = alarms.page(session.user, wanted, limit, after)
+        return {"items": items, "next": None if following is None else f"{following[0]}.{following[1]}"}
+
+    def _alarm(user: User, alarm: str) -> dict[str, Any]:
+        found = alarms.one(user, alarm)
+        if found is None:
+            raise Problem(404, "No such alarm", f"there is no alarm '{alarm}' that you may see: GET /api/v1/alarms")
+        return found
+
+    @app.get("/api/v1/alarms/{alarm}")
+    def one_alarm(session: Reading, alarm: str) -> dict[str, Any]:
+        return _alarm(session.user, alarm)
+
+    @app.post("/api/v1/alarms/{alarm}/{action}")
+    def act(
+        session: Changing, alarm: str, action: Literal["acknowledge", "comment", "dispose", "close"], body: Action
+    ) -> dict[str, Any]:
+        user, found = session.user, _alarm(session.user, alarm)
+        if not user.acts_on(found["class"]):
+            accounts.record(user.name, action, alarm, "refused: role")
+            raise Problem(403, "Not for this role", f"your role does not decide on alarms of class '{found['class']}'")
+        if action == "dispose" and body.disposition is None:
+            raise Problem(422, "The request does not fit", "'disposition' is one of admit, refuse, refer")
+        if (action in ("comment", "close") or body.disposition == "refuse") and not (body.note or "").strip():
+            raise Problem(422, "The request does not fit", "'note' must say why")
+        try:
+            alarms.ask(user, action, alarm, body.seq, {"note": body.note, "disposition": body.disposition})
+        except Refused as error:
+            accounts.record(user.name, action, alarm, f"refused: {error}")
+            raise Problem(409, "The alarm is not as you saw it", f"{error}; look at it again") from error
+        except NoAnswer as error:
+            accounts.record(user.name, action, alarm, "waiting")
+            raise Problem(
+                503, "The core does not answer", "your decision is on record and follows when it is back"
+            ) from error
+        accounts.record(user.name, action, alarm, "done")
+        return _alarm(user, alarm)
+
+    # --- live and health --------------------------------------------------------------------------------------------
+
+    @app.get("/api/v1/events")
+    async def live_events(session: Reading, last_event_id: Annotated[str | None, Header()] = None) -> StreamingResponse:
+        last_seen = (
+            int(last_event_id) if last_event_id and last_event_id.isdigit() and len(last_event_id) < 16 else None
+        )
+        stream = events.stream(session.user, last_seen)
+        try:
+            first = await anext(stream)
+        except TooManyClients as error:
+            raise Problem(503, "Too many screens", "close some and try again") from error
+
+        async def whole() -> AsyncIterator[str]:
+            yield first
+            async for event in stream:
+                yield event
+
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(whole(), media_type="text/event-stream", headers=headers)
+
+    @app.get("/health/live")
+    def alive() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/health/ready")
+    def ready() -> JSONResponse:
+        health = events.health()
+        return JSONResponse(health, 200 if health["ready"] else 503)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+    if SCREENS.is_dir():
+        app.mount("/", StaticFiles(directory=SCREENS, html=True), name="screens")
+    return app
+
+
+def _session(session: Session) -> dict[str, Any]:
+    user = session.user
+    return {
+        "user": {
+            "name": user.name,
+            "roles": sorted(role.value for role in user.roles),
+            "sites": None if user.sites is None else sorted(user.sites),
+        },
+        "csrf": session.csrf,
+    }
+
+
+def _text(text: LocalText) -> dict[str, str]:
+    return {"en": text.en, "zh": text.zh}

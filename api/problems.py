@@ -1,0 +1,50 @@
+"""Errors as RFC 9457 problem details that say what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from telemetry.errors import Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """Answer with this instead."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.title, self.detail = status, title, detail
+
+
+def install(app: FastAPI) -> None:
+    """Let every error leave as a problem."""
+
+    @app.exception_handler(Problem)
+    async def _problem(_request: Request, error: Problem) -> JSONResponse:
+        return answer(error.status, error.title, error.detail)
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        return answer(error.status_code, str(error.detail), str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_request: Request, error: RequestValidationError) -> JSONResponse:
+        fields = [{"field": ".".join(map(str, e["loc"][1:])), "message": e["msg"]} for e in error.errors()]
+        detail = "; ".join(f"{field['field'] or 'body'}: {field['message']}" for field in fields)
+        return answer(422, "The request does not fit", detail, errors=fields)
+
+    @app.exception_handler(Unavailable)
+    async def _unavailable(_request: Request, error: Unavailable) -> JSONResponse:
+        return answer(503, "A part behind the API is away", f"{error}; try again")
+
+
+def answer(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
+    """A problem as a response."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return JSONResponse(body, status, media_type=MEDIA_TYPE)

@@ -1,0 +1,1 @@
+"""Top floor: the `gatehouse` command, which puts the parts together."""

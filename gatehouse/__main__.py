@@ -1,0 +1,168 @@
+"""The `gatehouse` command. Each sub-command imports what it needs when it runs, so that a gateway needs no server parts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from telemetry.errors import BadConfiguration, BadInput, Unavailable
+
+app = typer.Typer(help="Gatehouse watches gates, drains and dormitories.", no_args_is_help=True, add_completion=False)
+user_app = typer.Typer(help="People who may log in.", no_args_is_help=True)
+sim_app = typer.Typer(help="The simulated district, and recorded data as if it were now.", no_args_is_help=True)
+app.add_typer(user_app, name="user")
+app.add_typer(sim_app, name="sim")
+
+ConfigFile = Annotated[Path, typer.Option("--config", help="The server's YAML file.", exists=True, dir_okay=False)]
+
+
+@app.command()
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="No screens; check the run and print a table.")] = False,
+    run_for: Annotated[Optional[str], typer.Option("--for", help="Stop after, e.g. 180s.")] = None,  # noqa: UP045
+    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write the table as data.")] = None,  # noqa: UP045
+    folder: Annotated[Path, typer.Option("--data", help="Where the demo keeps its district.")] = Path("demo-data"),
+    port: Annotated[int, typer.Option(help="Port of the screens.")] = 8080,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn by chance.")] = 1,
+) -> None:
+    """Run a whole simulated district: broker, gateways, core, API, screens."""
+    from gatehouse.demo import run_demo
+
+    seconds = None if run_for is None else _seconds(run_for)
+    raise typer.Exit(run_demo(folder, port, seed, headless=headless, seconds=seconds, json_file=json_file))
+
+
+@app.command()
+def core(config: ConfigFile) -> None:
+    """Ingest, alarms, history and notices."""
+    from gatehouse.core import Core
+    from gatehouse.settings import load_settings
+    from telemetry.logs import configure_logs
+
+    configure_logs()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Core(load_settings(config)).run(stop)
+
+
+@app.command()
+def api(config: ConfigFile) -> None:
+    """The HTTP interface and the screens."""
+    from gatehouse.api import run_api
+    from gatehouse.settings import load_settings
+    from telemetry.logs import configure_logs
+
+    configure_logs()
+    run_api(load_settings(config))
+
+
+@app.command()
+def gateway(
+    config: Annotated[Path, typer.Option("--config", help="The gateway's YAML file.", exists=True, dir_okay=False)],
+) -> None:
+    """Read the devices of a compound and ship what they say."""
+    from gateway.__main__ import main as run_gateway
+
+    run_gateway(config)
+
+
+@app.command()
+def broker(port: Annotated[int, typer.Option()] = 1883) -> None:
+    """The small embedded broker of the demo, on the loopback."""
+    import asyncio
+
+    from gatehouse.broker import run_broker
+
+    asyncio.run(run_broker(port))
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Name the file, line and field of every mistake in the configuration."""
+    from gatehouse.check import check_configuration
+
+    summary, mistakes = check_configuration(config)
+    for mistake in mistakes:
+        typer.echo(mistake, err=True)
+    if mistakes:
+        raise typer.Exit(1)
+    typer.echo(summary)
+
+
+@user_app.command("add")
+def user_add(
+    name: str,
+    config: ConfigFile,
+    role: Annotated[list[str], typer.Option("--role", help="administrator, guard, engineer, manager or viewer.")],
+    site: Annotated[Optional[list[str]], typer.Option("--site", help="Only these sites; all when not given.")] = None,  # noqa: UP045
+) -> None:
+    """Make a user, or give one a new password. The password is read from GATEHOUSE_PASSWORD, or asked, or made."""
+    from api.accounts import Accounts, Role
+    from gatehouse.migrate import migrate
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+    from telemetry.database import open_database
+
+    settings = load_settings(config)
+    try:
+        roles = [Role(each) for each in role]
+    except ValueError as error:
+        raise BadConfiguration(f"{error}; roles are {', '.join(r.value for r in Role)}") from error
+    password = os.environ.get("GATEHOUSE_PASSWORD", "")
+    made = ""
+    if not password and sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    elif not password:
+        password = made = secrets.token_urlsafe(12)
+    migrate(settings.database.url)
+    accounts = Accounts(open_database(settings.database.url), SystemClock(), settings.api.session_hours)
+    accounts.add_user(name, password, roles, site)
+    typer.echo(f"user {name}: {', '.join(role)}" + (f"; password {made}" if made else ""))
+
+
+@sim_app.command("replay")
+def sim_replay(
+    dataset: Annotated[str, typer.Argument(help="fever, flood-river, water-meters or river-sensors.")],
+    folder: Annotated[Path, typer.Option("--from", help="The folder of the data set.", exists=True, file_okay=False)],
+    host: Annotated[str, typer.Option(help="The broker.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option()] = 1883,
+    every_s: Annotated[float, typer.Option("--every", help="Seconds between two readings.")] = 1.0,
+    limit: Annotated[Optional[int], typer.Option(help="Stop after so many.")] = None,  # noqa: UP045
+) -> None:
+    """Publish recorded measurements as if they were made now."""
+    from gatehouse.replay import replay
+
+    replay(dataset, folder, host, port, every_s, limit)
+
+
+def main() -> None:
+    """Run the command; what an operator has to mend leaves as one message, not as a traceback."""
+    try:
+        app()
+    except BadConfiguration as error:
+        typer.echo(f"gatehouse: {error}", err=True)
+        sys.exit(2)
+    except (BadInput, Unavailable) as error:
+        typer.echo(f"gatehouse: {error}", err=True)
+        sys.exit(1)
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        return float(number) * units[unit]
+    except ValueError as error:
+        raise typer.BadParameter("write a duration like 180s, 3m or 1h") from error
+
+
+if __name__ == "__main__":
+    main()

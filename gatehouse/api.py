@@ -1,0 +1,55 @@
+"""The API process: FastAPI under uvicorn, over the database, the history and the broker. It never touches the journal."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from alerts.rules import load_rules
+from api.accounts import Accounts
+from api.alarms import Alarms
+from api.app import make_app
+from api.events import Events
+from gatehouse.migrate import migrate
+from gatehouse.settings import ParquetSettings, Settings
+from ingest.history.history import HistoryReader
+from ingest.history.influx import InfluxReader
+from ingest.history.parquet import ParquetReader
+from ingest.history.quarantine import Quarantine
+from telemetry.catalogue import Catalogue
+from telemetry.clock import SystemClock
+from telemetry.database import open_database
+
+
+def run_api(settings: Settings) -> None:
+    """Serve until stopped."""
+    clock = SystemClock()
+    catalogue = Catalogue.load(settings.catalogue)
+    migrate(settings.database.url)
+    database = open_database(settings.database.url)
+    alarms = Alarms(database, clock)
+    app = make_app(
+        catalogue=catalogue,
+        rules=load_rules(settings.rules, catalogue),
+        history=_history_reader(settings),
+        quarantine=Quarantine(database),
+        accounts=Accounts(database, clock, settings.api.session_hours),
+        alarms=alarms,
+        events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
+        clock=clock,
+        is_behind_https=settings.api.is_behind_https,
+    )
+    # A screen keeps its event stream open for hours; a stop must not wait for it.
+    uvicorn.run(
+        app,
+        host=settings.api.host,
+        port=settings.api.port,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        access_log=False,
+    )
+
+
+def _history_reader(settings: Settings) -> HistoryReader:
+    if isinstance(settings.history, ParquetSettings):
+        return ParquetReader(settings.history.folder)
+    return InfluxReader(settings.history)

@@ -1,0 +1,176 @@
+"""The core process: subscriber, journal, alert engine, history, live values and notices, a named thread each.
+
+Any thread that fails in a way nobody foresaw stops the process with its reason in the log; whoever runs it (systemd, a
+container engine, the demo) starts it again, and the journal makes that harmless.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import prometheus_client
+import structlog
+
+from alerts.notify.channels import Channel, MqttChannel, WebhookChannel
+from alerts.notify.sender import Sender
+from alerts.program import compile_rules
+from alerts.rules import load_rules
+from alerts.store import MQTT_CHANNEL, Store
+from alerts.worker import AlertWorker
+from gatehouse.migrate import migrate
+from gatehouse.mqtt import Publisher
+from gatehouse.settings import ParquetSettings, Settings
+from ingest.committer import Committer
+from ingest.history.history import HistoryWriter, SeriesPlace, series_places
+from ingest.history.influx import InfluxWriter
+from ingest.history.loop import HistoryLoop
+from ingest.history.parquet import ParquetWriter
+from ingest.history.quarantine import Quarantine
+from ingest.live import LiveValues
+from ingest.subscriber import Subscriber
+from ingest.vet import Vetter
+from telemetry.catalogue import Catalogue
+from telemetry.clock import Clock, SystemClock
+from telemetry.database import open_database
+from telemetry.errors import BadConfiguration
+from telemetry.journal import Journal
+from telemetry.series import SeriesRegistry
+
+_log = structlog.get_logger("core")
+
+_TRIM_EVERY_S = 60.0
+_BEHIND_MAX = 200  # records; with more than this to judge, the core is catching up
+
+
+class Core:
+    """All of the core, wired. `run` returns when stopped, or raises what made it stop."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        clock = clock or SystemClock()
+        catalogue = Catalogue.load(settings.catalogue)
+        rules = load_rules(settings.rules, catalogue)
+        for rule in rules:
+            for channel in rule.notify:
+                if channel not in settings.channels:
+                    raise BadConfiguration(f"rule '{rule.id}' notifies '{channel}', which is not among 'channels'")
+        migrate(settings.database.url)
+        database = open_database(settings.database.url)
+        self.journal = Journal(settings.journal.path)
+        registry = SeriesRegistry.open(self.journal, catalogue)
+        committer = Committer(self.journal, clock)
+        vetter = Vetter(catalogue, registry, committer.seen())
+        self.subscriber = Subscriber(settings.broker, settings.client_id, vetter, committer, clock)
+        store = Store(database)
+        self._publisher = Publisher(settings.broker, f"{settings.client_id}-out")
+        channels: dict[str, Channel] = {MQTT_CHANNEL: MqttChannel(self._publisher.publish)}
+        channels |= {name: WebhookChannel(channel) for name, channel in settings.channels.items()}
+        self._senders = {name: Sender(name, channel, store, clock) for name, channel in channels.items()}
+        program = compile_rules(rules, catalogue, registry)
+        self.alerts = AlertWorker(self.journal, program, catalogue, store, clock, self._wake_senders)
+        places = series_places(registry, catalogue)
+        self.history = HistoryLoop(self.journal, _history_writer(settings, places), Quarantine(database), clock)
+        self._live = LiveValues(self.journal, places, self._publisher.publish, self.readiness)
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set. Raises what a thread failed with."""
+        failures: list[BaseException] = []
+        parts: dict[str, Callable[[threading.Event], None]] = {
+            "subscriber": self.subscriber.run,
+            "alerts": self.alerts.run,
+            "history": self.history.run,
+            "live": self._live.run,
+            "housekeeping": self._keep_house,
+            **{f"notices-{name}": sender.run for name, sender in self._senders.items()},
+        }
+
+        def supervised(name: str, part: Callable[[threading.Event], None]) -> None:
+            try:
+                part(stop)
+            except BaseException as error:
+                _log.exception("a part of the core failed; stopping", part=name)
+                failures.append(error)
+                stop.set()
+
+        threads = [
+            threading.Thread(target=supervised, args=(name, part), name=name, daemon=True)
+            for name, part in parts.items()
+        ]
+        server = self._serve()
+        for thread in threads:
+            thread.start()
+        stop.wait()
+        for thread in threads:
+            thread.join(timeout=20)
+        if server is not None:
+            server.shutdown()
+        self._publisher.close()
+        if failures:
+            raise failures[0]
+        self.journal.close()
+
+    def readiness(self) -> dict[str, object]:
+        """Whether the core does its work now, and what is in the way."""
+        reasons = []
+        if not self.subscriber.is_connected:
+            reasons.append(
+                {"code": "broker-away", "detail": "no connection to the broker; gateways keep their readings"}
+            )
+        if self.alerts.lag > _BEHIND_MAX:
+            reasons.append({"code": "catching-up", "detail": f"{self.alerts.lag} journal records still to be judged"})
+        return {"ready": not reasons, "reasons": reasons}
+
+    def _wake_senders(self) -> None:
+        for sender in self._senders.values():
+            sender.wake()
+
+    def _keep_house(self, stop: threading.Event) -> None:
+        while not stop.wait(_TRIM_EVERY_S):
+            cursors = self.journal.cursors()
+            seen = min((cursors.get(name, 0) for name in ("alerts", "history")), default=0)
+            through = min(seen, self.journal.last - self._settings.journal.keep_records)
+            if through >= self.journal.first:
+                self.journal.trim(through)
+
+    def _serve(self) -> ThreadingHTTPServer | None:
+        """/metrics, /health/live and /health/ready, apart from the API so that they answer when it does not."""
+        metrics = self._settings.metrics
+        if not metrics.port:
+            return None
+        core = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, kind, body = 404, "text/plain", b"not here: /metrics, /health/live, /health/ready\n"
+                if self.path == "/metrics":
+                    status, kind, body = 200, prometheus_client.CONTENT_TYPE_LATEST, prometheus_client.generate_latest()
+                elif self.path == "/health/live":
+                    status, body = 200, b"alive\n"
+                elif self.path == "/health/ready":
+                    readiness = core.readiness()
+                    status, kind = (200 if readiness["ready"] else 503), "application/json"
+                    body = json.dumps(readiness).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Scrapes are no events."""
+
+        try:
+            server = ThreadingHTTPServer((metrics.host, metrics.port), Handler)
+        except OSError as error:
+            raise BadConfiguration(f"metrics.port {metrics.port}: {error}") from error
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        return server
+
+
+def _history_writer(settings: Settings, places: list[SeriesPlace]) -> HistoryWriter:
+    if isinstance(settings.history, ParquetSettings):
+        return ParquetWriter(settings.history.folder, places)
+    return InfluxWriter(settings.history, places)

@@ -1,0 +1,160 @@
+"""Everything the core and the API can be told: one YAML file, and the environment over it.
+
+    GATEHOUSE__BROKER__HOST=broker.site gatehouse core --config gatehouse.yaml
+
+Relative paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from alerts.notify.channels import WebhookSettings
+from ingest.history.influx import InfluxSettings
+from telemetry.declaration import read_document, validate
+from telemetry.errors import BadConfiguration
+from telemetry.settings import BrokerSettings
+
+PREFIX = "GATEHOUSE__"
+
+
+class ParquetSettings(BaseModel):
+    """History embedded in the core: Parquet files below one folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: Literal["parquet"] = "parquet"
+    folder: Path = Path("data/history")
+
+
+class InfluxHistorySettings(InfluxSettings):
+    """History in InfluxDB 2."""
+
+    store: Literal["influxdb"] = "influxdb"
+
+
+HistorySettings = Annotated[ParquetSettings | InfluxHistorySettings, Field(discriminator="store")]
+
+
+class JournalSettings(BaseModel):
+    """Where the core's journal stands and how much of it is kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path = Path("data/journal.db")
+    keep_records: PositiveInt = 2_000_000  # what every reader has seen is trimmed past this many
+
+
+class DatabaseSettings(BaseModel):
+    """Alarms, commands, users and audit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = "sqlite:///data/gatehouse.db"
+
+
+class ApiSettings(BaseModel):
+    """Where the screens and the API are served."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    is_behind_https: bool = False  # marks the session cookie Secure
+    session_hours: PositiveInt = 12
+
+
+class MetricsSettings(BaseModel):
+    """Where the core answers /metrics and /health; port 0 switches it off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9108, ge=0, le=65535)
+
+
+class Settings(BaseModel):
+    """One district's server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    catalogue: Path = Path("catalogue")
+    rules: Path = Path("rules")
+    broker: BrokerSettings = BrokerSettings()
+    journal: JournalSettings = JournalSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    history: HistorySettings = ParquetSettings()
+    api: ApiSettings = ApiSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    channels: dict[str, WebhookSettings] = {}
+    client_id: str = Field(default="gatehouse-core", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+
+
+def load_settings(file: Path, environment: dict[str, str] | None = None) -> Settings:
+    """Read the file and lay the environment over it. Raises BadConfiguration naming what is wrong and where."""
+    document = read_document(file)
+    settings = validate(document, Settings)
+    overrides = _overrides(dict(os.environ) if environment is None else environment)
+    if overrides:
+        try:
+            settings = Settings.model_validate(_merged(document.data or {}, overrides))
+        except ValidationError as error:
+            lines = []
+            for found in error.errors(include_url=False):
+                name = PREFIX + "__".join(str(step).upper() for step in found["loc"])
+                lines.append(f"{name}: {found['msg']} (found {found['input']!r})")
+            raise BadConfiguration("the environment sets what cannot be:\n" + "\n".join(lines)) from error
+    return _anchored(settings, file.parent)
+
+
+def _overrides(environment: dict[str, str]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, value in sorted(environment.items()):
+        if not name.startswith(PREFIX):
+            continue
+        steps = name.removeprefix(PREFIX).lower().split("__")
+        if steps[0] not in Settings.model_fields:
+            raise BadConfiguration(
+                f"{name}: there is no setting '{steps[0]}'; there are {', '.join(Settings.model_fields)}"
+            )
+        if value.startswith("file:"):
+            # A secret as a file (a container's /run/secrets) never stands in the environment itself.
+            try:
+                value = Path(value.removeprefix("file:")).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise BadConfiguration(f"{name}: {error}") from error
+        here = made
+        for step in steps[:-1]:
+            here = here.setdefault(step, {})
+        here[steps[-1]] = value
+    return made
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        merged[name] = _merged(merged.get(name) or {}, value) if isinstance(value, dict) else value
+    return merged
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """The same settings with every relative path made absolute."""
+    url = settings.database.url
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////") and ":memory:" not in url:
+        url = f"sqlite:///{(folder / url.removeprefix('sqlite:///')).resolve()}"
+    history = settings.history
+    if isinstance(history, ParquetSettings):
+        history = history.model_copy(update={"folder": (folder / history.folder).resolve()})
+    return settings.model_copy(
+        update={
+            "catalogue": (folder / settings.catalogue).resolve(),
+            "rules": (folder / settings.rules).resolve(),
+            "journal": settings.journal.model_copy(update={"path": (folder / settings.journal.path).resolve()}),
+            "database": settings.database.model_copy(update={"url": url}),
+            "history": history,
+        }
+    )

@@ -1,0 +1,56 @@
+"""`python -m gateway --config FILE [--check]`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway import gateway
+from gateway.settings import GatewaySettings, load_settings
+from telemetry.clock import SystemClock
+from telemetry.errors import BadConfiguration, Unavailable
+from telemetry.logs import configure_logs
+
+_EX_CONFIG = 78  # sysexits.h: starting again will not help
+_EX_UNAVAILABLE = 69  # starting again may
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="The gateway's YAML file.")],
+    check: Annotated[bool, typer.Option("--check", help="Only check the file and the environment.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log every attempt.")] = False,
+) -> None:
+    """Read devices, keep what they say on disk, ship it to the core."""
+    configure_logs(verbose)
+    try:
+        settings = load_settings(config)
+    except BadConfiguration as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(_EX_CONFIG) from error
+    if check:
+        typer.echo(f"{config}: well; {len(settings.drivers)} drivers, spool {settings.spool.path}")
+        return
+    try:
+        asyncio.run(run_until_signalled(settings))
+    except BadConfiguration as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(_EX_CONFIG) from error
+    except Unavailable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(_EX_UNAVAILABLE) from error
+
+
+async def run_until_signalled(settings: GatewaySettings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    await gateway.run(settings, SystemClock(), stop)
+
+
+if __name__ == "__main__":
+    typer.run(main)

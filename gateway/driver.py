@@ -1,0 +1,47 @@
+"""The seam between drivers and the gateway. To write a driver, read this file and copy `drivers/modbus_tcp`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from telemetry.reading import Reading
+
+
+class Sink(Protocol):
+    """Where a driver puts its readings. Both methods block while the gateway's queue is full."""
+
+    async def offer(self, readings: Sequence[Reading]) -> None:
+        """Hand readings over and go on: for devices that are asked again anyway."""
+
+    async def keep(self, readings: Sequence[Reading]) -> None:
+        """Return when the readings are durable: for devices that forget what we acknowledge.
+
+        Raises Unavailable when they were refused (the spool is full): the device must keep them.
+        """
+
+
+class Driver(Protocol):
+    """A source of readings. One instance per entry under `drivers:`; it survives its own outages."""
+
+    async def run(self, sink: Sink) -> None:
+        """Read until cancelled. Raises Unavailable (run again after a pause) or BadConfiguration (disabled)."""
+
+
+class DriverSettings(BaseModel):
+    """What every driver's entry has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    driver: str  # its name in `DRIVERS`, by which these settings were chosen
+
+    @property
+    def name(self) -> str:
+        """What logs and the status call this driver."""
+        raise NotImplementedError
+
+    def device_names(self) -> Iterator[str]:
+        """The devices it reads; no two drivers may read the same."""
+        raise NotImplementedError

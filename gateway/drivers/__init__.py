@@ -1,0 +1,31 @@
+"""Every protocol a gateway speaks. Adding one is a folder beside these and a line in `DRIVERS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gateway.driver import Driver, DriverSettings
+from gateway.drivers.http_push.driver import HttpPushDriver
+from gateway.drivers.http_push.settings import HttpPushSettings
+from gateway.drivers.modbus_tcp.driver import ModbusTcpDriver
+from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
+from gateway.events import Events
+from telemetry.clock import Clock
+
+S = TypeVar("S", bound=DriverSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class DriverKind(Generic[S]):
+    """How an entry under `drivers:` is checked, and what runs it."""
+
+    settings: type[S]
+    make: Callable[[S, Clock, Events], Driver]
+
+
+DRIVERS: Mapping[str, DriverKind[Any]] = {
+    "modbus-tcp": DriverKind(ModbusTcpSettings, ModbusTcpDriver),
+    "http-push": DriverKind(HttpPushSettings, HttpPushDriver),
+}

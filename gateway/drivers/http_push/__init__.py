@@ -1,0 +1,1 @@
+"""HTTP push: scanners that post one JSON object per passage."""

@@ -1,0 +1,1 @@
+"""Modbus TCP: registers of meters and level sensors, polled."""

@@ -1,0 +1,160 @@
+"""Polls the units of one Modbus TCP connection, one request at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.driver import Sink
+from gateway.drivers.modbus_tcp.codec import Answer, Refusal, ResponseReader, encode_read
+from gateway.drivers.modbus_tcp.polling import Schedule, Span, measure, plan
+from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
+from gateway.events import Events
+from telemetry.clock import Clock
+from telemetry.errors import BadInput, Unavailable
+from telemetry.reading import Reading
+
+_ILLEGAL_ADDRESS = 2
+_NOBODY_THERE = (10, 11)  # the converter's way of saying what a timeout says
+_UNANSWERED_MAX = 5  # requests in a row without any answer: the connection itself is doubtful
+_READ_BYTES = 4096
+
+
+class NoAnswer(Unavailable):
+    """One unit kept silent; the connection may be well."""
+
+
+class Refused(BadInput):
+    """A unit answered with an exception."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__("modbus-exception", refusal.words)
+        self.code = refusal.code
+
+
+class ModbusTcpDriver:
+    """Implements `Driver`."""
+
+    def __init__(self, settings: ModbusTcpSettings, clock: Clock, events: Events) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._events = events
+        self._plans = [
+            plan(settings.profiles[device.profile], settings.gap_max, settings.registers_max)
+            for device in settings.devices
+        ]
+        self._schedule = Schedule(len(settings.devices), settings.every_s, settings.backoff_max_s, clock.monotonic_s())
+
+    async def run(self, sink: Sink) -> None:
+        session = await Session.connect(self._settings, self._events)
+        try:
+            self._events.available(self._settings.name)
+            while True:
+                unit, wait_s = self._schedule.next(self._clock.monotonic_s())
+                await asyncio.sleep(wait_s)
+                await self._poll(session, unit, sink)
+        finally:
+            session.close()
+
+    async def _poll(self, session: Session, number: int, sink: Sink) -> None:
+        device = self._settings.devices[number]
+        values: list[tuple[str, float]] = []
+        time_ms = 0
+        is_well = True
+        for span in self._plans[number]:
+            try:
+                registers = await session.read(device.unit, span)
+            except NoAnswer as error:
+                self._events.unavailable(device.device, str(error))
+                is_well = False
+                break
+            except BadInput as error:
+                self._events.answer_refused(device.device, error.detail)
+                is_well = False
+                if isinstance(error, Refused) and error.code == _ILLEGAL_ADDRESS and span.has_gaps:
+                    # Some units refuse registers they do not have even when nobody looks at them.
+                    points = self._settings.profiles[device.profile]
+                    self._plans[number] = plan(points, 0, self._settings.registers_max)
+                    break
+                continue
+            time_ms = self._clock.now_ms()
+            for point in span.points:
+                value = measure(point, span, registers)
+                if value is None:
+                    self._events.value_invalid(device.device, point.metric)
+                else:
+                    values.append((point.metric, value))
+        if is_well:
+            self._events.available(device.device)
+            self._schedule.answered(number, self._clock.monotonic_s())
+        else:
+            self._schedule.failed(number, self._clock.monotonic_s())
+        if values:
+            await sink.offer([Reading(device.device, metric, time_ms, value) for metric, value in values])
+
+
+class Session:
+    """One connection. Every request waits for its answer; late answers to earlier ones are told by their number."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: ModbusTcpSettings, events: Events
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._settings = settings
+        self._events = events
+        self._responses = ResponseReader()
+        self._transaction = 0
+        self._unanswered = 0
+
+    @classmethod
+    async def connect(cls, settings: ModbusTcpSettings, events: Events) -> Session:
+        """Raises Unavailable."""
+        try:
+            async with asyncio.timeout(max(settings.timeout_s, 5.0)):
+                reader, writer = await asyncio.open_connection(settings.host, settings.port)
+        except (OSError, TimeoutError) as error:
+            raise Unavailable(f"connecting to {settings.host}:{settings.port}: {error or 'no answer'}") from error
+        return cls(reader, writer, settings, events)
+
+    async def read(self, unit: int, span: Span) -> tuple[int, ...]:
+        """The registers of a span. Raises NoAnswer, BadInput (an exception or nonsense), or Unavailable (reconnect)."""
+        self._transaction = self._transaction % 0xFFFF + 1
+        noise_before = self._responses.noise_bytes
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                self._writer.write(encode_read(self._transaction, unit, span.function, span.address, span.count))
+                await self._writer.drain()
+                response = await self._response(unit, span)
+        except TimeoutError as error:
+            self._responses.reset()
+            self._unanswered += 1
+            if self._unanswered >= _UNANSWERED_MAX:
+                raise Unavailable(f"{self._unanswered} requests in a row without an answer") from error
+            raise NoAnswer(f"unit {unit} did not answer within {self._settings.timeout_s:g} s") from error
+        except OSError as error:
+            raise Unavailable(f"connection lost: {error}") from error
+        finally:
+            if self._responses.noise_bytes > noise_before:
+                self._events.noise_skipped(self._settings.name, self._responses.noise_bytes - noise_before)
+        self._unanswered = 0
+        if isinstance(response, Refusal):
+            if response.code in _NOBODY_THERE:
+                raise NoAnswer(f"unit {unit}: {response.words}")
+            raise Refused(response)
+        if response.function != span.function or len(response.registers) != span.count:
+            asked = f"{span.count} registers by function {span.function}"
+            got = f"{len(response.registers)} by function {response.function}"
+            raise BadInput("bad-answer", f"unit {unit} was asked for {asked} and answered with {got}")
+        return response.registers
+
+    def close(self) -> None:
+        self._writer.close()
+
+    async def _response(self, unit: int, span: Span) -> Answer | Refusal:
+        while True:
+            data = await self._reader.read(_READ_BYTES)
+            if not data:
+                raise Unavailable("the other side closed the connection")
+            for response in self._responses.feed(data):
+                if (response.transaction, response.unit) == (self._transaction, unit):
+                    return response

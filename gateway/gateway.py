@@ -1,0 +1,110 @@
+"""Puts the parts of one gateway together and keeps them running until told to stop.
+
+A driver whose peer is away is run again after a growing pause; one that cannot work as configured is disabled and said
+so; one that fails by a fault of ours is started again. None of them stops its neighbours.
+On stop, in this order: drivers end, what they read is written, the uplink says goodbye.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.collector import Collector, GroupLimits
+from gateway.driver import Driver, Sink
+from gateway.drivers import DRIVERS
+from gateway.events import Events
+from gateway.settings import GatewaySettings
+from gateway.spool import Spool
+from gateway.uplink import Uplink
+from gateway.window import WindowLimits
+from telemetry.clock import Clock
+from telemetry.errors import BadConfiguration, Unavailable
+
+_DELAY_FIRST_S = 0.5
+_DELAY_MAX_S = 30.0
+_CALM_S = 30.0  # a driver that ran this long starts its back-off anew
+
+
+async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event) -> None:
+    """Run a gateway until `stop` is set. Raises Unavailable when its spool cannot be opened."""
+    events = Events(clock)
+    spool = Spool(settings.spool.path, clock, settings.spool.size_max_mb * 1_000_000)
+    events.started(settings.gateway, spool.epoch, spool.count)
+    try:
+        await _run(settings, clock, stop, events, spool)
+    finally:
+        events.stopped(settings.gateway, spool.count)
+        spool.close()
+
+
+async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, events: Events, spool: Spool) -> None:
+    def facts() -> Mapping[str, Any]:
+        return {
+            "last_ms": collector.last_ms,
+            "unwritten": collector.queued,
+            "drivers": {name: state.value for name, state in events.drivers.items()},
+            "counters": events.counters(),
+        }
+
+    tuned = settings.uplink
+    uplink = Uplink(
+        clock,
+        spool,
+        events,
+        settings.broker,
+        settings.site,
+        settings.gateway,
+        WindowLimits(
+            tuned.window_frames,
+            tuned.window_kb * 1000,
+            tuned.resend_after_s,
+            max(tuned.resend_after_s, tuned.resend_max_s),
+            tuned.stalled_after_s,
+        ),
+        tuned.status_every_s,
+        facts,
+    )
+    limits = GroupLimits(settings.spool.gather_ms / 1000, queue_readings_max=settings.spool.queue_readings_max)
+    collector = Collector(spool, events, uplink.wake, limits)
+    async with asyncio.TaskGroup() as group:
+        uplink_task = group.create_task(uplink.run(), name="uplink")
+        collector_task = group.create_task(collector.run(), name="collector")
+        drivers = []
+        for entry in settings.drivers:
+            events.driver_added(entry.name)
+            driver = DRIVERS[entry.driver].make(entry, clock, events)
+            drivers.append(group.create_task(supervise(entry.name, driver, collector, clock, events), name=entry.name))
+        await stop.wait()
+        for task in drivers:
+            task.cancel()
+        if drivers:
+            await asyncio.wait(drivers)
+        collector.close()
+        await collector_task
+        uplink.stop(settings.drain_on_stop_s)
+        await uplink_task
+
+
+async def supervise(name: str, driver: Driver, sink: Sink, clock: Clock, events: Events) -> None:
+    """Run one driver for as long as the gateway runs, whatever happens to it."""
+    jitter = random.Random()
+    delay_s = _DELAY_FIRST_S
+    while True:
+        started_s = clock.monotonic_s()
+        try:
+            await driver.run(sink)
+            raise AssertionError(f"driver {name} ended without being told to")
+        except Unavailable as error:
+            events.unavailable(name, str(error))
+        except BadConfiguration as error:
+            events.driver_disabled(name, str(error))
+            return
+        except Exception as error:  # the one place: a fault in one driver must not silence the others
+            events.driver_crashed(name, error)
+        if clock.monotonic_s() - started_s > _CALM_S:
+            delay_s = _DELAY_FIRST_S
+        await asyncio.sleep(delay_s * jitter.uniform(0.5, 1.0))
+        delay_s = min(2 * delay_s, _DELAY_MAX_S)

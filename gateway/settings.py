@@ -1,0 +1,166 @@
+"""Everything a gateway can be told: one YAML file, and the environment for what differs from box to box.
+
+GATEWAY__BROKER__HOST=broker.site replaces `broker: {host: …}`, and so for every single value outside `drivers`. A
+variable that starts with GATEWAY__ and names no setting refuses to start: a misspelt password must not become none.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from gateway.driver import DriverSettings
+from gateway.drivers import DRIVERS
+from telemetry.catalogue import Name
+from telemetry.declaration import Document, Mistake, Mistakes, read_document, validate
+from telemetry.errors import BadConfiguration
+from telemetry.settings import BrokerSettings
+
+ENV_PREFIX = "GATEWAY__"
+_SEPARATOR = "__"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SpoolSettings(_Section):
+    """Where readings wait, and how they get there."""
+
+    path: Path = Path("spool/gateway.db")  # relative to the configuration file
+    size_max_mb: PositiveInt = 2000
+    gather_ms: PositiveInt = Field(default=50, le=200)  # how long readings gather before they are written together
+    queue_readings_max: PositiveInt = 20_000  # in memory, while the disk refuses; then drivers block
+
+
+class UplinkSettings(_Section):
+    """How frames go to the core."""
+
+    window_frames: PositiveInt = Field(default=32, le=1000)
+    window_kb: PositiveInt = 1000
+    resend_after_s: PositiveFloat = 5.0
+    resend_max_s: PositiveFloat = 30.0
+    stalled_after_s: PositiveFloat = 60.0  # a broker that takes nothing for so long is left
+    status_every_s: PositiveFloat = 5.0
+
+
+class GatewaySettings(_Section):
+    """A gateway's configuration file."""
+
+    site: Name
+    gateway: Name
+    broker: BrokerSettings = BrokerSettings()
+    spool: SpoolSettings = SpoolSettings()
+    uplink: UplinkSettings = UplinkSettings()
+    drain_on_stop_s: NonNegativeFloat = 0.0  # how long a stop may wait for the core to take what is spooled
+    drivers: tuple[DriverSettings, ...] = ()
+
+
+def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> GatewaySettings:
+    """Read and check a gateway's file and environment.
+
+    Raises BadConfiguration: everything that is wrong, each by file, line and field or by the variable's name.
+    """
+    document = read_document(file)
+    data = copy.deepcopy(document.data) if isinstance(document.data, dict) else document.data
+    mistakes: list[Mistake] = []
+    drivers: list[DriverSettings] = []
+    if isinstance(data, dict):
+        drivers, mistakes = _drivers(document, data.pop("drivers", None))
+    variables = _overlay(data, environment) if isinstance(data, dict) else {}
+    settings = None
+    try:
+        settings = validate(Document(document.file, data, document.root), GatewaySettings)
+    except Mistakes as error:
+        mistakes = [_blamed(mistake, variables) for mistake in error.mistakes] + mistakes
+    if mistakes or settings is None:
+        raise Mistakes(mistakes)
+    spool = settings.spool.model_copy(update={"path": file.parent / settings.spool.path})
+    return settings.model_copy(update={"spool": spool, "drivers": tuple(drivers)})
+
+
+def _drivers(document: Document, entries: object) -> tuple[list[DriverSettings], list[Mistake]]:
+    """Each entry checked by the settings of its own driver; lines and fields as in the file."""
+    if entries is None:
+        return [], []
+    if not isinstance(entries, list):
+        return [], [document.mistake(("drivers",), "must be a list, one entry a driver")]
+    drivers: list[DriverSettings] = []
+    mistakes: list[Mistake] = []
+    taken: dict[str, str] = {}
+    for number, entry in enumerate(entries):
+        where = ("drivers", number)
+        name = entry.get("driver") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or name not in DRIVERS:
+            known = ", ".join(DRIVERS)
+            mistakes.append(document.mistake((*where, "driver"), f"must name a driver: {known} (found {name!r})"))
+            continue
+        part = Document(document.file, entry, _node(document, where))
+        try:
+            driver: DriverSettings = validate(part, DRIVERS[name].settings)
+        except Mistakes as error:
+            for found in error.mistakes:
+                field = f"drivers[{number}].{found.field}" if found.field else f"drivers[{number}]"
+                mistakes.append(Mistake(found.file, found.line, field, found.message))
+            continue
+        if driver.name in {other.name for other in drivers}:
+            mistakes.append(document.mistake(where, f"stands twice: put all devices of {driver.name} into one entry"))
+        drivers.append(driver)
+        for device in driver.device_names():
+            if device in taken:
+                mistakes.append(document.mistake(where, f"device '{device}' is read by {taken[device]} already"))
+            taken[device] = driver.name
+    return drivers, mistakes
+
+
+def _node(document: Document, where: tuple[str, int]) -> Any:
+    """The YAML node of one entry of a list at the top."""
+    assert document.root is not None
+    section = next(value for key, value in document.root.value if key.value == where[0])
+    return section.value[where[1]]
+
+
+def _overlay(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Write the environment's values into `data`; return which variable each field came from."""
+    known = _scalars(GatewaySettings)
+    variables: dict[str, str] = {}
+    for variable in sorted(environment):
+        if not variable.upper().startswith(ENV_PREFIX):
+            continue
+        path = tuple(variable[len(ENV_PREFIX) :].lower().split(_SEPARATOR))
+        if path not in known:
+            names = ", ".join(ENV_PREFIX + _SEPARATOR.join(names).upper() for names in known)
+            raise BadConfiguration(f"{variable} is no setting of a gateway; unset it, or mend its spelling: {names}")
+        section = data
+        for step in path[:-1]:
+            if not isinstance(section.get(step), dict):
+                section[step] = {}
+            section = section[step]
+        section[path[-1]] = environment[variable]
+        variables[".".join(path)] = variable
+    return variables
+
+
+def _scalars(model: type[BaseModel]) -> list[tuple[str, ...]]:
+    """The path of every single value of a model and its sections."""
+    paths: list[tuple[str, ...]] = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, BaseModel):
+            paths += [(name, *path) for path in _scalars(kind)]
+        elif typing.get_origin(kind) is not tuple:
+            paths.append((name,))
+    return paths
+
+
+def _blamed(mistake: Mistake, variables: Mapping[str, str]) -> Mistake:
+    """A mistake that came from the environment names the variable, not a line of the file."""
+    variable = variables.get(mistake.field)
+    return mistake if variable is None else Mistake(Path(variable), 1, mistake.field, mistake.message)

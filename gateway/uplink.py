@@ -1,0 +1,264 @@
+"""Ships frames from the spool to the core, in order, again and again until the core says that it has them.
+
+The broker may be away for days: nothing is queued meanwhile but on the spool's disk. What to send is `SendWindow`'s
+decision; this file reads the spool, talks through `Link` and keeps the retained status fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.events import Events
+from gateway.link import Link, Listener, PahoLink
+from gateway.spool import Release, Spool
+from gateway.window import Decision, Reason, SendWindow, WindowLimits
+from telemetry import frames
+from telemetry.clock import Clock
+from telemetry.errors import Unavailable
+from telemetry.settings import BrokerSettings
+from telemetry.topics import frames_topic, receipt_topic, status_topic
+
+T = TypeVar("T")
+
+_BROKER = "broker"
+_DISK = "spool (reading)"
+_TRIM_EVERY_S = 1.0
+_DELAY_FIRST_S = 0.5
+_DELAY_CALM_S = 30.0  # a connection that lasted this long ends the back-off
+
+
+class _Receipt(msgspec.Struct):
+    epoch: str
+    seq: int
+
+
+_RECEIPT = msgspec.json.Decoder(_Receipt)
+
+
+class Uplink:
+    """The gateway's way out. All methods are for the event loop's thread.
+
+    Args:
+        facts: What the status says besides the spool: drivers, counters, readings still in memory.
+        make_link: How a connection is made; simulations bring their own.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        spool: Spool,
+        events: Events,
+        broker: BrokerSettings,
+        site: str,
+        gateway: str,
+        limits: WindowLimits,
+        status_every_s: float,
+        facts: Callable[[], Mapping[str, Any]],
+        make_link: Callable[[BrokerSettings, str, Listener], Link] = PahoLink,
+    ) -> None:
+        self._clock = clock
+        self._spool = spool
+        self._events = events
+        self._broker = broker
+        self._gateway = gateway
+        self._frames_topic = frames_topic(site, gateway)
+        self._receipt_topic = receipt_topic(site, gateway)
+        self._status_topic = status_topic(site, gateway)
+        self._status_every_s = status_every_s
+        self._facts = facts
+        self._make_link = make_link
+        self._window = SendWindow(limits, spool.base - 1)
+        self._on_the_way: set[int] = set()  # message ids of frames
+        self._status_on_the_way: int | None = None
+        self._status_s = 0.0
+        self._status_shown: object = None
+        self._lost: str | None = None
+        self._wake = asyncio.Event()
+        self._trimmed_s = 0.0
+        self._stop_by_s: float | None = None
+        self._random = random.Random()  # jitter only
+        self._reader = ThreadPoolExecutor(1, "spool-reader")
+
+    def wake(self) -> None:
+        """There is something new in the spool, or in the status."""
+        self._wake.set()
+
+    def stop(self, drain_s: float) -> None:
+        """End when the spool is empty, or after `drain_s`."""
+        self._stop_by_s = self._clock.monotonic_s() + drain_s
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Connect, serve, reconnect, until stopped."""
+        delay_s = _DELAY_FIRST_S
+        try:
+            while not self._is_over():
+                started_s = self._clock.monotonic_s()
+                try:
+                    await self._session()
+                except Unavailable as error:
+                    self._events.unavailable(_BROKER, str(error))
+                if self._clock.monotonic_s() - started_s > _DELAY_CALM_S:
+                    delay_s = _DELAY_FIRST_S
+                await self._pause(delay_s * self._random.uniform(0.5, 1.0))
+                delay_s = min(2 * delay_s, self._broker.reconnect_delay_max_s)
+            await self._trim()
+        finally:
+            self._reader.shutdown()
+
+    # Listener of the link
+
+    def link_message(self, payload: bytes) -> None:
+        """A receipt: the only thing that frees a frame."""
+        try:
+            receipt = _RECEIPT.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._events.receipt_refused(f"not a receipt: {error}")
+            return
+        held = self._spool.count
+        match self._spool.release(receipt.epoch, receipt.seq):
+            case Release.FREED:
+                self._events.receipt_taken(held - self._spool.count)
+                self._window.receipt(receipt.seq, self._clock.monotonic_s())
+                self._wake.set()
+            case Release.OTHER_EPOCH:
+                self._events.receipt_refused(f"of epoch {receipt.epoch[:64]!r}, this spool is {self._spool.epoch}")
+            case Release.BEYOND_LAST:
+                detail = f"through frame {receipt.seq}, but the spool ends at {self._spool.last}"
+                self._events.receipt_refused(f"{detail}: was its file restored from a copy?")
+            case Release.REPEATED:
+                self._window.receipt(receipt.seq, self._clock.monotonic_s())
+
+    def link_taken(self, message_id: int) -> None:
+        if message_id == self._status_on_the_way:
+            self._status_on_the_way = None
+        elif message_id in self._on_the_way:
+            self._on_the_way.discard(message_id)
+            self._window.taken(self._clock.monotonic_s())
+        self._wake.set()
+
+    def link_lost(self, why: str) -> None:
+        self._lost = why
+        self._wake.set()
+
+    # One connection
+
+    async def _session(self) -> None:
+        """Raises Unavailable when the connection cannot be made or is lost; returns when stopped."""
+        self._lost = None
+        self._on_the_way.clear()
+        self._status_on_the_way = None
+        link = self._make_link(self._broker, self._gateway, self)
+        is_session_present = await link.open(self._receipt_topic, self._status_topic, self._offline())
+        self._events.connected(self._broker.host, self._broker.port, is_session_present)
+        self._window.connected(self._clock.monotonic_s())
+        self._status_shown = None
+        try:
+            while not self._is_over():
+                self._wake.clear()
+                if self._lost is not None:
+                    raise Unavailable(f"connection lost: {self._lost}")
+                wait_s = min(await self._tell_status(link), await self._trim())
+                decision = self._window.decide(self._clock.monotonic_s(), self._spool.last)
+                if decision.reason.sends:
+                    await self._send(link, decision)
+                    continue
+                if decision.reason is Reason.STALLED:
+                    raise Unavailable("the broker takes nothing any more")
+                await self._wait(min(wait_s, decision.wait_s or wait_s))
+            link.publish(self._status_topic, self._offline(), retain=True)
+            await link.close()
+        finally:
+            self._window.disconnected()
+            await link.abort()
+
+    async def _send(self, link: Link, decision: Decision) -> None:
+        if decision.has_gone_back:
+            self._events.resending(decision.after_seq)
+        try:
+            records = await self._in_reader(
+                lambda: self._spool.frames(decision.after_seq, decision.count_max, decision.bytes_max)
+            )
+        except Unavailable as error:
+            self._events.unavailable(_DISK, str(error))
+            await self._wait(1.0)
+            return
+        self._events.available(_DISK)
+        sent_count = resent_count = 0
+        for record in records:
+            payload = frames.encode(self._gateway, self._spool.epoch, record.offset, self._spool.base, record.payload)
+            if record.offset < self._spool.base:  # its receipt came while it was read
+                continue
+            message_id = link.publish(self._frames_topic, payload, retain=False)
+            if message_id is None:
+                await self._wait(1.0)  # the end of the connection is about to be reported
+                break
+            self._on_the_way.add(message_id)
+            resent_count += self._window.sent(record.offset, len(payload), self._clock.monotonic_s())
+            sent_count += 1
+        self._events.frames_sent(sent_count, resent_count)
+
+    async def _tell_status(self, link: Link) -> float:
+        """Publish the status when it is due or its essence changed; seconds until it is due again."""
+        now_s = self._clock.monotonic_s()
+        facts = self._facts()
+        essence = (facts.get("drivers"), self._spool.is_full)
+        if self._status_shown == essence and now_s - self._status_s < self._status_every_s:
+            return self._status_s + self._status_every_s - now_s
+        if self._status_on_the_way is None:  # else the broker has not even taken the last one
+            with contextlib.suppress(Unavailable):
+                status = {
+                    "state": "online",
+                    "epoch": self._spool.epoch,
+                    "spooled": self._spool.count,
+                    "oldest_ms": await self._in_reader(self._spool.oldest_ms),
+                    "full": self._spool.is_full,
+                    **facts,
+                }
+                self._status_on_the_way = link.publish(self._status_topic, msgspec.json.encode(status), retain=True)
+            self._status_shown = essence
+        self._status_s = now_s
+        return self._status_every_s
+
+    def _offline(self) -> bytes:
+        return msgspec.json.encode({"state": "offline", "epoch": self._spool.epoch, "spooled": self._spool.count})
+
+    async def _trim(self) -> float:
+        """Give the disk back what receipts freed, once a second at most; seconds until that is due again."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._trimmed_s >= _TRIM_EVERY_S or self._is_over():
+            self._trimmed_s = now_s
+            try:
+                await self._in_reader(self._spool.trim)
+            except Unavailable as error:
+                self._events.unavailable(_DISK, str(error))
+        return max(0.001, self._trimmed_s + _TRIM_EVERY_S - now_s)
+
+    def _is_over(self) -> bool:
+        if self._stop_by_s is None:
+            return False
+        return self._spool.count == 0 or self._clock.monotonic_s() >= self._stop_by_s
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait between two connections; a stop ends it."""
+        until_s = self._clock.monotonic_s() + seconds
+        while not self._is_over() and (left_s := until_s - self._clock.monotonic_s()) > 0:
+            self._wake.clear()
+            await self._wait(left_s)
+
+    async def _wait(self, seconds: float) -> None:
+        if self._stop_by_s is not None:
+            seconds = min(seconds, max(0.001, self._stop_by_s - self._clock.monotonic_s()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _in_reader(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, call)

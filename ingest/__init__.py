@@ -1,0 +1,1 @@
+"""From the broker into the journal, and from the journal into history."""

@@ -1,0 +1,64 @@
+"""Group commit: what one read from the broker held becomes durable in one transaction, and only then is acknowledged.
+
+Invariant: `commit` returning is the only way to a receipt or a PUBACK.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from ingest import events
+from ingest.vet import Group, Reject
+from telemetry.batch import encode_batch
+from telemetry.clock import Clock
+from telemetry.journal import Journal, Kind, Record
+
+TICK_EVERY_S = 1.0
+_SEEN_PREFIX = "seen/"
+
+CONNECTED, AWAY = b"connected", b"away"
+"""What a tick says: whether the core could hear the field while this second passed."""
+
+
+class Committer:
+    """Writes groups and ticks into the journal."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._ticked_s = clock.monotonic_s() - TICK_EVERY_S
+
+    def seen(self) -> dict[str, int]:
+        """How far the frames of every gateway's epoch are durable."""
+        return {k.removeprefix(_SEEN_PREFIX): int(v) for k, v in self._journal.state(_SEEN_PREFIX).items()}
+
+    def commit(self, group: Group, is_connected: bool) -> None:
+        """Make a group durable, with the tick that is due. Raises Unavailable when the disk refuses; nothing is kept."""
+        now_ms = self._clock.now_ms()
+        records = []
+        if len(group.readings):
+            records.append(Record(Kind.READINGS, now_ms, encode_batch(group.readings)))
+        if group.rejects:
+            records.append(Record(Kind.REJECTS, now_ms, msgspec.json.encode(group.rejects)))
+        elapsed_s = self._clock.monotonic_s() - self._ticked_s
+        if elapsed_s >= TICK_EVERY_S:
+            records.append(Record(Kind.TICK, now_ms, CONNECTED if is_connected else AWAY))
+        if not records and not group.seen:
+            return
+        started = time.perf_counter()
+        self._journal.append(records, {_SEEN_PREFIX + s: str(seq).encode() for s, seq in group.seen.items()})
+        if elapsed_s >= TICK_EVERY_S:
+            self._ticked_s += elapsed_s if elapsed_s >= 2 * TICK_EVERY_S else TICK_EVERY_S
+        events.committed(len(group.readings), time.perf_counter() - started)
+        for reject in group.rejects:
+            events.rejected(reject.reason, reject.count, reject.topic, reject.detail)
+
+
+def decode_rejects(payload: bytes) -> list[Reject]:
+    """Read back the rejects of a journal record."""
+    return _REJECTS.decode(payload)
+
+
+_REJECTS = msgspec.json.Decoder(list[Reject])

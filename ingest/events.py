@@ -1,0 +1,69 @@
+"""What ingest has to tell: each notable event is one function that owns its log line and its counter."""
+
+from __future__ import annotations
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+_log = structlog.get_logger("ingest")
+
+_readings = Counter("gatehouse_readings_total", "Readings made durable in the journal")
+_rejected = Counter("gatehouse_rejected_total", "Readings or messages refused, by reason", ["reason"])
+_repaired = Counter("gatehouse_repaired_total", "Readings kept with a lower quality, by reason", ["reason"])
+_duplicates = Counter("gatehouse_duplicate_frames_total", "Frames that were durable already")
+_waiting = Counter(
+    "gatehouse_frames_ahead_total", "Frames that came before an earlier one; the gateway sends them again"
+)
+_commits = Histogram(
+    "gatehouse_commit_seconds", "Time one group commit takes", buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
+)
+_connected = Gauge("gatehouse_broker_connected", "1 while the core's connection to the broker stands")
+_history_rows = Counter("gatehouse_history_rows_total", "Readings written to history")
+_history_lag = Gauge("gatehouse_history_lag_records", "Journal records that history has not got yet")
+
+
+def committed(reading_count: int, seconds: float) -> None:
+    _readings.inc(reading_count)
+    _commits.observe(seconds)
+
+
+def rejected(reason: str, count: int, topic: str, detail: str) -> None:
+    _rejected.labels(reason).inc(count)
+    _log.info("rejected", reason=reason, count=count, topic=topic, detail=detail)
+
+
+def repaired(reason: str, count: int) -> None:
+    _repaired.labels(reason).inc(count)
+
+
+def frame_repeated() -> None:
+    _duplicates.inc()
+
+
+def frame_ahead(gateway: str, seq: int, expected: int) -> None:
+    _waiting.inc()
+    _log.debug("frame ahead of its turn", gateway=gateway, seq=seq, expected=expected)
+
+
+def connected(host: str, port: int, session_present: bool) -> None:
+    _connected.set(1)
+    _log.info("connected to the broker", host=host, port=port, session_present=session_present)
+
+
+def disconnected(error: str, is_first: bool) -> None:
+    """One warning an outage; the attempts after it are for those who debug."""
+    _connected.set(0)
+    (_log.warning if is_first else _log.debug)("no connection to the broker; trying again", error=error)
+
+
+def disk_refused(error: str, is_first: bool) -> None:
+    (_log.error if is_first else _log.debug)("the journal cannot be written; readings wait at the broker", error=error)
+
+
+def history_written(row_count: int, lag_records: int) -> None:
+    _history_rows.inc(row_count)
+    _history_lag.set(lag_records)
+
+
+def history_unavailable(error: str, is_first: bool) -> None:
+    (_log.warning if is_first else _log.debug)("history cannot be written; the journal holds it", error=error)

@@ -1,0 +1,98 @@
+"""What a history must be able to do, whichever store stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from telemetry.batch import Floats, Qualities, ReadingBatch, Times
+from telemetry.catalogue import Catalogue
+from telemetry.series import SeriesRegistry
+
+GATEWAY_KIND = "gateway"  # the kind under which the core's own series of gateways are kept
+
+
+class Aggregate(Enum):
+    """How the readings of one step become one value."""
+
+    MEAN = "mean"
+    MIN = "min"
+    MAX = "max"
+    LAST = "last"
+    COUNT = "count"
+    INCREASE = "increase"  # of a register; a fall starts anew from zero
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One series over time. Axis: N points, ascending in time."""
+
+    time_ms: Times
+    value: Floats
+    quality: Qualities
+
+
+class Newest(NamedTuple):
+    """The last reading of a series."""
+
+    time_ms: int
+    value: float
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPlace:
+    """What a store files a series under."""
+
+    device: str
+    metric: str
+    kind: str
+    place: str
+    site: str
+
+
+def series_places(registry: SeriesRegistry, catalogue: Catalogue) -> list[SeriesPlace]:
+    """For every index of the registry; what has left the catalogue keeps its name and loses its place."""
+    places = []
+    for device, metric in registry.names:
+        if device in catalogue.device:
+            known = catalogue.device[device]
+            places.append(SeriesPlace(device, metric, known.kind, known.place, catalogue.site_of(device)))
+        elif device in catalogue.gateway:
+            places.append(SeriesPlace(device, metric, GATEWAY_KIND, "", catalogue.gateway[device].site))
+        else:
+            places.append(SeriesPlace(device, metric, "retired", "", ""))
+    return places
+
+
+class HistoryWriter(Protocol):
+    """The core's side."""
+
+    def start(self, cursor: int) -> None:
+        """Make the store hold exactly what journal records up to `cursor` say. Raises Unavailable."""
+
+    def write(self, batch: ReadingBatch, first: int, last: int) -> Iterable[str]:
+        """Keep the readings of journal records `first` to `last`; durable on return. Writing them again changes nothing.
+
+        Returns what the store refused for good, a line each. Raises Unavailable: the caller tries again later.
+        """
+
+    def tidy(self) -> None:
+        """Housekeeping between writes."""
+
+
+class HistoryReader(Protocol):
+    """The API's side."""
+
+    def read(
+        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
+    ) -> Curve:
+        """The readings of [start_ms, end_ms), or one value a step. Bad readings are left out of aggregates.
+
+        Raises Unavailable.
+        """
+
+    def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
+        """The last reading of every series that has one since then, by (device, metric)."""

@@ -1,0 +1,163 @@
+"""History in InfluxDB 2 through its own client, given line protocol that was encoded by column.
+
+Outcomes of a write: 2xx stored; 400 and 422 halved until the refused lines stand alone, those reported, their
+neighbours stored; 413 halved; everything else (401, 403, 404, 429, 5xx, no connection) Unavailable: the journal holds it
+and the same points are written again, which changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import urllib3
+from influxdb_client import InfluxDBClient
+from influxdb_client.client.exceptions import InfluxDBError
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.rest import ApiException
+from pydantic import BaseModel, ConfigDict, PositiveInt, SecretStr
+
+from ingest.history.history import Aggregate, Curve, Newest, SeriesPlace
+from ingest.history.line_protocol import LineEncoder
+from telemetry.batch import Floats, ReadingBatch
+from telemetry.errors import Unavailable
+
+LINES_MAX = 20_000  # of one request
+
+
+class InfluxSettings(BaseModel):
+    """Which InfluxDB 2 keeps the history."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = "http://localhost:8086"
+    org: str = "gatehouse"
+    bucket: str = "gatehouse"
+    token: SecretStr
+    timeout_ms: PositiveInt = 10_000
+
+
+def _client(settings: InfluxSettings) -> InfluxDBClient:
+    return InfluxDBClient(
+        settings.url, settings.token.get_secret_value(), org=settings.org, timeout=settings.timeout_ms, retries=False
+    )
+
+
+class InfluxWriter:
+    """The core's side of a history in InfluxDB."""
+
+    def __init__(self, settings: InfluxSettings, series: Sequence[SeriesPlace]) -> None:
+        self._settings = settings
+        self._encoder = LineEncoder(series)
+        self._api = _client(settings).write_api(write_options=SYNCHRONOUS)
+
+    def start(self, cursor: int) -> None:
+        """Nothing to mend: points that are written twice are the same points."""
+
+    def write(self, batch: ReadingBatch, first: int, last: int) -> Iterable[str]:
+        lines = self._encoder.encode(batch).splitlines(keepends=True)
+        refused: list[str] = []
+        for start in range(0, len(lines), LINES_MAX):
+            self._post(lines[start : start + LINES_MAX], refused)
+        return refused
+
+    def tidy(self) -> None:
+        """InfluxDB keeps its own house."""
+
+    def _post(self, lines: list[bytes], refused: list[str]) -> None:
+        try:
+            self._api.write(self._settings.bucket, self._settings.org, b"".join(lines), write_precision="ms")
+        except (ApiException, InfluxDBError) as error:
+            status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status", None)
+            if status not in (400, 413, 422):
+                raise Unavailable(f"InfluxDB at {self._settings.url}: {_why(error)}") from error
+            if len(lines) == 1:
+                refused.append(f"InfluxDB ({status}) refused '{lines[0].decode().strip()}': {_why(error)}")
+                return
+            half = len(lines) // 2
+            self._post(lines[:half], refused)
+            self._post(lines[half:], refused)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"InfluxDB at {self._settings.url}: {error}") from error
+
+
+class InfluxReader:
+    """The API's side of a history in InfluxDB. Names come from the catalogue, which allows nothing that Flux could read."""
+
+    def __init__(self, settings: InfluxSettings) -> None:
+        self._settings = settings
+        self._api = _client(settings).query_api()
+
+    def read(
+        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
+    ) -> Curve:
+        flux = f"""
+            from(bucket: "{self._settings.bucket}")
+              |> range(start: {_instant(start_ms)}, stop: {_instant(end_ms)})
+              |> filter(fn: (r) => r._measurement == "{kind}" and r.device == "{device}")
+              |> filter(fn: (r) => r._field == "{metric}" or r._field == "{metric}_quality")
+              |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
+              |> group() |> sort(columns: ["_time"])
+        """
+        times, values, qualities = [], [], []
+        for table in self._query(flux):
+            for record in table.records:
+                if record.values.get(metric) is not None:
+                    times.append(round(record.get_time().timestamp() * 1000))
+                    values.append(record.values[metric])
+                    qualities.append(record.values.get(f"{metric}_quality") or 0)
+        curve = Curve(np.array(times, np.int64), np.array(values, np.float64), np.array(qualities, np.uint8))
+        return curve if every_ms is None else _by_step(curve, every_ms, how)
+
+    def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
+        flux = f"""
+            from(bucket: "{self._settings.bucket}") |> range(start: {_instant(since_ms)})
+              |> filter(fn: (r) => not r._field =~ /_quality$/)
+              |> group(columns: ["device", "_field"]) |> last()
+        """
+        found = {}
+        for table in self._query(flux):
+            for record in table.records:
+                time_ms = round(record.get_time().timestamp() * 1000)
+                found[record.values["device"], record.get_field()] = Newest(time_ms, float(record.get_value()), 0)
+        return found
+
+    def _query(self, flux: str) -> list[Any]:
+        try:
+            tables: list[Any] = self._api.query(flux, org=self._settings.org)
+            return tables
+        except (ApiException, InfluxDBError, urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"InfluxDB at {self._settings.url}: {_why(error)}") from error
+
+
+def _by_step(curve: Curve, every_ms: int, how: Aggregate) -> Curve:
+    """One value a step, by the same definitions as the embedded history."""
+    good = curve.quality < 2
+    time_ms, value, quality = curve.time_ms[good], curve.value[good], curve.quality[good]
+    if not len(time_ms):
+        return Curve(time_ms, value, quality)
+    step = time_ms // every_ms
+    start = np.flatnonzero(np.concatenate(([True], step[1:] != step[:-1])))
+    count = np.diff(np.append(start, len(step)))
+    rise = np.diff(value, prepend=value[0])
+    grown = np.where(rise < 0, value, rise)
+    grown[0] = 0.0
+    made: dict[Aggregate, Callable[[], Floats]] = {
+        Aggregate.MEAN: lambda: np.add.reduceat(value, start) / count,
+        Aggregate.MIN: lambda: np.minimum.reduceat(value, start),
+        Aggregate.MAX: lambda: np.maximum.reduceat(value, start),
+        Aggregate.LAST: lambda: value[start + count - 1],
+        Aggregate.COUNT: lambda: count.astype(np.float64),
+        Aggregate.INCREASE: lambda: np.add.reduceat(grown, start),
+    }
+    return Curve(step[start] * every_ms, made[how](), np.maximum.reduceat(quality, start))
+
+
+def _instant(time_ms: int) -> str:
+    return f"time(v: {time_ms * 1_000_000})"
+
+
+def _why(error: Exception) -> str:
+    body = getattr(error, "body", None) or getattr(error, "message", None) or str(error)
+    return " ".join(str(body).split())[:300]

@@ -1,0 +1,433 @@
+"""The door: every message is decoded, checked in columns and either becomes readings or a reject with a reason.
+
+One bad row costs its neighbours nothing. A frame counts once, whatever the broker repeats; a frame that comes before an
+earlier one is left to be sent again. Nothing here touches a disk or a socket: `Vetter.vet` turns messages into a `Group`
+that is then committed whole. Axis: N readings of a group.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+import numpy as np
+
+from ingest import events
+from ingest.packets import Message
+from telemetry import frames
+from telemetry.batch import Floats, ReadingBatch, SeriesIndexes, Times, concatenate
+from telemetry.catalogue import Catalogue
+from telemetry.errors import BadInput
+from telemetry.quality import Quality
+from telemetry.series import ONLINE, UNKNOWN, SeriesRegistry
+from telemetry.topics import GatewayTopic, parse_gateway_topic
+
+AHEAD_MAX_MS = 60_000  # a device clock further ahead than this is wrong
+EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: a device clock before it was never set
+EXCERPT_MAX = 200
+_TIME_MAX_MS = 2**53  # past it, it is no time of ours, and JSON cannot carry it exactly
+REJECTS_PER_MESSAGE_MAX = 50  # kinds of reject shown of one message; all are counted
+_REMEMBERED_MAX = 2048  # topics and name tables remembered
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Something refused: `count` readings (or one message) of one source for one reason."""
+
+    reason: str
+    detail: str
+    topic: str
+    excerpt: str
+    count: int
+
+
+@dataclass(slots=True)
+class Group:
+    """What one read from the broker comes to, to be committed whole."""
+
+    readings: ReadingBatch
+    rejects: list[Reject] = field(default_factory=list)
+    seen: dict[str, int] = field(default_factory=dict)  # "gateway/epoch" -> last seq, where it moved
+    receipts: dict[GatewayTopic, tuple[str, int]] = field(default_factory=dict)  # per epoch the newest
+    packet_ids: list[int] = field(default_factory=list)
+
+
+class _Row(msgspec.Struct, gc=False):
+    device: str
+    metric: str
+    value: float
+    time: Annotated[datetime, msgspec.Meta(tz=True)] | int | None = None
+    quality: Literal["good", "suspect", "bad"] = "good"
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    readings: list[_Row] | None = None
+
+
+class _RawEnvelope(msgspec.Struct, gc=False):
+    readings: list[msgspec.Raw]
+
+
+_MANY = msgspec.json.Decoder(_Envelope)
+_ONE = msgspec.json.Decoder(_Row)
+_RAW_MANY = msgspec.json.Decoder(_RawEnvelope)
+_STATUS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_QUALITY = {"good": 0, "suspect": 1, "bad": 2}
+
+
+class _Rows:
+    """Plain rows of a group, waiting to become columns."""
+
+    def __init__(self) -> None:
+        self.series: list[int] = []
+        self.time_ms: list[int] = []
+        self.value: list[float] = []
+        self.quality: list[int] = []
+        self.keys: dict[int, str] = {}
+        self.topics: list[str] = []
+
+    def batch(self) -> ReadingBatch:
+        return ReadingBatch(
+            np.array(self.series, np.uint32),
+            np.array(self.time_ms, np.int64),
+            np.array(self.value, np.float64),
+            np.array(self.quality, np.uint8),
+            self.keys,
+        )
+
+
+class Vetter:
+    """Knows the catalogue and, for every gateway's epoch, how far its frames have come.
+
+    Args:
+        seen: "gateway/epoch" -> last seq that is durable, as the journal remembers it.
+    """
+
+    def __init__(self, catalogue: Catalogue, registry: SeriesRegistry, seen: Mapping[str, int]) -> None:
+        self._catalogue = catalogue
+        self._registry = registry
+        self._seen = dict(seen)
+        self._topics: OrderedDict[str, GatewayTopic | BadInput] = OrderedDict()
+        self._names: OrderedDict[tuple[str, str], SeriesIndexes] = OrderedDict()
+        self._low = np.full(len(registry), -np.inf)
+        self._high = np.full(len(registry), np.inf)
+        self._owner: list[str] = [""] * len(registry)
+        for (device, metric_id), metric in catalogue.metric.items():
+            index = registry.index[device, metric_id]
+            self._owner[index] = catalogue.device[device].gateway
+            if metric.plausible is not None:
+                self._low[index], self._high[index] = metric.plausible
+        self._own_series = {
+            gateway.id: {i for i, owner in enumerate(self._owner) if owner == gateway.id}
+            for gateway in catalogue.gateways
+        }
+
+    def vet(self, messages: Sequence[Message], now_ms: int) -> Group:
+        """Check what one read brought. Never raises for what a message holds."""
+        group = Group(readings=_Rows().batch())
+        seen = dict[str, int]()
+        rows = _Rows()
+        batches: list[ReadingBatch] = []
+        for message in messages:
+            if message.packet_id:
+                group.packet_ids.append(message.packet_id)
+            try:
+                topic = self._topic(message.topic)
+                if message.payload is None:
+                    raise BadInput("too-large", "the message is larger than a core accepts; send smaller batches")
+                if topic.leaf == "status":
+                    self._status(topic, message.payload, rows, now_ms)
+                elif message.is_retained:
+                    raise BadInput("retained", "readings must not be retained: publish without the retain flag")
+                elif topic.leaf == "frames":
+                    self._frame(topic, message, group, seen, batches, now_ms)
+                elif topic.leaf == "readings":
+                    self._plain(topic, message.payload, rows, group, now_ms)
+                else:
+                    raise BadInput("bad-topic", f"nothing is expected on '…/{topic.leaf}'")
+            except BadInput as error:
+                group.rejects.append(_reject(error, message.topic, message.payload, 1))
+        if rows.series:
+            batches.append(self._checked(rows.batch(), now_ms, group, rows.topics))
+        group.readings = concatenate(batches)
+        group.seen = seen
+        return group
+
+    def accept(self, group: Group) -> None:
+        """The group is durable: count its frames as seen. Until then a repetition must be looked at again."""
+        self._seen.update(group.seen)
+
+    def _topic(self, topic: str) -> GatewayTopic:
+        known = self._topics.get(topic)
+        if known is None:
+            try:
+                known = parse_gateway_topic(topic)
+                gateway = self._catalogue.gateway.get(known.gateway)
+                if gateway is None:
+                    known = BadInput(
+                        "unknown-gateway",
+                        f"gateway '{known.gateway}' is not in the catalogue: add it, or mend the topic",
+                    )
+                elif gateway.site != known.site:
+                    known = BadInput("unknown-gateway", f"gateway '{gateway.id}' belongs to site '{gateway.site}'")
+            except BadInput as error:
+                known = error
+            _remember(self._topics, topic, known)
+        if isinstance(known, BadInput):
+            raise BadInput(known.reason, known.detail)
+        return known
+
+    def _status(self, topic: GatewayTopic, payload: bytes, rows: _Rows, now_ms: int) -> None:
+        try:
+            state = msgspec.json.decode(_STATUS.decode(payload).get("state", b"null"))
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise BadInput("broken-json", f"a status is a JSON object: {error}") from error
+        if state not in ("online", "offline"):
+            raise BadInput("bad-value", 'a status says "state": "online" or "offline"')
+        rows.series.append(self._registry.index[topic.gateway, ONLINE])
+        rows.time_ms.append(now_ms)
+        rows.value.append(float(state == "online"))
+        rows.quality.append(Quality.GOOD)
+        rows.topics.append(str(topic))
+
+    def _frame(
+        self,
+        topic: GatewayTopic,
+        message: Message,
+        group: Group,
+        seen: dict[str, int],
+        batches: list[ReadingBatch],
+        now_ms: int,
+    ) -> None:
+        assert message.payload is not None
+        try:
+            frame = frames.decode(message.payload)
+            names = self._resolved(frame)
+        except BadInput:
+            # A frame that can be numbered but not read is quarantined whole, and its turn is over: if it were left to
+            # be sent again, the gateway would send it for ever and nothing after it.
+            header = frames.header(message.payload)
+            if header is not None and header.gateway == topic.gateway:
+                self._takes_turn(topic, header, group, seen)
+            raise
+        if frame.gateway != topic.gateway:
+            raise BadInput("foreign-device", f"a frame of '{frame.gateway}' on the topic of '{topic.gateway}'")
+        if not self._takes_turn(topic, frame, group, seen):
+            return
+        batch = ReadingBatch(
+            names[np.frombuffer(frame.index, np.uint16)],
+            np.frombuffer(frame.time_ms, np.int64),
+            np.frombuffer(frame.value, np.float64),
+            np.frombuffer(frame.quality, np.uint8),
+            frame.keys,
+        )
+        batches.append(self._checked(batch, now_ms, group, [message.topic], frame.names, frame.index))
+
+    def _takes_turn(
+        self, topic: GatewayTopic, frame: frames.Header | frames.Frame, group: Group, seen: dict[str, int]
+    ) -> bool:
+        """Whether a frame is the next of its epoch: not durable already, not ahead of one that is still to come."""
+        source = f"{frame.gateway}/{frame.epoch}"
+        last = seen.get(source, self._seen.get(source, 0))
+        is_next = frame.seq > last
+        if frame.seq > max(last + 1, frame.base):
+            events.frame_ahead(frame.gateway, frame.seq, last + 1)
+            return False
+        if frame.seq > last + 1:
+            # The spool no longer holds what lies between: an earlier core gave a receipt for it and was lost since.
+            detail = f"frames {last + 1} to {frame.seq - 1} are gone from the spool: restore this core's journal"
+            group.rejects.append(Reject("gap", detail, str(topic), "", frame.seq - last - 1))
+        if is_next:
+            seen[source] = last = frame.seq
+        else:
+            events.frame_repeated()
+        group.receipts[GatewayTopic(topic.site, topic.gateway, "receipt")] = (frame.epoch, last)
+        return is_next
+
+    def _resolved(self, frame: frames.Frame) -> SeriesIndexes:
+        """Series of each line of a frame's name table; UNKNOWN for another gateway's device too."""
+        cached = self._names.get((frame.gateway, frame.names))
+        if cached is None:
+            cached = self._registry.look_up(frame.names)
+            own = self._own_series[frame.gateway]
+            cached[[int(i) not in own for i in cached]] = UNKNOWN
+            _remember(self._names, (frame.gateway, frame.names), cached)
+        if frame.index and max(frame.index) >= len(cached):
+            raise BadInput("bad-frame", f"'index' points past the {len(cached)} names")
+        return cached
+
+    def _plain(self, topic: GatewayTopic, payload: bytes, rows: _Rows, group: Group, now_ms: int) -> None:
+        for row in _plain_rows(payload, str(topic), group.rejects):
+            index = self._registry.index.get((row.device, row.metric), -1)
+            if index < 0 or self._owner[index] != topic.gateway:
+                error = self._stranger(row.device, row.metric, topic.gateway)
+                group.rejects.append(_reject(error, str(topic), msgspec.json.encode(row), 1))
+                continue
+            quality = _QUALITY[row.quality]
+            if row.time is None:
+                time_ms, quality = now_ms, max(quality, Quality.SUSPECT)
+            elif isinstance(row.time, int):
+                time_ms = row.time
+            else:
+                time_ms = round(row.time.timestamp() * 1000)
+            if not -_TIME_MAX_MS < time_ms < _TIME_MAX_MS:
+                error = BadInput("bad-value", f"{row.device}/{row.metric}: {time_ms} is no time in epoch milliseconds")
+                group.rejects.append(_reject(error, str(topic), msgspec.json.encode(row), 1))
+                continue
+            if row.key is not None:
+                rows.keys[len(rows.series)] = row.key
+            rows.series.append(index)
+            rows.time_ms.append(time_ms)
+            rows.value.append(row.value)
+            rows.quality.append(quality)
+            rows.topics.append(str(topic))
+
+    def _stranger(self, device: str, metric: str, gateway: str) -> BadInput:
+        """Why a series is not one that this gateway may publish."""
+        known = self._catalogue.device.get(device)
+        if known is None:
+            return BadInput(
+                "unknown-device", f"device '{device[:64]}' is not in the catalogue: add it, or mend the name"
+            )
+        if (device, metric) not in self._registry.index:
+            return BadInput("unknown-metric", f"kind '{known.kind}' of '{device}' has no metric '{metric[:64]}'")
+        return BadInput("foreign-device", f"device '{device}' belongs to gateway '{known.gateway}', not '{gateway}'")
+
+    def _checked(
+        self,
+        batch: ReadingBatch,
+        now_ms: int,
+        group: Group,
+        topics: Sequence[str],
+        names: str = "",
+        index: memoryview | None = None,
+    ) -> ReadingBatch:
+        """Drop what cannot be a reading, lower the quality of what is doubtful; columns all the way when all is well.
+
+        Args:
+            topics: One for all rows, or one a row.
+            names, index: Of a frame, to name the strangers in it.
+        """
+        series, time_ms, value, quality = batch.series, batch.time_ms, batch.value, batch.quality
+        stranger = series == UNKNOWN
+        not_finite = ~np.isfinite(value)
+        behind = time_ms < EARLIEST_MS
+        wrong_quality = quality > Quality.BAD
+        refused = stranger | not_finite | behind | wrong_quality
+        if refused.any():
+            lines = names.split("\n")
+            found: dict[tuple[str, str, str], int] = {}
+            for row in np.flatnonzero(refused).tolist():
+                topic = topics[row if len(topics) > 1 else 0]
+                if stranger[row]:
+                    assert index is not None
+                    device, _, metric = lines[index[row]].partition("/")
+                    error = self._stranger(device, metric, parse_gateway_topic(topic).gateway)
+                elif not_finite[row]:
+                    error = BadInput("bad-value", f"{self._shown(series[row])}: {value[row]} is not a number")
+                elif behind[row]:
+                    error = BadInput(
+                        "time-behind", f"{self._shown(series[row])}: a time before 2020; set the clock of the device"
+                    )
+                else:
+                    error = BadInput(
+                        "bad-value", f"{self._shown(series[row])}: quality {quality[row]} is none of 0, 1, 2"
+                    )
+                found[error.reason, error.detail, topic] = found.get((error.reason, error.detail, topic), 0) + 1
+            group.rejects += _summarised(found)
+            batch = _kept(batch, ~refused)
+            series, time_ms, value, quality = batch.series, batch.time_ms, batch.value, batch.quality
+        ahead = time_ms > now_ms + AHEAD_MAX_MS
+        outside = (value < self._low[series]) | (value > self._high[series])
+        if not (ahead.any() or outside.any()):
+            return batch
+        # A clock that runs ahead must not hide a flood: the reading counts from its arrival, as a doubtful one.
+        if ahead.any():
+            events.repaired("time-ahead", int(ahead.sum()))
+        if outside.any():
+            events.repaired("implausible", int(outside.sum()))
+        quality = np.maximum(quality, np.where(ahead, np.uint8(Quality.SUSPECT), np.uint8(Quality.GOOD)))
+        quality = np.where(outside, np.uint8(Quality.BAD), quality)
+        return ReadingBatch(series, np.where(ahead, now_ms, time_ms), value, quality, batch.keys)
+
+    def _shown(self, series: int) -> str:
+        return "/".join(self._registry.names[series])
+
+
+def _plain_rows(payload: bytes, topic: str, rejects: list[Reject]) -> list[_Row]:
+    """The rows of a plain message: all at once when all are well, else one by one so that the good ones are kept."""
+    try:
+        many = _MANY.decode(payload).readings
+        return [_ONE.decode(payload)] if many is None else many
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError) as error:
+        whole = error
+    try:
+        raw_rows = _RAW_MANY.decode(payload).readings
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _bad_json(whole if isinstance(error, msgspec.ValidationError) else error) from error
+    rows, found = [], dict[tuple[str, str, str], int]()
+    excerpts: dict[tuple[str, str, str], bytes] = {}
+    for raw in raw_rows:
+        try:
+            rows.append(_ONE.decode(raw))
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError) as error:
+            bad = _bad_json(error)
+            found[bad.reason, bad.detail, topic] = found.get((bad.reason, bad.detail, topic), 0) + 1
+            excerpts.setdefault((bad.reason, bad.detail, topic), bytes(raw))
+    for reject in _summarised(found):
+        excerpt = excerpts.get((reject.reason, reject.detail, topic), b"")
+        rejects.append(Reject(reject.reason, reject.detail, topic, _excerpt(excerpt), reject.count))
+    return rows
+
+
+def _bad_json(error: Exception) -> BadInput:
+    if isinstance(error, msgspec.ValidationError):
+        return BadInput("bad-value", f'{error}; a reading is {{"device", "metric", "time", "value"}}')
+    return BadInput("broken-json", f"not JSON: {error}")
+
+
+def _kept(batch: ReadingBatch, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> ReadingBatch:
+    keys = {}
+    if batch.keys:
+        position = np.cumsum(keep) - 1
+        keys = {int(position[number]): key for number, key in batch.keys.items() if keep[number]}
+    time_ms: Times = batch.time_ms[keep]
+    value: Floats = batch.value[keep]
+    return ReadingBatch(batch.series[keep], time_ms, value, batch.quality[keep], keys)
+
+
+def _summarised(found: Mapping[tuple[str, str, str], int]) -> list[Reject]:
+    """One reject a (reason, detail); past a screenful only the reasons are told apart, every reading still counted."""
+    rejects: list[Reject] = []
+    rest: dict[tuple[str, str], int] = {}
+    for (reason, detail, topic), count in found.items():
+        if len(rejects) < REJECTS_PER_MESSAGE_MAX:
+            rejects.append(Reject(reason, detail, topic, "", count))
+        else:
+            rest[reason, topic] = rest.get((reason, topic), 0) + count
+    return rejects + [
+        Reject(reason, "further ones like those before", topic, "", n) for (reason, topic), n in rest.items()
+    ]
+
+
+def _reject(error: BadInput, topic: str, payload: bytes | None, count: int) -> Reject:
+    return Reject(error.reason, error.detail[:500], topic[:300], _excerpt(payload or b""), count)
+
+
+def _excerpt(payload: bytes) -> str:
+    text = payload[:EXCERPT_MAX].decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else "·" for c in text)[:EXCERPT_MAX]
+
+
+def _remember(memory: OrderedDict[K, V], key: K, value: V) -> None:
+    memory[key] = value
+    if len(memory) > _REMEMBERED_MAX:
+        memory.popitem(last=False)

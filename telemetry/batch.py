@@ -1,0 +1,87 @@
+"""Readings as columns. Axis: N readings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cbor2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+Indexes = NDArray[np.intp]
+SeriesIndexes = NDArray[np.uint32]
+Qualities = NDArray[np.uint8]
+Masks = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingBatch:
+    """Readings in arrival order, one column per field.
+
+    Invariant: every column has length N, and no column is written after construction.
+    """
+
+    series: SeriesIndexes  # (N,) index into the series registry
+    time_ms: Times  # (N,) device clock, epoch milliseconds, UTC
+    value: Floats  # (N,) in the metric's unit, finite
+    quality: Qualities  # (N,) `Quality` codes
+    keys: Mapping[int, str] = field(default_factory=dict)  # reading number -> passage key, ascending
+
+    def __post_init__(self) -> None:
+        for column in (self.series, self.time_ms, self.value, self.quality):
+            assert column.shape == (len(self),)
+            column.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+
+def empty_batch() -> ReadingBatch:
+    """A batch of no readings."""
+    return ReadingBatch(np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
+
+
+def concatenate(batches: Sequence[ReadingBatch]) -> ReadingBatch:
+    """One batch out of several, in order."""
+    if len(batches) == 1:
+        return batches[0]
+    if not batches:
+        return empty_batch()
+    keys: dict[int, str] = {}
+    start = 0
+    for batch in batches:
+        if batch.keys:
+            keys.update((start + number, key) for number, key in batch.keys.items())
+        start += len(batch)
+    return ReadingBatch(
+        np.concatenate([b.series for b in batches]),
+        np.concatenate([b.time_ms for b in batches]),
+        np.concatenate([b.value for b in batches]),
+        np.concatenate([b.quality for b in batches]),
+        keys,
+    )
+
+
+_FORMAT = 1
+
+
+def encode_batch(batch: ReadingBatch) -> bytes:
+    """A batch as a journal record's payload: bit-exact, columns as they lie in memory (little-endian)."""
+    columns = (batch.series, batch.time_ms, batch.value, batch.quality)
+    return cbor2.dumps([_FORMAT, *(column.tobytes() for column in columns), dict(batch.keys)])
+
+
+def decode_batch(payload: bytes) -> ReadingBatch:
+    """Read back what `encode_batch` wrote. The columns are views of the payload."""
+    version, series, time_ms, value, quality, keys = cbor2.loads(payload)
+    assert version == _FORMAT, f"journal record of format {version}"
+    return ReadingBatch(
+        np.frombuffer(series, np.uint32),
+        np.frombuffer(time_ms, np.int64),
+        np.frombuffer(value, np.float64),
+        np.frombuffer(quality, np.uint8),
+        keys,
+    )

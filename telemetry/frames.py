@@ -1,0 +1,226 @@
+"""The frame: a batch of readings as a gateway ships it, self-contained and numbered.
+
+A frame is one CBOR array of eleven items (RFC 8949), its columns typed arrays (RFC 8746), little-endian:
+
+    [version, gateway, epoch, seq, base, names, index, time_ms, value, quality, keys]
+
+`names` is one text, "device/metric" lines, so that a receiver can remember what a text it has seen before means;
+`index` points each reading into it. `base` is the oldest seq of this epoch that the spool still holds: a receiver that
+has lost its memory knows from it whether a gap can still be filled. The last six items never change after the reading
+was taken, so a spool stores them encoded (`encode_columns`) and only the header is written when a frame is sent.
+
+The same content as a JSON object with these names as keys is accepted too; `decode` tells them apart by the first byte.
+This module needs no numpy: gateways use it. Axis: N readings.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import cbor2
+import msgspec
+
+from telemetry.errors import BadInput
+
+VERSION = 1
+READINGS_MAX = 65_536
+_HEADER_OF_ELEVEN = b"\x8b"  # CBOR: array of 11 items
+
+_TAG_U8, _TAG_U16, _TAG_I64, _TAG_F64 = 64, 69, 79, 86  # RFC 8746, little-endian where it matters
+_ITEM_BYTES = {_TAG_U8: 1, _TAG_U16: 2, _TAG_I64: 8, _TAG_F64: 8}
+_CAST: dict[int, Literal["B", "H", "q", "d"]] = {_TAG_U8: "B", _TAG_U16: "H", _TAG_I64: "q", _TAG_F64: "d"}
+
+if sys.byteorder != "little":  # the columns are used as they arrive, without a copy
+    raise ImportError("Gatehouse runs on little-endian machines only")
+
+Buffer: TypeAlias = "memoryview | array[Any] | bytes"
+"""Anything whose bytes are the column: array.array, a numpy array's .data, or bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A decoded frame. The columns are views of the payload, all of length N."""
+
+    gateway: str
+    epoch: str
+    seq: int
+    base: int
+    names: str  # lines "device/metric"
+    index: memoryview  # uint16 (N,), line number in `names`
+    time_ms: memoryview  # int64 (N,), device clock, epoch milliseconds, UTC
+    value: memoryview  # float64 (N,)
+    quality: memoryview  # uint8 (N,), `Quality` codes
+    keys: dict[int, str]  # reading number -> passage key, for those that have one
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The number of a frame, without its content."""
+
+    gateway: str
+    epoch: str
+    seq: int
+    base: int
+
+
+def encode_columns(
+    names: str,
+    index: Buffer,
+    time_ms: Buffer,
+    value: Buffer,
+    quality: Buffer,
+    keys: Mapping[int, str],
+) -> bytes:
+    """The part of a frame that is fixed when its readings are taken.
+
+    Args:
+        names: "device/metric" lines.
+        index, time_ms, value, quality: columns of N items (uint16, int64, float64, uint8), little-endian.
+        keys: Passage keys by reading number.
+    """
+    tagged = ((_TAG_U16, index), (_TAG_I64, time_ms), (_TAG_F64, value), (_TAG_U8, quality))
+    parts = [cbor2.dumps(names)]
+    parts += [cbor2.dumps(cbor2.CBORTag(tag, bytes(memoryview(column).cast("B")))) for tag, column in tagged]
+    parts.append(cbor2.dumps(dict(keys)))
+    return b"".join(parts)
+
+
+def encode(gateway: str, epoch: str, seq: int, base: int, columns: bytes) -> bytes:
+    """A frame's payload from its number and its encoded columns."""
+    header = b"".join(cbor2.dumps(item) for item in (VERSION, gateway, epoch, seq, base))
+    return _HEADER_OF_ELEVEN + header + columns
+
+
+def decode(payload: bytes) -> Frame:
+    """Read a frame, CBOR or JSON. Raises BadInput(bad-frame) with what is wrong; never anything else."""
+    if payload[:1] == b"{":
+        return _from_json(payload)
+    try:
+        items = cbor2.loads(payload)
+    except (cbor2.CBORDecodeError, RecursionError, ValueError, OverflowError, MemoryError, TypeError) as error:
+        raise BadInput("bad-frame", f"not CBOR: {error}") from error
+    if not isinstance(items, list) or not items:
+        raise BadInput("bad-frame", "a frame is a CBOR array")
+    if items[0] != VERSION:
+        raise BadInput("bad-frame", f"frame version {items[0]!r}; this core reads version {VERSION}: update it")
+    if len(items) != 11:
+        raise BadInput("bad-frame", f"a frame has 11 items, this one {len(items)}")
+    _, gateway, epoch, seq, base, names, index, time_ms, value, quality, keys = items
+    for name, item, kind in (
+        ("gateway", gateway, str),
+        ("epoch", epoch, str),
+        ("seq", seq, int),
+        ("base", base, int),
+        ("names", names, str),
+        ("keys", keys, dict),
+    ):
+        if not isinstance(item, kind) or isinstance(item, bool):
+            raise BadInput("bad-frame", f"'{name}' must be {kind.__name__}, not {type(item).__name__}")
+    return _checked(
+        Frame(
+            gateway,
+            epoch,
+            seq,
+            base,
+            names,
+            _column("index", index, _TAG_U16),
+            _column("time_ms", time_ms, _TAG_I64),
+            _column("value", value, _TAG_F64),
+            _column("quality", quality, _TAG_U8),
+            keys,
+        )
+    )
+
+
+def header(payload: bytes) -> Header | None:
+    """The number of a frame that `decode` refused; None where not even that can be read, or of another version."""
+    try:
+        if payload[:1] == b"{":
+            fields = msgspec.json.decode(payload)
+            items = [fields.get(name) for name in ("version", "gateway", "epoch", "seq", "base")]
+        else:
+            items = cbor2.loads(payload)
+        version, gateway, epoch, seq, base = items[:5]
+    except (
+        cbor2.CBORDecodeError,
+        msgspec.MsgspecError,
+        RecursionError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        LookupError,
+    ):
+        return None
+    if version != VERSION or not isinstance(gateway, str) or not isinstance(epoch, str):
+        return None
+    if type(seq) is not int or type(base) is not int or not 1 <= base <= seq < 2**62 or not 1 <= len(epoch) <= 64:
+        return None
+    return Header(gateway, epoch, seq, base)
+
+
+class _JsonFrame(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    version: int
+    gateway: str
+    epoch: str
+    seq: int
+    base: int
+    names: str
+    index: list[int]
+    time_ms: list[int]
+    value: list[float]
+    quality: list[int] = []
+    keys: dict[int, str] = {}
+
+
+_JSON = msgspec.json.Decoder(_JsonFrame)
+
+
+def _from_json(payload: bytes) -> Frame:
+    try:
+        frame = _JSON.decode(payload)
+        quality = frame.quality or [0] * len(frame.index)
+        columns: tuple[array[Any], ...] = (
+            array("H", frame.index),
+            array("q", frame.time_ms),
+            array("d", frame.value),
+            array("B", quality),
+        )
+    except (msgspec.MsgspecError, RecursionError, OverflowError, UnicodeDecodeError) as error:
+        raise BadInput("bad-frame", f"not a JSON frame: {error}") from error
+    if frame.version != VERSION:
+        raise BadInput("bad-frame", f"frame version {frame.version}; this core reads version {VERSION}: update it")
+    index, time_ms, value, qualities = (memoryview(column) for column in columns)
+    header = (frame.gateway, frame.epoch, frame.seq, frame.base, frame.names)
+    return _checked(Frame(*header, index, time_ms, value, qualities, frame.keys))
+
+
+def _column(name: str, item: object, tag: int) -> memoryview[Any]:
+    if not isinstance(item, cbor2.CBORTag) or item.tag != tag or not isinstance(item.value, bytes):
+        raise BadInput("bad-frame", f"'{name}' must be a typed array with tag {tag} (RFC 8746)")
+    if len(item.value) % _ITEM_BYTES[tag]:
+        raise BadInput("bad-frame", f"'{name}' is cut short: {len(item.value)} bytes")
+    column: memoryview[Any] = memoryview(item.value).cast(_CAST[tag])
+    return column
+
+
+def _checked(frame: Frame) -> Frame:
+    count = len(frame.index)
+    if not 0 < count <= READINGS_MAX:
+        raise BadInput("bad-frame", f"a frame holds 1 to {READINGS_MAX} readings, this one {count}")
+    if not (count == len(frame.time_ms) == len(frame.value) == len(frame.quality)):
+        raise BadInput("bad-frame", "the columns differ in length")
+    if not 1 <= frame.base <= frame.seq < 2**62:
+        raise BadInput("bad-frame", f"seq {frame.seq} with base {frame.base}: both count from 1, base ≤ seq")
+    if not 1 <= len(frame.epoch) <= 64:
+        raise BadInput("bad-frame", "'epoch' must be 1 to 64 characters")
+    for position, key in frame.keys.items():
+        if type(position) is not int or not isinstance(key, str) or not 0 <= position < count or len(key) > 100:
+            raise BadInput("bad-frame", "'keys' maps a reading's number to a text of at most 100 characters")
+    return frame

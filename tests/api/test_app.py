@@ -1,0 +1,343 @@
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from alerts.rules import load_rules
+from alerts.store import Store, commands
+from alerts.worker import AlertWorker
+from api.accounts import Accounts, Role, sessions, users
+from api.alarms import Alarms
+from api.app import make_app
+from api.events import Events
+from gatehouse.migrate import migrate
+from ingest.history.history import series_places
+from ingest.history.parquet import ParquetReader, ParquetWriter
+from ingest.history.quarantine import Entry, Quarantine
+from telemetry.batch import ReadingBatch, encode_batch
+from telemetry.clock import ManualClock, SystemClock
+from telemetry.database import open_database
+from telemetry.errors import BadInput
+from telemetry.journal import Journal, Kind, Record
+from telemetry.settings import BrokerSettings
+from tests import district
+
+PASSWORD = "correct horse"
+
+
+@dataclass
+class World:
+    client: TestClient
+    accounts: Accounts
+    clock: ManualClock
+    database: sa.Engine
+    journal: Journal
+    worker: AlertWorker
+    history: ParquetWriter
+    quarantine: Quarantine
+
+    def log_in(self, name: str = "admin") -> dict[str, str]:
+        answer = self.client.post("/api/v1/session", json={"name": name, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        return {"X-CSRF-Token": answer.json()["csrf"]}
+
+    def readings(self, *rows: tuple[str, float, int]) -> None:
+        """(series, value, seconds ago), through the journal and the engine."""
+        index = {"/".join(name): i for i, name in enumerate(self.worker.engine.program.names)}
+        now_ms = self.clock.now_ms()
+        batch = ReadingBatch(
+            np.array([index[name] for name, _, _ in rows], np.uint32),
+            np.array([now_ms - ago * 1000 for _, _, ago in rows], np.int64),
+            np.array([value for _, value, _ in rows], np.float64),
+            np.zeros(len(rows), np.uint8),
+        )
+        last = self.journal.append([Record(Kind.READINGS, now_ms, encode_batch(batch))])
+        list(self.history.write(batch, last, last))
+        self.work()
+
+    def work(self) -> None:
+        """What the core would do with everything that waits."""
+        self.worker._take_commands()
+        for record in self.journal.read(self.worker.position):
+            effects = self.worker.engine.apply(record)
+            self.worker.position = record.offset
+            self.worker._keep(effects)
+
+
+@pytest.fixture(scope="module")
+def database_with_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once: hashing a password takes its time on purpose."""
+    file = tmp_path_factory.mktemp("users") / "gatehouse.db"
+    migrate(f"sqlite:///{file}")
+    database = open_database(f"sqlite:///{file}")
+    accounts = Accounts(database, ManualClock(), session_hours=1)
+    for name, role, sites in (
+        ("admin", Role.ADMINISTRATOR, None),
+        ("guard", Role.GUARD, ["east"]),
+        ("manager", Role.MANAGER, ["west"]),
+        ("viewer", Role.VIEWER, None),
+    ):
+        accounts.add_user(name, PASSWORD, [role], sites)
+    with database.connect() as db:
+        db.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    database.dispose()
+    return file
+
+
+@pytest.fixture
+def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
+    catalogue, registry, program = district.load(tmp_path)
+    shutil.copy(database_with_users, tmp_path / "gatehouse.db")
+    database = open_database(f"sqlite:///{tmp_path}/gatehouse.db")
+    clock = ManualClock(1_795_000_000_000)
+    accounts = Accounts(database, clock, session_hours=1)
+    journal = Journal(tmp_path / "journal.db")
+    worker = AlertWorker(journal, program, catalogue, Store(database), clock, lambda: None)
+    writer = ParquetWriter(tmp_path / "history", series_places(registry, catalogue))
+    writer.start(0)
+    alarms = Alarms(database, SystemClock())
+    quarantine = Quarantine(database)
+    app = make_app(
+        catalogue=catalogue,
+        rules=load_rules(tmp_path / "rules", catalogue),
+        history=ParquetReader(tmp_path / "history"),
+        quarantine=quarantine,
+        accounts=accounts,
+        alarms=alarms,
+        events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
+        clock=clock,
+        is_behind_https=False,
+    )
+    with TestClient(app) as client:
+        yield World(client, accounts, clock, database, journal, worker, writer, quarantine)
+    database.dispose()
+    journal.close()
+
+
+def act(world: World, headers: dict[str, str], alarm: str, action: str, **body: object) -> Any:
+    """Ask while the core works beside."""
+    stop = threading.Event()
+
+    def core() -> None:
+        while not stop.wait(0.01):
+            world.work()
+
+    thread = threading.Thread(target=core)
+    thread.start()
+    try:
+        return world.client.post(f"/api/v1/alarms/{alarm}/{action}", json=body, headers=headers)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_without_a_log_in_there_is_nothing_but_health(world: World) -> None:
+    for route in world.client.app.routes:  # type: ignore[attr-defined]
+        path, methods = getattr(route, "path", ""), getattr(route, "methods", None)
+        if not path.startswith("/api/v1") or not methods or path.endswith(("openapi.json",)):
+            continue
+        for method in methods - {"HEAD"}:
+            if (path, method) == ("/api/v1/session", "POST"):
+                continue
+            shown = path.replace("{alarm}", "x").replace("{action}", "close").replace("{device}", "x")
+            answer = world.client.request(method, shown, json={"seq": 1} if method == "POST" else None)
+            assert answer.status_code == 401, (method, path, answer.status_code)
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_wrong_password_is_refused_and_on_record_and_five_are_enough(world: World) -> None:
+    for _ in range(5):
+        answer = world.client.post("/api/v1/session", json={"name": "guard", "password": "wrong"})
+        assert answer.status_code == 401
+    assert world.client.post("/api/v1/session", json={"name": "guard", "password": PASSWORD}).status_code == 429
+    world.log_in("admin")  # nobody else is locked out
+    world.clock.advance(61)
+    world.log_in("guard")
+    with world.database.connect() as db:
+        outcomes = db.execute(sa.text("SELECT outcome FROM audit WHERE action = 'log-in'")).scalars().all()
+    assert outcomes.count("refused") == 5
+
+
+def test_a_session_ends_with_its_time_and_with_a_log_out(world: World) -> None:
+    headers = world.log_in()
+    assert world.client.get("/api/v1/session").json()["user"]["name"] == "admin"
+    assert world.client.delete("/api/v1/session", headers=headers).status_code == 204
+    assert world.client.get("/api/v1/session").status_code == 401
+    world.log_in()
+    world.clock.advance(3601)
+    assert world.client.get("/api/v1/session").status_code == 401
+
+
+def test_a_change_needs_the_token_of_its_own_log_in(world: World) -> None:
+    world.log_in()
+    answer = world.client.post("/api/v1/alarms/x/close", json={"seq": 1, "note": "y"})
+    assert (answer.status_code, answer.json()["title"]) == (403, "No CSRF token")
+
+
+def test_the_password_hash_and_token_are_nowhere_in_clear(world: World) -> None:
+    world.log_in()
+    token = world.client.cookies["gatehouse_session"]
+    with world.database.connect() as db:
+        dump = str([db.execute(sa.select(table)).all() for table in (users, sessions)])
+    assert token not in dump and PASSWORD not in dump
+
+
+def test_short_passwords_are_refused(world: World) -> None:
+    with pytest.raises(BadInput, match="at least 10"):
+        world.accounts.add_user("x", "short", [Role.VIEWER], None)
+
+
+def test_sites_show_places_devices_and_their_newest_values(world: World) -> None:
+    world.readings(("level-1/level", 0.4, 10), ("level-1/level", 0.5, 5))
+    world.log_in()
+    sites = {site["id"]: site for site in world.client.get("/api/v1/sites").json()["sites"]}
+    devices = {device["id"]: device for device in sites["east"]["devices"]}
+    assert devices["level-1"]["last"]["level"]["value"] == 0.5
+    assert (devices["level-1"]["state"], devices["level-2"]["state"]) == ("ok", "never")
+    manhole = next(place for place in sites["east"]["places"] if place["id"] == "mh-1")
+    assert manhole["drain"]["downstream"] == "mh-2"
+    assert sites["east"]["gateways"][0]["online"] is None
+
+
+def test_readings_come_as_columns_raw_and_by_step(world: World) -> None:
+    world.readings(("level-1/level", 0.4, 100), ("level-1/level", 0.6, 5))
+    world.log_in()
+    now = world.clock.now_ms()
+    query: dict[str, str | int] = {"device": "level-1", "metric": "level", "start": now - 200_000, "end": now}
+    raw = world.client.get("/api/v1/readings", params=query).json()
+    assert (raw["value"], raw["unit"]) == ([0.4, 0.6], "m")
+    stepped = world.client.get("/api/v1/readings", params=query | {"every": 3_600_000, "aggregate": "max"}).json()
+    assert stepped["value"][-1] == 0.6
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "said"),
+    [
+        ({"device": "x"}, 404, "GET /api/v1/devices"),
+        ({"metric": "x"}, 404, "GET /api/v1/kinds"),
+        ({"start": "now"}, 422, "start"),
+        ({"end": 0}, 422, "after 'start'"),
+        ({"every": 1000}, 422, "larger 'every'"),
+        ({"aggregate": "median"}, 422, "aggregate"),
+        ({"device": "level-1' OR 1=1"}, 404, "GET /api/v1/devices"),
+    ],
+)
+def test_a_request_that_does_not_fit_says_what_would(
+    world: World, change: dict[str, object], status: int, said: str
+) -> None:
+    world.log_in()
+    good = {"device": "level-1", "metric": "level", "start": 1, "end": 10**12, "every": 10**9}
+    answer = world.client.get("/api/v1/readings", params=good | change)  # type: ignore[arg-type]
+    assert answer.status_code == status
+    assert said in answer.json()["detail"]
+
+
+def test_an_alarm_is_listed_shown_acknowledged_and_closed(world: World) -> None:
+    world.readings(("level-1/level", 1.5, 5))
+    headers = world.log_in()
+    (item,) = world.client.get("/api/v1/alarms?state=open").json()["items"]
+    assert (item["rule"], item["severity"], item["value"]) == ("drain-level", "high", 1.5)
+    assert "at or above 1.400 m (70% of the depth)" in item["why"]["en"]
+    assert "井深的 70%" in item["why"]["zh"]
+    done = act(world, headers, item["id"], "acknowledge", seq=1, note="on my way").json()
+    assert (done["acknowledged_by"], done["seq"]) == ("admin", 2)
+    stale = act(world, headers, item["id"], "close", seq=1, note="done")
+    assert stale.status_code == 409
+    assert "step 2 is the latest" in stale.json()["detail"]
+    closed = act(world, headers, item["id"], "close", seq=2, note="pumped out").json()
+    assert (closed["state"], closed["closed_reason"]) == ("closed", "person")
+    assert [(t["what"], t["actor"]) for t in closed["transitions"]] == [
+        ("raised", None),
+        ("acknowledged", "admin"),
+        ("closed", "admin"),
+    ]
+    assert closed["evidence"]["limits"] == [{"severity": "high", "value": 1.4}, {"severity": "critical", "value": 1.7}]
+    assert {n["channel"] for n in closed["notices"]} == {"mqtt", "pager"}
+
+
+def test_nobody_is_refused_entry_without_a_reason(world: World) -> None:
+    world.readings(("scanner/skin_temperature", 38.5, 5))
+    headers = world.log_in("guard")
+    (item,) = world.client.get("/api/v1/alarms?state=open").json()["items"]
+    answer = act(world, headers, item["id"], "dispose", seq=1, disposition="refuse")
+    assert (answer.status_code, answer.json()["detail"]) == (422, "'note' must say why")
+    done = act(world, headers, item["id"], "dispose", seq=1, disposition="refuse", note="38.4 by contact").json()
+    assert (done["disposition"], done["state"]) == ("refuse", "closed")
+
+
+def test_people_see_their_sites_and_decide_what_their_role_decides(world: World) -> None:
+    world.readings(("level-1/level", 1.5, 5), ("meter/power", 1500, 60), ("meter/power", 1500, 5))
+    guard = world.log_in("guard")
+    (item,) = world.client.get("/api/v1/alarms").json()["items"]
+    assert item["site"] == "east"
+    assert act(world, guard, item["id"], "acknowledge", seq=1).status_code == 403  # a drain is not a guard's
+    assert [site["id"] for site in world.client.get("/api/v1/sites").json()["sites"]] == ["east"]
+    assert world.client.get("/api/v1/devices/meter").status_code == 404
+    assert world.client.get("/api/v1/quarantine").status_code == 403
+    manager = world.log_in("manager")
+    (item,) = world.client.get("/api/v1/alarms").json()["items"]
+    assert item["rule"] == "heater"
+    assert act(world, manager, item["id"], "acknowledge", seq=1).status_code == 200
+    viewer = world.log_in("viewer")
+    assert len(world.client.get("/api/v1/alarms").json()["items"]) == 2
+    assert act(world, viewer, item["id"], "comment", seq=2, note="x").status_code == 403
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(world: World) -> None:
+    world.readings(*[("scanner/skin_temperature", 38.5, i) for i in range(25, 0, -1)])
+    world.log_in()
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = world.client.get(f"/api/v1/alarms?limit=10{cursor}").json()
+        seen += [item["id"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert len(seen) == len(set(seen)) == 25
+
+
+def test_a_core_that_is_away_gets_the_decision_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.readings(("level-1/level", 1.5, 5))
+    headers = world.log_in()
+    (item,) = world.client.get("/api/v1/alarms").json()["items"]
+    monkeypatch.setattr("api.alarms._ANSWER_WITHIN_S", 0.05)
+    answer = world.client.post(f"/api/v1/alarms/{item['id']}/acknowledge", json={"seq": 1}, headers=headers)
+    assert (answer.status_code, answer.json()["title"]) == (503, "The core does not answer")
+    world.work()
+    assert world.client.get(f"/api/v1/alarms/{item['id']}").json()["acknowledged"]
+    with world.database.connect() as db:
+        assert db.execute(sa.select(commands.c.state)).scalars().all() == ["done"]
+
+
+def test_refused_input_is_shown_with_reason_and_count(world: World) -> None:
+    world.quarantine.add(1, [Entry(1, "bad-value", "got `str`", "topic", "<script>", 3)])
+    world.quarantine.add(2, [Entry(2, "bad-value", "got `str`", "topic", "x", 2)])
+    world.log_in()
+    body = world.client.get("/api/v1/quarantine").json()
+    assert body["counts"] == {"bad-value": 5}
+    assert [item["excerpt"] for item in body["items"]] == ["x", "<script>"]
+
+
+def test_answers_carry_the_headers_that_keep_a_browser_safe(world: World) -> None:
+    answer = world.client.get("/health/live")
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_body_that_is_too_large_is_refused(world: World) -> None:
+    answer = world.client.post("/api/v1/session", content=b"x" * 200_000)
+    assert answer.status_code == 413
+
+
+def test_not_ready_says_why(world: World) -> None:
+    answer = world.client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["reasons"][0]["code"] == "broker-away"

@@ -1,0 +1,142 @@
+"""The parts together, without a broker: supervision, stopping, and the receipts that are not for us."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway import gateway
+from gateway.driver import Sink
+from gateway.events import DriverState, Events
+from gateway.settings import load_settings
+from gateway.spool import Spool
+from gateway.uplink import Uplink
+from gateway.window import WindowLimits
+from telemetry.clock import ManualClock, SystemClock
+from telemetry.errors import BadConfiguration, Unavailable
+from telemetry.settings import BrokerSettings
+from tests.gateway.support import ListSink, free_port, http, post, until
+
+
+class Script:
+    """A driver that fails as told, then runs for ever."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self._failures = list(failures)
+        self.runs = 0
+
+    async def run(self, sink: Sink) -> None:
+        self.runs += 1
+        if self._failures:
+            raise self._failures.pop(0)
+        await asyncio.get_running_loop().create_future()
+
+
+async def supervised(driver: Script, events: Events, runs: int) -> None:
+    events.driver_added("d")
+    task = asyncio.create_task(gateway.supervise("d", driver, ListSink(), ManualClock(), events))
+    await until(lambda: driver.runs >= runs or task.done(), f"{runs} runs")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "_DELAY_FIRST_S", 0.001)
+    monkeypatch.setattr(gateway, "_DELAY_MAX_S", 0.002)
+
+
+def test_a_driver_whose_peer_is_away_is_run_again_and_warned_about_once() -> None:
+    driver, events = Script(*[Unavailable("no route")] * 5), Events(ManualClock())
+    asyncio.run(supervised(driver, events, runs=6))
+    assert driver.runs == 6
+    assert events.counters()["outages"] == 1
+
+
+def test_a_driver_that_cannot_work_as_configured_is_disabled() -> None:
+    driver, events = Script(BadConfiguration("port 80 may not be opened")), Events(ManualClock())
+    asyncio.run(supervised(driver, events, runs=2))
+    assert driver.runs == 1
+    assert events.drivers["d"] is DriverState.DISABLED
+
+
+def test_a_driver_with_a_fault_of_ours_is_run_again() -> None:
+    driver, events = Script(AssertionError("bug"), KeyError("bug")), Events(ManualClock())
+    asyncio.run(supervised(driver, events, runs=3))
+    assert driver.runs == 3
+    assert events.counters()["driver_crashes"] == 2
+
+
+def test_a_stop_keeps_what_was_taken_and_ends_without_a_broker(tmp_path: Path) -> None:
+    port = free_port()
+    file = tmp_path / "gw.yaml"
+    file.write_text(
+        json.dumps(
+            {
+                "site": "s",
+                "gateway": "g",
+                "broker": {"host": "127.0.0.1", "port": free_port()},
+                "drivers": [
+                    {
+                        "driver": "http-push",
+                        "port": port,
+                        "devices": [{"device": "scanner", "serial": "1"}],
+                        "fields": {"t": "skin_temperature"},
+                    }
+                ],
+            }
+        )
+    )
+    settings = load_settings(file, {})
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        task = asyncio.create_task(gateway.run(settings, SystemClock(), stop))
+        status = 0
+        while status != 200:
+            try:
+                status, _ = await http(port, post({"serial": "1", "t": 36.5}))
+            except OSError:
+                await asyncio.sleep(0.01)
+        stop.set()
+        async with asyncio.timeout(10):
+            await task
+
+    asyncio.run(run())
+    spool = Spool(settings.spool.path, SystemClock())
+    assert spool.count == 1
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ("payload", "left"),
+    [
+        ('{"epoch":"EPOCH","seq":2}', 1),
+        ('{"epoch":"EPOCH","seq":2,"later":"fields"}', 1),
+        ('{"epoch":"EPOCH","seq":4}', 3),
+        ('{"epoch":"EPOCH","seq":-1}', 3),
+        ('{"epoch":"EPOCH","seq":"2"}', 3),
+        ('{"epoch":"EPOCH"}', 3),
+        ('{"epoch":"0123456789abcdef","seq":2}', 3),
+        ("", 3),
+        ("[" * 10_000, 3),
+        ('{"epoch":"EPOCH","seq":1e99}', 3),
+    ],
+)
+def test_only_a_receipt_for_what_we_hold_frees_anything(tmp_path: Path, payload: str, left: int) -> None:
+    clock = ManualClock()
+    spool, events = Spool(tmp_path / "spool.db", clock), Events(clock)
+    for _ in range(3):
+        spool.append(b"x")
+
+    async def run() -> None:
+        uplink = Uplink(clock, spool, events, BrokerSettings(), "s", "g", WindowLimits(), 5, dict)
+        uplink.link_message(payload.replace("EPOCH", spool.epoch).encode())
+
+    asyncio.run(run())
+    assert spool.count == left
+    assert events.counters().get("frames_receipted", 0) == 3 - left
+    spool.close()

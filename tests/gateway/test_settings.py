@@ -1,0 +1,145 @@
+"""A gateway's file and environment: what is wrong is named, what is misspelt refuses to start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.drivers import DRIVERS
+from gateway.drivers.http_push.settings import HttpPushSettings
+from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
+from gateway.settings import load_settings
+from telemetry.errors import BadConfiguration
+
+FILE = """\
+site: compound-1
+gateway: gw-compound-1
+broker: {host: 127.0.0.1, port: 1883}
+spool: {path: spool/gw-compound-1.db, size_max_mb: 2000}
+uplink: {window_frames: 32, resend_after_s: 5}
+drivers:
+  - driver: modbus-tcp
+    host: 127.0.0.1
+    port: 5021
+    every_s: 2
+    timeout_s: 1
+    profiles:
+      drain-level: [{metric: level, function: input, address: 0, type: int16, scale: 0.001, invalid: [32767, -32768]}]
+    devices:
+      - {device: mh-1-1-level, unit: 1, profile: drain-level}
+  - driver: http-push
+    host: 127.0.0.1
+    port: 8101
+    devices:
+      - {device: gate-1-lane-1-scanner, serial: SCN-0101}
+    fields: {temperature: skin_temperature, ambient: ambient_temperature}
+"""
+
+
+def written(folder: Path, text: str = FILE) -> Path:
+    file = folder / "gw.yaml"
+    file.write_text(text)
+    return file
+
+
+def refusal(folder: Path, text: str = FILE, **environment: str) -> str:
+    with pytest.raises(BadConfiguration) as caught:
+        load_settings(written(folder, text), environment)
+    return str(caught.value)
+
+
+def test_a_file_is_read_and_each_driver_gets_its_own_settings(tmp_path: Path) -> None:
+    settings = load_settings(written(tmp_path), {})
+    modbus, push = settings.drivers
+    assert isinstance(modbus, ModbusTcpSettings) and isinstance(push, HttpPushSettings)
+    assert modbus.profiles["drain-level"][0].invalid == (32767, -32768)
+    assert push.fields["ambient"] == "ambient_temperature"
+    assert settings.uplink.window_frames == 32
+
+
+def test_the_spool_lies_beside_the_file_unless_its_path_is_absolute(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    assert load_settings(file, {}).spool.path == tmp_path / "spool/gw-compound-1.db"
+    assert load_settings(file, {"GATEWAY__SPOOL__PATH": "/var/x.db"}).spool.path == Path("/var/x.db")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "line", "words"),
+    [
+        ("port: 1883", "port: 99999", 3, "broker.port"),
+        ("host: 127.0.0.1\n    port: 5021", "host: 127.0.0.1\n    prot: 5021", 9, "drivers[0].prot: unknown field"),
+        ("unit: 1,", "unit: 256,", 15, "drivers[0].devices[0].unit"),
+        ("type: int16", "type: int17", 13, "drivers[0].profiles.drain-level[0].type"),
+        ("driver: http-push", "driver: ftp-push", 16, "modbus-tcp, http-push (found 'ftp-push')"),
+        ("    fields: {temp", "    felder: {temp", 16, "drivers[1].fields: is missing"),
+        ("site: compound-1", "site: Compound 1", 1, "site"),
+        ("device: gate-1-lane-1-scanner", "device: mh-1-1-level", 16, "'mh-1-1-level' is read by modbus-tcp"),
+    ],
+)
+def test_a_mistake_is_named_by_file_line_and_field(
+    tmp_path: Path, wrong: str, right: str, line: int, words: str
+) -> None:
+    assert wrong in FILE
+    message = refusal(tmp_path, FILE.replace(wrong, right, 1))
+    assert f"gw.yaml:{line}:" in message
+    assert words in message
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = FILE.replace("port: 1883", "port: x").replace("unit: 1,", "unit: x,")
+    assert len(refusal(tmp_path, text).splitlines()) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "drivers: 3\nsite: s\ngateway: g", "drivers: [3]\nsite: s\ngateway: g"])
+def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str) -> None:
+    assert "gw.yaml:" in refusal(tmp_path, text)
+
+
+def test_two_drivers_at_one_address_are_refused(tmp_path: Path) -> None:
+    start = FILE.index("  - driver: modbus")
+    entry = FILE[start : FILE.index("  - driver: http")]
+    text = FILE + entry.replace("mh-1-1-level", "mh-1-2-level")
+    assert "stands twice" in refusal(tmp_path, text)
+
+
+def test_the_environment_replaces_what_the_file_says(tmp_path: Path) -> None:
+    settings = load_settings(
+        written(tmp_path),
+        {
+            "GATEWAY__BROKER__HOST": "broker.site",
+            "GATEWAY__BROKER__PORT": "8883",
+            "GATEWAY__BROKER__USERNAME": "gw",
+            "GATEWAY__BROKER__PASSWORD": "12345",
+            "GATEWAY__SPOOL__SIZE_MAX_MB": "10",
+            "GATEWAY__UPLINK__RESEND_AFTER_S": "2.5",
+            "GATEWAY__DRAIN_ON_STOP_S": "3",
+            "HOME": "/root",
+        },
+    )
+    broker = settings.broker
+    assert (broker.host, broker.port, broker.username) == ("broker.site", 8883, "gw")
+    assert broker.password is not None and broker.password.get_secret_value() == "12345"
+    assert "12345" not in repr(settings)
+    assert (settings.spool.size_max_mb, settings.uplink.resend_after_s, settings.drain_on_stop_s) == (10, 2.5, 3)
+
+
+@pytest.mark.parametrize(
+    "variable", ["GATEWAY__BROKR__HOST", "GATEWAY__BROKER__PASWORD", "GATEWAY__BROKER", "GATEWAY__DRIVERS", "GATEWAY__"]
+)
+def test_a_misspelt_variable_refuses_to_start(tmp_path: Path, variable: str) -> None:
+    message = refusal(tmp_path, **{variable: "secret"})
+    assert f"{variable} is no setting" in message and "GATEWAY__BROKER__HOST" in message
+    assert "secret" not in message
+
+
+def test_a_wrong_value_in_the_environment_is_named_by_its_variable(tmp_path: Path) -> None:
+    assert refusal(tmp_path, GATEWAY__BROKER__PORT="many").startswith("GATEWAY__BROKER__PORT")
+
+
+def test_every_driver_has_its_page() -> None:
+    folder = Path(__file__).parents[2] / "gateway" / "drivers"
+    for name, kind in DRIVERS.items():
+        page = (folder / name.replace("-", "_") / "README.md").read_text()
+        assert f"driver: {name}" in page
+        assert kind.settings.model_fields["driver"].is_required()

@@ -1,0 +1,213 @@
+"""One contract for every history: the same readings in, the same answers out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import SecretStr
+
+from ingest.history.history import Aggregate, HistoryReader, HistoryWriter, SeriesPlace
+from ingest.history.influx import InfluxReader, InfluxSettings, InfluxWriter
+from ingest.history.line_protocol import LineEncoder
+from ingest.history.parquet import MERGE_COUNT, ParquetReader, ParquetWriter, parts_of
+from telemetry.batch import ReadingBatch
+from telemetry.errors import Unavailable
+
+T0 = 1_795_000_000_000 // 3_600_000 * 3_600_000
+MINUTE = 60_000
+
+
+@dataclass
+class Store:
+    writer: HistoryWriter
+    reader: HistoryReader
+    series: list[SeriesPlace]
+    reopen: Callable[[], HistoryWriter]
+    records: int = 0
+
+    def keep(self, *rows: tuple[int, int, float] | tuple[int, int, float, int]) -> None:
+        """(series, ms after T0, value[, quality]) as one journal record."""
+        self.records += 1
+        batch = ReadingBatch(
+            np.array([r[0] for r in rows], np.uint32),
+            np.array([T0 + r[1] for r in rows], np.int64),
+            np.array([r[2] for r in rows], np.float64),
+            np.array([r[3] if len(r) == 4 else 0 for r in rows], np.uint8),
+        )
+        assert not list(self.writer.write(batch, self.records, self.records))
+
+    def read(self, series: int = 0, end: int = 86_400_000, every: int | None = None, how: Aggregate = Aggregate.MEAN):  # type: ignore[no-untyped-def]
+        place = self.series[series]
+        curve = self.reader.read(place.kind, place.device, place.metric, T0, T0 + end, every, how)
+        return [(int(t) - T0, float(v)) for t, v in zip(curve.time_ms, curve.value, strict=True)]
+
+
+def _series(name: str) -> list[SeriesPlace]:
+    return [
+        SeriesPlace(f"{name}-1", "level", "drain-level", "mh-1", "east"),
+        SeriesPlace(f"{name}-2", "level", "drain-level", "mh-2", "east"),
+        SeriesPlace(f"{name}-meter", "energy", "room-meter", "room", "west"),
+    ]
+
+
+@pytest.fixture(params=["parquet", pytest.param("influx", marks=pytest.mark.integration)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    # One InfluxDB serves the whole session, so that every test measures with devices of its own.
+    series = _series(f"d{abs(hash(request.node.name)) % 10**8}")
+    if request.param == "parquet":
+        made = ParquetWriter(tmp_path, series)
+        made.start(0)
+        yield Store(made, ParquetReader(tmp_path), series, lambda: ParquetWriter(tmp_path, series))
+        return
+    url, token = request.getfixturevalue("influx")
+    settings = InfluxSettings(url=url, token=SecretStr(token))
+    yield Store(InfluxWriter(settings, series), InfluxReader(settings), series, lambda: InfluxWriter(settings, series))
+
+
+def test_what_was_kept_is_read_back_in_time(store: Store) -> None:
+    store.keep((0, 2000, 1.25), (1, 2000, 9.0), (0, 1000, 1.0))
+    store.keep((0, 500, 0.5), (0, 86_400_000, 7.0))
+    assert store.read() == [(500, 0.5), (1000, 1.0), (2000, 1.25)]
+
+
+def test_the_same_reading_twice_is_one_reading(store: Store) -> None:
+    store.keep((0, 1000, 1.0))
+    store.keep((0, 1000, 1.0), (0, 2000, 2.0))
+    assert store.read() == [(1000, 1.0), (2000, 2.0)]
+
+
+def test_values_come_back_to_the_last_bit(store: Store) -> None:
+    values = [0.1, 1 / 3, 1e-300, 1.7976931348623157e308, -0.0, 36.6, 12345678.875]
+    store.keep(*[(0, i * 1000, v) for i, v in enumerate(values)])
+    assert [v for _, v in store.read()] == values
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        (Aggregate.MEAN, [2.0, 5.0]),
+        (Aggregate.MIN, [1.0, 5.0]),
+        (Aggregate.MAX, [3.0, 5.0]),
+        (Aggregate.LAST, [3.0, 5.0]),
+        (Aggregate.COUNT, [3.0, 1.0]),
+        (Aggregate.INCREASE, [2.0, 2.0]),
+    ],
+)
+def test_steps_are_aggregated(store: Store, how: Aggregate, expected: list[float]) -> None:
+    store.keep((0, 0, 1.0), (0, 10_000, 2.0), (0, 20_000, 3.0), (0, MINUTE, 5.0), (0, MINUTE + 1, 99.0, 2))
+    assert store.read(every=MINUTE, how=how) == [(0, expected[0]), (MINUTE, expected[1])]
+
+
+def test_a_register_that_was_reset_goes_on_from_zero(store: Store) -> None:
+    store.keep((2, 0, 100.0), (2, 1000, 103.0), (2, 2000, 1.5), (2, 3000, 2.0))
+    assert store.read(2, every=MINUTE, how=Aggregate.INCREASE) == [(0, 5.0)]
+
+
+def test_the_newest_of_every_series_is_known(store: Store) -> None:
+    store.keep((0, 1000, 1.0), (0, 3000, 3.0), (2, 2000, 50.0))
+    newest = store.reader.newest(T0)
+    assert newest[store.series[0].device, "level"].value == 3.0
+    assert newest[store.series[2].device, "energy"].time_ms == T0 + 2000
+
+
+def test_nothing_there_is_an_empty_curve(store: Store) -> None:
+    assert store.read() == []
+    assert store.read(every=MINUTE) == []
+
+
+def test_after_a_crash_the_same_is_written_again_and_stands_once(store: Store) -> None:
+    store.keep((0, 1000, 1.0))
+    store.keep((0, 2000, 2.0), (2, 2000, 9.0))
+    store.writer = store.reopen()
+    store.writer.start(1)  # the cursor had not moved past record 1 when the core died
+    store.records = 1
+    store.keep((0, 2000, 2.0), (2, 2000, 9.0), (0, 3000, 3.0))
+    assert store.read() == [(1000, 1.0), (2000, 2.0), (3000, 3.0)]
+    assert store.read(2) == [(2000, 9.0)]
+
+
+def test_small_files_are_merged_and_say_the_same(tmp_path: Path) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+    for i in range(MERGE_COUNT * 2):
+        store.keep((0, i * 1000, float(i)), (1, i * 1000, -float(i)))
+    before = store.read()
+    (folder,) = tmp_path.glob("kind=*/day=*")
+    while len(parts_of(folder)) > 2:
+        writer.tidy()
+    assert store.read() == before
+    # A crash between merging and deleting leaves both; a start keeps the merged one only.
+    ParquetWriter(tmp_path, series).start(store.records)
+    assert len(list(folder.iterdir())) == len(parts_of(folder))
+    assert store.read() == before
+
+
+def test_files_past_the_cursor_and_drafts_are_removed_on_start(tmp_path: Path) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+    store.keep((0, 0, 1.0))
+    store.keep((0, 1000, 2.0))
+    (folder,) = tmp_path.glob("kind=*/day=*")
+    (folder / "000000000003-000000000003.draft").write_bytes(b"PAR1 half")
+    ParquetWriter(tmp_path, series).start(1)
+    assert store.read() == [(0, 1.0)]
+    assert [p.name for p in folder.iterdir()] == ["000000000001-000000000001.parquet"]
+
+
+def test_a_folder_that_cannot_be_written_is_unavailable_not_fatal(tmp_path: Path) -> None:
+    (tmp_path / "history").write_text("a file where a folder should be")
+    with pytest.raises(Unavailable):
+        ParquetWriter(tmp_path / "history", _series("d")).start(0)
+
+
+def test_lines_are_the_protocols_own() -> None:
+    encoder = LineEncoder(_series("d"))
+    batch = ReadingBatch(
+        np.array([0, 2, 1], np.uint32),
+        np.array([1, 2, 3], np.int64),
+        np.array([0.5, 1e21, -3.0]),
+        np.array([0, 0, 2], np.uint8),
+    )
+    assert encoder.encode(batch).decode().splitlines() == [
+        "drain-level,device=d-1,place=mh-1,site=east level=0.5 1",
+        "room-meter,device=d-meter,place=room,site=west energy=1e+21 2",
+        "drain-level,device=d-2,place=mh-2,site=east level=-3,level_quality=2i 3",
+    ]
+
+
+@pytest.mark.integration
+def test_influxdb_that_is_away_or_forbids_is_unavailable(influx: tuple[str, str]) -> None:
+    url, _ = influx
+    batch = ReadingBatch(np.zeros(1, np.uint32), np.array([T0]), np.ones(1), np.zeros(1, np.uint8))
+    for settings in (
+        InfluxSettings(url="http://127.0.0.1:9", token=SecretStr("x"), timeout_ms=1000),
+        InfluxSettings(url=url, token=SecretStr("a wrong token")),
+    ):
+        with pytest.raises(Unavailable):
+            list(InfluxWriter(settings, _series("d")).write(batch, 1, 1))
+
+
+@pytest.mark.integration
+def test_a_line_that_influxdb_refuses_is_named_and_its_neighbours_stored(influx: tuple[str, str]) -> None:
+    url, token = influx
+    settings = InfluxSettings(url=url, token=SecretStr(token))
+    series = _series("refused")
+    writer = InfluxWriter(settings, series)
+    beyond = 2**63 // 10**6 + 10  # milliseconds that no nanosecond clock can hold
+    batch = ReadingBatch(
+        np.zeros(5, np.uint32),
+        np.array([T0, T0 + 1, beyond, T0 + 2, T0 + 3], np.int64),
+        np.arange(5.0),
+        np.zeros(5, np.uint8),
+    )
+    refused = list(writer.write(batch, 1, 1))
+    assert len(refused) == 1 and str(beyond) in refused[0]
+    place = series[0]
+    curve = InfluxReader(settings).read(place.kind, place.device, place.metric, T0, T0 + 1000, None, Aggregate.MEAN)
+    assert curve.value.tolist() == [0.0, 1.0, 3.0, 4.0]

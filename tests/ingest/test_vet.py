@@ -1,0 +1,249 @@
+import json
+from array import array
+from pathlib import Path
+
+import pytest
+
+from ingest.packets import Message
+from ingest.vet import Group, Vetter
+from telemetry import frames
+from telemetry.series import ONLINE
+from tests import district
+
+NOW_MS = 1_795_000_000_000
+EAST, WEST = "gatehouse/v1/east/gw-east", "gatehouse/v1/west/gw-west"
+
+
+@pytest.fixture
+def vetter(tmp_path: Path) -> Vetter:
+    catalogue, registry, _ = district.load(tmp_path)
+    return Vetter(catalogue, registry, {})
+
+
+def plain(vetter: Vetter, payload: object, topic: str = f"{EAST}/readings", retained: bool = False) -> Group:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return vetter.vet([Message(topic, body, 1, retained)], NOW_MS)
+
+
+def row(**changes: object) -> dict[str, object]:
+    return {"device": "level-1", "metric": "level", "time": NOW_MS, "value": 0.5} | changes
+
+
+def reasons(group: Group) -> list[tuple[str, int]]:
+    return [(reject.reason, reject.count) for reject in group.rejects]
+
+
+def frame(
+    seq: int, names: str = "level-1/level", value: float = 0.5, base: int = 1, gateway: str = "gw-east", **column: int
+) -> bytes:
+    count = len(names.split("\n"))
+    columns = frames.encode_columns(
+        names,
+        array("H", [column.get("index", i) for i in range(count)]),
+        array("q", [column.get("time_ms", NOW_MS)] * count),
+        array("d", [value] * count),
+        array("B", [column.get("quality", 0)] * count),
+        {},
+    )
+    return frames.encode(gateway, "epoch", seq, base, columns)
+
+
+def vet_frames(vetter: Vetter, *payloads: bytes, topic: str = f"{EAST}/frames", durable: bool = True) -> Group:
+    group = vetter.vet([Message(topic, payload, i + 1, False) for i, payload in enumerate(payloads)], NOW_MS)
+    if durable:
+        vetter.accept(group)
+    return group
+
+
+def test_a_plain_reading_becomes_a_reading(vetter: Vetter) -> None:
+    group = plain(vetter, {"readings": [row(time="2026-11-18T10:13:20.123+08:00", key="p1")]})
+    batch = group.readings
+    assert (batch.time_ms.tolist(), batch.value.tolist(), batch.quality.tolist()) == ([1_794_968_000_123], [0.5], [0])
+    assert batch.keys == {0: "p1"}
+    assert group.packet_ids == [1]
+    assert not group.rejects
+
+
+def test_one_object_serves_as_well_as_a_list(vetter: Vetter) -> None:
+    assert len(plain(vetter, row()).readings) == 1
+
+
+def test_a_reading_without_a_time_counts_from_its_arrival_and_is_suspect(vetter: Vetter) -> None:
+    body = row()
+    del body["time"]
+    batch = plain(vetter, body).readings
+    assert (batch.time_ms.tolist(), batch.quality.tolist()) == ([NOW_MS], [1])
+
+
+BROKEN = [
+    (b'{"readings":[', "broken-json", "not JSON"),
+    (b"\xff\xfe", "broken-json", "not JSON"),
+    (b"[" * 100_000, "bad-value", "a reading is"),
+    (b'{"readings":' + b"[" * 100_000, "broken-json", "not JSON"),
+    (b"", "broken-json", "not JSON"),
+    (b"[]", "bad-value", "a reading is"),
+    (b"7", "bad-value", "a reading is"),
+    (row(value="38.6"), "bad-value", "got `str`"),
+    (row(value=None), "bad-value", "got `null`"),
+    (row(value=True), "bad-value", "got `bool`"),
+    (json.dumps(row()).replace("0.5", "NaN").encode(), "broken-json", "not JSON"),
+    (json.dumps(row()).replace("0.5", "1e999").encode(), "", ""),
+    (row(time="2026-11-23T08:00:00"), "bad-value", "timezone"),
+    (row(time="yesterday"), "bad-value", "RFC3339"),
+    (row(time=0), "time-behind", "set the clock"),
+    (row(time=10**15 * 100), "bad-value", "is no time"),
+    (row(time=10**30), "bad-value", ""),
+    (row(quality="fine"), "bad-value", "quality"),
+    (row(key=""), "bad-value", "key"),
+    (row(device="x"), "unknown-device", "add it, or mend the name"),
+    (row(metric="x"), "unknown-metric", "has no metric 'x'"),
+    (row(device="meter", metric="power"), "foreign-device", "belongs to gateway 'gw-west'"),
+    ({"readings": row()}, "bad-value", "a reading is"),
+]
+
+
+@pytest.mark.parametrize(("payload", "reason", "said"), BROKEN)
+def test_a_broken_message_is_counted_with_a_reason_a_person_understands(
+    vetter: Vetter, payload: object, reason: str, said: str
+) -> None:
+    group = plain(vetter, payload)
+    assert len(group.readings) == 0
+    ((found, count),) = reasons(group)
+    assert count == 1
+    assert found == reason or (not reason and found in ("bad-value", "broken-json"))
+    assert said in group.rejects[0].detail
+    assert group.packet_ids == [1]  # acknowledged all the same, or the broker would send it for ever
+
+
+@pytest.mark.parametrize("bad", [row(value="x"), row(device="x"), row(time="now"), 5, None, row(time=1)])
+def test_a_bad_row_costs_its_neighbours_nothing(vetter: Vetter, bad: object) -> None:
+    group = plain(vetter, {"readings": [row(value=1.0), bad, row(value=2.0)]})
+    assert group.readings.value.tolist() == [1.0, 2.0]
+    assert sum(count for _, count in reasons(group)) == 1
+
+
+def test_the_keys_of_the_good_rows_stay_with_their_rows(vetter: Vetter) -> None:
+    rows = [row(key="a"), row(time=1, key="b"), row(key="c")]
+    assert plain(vetter, {"readings": rows}).readings.keys == {0: "a", 1: "c"}
+
+
+def test_many_bad_rows_are_all_counted_and_a_screenful_shown(vetter: Vetter) -> None:
+    group = plain(
+        vetter, {"readings": [row(value=f"x{i}") for i in range(5)] + [row(device=f"d{i}") for i in range(300)]}
+    )
+    assert sum(count for _, count in reasons(group)) == 305
+
+
+@pytest.mark.parametrize(
+    ("topic", "reason"),
+    [
+        ("gatehouse/v1/east/gw-none/readings", "unknown-gateway"),
+        ("gatehouse/v1/west/gw-east/readings", "unknown-gateway"),
+        ("gatehouse/v1/EAST/gw-east/readings", "bad-topic"),
+        ("gatehouse/v1/east/gw-east/receipt", "bad-topic"),
+        ("else", "bad-topic"),
+    ],
+)
+def test_a_wrong_topic_is_refused(vetter: Vetter, topic: str, reason: str) -> None:
+    assert reasons(plain(vetter, row(), topic)) == [(reason, 1)]
+
+
+def test_a_message_too_large_to_keep_is_refused(vetter: Vetter) -> None:
+    group = vetter.vet([Message(f"{EAST}/readings", None, 3, False)], NOW_MS)
+    assert reasons(group) == [("too-large", 1)]
+    assert group.packet_ids == [3]
+
+
+def test_a_retained_reading_is_not_counted_again(vetter: Vetter) -> None:
+    assert reasons(plain(vetter, row(), retained=True)) == [("retained", 1)]
+
+
+def test_a_value_outside_what_is_plausible_is_kept_as_bad(vetter: Vetter) -> None:
+    batch = plain(vetter, row(value=99.0)).readings
+    assert (batch.value.tolist(), batch.quality.tolist()) == ([99.0], [2])
+
+
+def test_a_clock_that_runs_ahead_does_not_hide_its_reading(vetter: Vetter) -> None:
+    batch = plain(vetter, row(time=NOW_MS + 86_400_000)).readings
+    assert (batch.time_ms.tolist(), batch.quality.tolist()) == ([NOW_MS], [1])
+    assert plain(vetter, row(time=NOW_MS + 59_000)).readings.quality.tolist() == [0]
+
+
+def test_a_frame_becomes_readings_and_is_owed_a_receipt(vetter: Vetter) -> None:
+    group = vet_frames(vetter, frame(1, "level-1/level\nlevel-2/level"))
+    assert len(group.readings) == 2
+    assert {str(topic): receipt for topic, receipt in group.receipts.items()} == {f"{EAST}/receipt": ("epoch", 1)}
+    assert group.seen == {"gw-east/epoch": 1}
+
+
+def test_a_frame_counts_once_and_its_repetition_gets_its_receipt_again(vetter: Vetter) -> None:
+    vet_frames(vetter, frame(1), frame(2))
+    again = vet_frames(vetter, frame(1), frame(2))
+    assert len(again.readings) == 0
+    assert list(again.receipts.values()) == [("epoch", 2)]
+
+
+def test_a_frame_twice_in_one_group_counts_once(vetter: Vetter) -> None:
+    assert len(vet_frames(vetter, frame(1), frame(1), frame(2)).readings) == 2
+
+
+def test_a_frame_that_did_not_become_durable_counts_when_it_comes_again(vetter: Vetter) -> None:
+    vet_frames(vetter, frame(1), durable=False)
+    assert len(vet_frames(vetter, frame(1)).readings) == 1
+
+
+def test_a_frame_ahead_of_its_turn_waits_to_be_sent_again(vetter: Vetter) -> None:
+    group = vet_frames(vetter, frame(1), frame(3))
+    assert len(group.readings) == 1
+    assert list(group.receipts.values()) == [("epoch", 1)]
+    assert len(vet_frames(vetter, frame(2), frame(3)).readings) == 2
+
+
+def test_a_core_that_lost_its_memory_takes_what_the_spool_still_holds_and_says_what_is_gone(vetter: Vetter) -> None:
+    group = vet_frames(vetter, frame(11, base=11), frame(12, base=11))
+    assert len(group.readings) == 2
+    assert reasons(group) == [("gap", 10)]
+
+
+def test_a_frame_that_can_be_numbered_but_not_read_does_not_block_the_ones_behind_it(vetter: Vetter) -> None:
+    group = vet_frames(vetter, frame(1, index=7), frame(2))
+    assert reasons(group) == [("bad-frame", 1)]
+    assert len(group.readings) == 1
+    assert list(group.receipts.values()) == [("epoch", 2)]
+
+
+def test_a_gateway_cannot_speak_for_another(vetter: Vetter) -> None:
+    assert reasons(vet_frames(vetter, frame(1, gateway="gw-west"))) == [("foreign-device", 1)]
+    group = vet_frames(vetter, frame(1, "level-1/level\nmeter/power"))
+    assert len(group.readings) == 1
+    assert reasons(group) == [("foreign-device", 1)]
+
+
+def test_strangers_in_a_frame_are_named_and_their_neighbours_kept(vetter: Vetter) -> None:
+    group = vet_frames(vetter, frame(1, "x/level\nlevel-1/level\nlevel-1/depth"))
+    assert len(group.readings) == 1
+    assert reasons(group) == [("unknown-device", 1), ("unknown-metric", 1)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_refused(vetter: Vetter, value: float) -> None:
+    group = vet_frames(vetter, frame(1, value=value))
+    assert reasons(group) == [("bad-value", 1)]
+    assert "is not a number" in group.rejects[0].detail
+
+
+def test_a_quality_that_does_not_exist_is_refused(vetter: Vetter) -> None:
+    assert reasons(vet_frames(vetter, frame(1, quality=3))) == [("bad-value", 1)]
+
+
+def test_a_status_becomes_the_gateways_own_reading(vetter: Vetter) -> None:
+    group = plain(vetter, {"state": "offline", "spooled": 3}, f"{EAST}/status", retained=True)
+    registry_index = vetter._registry.index["gw-east", ONLINE]
+    assert (group.readings.series.tolist(), group.readings.value.tolist()) == ([registry_index], [0.0])
+    assert reasons(plain(vetter, {"state": 7}, f"{EAST}/status")) == [("bad-value", 1)]
+    assert reasons(plain(vetter, b"{", f"{EAST}/status")) == [("broken-json", 1)]
+
+
+def test_hostile_text_is_shown_harmless(vetter: Vetter) -> None:
+    group = plain(vetter, b'{"device":"\x1b[2J\n","metric":"x","value":1}')
+    assert all(c.isprintable() for c in group.rejects[0].excerpt)

@@ -1,0 +1,132 @@
+"""Real servers for integration tests: each on a port of its own, each gone when the test is over.
+
+A test that needs one asks for its fixture; where the program is missing the test skips and says how to get it, unless
+GATEHOUSE_NO_SKIP is set, as CI does: then it fails.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def missing(what: str, how: str) -> None:
+    """Skip, or fail where skipping is not allowed."""
+    message = f"{what} is missing: {how}"
+    if os.environ.get("GATEHOUSE_NO_SKIP"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 30.0, what: str = "it") -> None:
+    """Poll a real process; fails when nothing happens for much longer than it could take."""
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, AssertionError, LookupError):
+            if condition():
+                return
+        time.sleep(0.05)
+    pytest.fail(f"waited {timeout_s:.0f} s in vain for {what}")
+
+
+def listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), 0.5):
+        return True
+
+
+def answers(url: str) -> bool:
+    with urllib.request.urlopen(url, timeout=1) as answer:
+        return bool(answer.status == 200)
+
+
+@contextlib.contextmanager
+def process(command: Sequence[str | Path], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of its own, killed with its children when the test is over."""
+    with log.open("ab") as output:
+        running = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=log.parent,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        try:
+            yield running
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGTERM)
+            try:
+                running.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
+
+
+def gatehouse(*arguments: str | Path) -> list[str | Path]:
+    """The command line of our own program."""
+    return [sys.executable, "-m", "gatehouse", *arguments]
+
+
+@contextlib.contextmanager
+def mosquitto(folder: Path, port: int | None = None) -> Iterator[int]:
+    """A real broker; its port."""
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    if program is None:
+        missing("mosquitto", "apt-get install mosquitto")
+        raise AssertionError
+    port = port or free_port()
+    config = folder / f"mosquitto-{port}.conf"
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n"
+    )
+    with process([program, "-c", config], folder / "mosquitto.log"):
+        wait_until(lambda: listens(port), what="mosquitto")
+        yield port
+
+
+@contextlib.contextmanager
+def influxdb(folder: Path) -> Iterator[tuple[str, str]]:
+    """A real InfluxDB 2; its URL and an all-access token."""
+    tools = Path(
+        os.environ.get("GATEHOUSE_TOOLS")
+        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gatehouse"
+    )
+    built = sorted(tools.glob("influxd-2*"))
+    program = shutil.which("influxd") or (str(built[-1]) if built else None)
+    if program is None:
+        missing("influxd (InfluxDB 2)", "run deploy/influxdb/build.sh, which builds and caches it")
+        raise AssertionError
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [program, "--http-bind-address", f"127.0.0.1:{port}", "--reporting-disabled", "--log-level", "error"]
+    command += ["--bolt-path", str(folder / "influx.bolt"), "--engine-path", str(folder / "engine")]
+    command += ["--sqlite-path", str(folder / "influx.sqlite")]
+    with process(command, folder / "influxd.log"):
+        wait_until(lambda: answers(f"{url}/health"), what="influxd")
+        token = "integration-test-token-of-no-worth"
+        body = (
+            f'{{"username":"test","password":"test-password","org":"gatehouse","bucket":"gatehouse","token":"{token}"}}'
+        )
+        request = urllib.request.Request(f"{url}/api/v2/setup", body.encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 201
+        yield url, token
