@@ -49,6 +49,7 @@ class Forecast:
     minutes: float
     low: float | None
     high: float | None
+    at_ms: int  # counted from then
 
 
 @dataclass(slots=True)

@@ -318,7 +318,7 @@ class Engine:
             self._note(alarm, What.SEVERITY_DOWN, last.time_ms, known_ms, "good-readings", effects, value=last.value)
         alarm.limit = program.limit(worst)
         if not np.isnan(last.low):
-            alarm.forecast = Forecast(last.value, _finite(last.low), _finite(last.high))
+            alarm.forecast = Forecast(last.value, _finite(last.low), _finite(last.high), last.time_ms)
         effects.alarms[alarm.id] = alarm
 
     def _raise(

@@ -49,7 +49,12 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
         "limits": [{"severity": severity, "value": value} for severity, value in alarm.limits],
         "forecast": None
         if alarm.forecast is None
-        else {"minutes": alarm.forecast.minutes, "low": alarm.forecast.low, "high": alarm.forecast.high},
+        else {
+            "minutes": alarm.forecast.minutes,
+            "low": alarm.forecast.low,
+            "high": alarm.forecast.high,
+            "at_ms": alarm.forecast.at_ms,
+        },
         "why": _why(alarm, rule, _UNITS.get(unit, unit), metric.decimals if metric else 1),
         "advice": _both(rule.advice) if rule and rule.advice else {"en": "", "zh": ""},
     }

@@ -102,6 +102,8 @@ def make_app(
             response.headers.setdefault(name, value)
         return response
 
+    classes = {rule.alarm_class for rule in rules}
+
     def logged_in(gatehouse_session: Annotated[str | None, Cookie()] = None) -> Session:
         session = accounts.session(gatehouse_session) if gatehouse_session else None
         if session is None:
@@ -130,13 +132,13 @@ def make_app(
         if made is None:
             raise Problem(401, "Not logged in", "name or password is wrong")
         token, session = made
-        response = JSONResponse(_session(session))
+        response = JSONResponse(_session(session, classes))
         response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_behind_https, path="/")
         return response
 
     @app.get("/api/v1/session")
     def session_now(session: Reading) -> dict[str, Any]:
-        return _session(session)
+        return _session(session, classes)
 
     @app.delete("/api/v1/session", status_code=204)
     def log_out(session: Changing, gatehouse_session: Annotated[str, Cookie()]) -> Response:
@@ -373,13 +375,14 @@ def make_app(
     return app
 
 
-def _session(session: Session) -> dict[str, Any]:
+def _session(session: Session, classes: set[str]) -> dict[str, Any]:
     user = session.user
     return {
         "user": {
             "name": user.name,
             "roles": sorted(role.value for role in user.roles),
             "sites": None if user.sites is None else sorted(user.sites),
+            "acts_on": sorted(alarm_class for alarm_class in classes if user.acts_on(alarm_class)),
         },
         "csrf": session.csrf,
     }

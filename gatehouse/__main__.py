@@ -16,9 +16,7 @@ from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
 app = typer.Typer(help="Gatehouse watches gates, drains and dormitories.", no_args_is_help=True, add_completion=False)
 user_app = typer.Typer(help="People who may log in.", no_args_is_help=True)
-sim_app = typer.Typer(help="The simulated district, and recorded data as if it were now.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
-app.add_typer(sim_app, name="sim")
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="The server's YAML file.", exists=True, dir_okay=False)]
 
@@ -128,19 +126,15 @@ def user_add(
     typer.echo(f"user {name}: {', '.join(role)}" + (f"; password {made}" if made else ""))
 
 
-@sim_app.command("replay")
-def sim_replay(
-    dataset: Annotated[str, typer.Argument(help="fever, flood-river, water-meters or river-sensors.")],
-    folder: Annotated[Path, typer.Option("--from", help="The folder of the data set.", exists=True, file_okay=False)],
-    host: Annotated[str, typer.Option(help="The broker.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option()] = 1883,
-    every_s: Annotated[float, typer.Option("--every", help="Seconds between two readings.")] = 1.0,
-    limit: Annotated[Optional[int], typer.Option(help="Stop after so many.")] = None,  # noqa: UP045
-) -> None:
-    """Publish recorded measurements as if they were made now."""
-    from gatehouse.replay import replay
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def sim(context: typer.Context) -> None:
+    """The simulated district by itself, or recorded data played back as if it were measured now."""
+    from firmware_sim.__main__ import app as sim_app
 
-    replay(dataset, folder, host, port, every_s, limit)
+    arguments = context.args
+    if "--district" not in arguments and "--help" not in arguments and arguments:
+        arguments = [*arguments, "--district", str(Path(__file__).parent / "district")]
+    sim_app(arguments, prog_name="gatehouse sim")
 
 
 def main() -> None:

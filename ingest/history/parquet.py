@@ -226,7 +226,12 @@ class ParquetReader:
         """
         if not files:
             return SCHEMA.empty_table().drop_columns(["quality"])
-        return self._query(query, files, {"start": start_ms, "end": end_ms}).to_arrow_table()
+        try:
+            found = self._db.cursor().sql(query, params={"files": files, "start": start_ms, "end": end_ms})
+            table: pa.Table = found.to_arrow_table()
+        except duckdb.Error as error:
+            raise Unavailable(f"reading history in {self._folder}: {error}") from error
+        return table
 
     def _curve(self, query: str, kind: str, start_ms: int, end_ms: int, given: Mapping[str, object]) -> Curve:
         for attempt in (1, 2):

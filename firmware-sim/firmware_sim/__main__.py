@@ -1,0 +1,94 @@
+"""`python -m firmware_sim`: the simulated district by itself, or recorded data played back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from firmware_sim.district import District
+from firmware_sim.live import Endpoints, LiveDistrict
+from firmware_sim.past import build_past
+from firmware_sim.publisher import Publisher
+from firmware_sim.replay import DATASETS
+from firmware_sim.replay import replay as play_back
+from firmware_sim.replay import rows as rows_of
+from firmware_sim.scenario import Scenario
+from firmware_sim.world import WorldState
+from telemetry.clock import SystemClock
+
+app = typer.Typer(no_args_is_help=True, help=__doc__, add_completion=False)
+
+DistrictFolder = Annotated[Path, typer.Option(help="Folder with catalogue/, gateways/ and world.yaml")]
+_DISTRICT = Path("gatehouse/district")
+
+
+@app.command()
+def run(
+    district: DistrictFolder = _DISTRICT,
+    scenario: Annotated[Path | None, typer.Option(help="Another script than scenario.yaml of the district")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same world")] = 1,
+    truth: Annotated[Path | None, typer.Option(help="Write what really happened to this file at the end")] = None,
+) -> None:
+    """Run the devices of the district at the addresses its gateway files name, until interrupted."""
+    declared = District.load(district)
+    script = Scenario.load(scenario or district / "scenario.yaml", declared)
+    past = build_past(declared, SystemClock().now_ms(), seed)
+    typer.echo(f"{len(declared.catalogue.devices)} devices; {past.reading_count:,} readings behind them. Ctrl-C ends.")
+    asyncio.run(_live(declared, script, seed, past.world_state, truth))
+
+
+@app.command()
+def replay(
+    dataset: Annotated[str, typer.Argument(help=f"One of {', '.join(DATASETS)}")],
+    folder: Annotated[Path, typer.Option(help="Where the data sets lie")] = Path("../shared/datasets"),
+    district: DistrictFolder = _DISTRICT,
+    host: Annotated[str, typer.Option(help="The broker")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port")] = 1883,
+) -> None:
+    """Publish recorded data as if it were measured now."""
+    give_up = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: give_up.set())
+    publisher = Publisher(host, port, f"replay-{dataset}")
+    readings = rows_of(dataset, folder)
+    publisher.start()
+    try:
+        catalogue = District.load(district).catalogue
+        show = _every(100)
+        sent = play_back(readings, catalogue, publisher, SystemClock(), give_up=give_up, progress=show)
+        whole = publisher.wait(10.0)
+        typer.echo(f"{sent} readings sent" + ("" if whole else "; the broker has not acknowledged all of them"))
+    finally:
+        publisher.stop()
+
+
+async def _live(declared: District, script: Scenario, seed: int, state: WorldState, truth: Path | None) -> None:
+    live = LiveDistrict(declared, script, seed, state, Endpoints.declared(declared))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+    await live.run(stop)
+    if truth is not None:
+        live.write_truth(truth)
+
+
+def _every(step: int) -> Callable[[int], None]:
+    """Print a count now and then."""
+
+    def show(count: int) -> None:
+        if count % step == 0:
+            typer.echo(f"{count} readings")
+
+    return show
+
+
+if __name__ == "__main__":
+    app()

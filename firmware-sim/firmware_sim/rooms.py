@@ -1,0 +1,227 @@
+"""Dormitory rooms: what they draw, how their meters count, how much water runs.
+
+Power is a function of the time of day and of the room's plan for the day, so the past (all minutes at once) and the
+present (one instant) come from the same lines. No kettles; an allowed room stays below 1000 W. A forbidden heater is
+added on top. Axes: R rooms, N instants. Power in W, energy in kWh, water in litres.
+Source of the numbers: reference/devices.md §1.6 (loads, power factors), §2 (litres per person, peaks of the day).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from firmware_sim.district import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, District, Floats, Times, generator
+
+_PF_ELECTRONICS = 0.93
+_WATER_HOUR = np.array(  # share of the day's water by local hour: morning, noon, late evening
+    [1, 0.4, 0.3, 0.3, 0.4, 1.2, 5, 9, 6, 3, 2.5, 4, 8, 5, 2.5, 2, 2.5, 4, 6, 7, 8, 10, 8, 4], np.float64
+)
+_LITRES_PER_DRAW = 6.0
+_RIPPLE_MAX = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _DayPlan:
+    """What each room does on one local day. Hours of the day and watts, all (R,)."""
+
+    wake_h: Floats
+    leave_h: Floats
+    return_h: Floats
+    sleep_h: Floats
+    computer_w: Floats
+    charger_w: Floats
+    conditioner_w: Floats  # 0 on days without
+    duty: Floats
+    period_h: Floats
+    phase: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class RoomHistory:
+    """What the meters showed. Power, power factor and energy (N, R)."""
+
+    time_ms: Times
+    power_w: Floats
+    power_factor: Floats
+    energy_kwh: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class WaterHistory:
+    """What the water registers showed. Litres (N, R)."""
+
+    time_ms: Times
+    litres: Floats
+
+
+class Rooms:
+    """All rooms with an electricity meter."""
+
+    def __init__(self, district: District, seed: int, time_ms: int) -> None:
+        self.meters = district.devices_with("energy")
+        self.time_ms = time_ms
+        self._seed = seed
+        self._offset_ms = district.utc_offset_ms(district.catalogue.site_of(self.meters[0]), time_ms)
+        count = len(self.meters)
+        rng = generator(seed, "rooms")
+        self._standby_w = rng.uniform(15, 45, count)  # a small fridge, a router
+        self._lights_w = rng.uniform(18, 36, count)
+        self._conditioner_w = rng.uniform(450, 620, count)
+        self._conditioner_pf = rng.uniform(0.88, 0.95, count)
+        self.energy_kwh = rng.uniform(200, 2500, count)
+        self.heater_w = np.zeros(count, np.float64)
+        self._rng = generator(seed, "rooms", "live")
+        self._plans: dict[int, _DayPlan] = {}
+        self.power_w, self.power_factor = self._at(time_ms)
+
+    def past(self, end_ms: int, every_ms: int, heater: tuple[str, int, int, float]) -> RoomHistory:
+        """Run up to `end_ms` by the minute and remember every `every_ms`.
+
+        Args:
+            end_ms: A whole number of minutes away.
+            every_ms: A whole number of minutes.
+            heater: (meter, on since [ms], off at [ms], W).
+        """
+        rng = generator(self._seed, "rooms", "past")
+        count = (end_ms - self.time_ms) // MINUTE_MS
+        time_ms = self.time_ms + MINUTE_MS * np.arange(1, count + 1, dtype=np.int64)
+        meter, on_ms, off_ms, watts = heater
+        day = (time_ms + self._offset_ms) // DAY_MS
+        power, factor = np.empty((count, len(self.meters))), np.empty((count, len(self.meters)))
+        for today in np.unique(day):
+            rows = day == today
+            at = time_ms[rows]
+            heater_w = np.zeros((len(at), len(self.meters)), np.float64)
+            heater_w[(at >= on_ms) & (at < off_ms), self.meters.index(meter)] = watts
+            power[rows], factor[rows] = self._load(self._plan(int(today)), at, heater_w)
+        power *= _ripple(rng, power.shape)
+        energy = self.energy_kwh + np.cumsum(power, axis=0) / 60_000
+        self.energy_kwh, self.time_ms = energy[-1], end_ms
+        self.power_w, self.power_factor = power[-1], factor[-1]
+        every = every_ms // MINUTE_MS
+        whole = slice(every - 1, None, every)
+        return RoomHistory(time_ms[whole], power[whole], factor[whole], energy[whole])
+
+    def advance(self, now_ms: int) -> None:
+        """Let the meters count until now."""
+        while self.time_ms < now_ms:
+            step_ms = min(10 * SECOND_MS, now_ms - self.time_ms)
+            self.time_ms += step_ms
+            power, factor = self._at(self.time_ms)
+            self.power_w, self.power_factor = power * _ripple(self._rng, power.shape), factor
+            self.energy_kwh = self.energy_kwh + self.power_w * step_ms / 3.6e9
+
+    def switch_heater(self, meter: str, watts: float) -> None:
+        """Plug a heater in (or, with 0, out). It shows in the next reading."""
+        self.heater_w[self.meters.index(meter)] = watts
+        self.power_w, self.power_factor = self._at(self.time_ms)
+
+    def unplug_heaters(self) -> None:
+        """No forbidden heater anywhere."""
+        self.heater_w = np.zeros(len(self.meters), np.float64)
+
+    def _at(self, time_ms: int) -> tuple[Floats, Floats]:
+        at = np.array([time_ms], np.int64)
+        power, factor = self._load(self._plan((time_ms + self._offset_ms) // DAY_MS), at, self.heater_w)
+        return power[0], factor[0]
+
+    def _plan(self, day: int) -> _DayPlan:
+        """The plan of a local day (days since 1970); the same whoever asks."""
+        if day not in self._plans:
+            rng = generator(self._seed, "rooms", "day", day)
+            count = len(self.meters)
+            is_weekend = (day + 3) % 7 >= 5  # 1 January 1970 was a Thursday
+            leaves = rng.random(count) < (0.5 if is_weekend else 0.95)
+            leave_h = np.where(leaves, rng.normal(7.6 if not is_weekend else 10, 0.3, count), 24.0)
+            return_h = np.where(leaves, rng.normal(17.8, 0.7, count), 24.0)
+            if len(self._plans) > 30:
+                self._plans.clear()
+            self._plans[day] = _DayPlan(
+                wake_h=rng.normal(6.6, 0.3, count),
+                leave_h=leave_h,
+                return_h=return_h,
+                sleep_h=np.minimum(rng.normal(22.8, 0.5, count), 23.9),
+                computer_w=np.where(rng.random(count) < 0.8, rng.uniform(60, 170, count), 0.0),
+                charger_w=rng.uniform(10, 60, count),
+                conditioner_w=np.where(rng.random(count) < 0.6, self._conditioner_w, 0.0),
+                duty=rng.uniform(0.3, 0.65, count),
+                period_h=rng.uniform(9, 17, count) / 60,
+                phase=rng.random(count),
+            )
+        return self._plans[day]
+
+    def _load(self, plan: _DayPlan, time_ms: Times, heater_w: Floats) -> tuple[Floats, Floats]:
+        """Power [W] and power factor (N, R) of all rooms at instants of one day."""
+        hour = ((time_ms + self._offset_ms) % DAY_MS / HOUR_MS)[:, None]  # (N, 1)
+        at_home = (hour < plan.leave_h) | (hour >= plan.return_h)
+        awake = at_home & (hour >= plan.wake_h) & (hour < plan.sleep_h)
+        is_dark = (hour < 7.2) | (hour >= 17.2)
+        evening = awake & (hour >= np.minimum(plan.return_h, 18.0))
+        compressor = (hour / plan.period_h + plan.phase) % 1.0 < plan.duty
+        electronics = (
+            self._standby_w
+            + self._lights_w * (awake & is_dark)
+            + plan.computer_w * evening
+            + plan.charger_w * (at_home & (hour >= 20.5))
+        )
+        conditioner = plan.conditioner_w * (evening & compressor)
+        power = electronics + conditioner + heater_w
+        apparent = electronics / _PF_ELECTRONICS + conditioner / self._conditioner_pf + heater_w
+        return power, power / apparent
+
+
+class Water:
+    """All rooms with a water meter."""
+
+    def __init__(self, district: District, seed: int, time_ms: int) -> None:
+        self.meters = district.devices_with("volume")
+        self.time_ms = time_ms
+        self._seed = seed
+        self._offset_ms = district.utc_offset_ms(district.catalogue.site_of(self.meters[0]), time_ms)
+        rng = generator(seed, "water")
+        people = rng.integers(2, 5, len(self.meters))
+        self._litres_per_day = people * rng.uniform(60, 110, len(self.meters))
+        self.litres = rng.uniform(5_000, 120_000, len(self.meters))
+        self._rng = generator(seed, "water", "live")
+
+    def past(self, end_ms: int, every_ms: int, leak: tuple[str, int, int, float]) -> WaterHistory:
+        """Run up to `end_ms` and remember every `every_ms`.
+
+        Args:
+            end_ms: A whole number of `every_ms` away.
+            every_ms: How often the register is read.
+            leak: (meter, since [ms], until [ms], litres an hour).
+        """
+        rng = generator(self._seed, "water", "past")
+        count = (end_ms - self.time_ms) // every_ms
+        time_ms = self.time_ms + every_ms * np.arange(1, count + 1, dtype=np.int64)
+        drawn = self._drawn(rng, time_ms, every_ms)
+        meter, since_ms, until_ms, litres_per_h = leak
+        leaking = (time_ms > since_ms) & (time_ms <= until_ms)
+        drawn[leaking, self.meters.index(meter)] += litres_per_h * every_ms / HOUR_MS
+        litres = self.litres + np.cumsum(drawn, axis=0)
+        self.litres, self.time_ms = litres[-1], end_ms
+        return WaterHistory(time_ms, np.floor(litres))
+
+    def advance(self, now_ms: int) -> None:
+        """Let the water run until now."""
+        if now_ms > self.time_ms:
+            drawn = self._drawn(self._rng, np.array([now_ms], np.int64), now_ms - self.time_ms)
+            self.litres, self.time_ms = self.litres + drawn[0], now_ms
+
+    def _drawn(self, rng: np.random.Generator, time_ms: Times, span_ms: int) -> Floats:
+        """Litres (N, R) drawn in the spans that end at the instants: a Poisson number of draws, each exponential."""
+        hour = ((time_ms + self._offset_ms) % DAY_MS // HOUR_MS).astype(np.intp)
+        share = _WATER_HOUR[hour] / _WATER_HOUR.sum() * span_ms / HOUR_MS
+        draws = rng.poisson(share[:, None] * self._litres_per_day / _LITRES_PER_DRAW)
+        litres = np.zeros(draws.shape, np.float64)
+        some = draws > 0
+        litres[some] = rng.gamma(draws[some], _LITRES_PER_DRAW)
+        return litres
+
+
+def _ripple(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """A factor close to 1: mains voltage and what nobody models."""
+    return 1 + np.clip(rng.normal(0.0, 0.006, shape), -_RIPPLE_MAX, _RIPPLE_MAX)

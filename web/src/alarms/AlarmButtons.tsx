@@ -1,0 +1,75 @@
+/** What a person may do with an open alarm: acknowledge it, and decide on a person with fever. */
+
+import { CheckOutlined, LoginOutlined, MedicineBoxOutlined, StopOutlined } from "@ant-design/icons";
+import { Button } from "antd";
+import { lazy, Suspense, useState, type ReactNode } from "react";
+
+import type { Alarm, Disposition } from "../api/contract";
+import { useTexts } from "../i18n/language";
+import type { Asked } from "./NoteDialog";
+import { useAlarmActions } from "./useAlarmActions";
+
+const NoteDialog = lazy(() => import("./NoteDialog"));
+
+const DECISIONS: { disposition: Disposition; Icon: typeof CheckOutlined }[] = [
+  { disposition: "admit", Icon: LoginOutlined },
+  { disposition: "refuse", Icon: StopOutlined },
+  { disposition: "refer", Icon: MedicineBoxOutlined },
+];
+
+interface Props {
+  alarm: Alarm;
+  /** Further questions offered, such as closing; the card keeps to the urgent ones. */
+  also?: readonly Asked[];
+  /** Put after the buttons, in the same row. */
+  children?: ReactNode;
+}
+
+export function AlarmButtons({ alarm, also = [], children }: Props) {
+  const texts = useTexts();
+  const { isBusy, acknowledge } = useAlarmActions();
+  const [asked, setAsked] = useState<Asked | null>(null);
+  const decides = alarm.class === "fever" && alarm.disposition === null && alarm.state === "open";
+  const mayAcknowledge = !alarm.acknowledged && alarm.state === "open";
+  // A fever is closed by the decision; closing it past the decision would leave none on record.
+  const questions = also.filter((each) => each !== "close" || alarm.class !== "fever");
+
+  return (
+    <div className={decides ? "alarm-buttons alarm-deciding" : "alarm-buttons"} onClick={(event) => event.stopPropagation()}>
+      {decides &&
+        DECISIONS.map(({ disposition, Icon }) => (
+          <Button
+            key={disposition}
+            size="large"
+            danger={disposition === "refuse"}
+            icon={<Icon />}
+            onClick={() => setAsked(disposition)}
+          >
+            {texts.actions[disposition]}
+          </Button>
+        ))}
+      {mayAcknowledge && (
+        <Button
+          size="large"
+          type="primary"
+          icon={<CheckOutlined />}
+          loading={isBusy}
+          onClick={() => acknowledge(alarm)}
+        >
+          {texts.actions.acknowledge}
+        </Button>
+      )}
+      {questions.map((each) => (
+        <Button key={each} size="large" onClick={() => setAsked(each)}>
+          {each === "comment" ? texts.actions.comment : texts.actions.close}
+        </Button>
+      ))}
+      {children}
+      {asked !== null && (
+        <Suspense fallback={null}>
+          <NoteDialog asked={asked} alarm={alarm} close={() => setAsked(null)} />
+        </Suspense>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,29 @@
+/** What people have done about an alarm so far: acknowledged, decided, closed. */
+
+import { CheckCircleOutlined } from "@ant-design/icons";
+
+import type { Alarm } from "../api/contract";
+import { useTexts } from "../i18n/language";
+import { dispositionText } from "../show/codes";
+
+export function AlarmStanding({ alarm }: { alarm: Alarm }) {
+  const texts = useTexts();
+  if (!alarm.acknowledged && alarm.disposition === null) return null;
+  return (
+    <div className="alarm-standing">
+      {alarm.acknowledged && (
+        <span>
+          <CheckCircleOutlined aria-hidden />{" "}
+          {alarm.acknowledged_by === null
+            ? texts.alarms.acknowledged
+            : texts.alarms.acknowledgedBy(alarm.acknowledged_by)}
+        </span>
+      )}
+      {alarm.disposition !== null && (
+        <span>
+          <CheckCircleOutlined aria-hidden /> {texts.actions.decided}: {dispositionText(alarm.disposition, texts)}
+        </span>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,84 @@
+/** The first thing on the page: what is open, worst first; and what was closed lately. */
+
+import { CheckCircleOutlined } from "@ant-design/icons";
+import { Segmented, Skeleton } from "antd";
+import { useEffect, useState } from "react";
+
+import { useTexts } from "../i18n/language";
+import { Failure } from "../parts/Failure";
+import { timeOfDay } from "../show/time";
+import { useAlarms } from "../state/alarms";
+import { useConnection } from "../state/connection";
+import { loadOpenAlarms } from "../state/follow";
+import { AlarmCard } from "./AlarmCard";
+import { ClosedAlarms } from "./ClosedAlarms";
+import { HealthNotice } from "./HealthNotice";
+import "./alarms.css";
+
+export function AlarmsPanel({ zone }: { zone: string }) {
+  const texts = useTexts();
+  const { loaded, open } = useAlarms();
+  const [shown, setShown] = useState<"open" | "closed">("open");
+
+  useEffect(() => {
+    document.title = texts.alarms.openCountTitle(open.length);
+  }, [open.length, texts]);
+
+  return (
+    <section className="alarms" aria-label={texts.alarms.title}>
+      <div className="section-head">
+        <h2>{texts.alarms.title}</h2>
+        <Segmented
+          className="alarms-choice"
+          value={shown}
+          onChange={setShown}
+          options={[
+            { value: "open", label: loaded ? `${texts.alarms.open} (${open.length})` : texts.alarms.open },
+            { value: "closed", label: texts.alarms.closed },
+          ]}
+        />
+      </div>
+      <HealthNotice />
+      {shown === "open" ? <OpenAlarms zone={zone} /> : <ClosedAlarms />}
+    </section>
+  );
+}
+
+function OpenAlarms({ zone }: { zone: string }) {
+  const texts = useTexts();
+  const { loaded, problem, open } = useAlarms();
+  const { phase, as_of_ms } = useConnection();
+
+  if (!loaded)
+    return problem === null ? (
+      <div className="alarms-waiting" aria-label={texts.alarms.loading}>
+        <Skeleton active paragraph={{ rows: 3 }} />
+      </div>
+    ) : (
+      <Failure problem={problem} retry={() => void loadOpenAlarms()} />
+    );
+
+  if (open.length === 0)
+    return (
+      <div className="alarms-none">
+        <CheckCircleOutlined aria-hidden className="alarms-none-sign" />
+        <div>
+          {/* Without a connection nobody knows whether there is an alarm now. */}
+          <strong>
+            {phase === "lost" && as_of_ms !== null
+              ? texts.alarms.noneAsOf(timeOfDay(as_of_ms, zone))
+              : texts.alarms.none}
+          </strong>
+          <p>{texts.alarms.noneHint}</p>
+        </div>
+      </div>
+    );
+
+  return (
+    <ul className="alarms-list" aria-live="polite">
+      {open.map((alarm) => (
+        <AlarmCard key={alarm.id} alarm={alarm} />
+      ))}
+    </ul>
+  );
+}

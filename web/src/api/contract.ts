@@ -1,0 +1,222 @@
+/** The shapes that `/api/v1` speaks. Times are epoch milliseconds, UTC; values are in the metric's unit. */
+
+export interface Named {
+  en: string;
+  zh: string;
+}
+
+export interface User {
+  name: string;
+  roles: string[];
+  /** null: every site. */
+  sites: string[] | null;
+}
+
+export interface Session {
+  user: User;
+  csrf: string;
+}
+
+export interface DrainShape {
+  depth_m: number;
+  crown_m: number;
+  invert_m: number;
+  downstream: string | null;
+}
+
+export interface Place {
+  id: string;
+  name: Named;
+  kind: string;
+  parent: string | null;
+  drain: DrainShape | null;
+}
+
+export const QUALITY_GOOD = 0;
+export const QUALITY_SUSPECT = 1;
+export const QUALITY_BAD = 2;
+
+export interface LastReading {
+  time_ms: number;
+  value: number | null;
+  quality: number;
+}
+
+export type DeviceState = "ok" | "silent" | "never";
+
+export interface Device {
+  id: string;
+  name: Named;
+  kind: string;
+  place: string;
+  gateway: string | null;
+  state: DeviceState;
+  last: Record<string, LastReading>;
+}
+
+export interface GatewayHealth {
+  id: string;
+  online: boolean | null;
+  spooled: number | null;
+  oldest_ms: number | null;
+  last_ms: number | null;
+}
+
+export interface Gateway extends GatewayHealth {
+  name: Named;
+}
+
+export interface Site {
+  id: string;
+  name: Named;
+  timezone: string;
+  places: Place[];
+  devices: Device[];
+  gateways: Gateway[];
+}
+
+export interface Metric {
+  id: string;
+  name: Named;
+  unit: string;
+  decimals: number;
+  plausible: [number, number] | null;
+  counter: boolean;
+}
+
+export interface Kind {
+  id: string;
+  name: Named;
+  metrics: Metric[];
+}
+
+export type Aggregate = "mean" | "min" | "max" | "last" | "count" | "increase";
+
+export interface ReadingColumns {
+  device: string;
+  metric: string;
+  unit: string;
+  time_ms: number[];
+  value: (number | null)[];
+}
+
+export type Severity = "low" | "medium" | "high" | "critical";
+
+export interface Forecast {
+  minutes: number;
+  low: number | null;
+  high: number | null;
+}
+
+export interface Rule {
+  id: string;
+  type: string;
+  class: string;
+  metric: string;
+  /** null: every kind, every device that has the metric. */
+  kinds: string[] | null;
+  devices: string[] | null;
+  /** Only `level` rules have limits in the metric's own unit, and only without `relative_to`. */
+  levels?: { severity: Severity; at_least: number | null; at_most: number | null }[];
+  relative_to?: string | null;
+}
+
+export interface Alarm {
+  id: string;
+  rule: string;
+  rule_name: Named;
+  class: string;
+  site: string;
+  place: string | null;
+  device: string | null;
+  metric: string | null;
+  unit: string | null;
+  key: string | null;
+  severity: Severity;
+  severity_max: Severity;
+  state: "open" | "closed";
+  acknowledged: boolean;
+  acknowledged_by: string | null;
+  seq: number;
+  onset_ms: number;
+  raised_ms: number;
+  closed_ms: number | null;
+  /** level, rate, forecast or silence; it says what `value` and `limit` are: of the metric, per minute, or minutes. */
+  rule_type?: string | null;
+  value: number | null;
+  limit: number | null;
+  forecast: Forecast | null;
+  why: Named;
+  advice: Named;
+  disposition: string | null;
+  closed_reason: string | null;
+}
+
+export interface Transition {
+  seq: number;
+  what: string;
+  severity: Severity;
+  event_ms: number;
+  known_ms: number;
+  reason: string | null;
+  actor: string | null;
+  note: string | null;
+  value: number | null;
+}
+
+export interface Notice {
+  channel: string;
+  recipient: string;
+  seq: number;
+  state: "waiting" | "delivered" | "failed";
+  attempts: number;
+  delivered_ms: number | null;
+  error: string | null;
+}
+
+export interface Evidence {
+  device: string;
+  metric: string;
+  start_ms: number;
+  end_ms: number;
+  limits: { severity: Severity; value: number }[];
+}
+
+export interface AlarmDetail extends Alarm {
+  transitions: Transition[];
+  notices: Notice[];
+  evidence: Evidence | null;
+}
+
+export type Disposition = "admit" | "refuse" | "refer";
+
+export interface AlarmPage {
+  items: Alarm[];
+  next: string | null;
+}
+
+export type LiveRow = [device: string, metric: string, time_ms: number, value: number | null, quality: number];
+
+export interface LiveEvent {
+  time_ms: number;
+  values: LiveRow[];
+}
+
+export interface HealthEvent {
+  ready: boolean;
+  reasons: { code: string; detail: string }[];
+  gateways: GatewayHealth[];
+}
+
+export interface QuarantineItem {
+  time_ms: number;
+  reason: string;
+  detail: string;
+  topic: string;
+  excerpt: string;
+}
+
+export interface Quarantine {
+  counts: Record<string, number>;
+  items: QuarantineItem[];
+}

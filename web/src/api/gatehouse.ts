@@ -1,0 +1,67 @@
+/** Every call the screens make, by name. */
+
+import type {
+  Aggregate, Alarm, AlarmDetail, AlarmPage, Disposition, Kind, Quarantine, ReadingColumns, Rule, Session, Site,
+} from "./contract";
+import { fetchJson, sendJson } from "./request";
+
+export const fetchSession = () => fetchJson<Session>("/session");
+export const logIn = (name: string, password: string) => sendJson<Session>("POST", "/session", { name, password });
+export const logOut = () => sendJson<void>("DELETE", "/session");
+
+export const fetchSites = async () => (await fetchJson<{ sites: Site[] }>("/sites")).sites;
+export const fetchKinds = async () => (await fetchJson<{ kinds: Kind[] }>("/kinds")).kinds;
+export const fetchRules = async () => (await fetchJson<{ items: Rule[] }>("/rules")).items;
+
+export interface ReadingsWanted {
+  device: string;
+  metric: string;
+  start_ms: number;
+  end_ms: number;
+  every_ms?: number;
+  aggregate?: Aggregate;
+}
+
+export const fetchReadings = (wanted: ReadingsWanted) =>
+  fetchJson<ReadingColumns>("/readings", {
+    device: wanted.device,
+    metric: wanted.metric,
+    start: Math.round(wanted.start_ms),
+    end: Math.round(wanted.end_ms),
+    every: wanted.every_ms,
+    aggregate: wanted.aggregate,
+  });
+
+/** Pages are followed only so far: past this many open alarms the screen is not the tool that helps. */
+const OPEN_PAGES_MAX = 10;
+
+export async function fetchOpenAlarms(): Promise<Alarm[]> {
+  const items: Alarm[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < OPEN_PAGES_MAX; page += 1) {
+    const answer = await fetchJson<AlarmPage>("/alarms", { state: "open", limit: 100, cursor });
+    items.push(...answer.items);
+    if (answer.next === null) break;
+    cursor = answer.next;
+  }
+  return items;
+}
+
+export const fetchClosedAlarms = async () =>
+  (await fetchJson<AlarmPage>("/alarms", { state: "closed", limit: 50 })).items;
+
+const alarmPath = (id: string) => `/alarms/${encodeURIComponent(id)}`;
+
+export const fetchAlarm = (id: string) => fetchJson<AlarmDetail>(alarmPath(id));
+
+/** Each change carries the `seq` the person saw; the server answers 409 when the alarm has moved on since. */
+export const acknowledgeAlarm = (id: string, seq: number, note?: string) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/acknowledge`, { seq, note });
+export const commentAlarm = (id: string, seq: number, note: string) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/comment`, { seq, note });
+export const disposeAlarm = (id: string, seq: number, disposition: Disposition, note?: string) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/dispose`, { seq, disposition, note });
+export const closeAlarm = (id: string, seq: number, note: string) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/close`, { seq, note });
+
+export const fetchQuarantine = () => fetchJson<Quarantine>("/quarantine", { limit: 50 });

@@ -1,0 +1,79 @@
+/** One HTTP exchange with the API: cookie, CSRF token, time limit, and problem details turned into `Problem`. */
+
+const BASE = "/api/v1";
+const ANSWER_WITHIN_MS = 15_000;
+
+/** Status of a request that got no answer at all. */
+export const NO_ANSWER = 0;
+
+/** Why a request failed. `detail` is the server's own words; screens choose theirs by `status`. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly detail: string,
+  ) {
+    super(`${status} ${detail}`);
+  }
+}
+
+let csrfToken: string | null = null;
+let sessionEnded: () => void = () => {};
+
+/** Told by the session store: the token to send with changes. */
+export function rememberCsrfToken(token: string | null): void {
+  csrfToken = token;
+}
+
+/** Told by the session store: what to do when any answer says that nobody is logged in. */
+export function onSessionEnd(listener: () => void): void {
+  sessionEnded = listener;
+}
+
+export async function fetchJson<T>(path: string, query: Record<string, string | number | undefined> = {}): Promise<T> {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
+  const answer = await exchange(`${path}?${search}`.replace(/\?$/, ""), { headers: { accept: "application/json" } });
+  return (await readBody(answer)) as T;
+}
+
+export async function sendJson<T>(method: "POST" | "DELETE", path: string, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = { accept: "application/json" };
+  if (csrfToken !== null) headers["x-csrf-token"] = csrfToken;
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const answer = await exchange(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
+  return (answer.status === 204 ? undefined : await readBody(answer)) as T;
+}
+
+async function exchange(path: string, init: RequestInit): Promise<Response> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), ANSWER_WITHIN_MS);
+  let answer: Response;
+  try {
+    answer = await fetch(BASE + path, { ...init, credentials: "same-origin", cache: "no-store", signal: stop.signal });
+  } catch (error) {
+    throw new Problem(NO_ANSWER, error instanceof Error ? error.message : String(error));
+  } finally {
+    clearTimeout(timer);
+  }
+  if (answer.ok) return answer;
+  // A refused log-in is also a 401, but there no session has ended.
+  if (answer.status === 401 && path !== "/session") sessionEnded();
+  throw new Problem(answer.status, await problemDetail(answer));
+}
+
+async function readBody(answer: Response): Promise<unknown> {
+  try {
+    return await answer.json();
+  } catch (error) {
+    throw new Problem(NO_ANSWER, error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function problemDetail(answer: Response): Promise<string> {
+  try {
+    const problem = (await answer.json()) as { title?: unknown; detail?: unknown };
+    return String(problem.detail ?? problem.title ?? answer.statusText);
+  } catch {
+    return answer.statusText;
+  }
+}

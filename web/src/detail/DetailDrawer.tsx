@@ -1,0 +1,35 @@
+/** The drawer over the page: one alarm, or one device with its charts. */
+
+import { Drawer } from "antd";
+
+import { inLanguage, useLanguage } from "../i18n/language";
+import { useAlarm } from "../state/alarms";
+import { useCatalogue } from "../state/catalogue";
+import { closeDrawer, useRoute } from "../state/route";
+import { AlarmView } from "./AlarmView";
+import { DeviceView } from "./DeviceView";
+import "./detail.css";
+
+const WIDTH = "min(780px, 100vw)";
+
+export default function DetailDrawer() {
+  const { alarm, device, metric } = useRoute();
+  const title = useTitle(alarm, device);
+  return (
+    <Drawer open size={WIDTH} title={title} onClose={closeDrawer} className="detail">
+      {alarm !== undefined ? (
+        <AlarmView key={alarm} id={alarm} />
+      ) : device !== undefined ? (
+        <DeviceView key={device} deviceId={device} metricId={metric ?? ""} />
+      ) : null}
+    </Drawer>
+  );
+}
+
+function useTitle(alarmId: string | undefined, deviceId: string | undefined): string {
+  const language = useLanguage();
+  const catalogue = useCatalogue();
+  const alarm = useAlarm(alarmId ?? "");
+  if (alarmId !== undefined) return inLanguage(alarm?.rule_name, language, "…");
+  return inLanguage(catalogue.devicesById.get(deviceId ?? "")?.name, language, deviceId);
+}

@@ -1,0 +1,201 @@
+/** What ECharts is told to draw. Times on its axis are the site's wall clock, written as if it were UTC. */
+
+import type { EChartsCoreOption } from "echarts/core";
+
+import type { Metric, Severity } from "../api/contract";
+import type { Texts } from "../i18n/en";
+import { formatQuantity, prettyUnit } from "../show/quantity";
+import { wallClockMs } from "../show/time";
+import { breakAtGaps, type ChartPoint } from "./gaps";
+import type { Range } from "./ranges";
+import type { SeriesPoints } from "./useSeries";
+
+export interface Limit {
+  severity: Severity;
+  value: number;
+}
+
+export interface Marks {
+  limits: readonly Limit[];
+  /** The stretch the alarm rests on. */
+  window: { start_ms: number; end_ms: number } | null;
+  onset_ms: number | null;
+  /** Transitions by their number in the list below the chart. */
+  transitions: readonly { seq: number; event_ms: number }[];
+}
+
+export const NO_MARKS: Marks = { limits: [], window: null, onset_ms: null, transitions: [] };
+
+const COLOURS = {
+  line: "#0b5a8c", band: "rgba(11, 90, 140, 0.18)", bar: "#0b5a8c", window: "rgba(138, 90, 0, 0.12)",
+  onset: "#a30d18", transition: "#55626f",
+  limit: { critical: "#a30d18", high: "#c2410c", medium: "#8a5a00", low: "#1d5fa8" },
+} as const;
+
+/** So few points are drawn as points; a lone scan must not vanish between two line ends. */
+const SYMBOLS_UP_TO = 150;
+const PADDING = 0.08;
+
+interface Wanted {
+  points: SeriesPoints;
+  range: Range;
+  metric: Metric | null;
+  marks: Marks;
+  zone: string;
+  texts: Texts;
+}
+
+export function chartOption({ points, range, metric, marks, zone, texts }: Wanted): EChartsCoreOption {
+  const clock = (time_ms: number) => wallClockMs(time_ms, zone);
+  const drawn = (list: readonly ChartPoint[]) =>
+    breakAtGaps(list, range.every_ms).map(([time_ms, value]) => [clock(time_ms), value]);
+  const isBars = metric?.counter === true;
+  const bounds = isBars ? {} : valueBounds(points, marks.limits);
+  const quantity = (value: unknown) =>
+    formatQuantity(typeof value === "number" ? value : null, metric?.unit ?? null, metric?.decimals) ?? "—";
+
+  const main = {
+    id: "main",
+    data: drawn(points.main),
+    color: COLOURS.line,
+    markLine: {
+      silent: true,
+      animation: false,
+      symbol: "none",
+      data: [
+        ...marks.limits.map((limit) => ({
+          yAxis: limit.value,
+          lineStyle: { color: COLOURS.limit[limit.severity], type: "dashed", width: 2 },
+          label: {
+            formatter: `${texts.severity[limit.severity]} ${quantity(limit.value)}`,
+            position: "insideStartTop",
+            color: COLOURS.limit[limit.severity],
+            fontWeight: "bold",
+          },
+        })),
+        ...(marks.onset_ms === null
+          ? []
+          : [
+              {
+                xAxis: clock(marks.onset_ms),
+                lineStyle: { color: COLOURS.onset, type: "solid", width: 2 },
+                label: { formatter: texts.detail.onset, position: "middle", rotate: 0, color: COLOURS.onset, backgroundColor: "#fff", padding: [2, 4] },
+              },
+            ]),
+        ...marks.transitions.map(({ seq, event_ms }) => ({
+          xAxis: clock(event_ms),
+          lineStyle: { color: COLOURS.transition, type: "dotted", width: 1.5 },
+          label: {
+            formatter: String(seq), position: "end", rotate: 0, color: "#fff", backgroundColor: COLOURS.transition,
+            padding: [2, 5], borderRadius: 8,
+          },
+        })),
+      ],
+    },
+    markArea:
+      marks.window === null
+        ? undefined
+        : {
+            silent: true,
+            itemStyle: { color: COLOURS.window },
+            data: [[{ xAxis: clock(marks.window.start_ms) }, { xAxis: clock(marks.window.end_ms) }]],
+          },
+  };
+
+  return {
+    useUTC: true,
+    textStyle: { fontSize: 13 },
+    animation: false,
+    grid: { left: 12, right: 20, top: 34, bottom: 66, containLabel: true },
+    xAxis: {
+      type: "time",
+      min: clock(range.start_ms),
+      max: clock(range.end_ms),
+      axisLabel: {
+        hideOverlap: true,
+        // Only digits, which read the same in both languages.
+        formatter: { year: "{yyyy}", month: "{MM}-{dd}", day: "{MM}-{dd}", hour: "{HH}:{mm}", minute: "{HH}:{mm}", second: "{HH}:{mm}:{ss}" },
+      },
+    },
+    yAxis: {
+      type: "value",
+      name: prettyUnit(metric?.unit),
+      nameTextStyle: { align: "right" },
+      ...bounds,
+      axisLabel: { showMinLabel: isBars, showMaxLabel: isBars },
+    },
+    tooltip: {
+      trigger: "axis",
+      confine: true,
+      formatter: (params: unknown) => tooltip(params, quantity),
+    },
+    dataZoom: [
+      // Two fingers, or the wheel with Ctrl; one finger and the bare wheel go on scrolling the drawer.
+      { type: "inside", filterMode: "none", moveOnMouseMove: false, zoomOnMouseWheel: "ctrl" },
+      { type: "slider", filterMode: "none", bottom: 8, height: 34, showDetail: false, brushSelect: false },
+    ],
+    series: isBars
+      ? [{ ...main, type: "bar", barMaxWidth: 26 }]
+      : [
+          ...band(points, drawn),
+          {
+            ...main,
+            type: "line",
+            symbol: "circle",
+            symbolSize: 5,
+            showSymbol: points.main.length <= SYMBOLS_UP_TO,
+            lineStyle: { width: 2 },
+            connectNulls: false,
+            sampling: "minmax",
+          },
+        ],
+  };
+}
+
+/** The band is a stack: an invisible line at the lowest value, and on it the distance to the highest. */
+function band({ low, high }: SeriesPoints, drawn: (list: readonly ChartPoint[]) => unknown[]) {
+  if (low === null || high === null) return [];
+  const highAt = new Map(high);
+  const spread = low.map(([time_ms, value]): ChartPoint => {
+    const top = highAt.get(time_ms) ?? null;
+    return [time_ms, top === null || value === null ? null : top - value];
+  });
+  const hidden = { type: "line", stack: "band", stackStrategy: "all", symbol: "none", silent: true, lineStyle: { opacity: 0 } };
+  return [
+    { ...hidden, id: "low", data: drawn(low) },
+    { ...hidden, id: "spread", data: drawn(spread), areaStyle: { color: COLOURS.band } },
+  ];
+}
+
+/** All values and all limits in sight, with a little air. */
+function valueBounds(points: SeriesPoints, limits: readonly Limit[]): { min?: number; max?: number } {
+  let [min, max] = [Infinity, -Infinity];
+  const include = (value: number | null) => {
+    if (value === null) return;
+    min = Math.min(min, value);
+    max = Math.max(max, value);
+  };
+  for (const list of [points.main, points.low ?? [], points.high ?? []]) for (const [, value] of list) include(value);
+  for (const limit of limits) include(limit.value);
+  if (min > max) return {};
+  const air = max > min ? (max - min) * PADDING : Math.max(1, Math.abs(max) * PADDING);
+  // Water and power do not go below nothing; an axis that does would suggest so.
+  return { min: min >= 0 ? Math.max(0, min - air) : min - air, max: max + air };
+}
+
+interface TooltipRow {
+  seriesId?: string;
+  value: [number, number | null];
+}
+
+function tooltip(params: unknown, quantity: (value: unknown) => string): string {
+  const rows = params as TooltipRow[];
+  const valueOf = (id: string) => rows.find((row) => row.seriesId === id)?.value[1] ?? null;
+  const first = rows[0];
+  if (first === undefined) return "";
+  const time = new Date(first.value[0]).toISOString().replace("T", " ").slice(0, 19);
+  const [main, low, spread] = [valueOf("main"), valueOf("low"), valueOf("spread")];
+  const bandText =
+    low === null || spread === null || spread === 0 ? "" : `<br>${quantity(low)} – ${quantity(low + spread)}`;
+  return `${time}<br><b>${quantity(main)}</b>${bandText}`;
+}

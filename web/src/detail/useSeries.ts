@@ -1,0 +1,78 @@
+/** The readings a chart draws: fetched for a range, and carried on by live values where single readings are shown. */
+
+import { useCallback, useEffect, useState } from "react";
+
+import type { ReadingColumns } from "../api/contract";
+import { fetchReadings } from "../api/gatehouse";
+import { Problem } from "../api/request";
+import { subscribeToRows } from "../state/live";
+import type { ChartPoint } from "./gaps";
+import type { Range } from "./ranges";
+
+export interface SeriesPoints {
+  /** Single readings, means, or increases per step. */
+  main: ChartPoint[];
+  /** Lowest and highest of each step; null where single readings are shown. */
+  low: ChartPoint[] | null;
+  high: ChartPoint[] | null;
+}
+
+export type SeriesState =
+  | { phase: "loading" }
+  | { phase: "failed"; problem: Problem }
+  | { phase: "loaded"; points: SeriesPoints };
+
+export function useSeries(device: string, metric: string, range: Range, isCounter: boolean) {
+  const [state, setState] = useState<SeriesState>({ phase: "loading" });
+  const [attempt, setAttempt] = useState(0);
+
+  useEffect(() => {
+    let isCurrent = true;
+    setState({ phase: "loading" });
+    fetchPoints(device, metric, range, isCounter).then(
+      (points) => isCurrent && setState({ phase: "loaded", points }),
+      (error: unknown) => {
+        if (!(error instanceof Problem)) throw error;
+        if (isCurrent) setState({ phase: "failed", problem: error });
+      },
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [device, metric, range, isCounter, attempt]);
+
+  useEffect(() => {
+    if (range.every_ms !== null) return undefined;
+    return subscribeToRows(([rowDevice, rowMetric, time_ms, value]) => {
+      if (rowDevice !== device || rowMetric !== metric) return;
+      setState((before) => {
+        if (before.phase !== "loaded") return before;
+        const { points } = before;
+        const last = points.main.at(-1);
+        if (last !== undefined && last[0] >= time_ms) return before;
+        return { phase: "loaded", points: { ...points, main: [...points.main, [time_ms, value]] } };
+      });
+    });
+  }, [device, metric, range]);
+
+  const retry = useCallback(() => setAttempt((count) => count + 1), []);
+  return { state, retry };
+}
+
+async function fetchPoints(device: string, metric: string, range: Range, isCounter: boolean): Promise<SeriesPoints> {
+  const { start_ms, end_ms, every_ms } = range;
+  const wanted = { device, metric, start_ms, end_ms };
+  if (every_ms === null) return { main: pointsOf(await fetchReadings(wanted)), low: null, high: null };
+  if (isCounter)
+    return { main: pointsOf(await fetchReadings({ ...wanted, every_ms, aggregate: "increase" })), low: null, high: null };
+  const [mean, low, high] = await Promise.all([
+    fetchReadings({ ...wanted, every_ms, aggregate: "mean" }),
+    fetchReadings({ ...wanted, every_ms, aggregate: "min" }),
+    fetchReadings({ ...wanted, every_ms, aggregate: "max" }),
+  ]);
+  return { main: pointsOf(mean), low: pointsOf(low), high: pointsOf(high) };
+}
+
+function pointsOf(columns: ReadingColumns): ChartPoint[] {
+  return columns.time_ms.map((time_ms, row) => [time_ms, columns.value[row] ?? null]);
+}

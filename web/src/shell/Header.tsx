@@ -1,0 +1,63 @@
+/** Name, time with its zone, connection, and the few switches. */
+
+import { CheckCircleFilled, DisconnectOutlined, SyncOutlined } from "@ant-design/icons";
+
+import type { User } from "../api/contract";
+import { useLanguage, useTexts } from "../i18n/language";
+import { timeOfDay, zoneName, zoneOffset } from "../show/time";
+import { useNow } from "../state/clock";
+import { useConnection } from "../state/connection";
+import { LanguageButton } from "./LanguageButton";
+import { SoundButton } from "./SoundButton";
+import { UserMenu } from "./UserMenu";
+
+export function Header({ user, zone }: { user: User; zone: string }) {
+  const texts = useTexts();
+  return (
+    <header className="header">
+      <h1>{texts.product}</h1>
+      <HeaderClock zone={zone} />
+      <ConnectionState />
+      <div className="header-buttons">
+        <SoundButton />
+        <LanguageButton />
+        <UserMenu user={user} />
+      </div>
+    </header>
+  );
+}
+
+function HeaderClock({ zone }: { zone: string }) {
+  const texts = useTexts();
+  const language = useLanguage();
+  const now_ms = useNow(1_000);
+  return (
+    <span className="header-clock" title={texts.time.timesIn(zoneName(zone, language, now_ms))}>
+      <time>{timeOfDay(now_ms, zone)}</time>
+      <span className="zone-long">{zoneName(zone, language, now_ms)}</span>
+      <span className="zone-short">{zoneOffset(zone, language, now_ms)}</span>
+    </span>
+  );
+}
+
+function ConnectionState() {
+  const texts = useTexts();
+  const { phase } = useConnection();
+  if (phase === "live")
+    return (
+      <span className="connection connection-live">
+        <CheckCircleFilled aria-hidden /> {texts.connection.live}
+      </span>
+    );
+  if (phase === "lost")
+    return (
+      <span className="connection connection-off">
+        <DisconnectOutlined aria-hidden /> {texts.connection.lostShort}
+      </span>
+    );
+  return (
+    <span className="connection">
+      <SyncOutlined spin aria-hidden /> {texts.connection.connecting}
+    </span>
+  );
+}

@@ -1,0 +1,74 @@
+/** Language and theme for everything, and the door: the page for those who are logged in, the log-in for others. */
+
+import { App, ConfigProvider, Spin } from "antd";
+import enUS from "antd/locale/en_US";
+import zhCN from "antd/locale/zh_CN";
+import { lazy, Suspense, useEffect } from "react";
+
+import type { Problem } from "../api/request";
+import { useLanguage } from "../i18n/language";
+import { Failure } from "../parts/Failure";
+import { resumeSession, session } from "../state/session";
+import { useStore } from "../state/store";
+import { THEME } from "./theme";
+import "./shell.css";
+
+// Ant Design would write the two characters of 取消 apart.
+const BUTTON = { autoInsertSpace: false };
+const RETRY_AFTER_MS = 5_000;
+
+const LoginPage = lazy(() => import("../login/LoginPage"));
+const Page = lazy(() => import("./Page"));
+
+export function Root() {
+  const language = useLanguage();
+  useEffect(() => void resumeSession(), []);
+  useEffect(() => {
+    document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+  }, [language]);
+
+  return (
+    <ConfigProvider locale={language === "zh" ? zhCN : enUS} theme={THEME} button={BUTTON}>
+      <App>
+        <Suspense fallback={<Waiting />}>
+          <Door />
+        </Suspense>
+      </App>
+    </ConfigProvider>
+  );
+}
+
+function Door() {
+  const now = useStore(session);
+  switch (now.phase) {
+    case "asking":
+      return <Waiting />;
+    case "unreachable":
+      return <Unreachable problem={now.problem} />;
+    case "out":
+      return <LoginPage hasExpired={now.expired} />;
+    case "in":
+      return <Page user={now.session.user} />;
+  }
+}
+
+/** A tablet that was switched on before the server must find its way in without anybody's help. */
+function Unreachable({ problem }: { problem: Problem }) {
+  useEffect(() => {
+    const timer = setTimeout(() => void resumeSession(), RETRY_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, [problem]);
+  return (
+    <div className="door-problem">
+      <Failure problem={problem} retry={() => void resumeSession()} />
+    </div>
+  );
+}
+
+function Waiting() {
+  return (
+    <div className="door-waiting">
+      <Spin size="large" />
+    </div>
+  );
+}

@@ -1,0 +1,40 @@
+/** Who is logged in, and the way out. */
+
+import { LogoutOutlined, UserOutlined } from "@ant-design/icons";
+import { App, Button, Dropdown } from "antd";
+
+import type { User } from "../api/contract";
+import { Problem } from "../api/request";
+import { useTexts } from "../i18n/language";
+import { failureText } from "../show/failure";
+import { logOut } from "../state/session";
+
+export function UserMenu({ user }: { user: User }) {
+  const texts = useTexts();
+  const { notification } = App.useApp();
+
+  const leave = async () => {
+    try {
+      await logOut();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      notification.error({ title: texts.actions.failed, description: failureText(error, texts) });
+    }
+  };
+
+  return (
+    <Dropdown
+      trigger={["click"]}
+      menu={{
+        items: [
+          { key: "who", label: <span className="menu-who">{texts.header.signedInAs(user.name)}</span>, disabled: true },
+          { key: "out", label: texts.header.logOut, icon: <LogoutOutlined />, onClick: () => void leave() },
+        ],
+      }}
+    >
+      <Button size="large" icon={<UserOutlined />} title={texts.header.signedInAs(user.name)}>
+        <span className="user-name">{user.name}</span>
+      </Button>
+    </Dropdown>
+  );
+}

@@ -1,0 +1,12 @@
+/** Words for the codes the server sends. A code this version does not know is shown as it is, never hidden. */
+
+import type { Texts } from "../i18n/en";
+
+export const dispositionText = (code: string, texts: Texts) => lookUp(texts.actions.dispositions, code);
+export const whatText = (code: string, texts: Texts) => lookUp(texts.detail.what, code);
+export const channelText = (code: string, texts: Texts) => lookUp(texts.detail.channels, code);
+export const reasonText = (code: string, texts: Texts) => lookUp(texts.reasons, code);
+
+function lookUp(words: Record<string, string>, code: string): string {
+  return Object.hasOwn(words, code) ? (words[code] ?? code) : code;
+}

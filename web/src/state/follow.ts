@@ -1,0 +1,92 @@
+/** Keeps the stores up to date for as long as somebody is logged in. */
+
+import * as gatehouse from "../api/gatehouse";
+import { Problem } from "../api/request";
+import { followEvents } from "../api/stream";
+import { alarms, failAlarms, forgetAlarms, putAlarm, putOpenAlarms } from "./alarms";
+import { buildCatalogue, catalogueState } from "./catalogue";
+import { learnServerTime, nowMs } from "./clock";
+import { connection } from "./connection";
+import { putGateways, putHealth } from "./health";
+import { forgetReadings, putLastReadings, putReadings } from "./live";
+import { playTone } from "./sound";
+
+/** The lists do not wait longer than this for the stream: a broken stream must not leave the page empty. */
+const STREAM_PATIENCE_MS = 1_500;
+/** Device states (silent or not) are not in the stream. */
+const CATALOGUE_EVERY_MS = 60_000;
+
+/** Starts following; the returned function stops it and forgets everything this person was allowed to see. */
+export function follow(): () => void {
+  let heard_ms: number | null = null;
+  const heard = () => (heard_ms = nowMs());
+
+  const patience = setTimeout(loadAll, STREAM_PATIENCE_MS);
+  const refresh = setInterval(() => {
+    if (connection.get().phase === "live") void loadCatalogue();
+  }, CATALOGUE_EVERY_MS);
+
+  const stopEvents = followEvents({
+    opened: () => {
+      clearTimeout(patience);
+      heard();
+      connection.set({ phase: "live", as_of_ms: heard_ms });
+      loadAll();
+    },
+    lost: () => {
+      if (connection.get().phase !== "lost") connection.set({ phase: "lost", as_of_ms: heard_ms });
+    },
+    // Asking for the alarms finds out which: a 401 leads to the log-in, an answer at least brings the alarms.
+    refused: () => void loadOpenAlarms(),
+    heard,
+    alarm: (alarm) => {
+      if (putAlarm(alarm)) playTone();
+    },
+    live: (live) => {
+      learnServerTime(live.time_ms);
+      heard();
+      putReadings(live.values);
+    },
+    health: putHealth,
+  });
+
+  return () => {
+    clearTimeout(patience);
+    clearInterval(refresh);
+    stopEvents();
+    forgetAlarms();
+    forgetReadings();
+    catalogueState.set({ phase: "loading" });
+    connection.set({ phase: "connecting", as_of_ms: null });
+  };
+}
+
+export function loadAll(): void {
+  void loadCatalogue();
+  void loadOpenAlarms();
+}
+
+export async function loadCatalogue(): Promise<void> {
+  try {
+    // Rules only add limits to the tiles; without them the page is still whole.
+    const rulesOrNone = gatehouse.fetchRules().catch(() => []);
+    const [sites, kinds, rules] = await Promise.all([gatehouse.fetchSites(), gatehouse.fetchKinds(), rulesOrNone]);
+    putLastReadings(sites);
+    putGateways(sites);
+    catalogueState.set({ phase: "loaded", catalogue: buildCatalogue(sites, kinds, rules) });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    // A page that shows yesterday's tiles marked stale is better than an empty one.
+    if (catalogueState.get().phase !== "loaded") catalogueState.set({ phase: "failed", problem: error });
+  }
+}
+
+export async function loadOpenAlarms(): Promise<void> {
+  const asked = alarms.get();
+  try {
+    if (putOpenAlarms(await gatehouse.fetchOpenAlarms(), asked)) playTone();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    failAlarms(error);
+  }
+}

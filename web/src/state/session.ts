@@ -1,0 +1,47 @@
+/** Who is logged in. */
+
+import type { Session } from "../api/contract";
+import * as gatehouse from "../api/gatehouse";
+import { onSessionEnd, Problem, rememberCsrfToken } from "../api/request";
+import { createStore } from "./store";
+
+export type SessionState =
+  | { phase: "asking" }
+  | { phase: "unreachable"; problem: Problem }
+  | { phase: "out"; expired: boolean }
+  | { phase: "in"; session: Session };
+
+export const session = createStore<SessionState>({ phase: "asking" });
+
+function enter(next: Session): void {
+  rememberCsrfToken(next.csrf);
+  session.set({ phase: "in", session: next });
+}
+
+function leave(expired: boolean): void {
+  rememberCsrfToken(null);
+  session.set({ phase: "out", expired });
+}
+
+onSessionEnd(() => leave(true));
+
+/** Takes up the session of the cookie, if there is one. */
+export async function resumeSession(): Promise<void> {
+  try {
+    enter(await gatehouse.fetchSession());
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (error.status === 401) leave(false);
+    else session.set({ phase: "unreachable", problem: error });
+  }
+}
+
+export async function logIn(name: string, password: string): Promise<void> {
+  enter(await gatehouse.logIn(name, password));
+}
+
+/** Ends the session at the server first: a screen that only looks logged out would be worse than an error. */
+export async function logOut(): Promise<void> {
+  await gatehouse.logOut();
+  leave(false);
+}
