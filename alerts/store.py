@@ -181,10 +181,19 @@ class Store:
             db.execute(commands.update().where(asked).values(state="journaled"))
 
     def due_notices(self, channel: str, now_ms: int, limit: int) -> list[Notice]:
-        """Messages of a channel whose time has come, oldest first."""
+        """Messages of a channel whose time has come, oldest first; none before an earlier one of its alarm."""
+        earlier = notices.alias()
+        held_up = sa.exists().where(
+            earlier.c.alarm == notices.c.alarm,
+            earlier.c.channel == channel,
+            earlier.c.state == "waiting",
+            earlier.c.due_ms > now_ms,
+            earlier.c.id < notices.c.id,
+        )
+        waits = (notices.c.channel == channel) & (notices.c.state == "waiting") & (notices.c.due_ms <= now_ms)
         query = (
             sa.select(notices)
-            .where(notices.c.channel == channel, notices.c.state == "waiting", notices.c.due_ms <= now_ms)
+            .where(waits, ~held_up)
             .order_by(notices.c.id)
             .limit(limit)
         )

@@ -19,6 +19,8 @@ from ingest.history.parquet import ParquetReader
 from ingest.history.quarantine import Quarantine
 from telemetry.catalogue import Catalogue
 
+_DECIDED_BY_A_READING = ("limit-reached", "measured-again", "good-readings", "heard-again")
+
 Reading = tuple[str, str, float]
 """(device, metric, value rounded to a millionth)."""
 
@@ -189,9 +191,16 @@ def _raised(database: sa.Engine) -> list[RaisedAlarm]:
 
 
 def _latencies(database: sa.Engine, live_from_ms: int) -> list[float]:
-    """Milliseconds from the reading that decided (or the instant a timer was due) to the notice being handed over."""
-    query = sa.select(notices.c.delivered_ms - notices.c.event_ms).where(
-        notices.c.channel == MQTT_CHANNEL, notices.c.state == "delivered", notices.c.event_ms >= live_from_ms
+    """Milliseconds from the reading that decided to the notice being handed over; what a timer decided has no reading."""
+    query = (
+        sa.select(notices.c.delivered_ms - notices.c.event_ms)
+        .join(transitions, (transitions.c.alarm == notices.c.alarm) & (transitions.c.seq == notices.c.seq))
+        .where(
+            notices.c.channel == MQTT_CHANNEL,
+            notices.c.state == "delivered",
+            notices.c.event_ms >= live_from_ms,
+            transitions.c.reason.in_(_DECIDED_BY_A_READING),
+        )
     )
     with database.connect() as db:
         return sorted(float(latency) for latency in db.execute(query).scalars())

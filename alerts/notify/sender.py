@@ -1,4 +1,4 @@
-"""Empties one channel's part of the outbox: at least once, in order, the same key on every attempt."""
+"""Empties one channel's part of the outbox: at least once, in order for each alarm, the same key on every attempt."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Sender:
                 delay_ms = min(1000 * 2 ** min(notice.attempts, 10), _RETRY_MAX_MS) * self._random.uniform(0.5, 1.0)
                 self._store.not_delivered(notice.id, str(error), None if is_final else now_ms + round(delay_ms))
                 events.notice_not_delivered(self._name, str(error), is_final)
-                break  # the ones behind it would fail as well; order is kept
+                break  # the ones behind it would most likely fail as well
         if delivered:
             self._store.delivered(delivered, self._clock.now_ms())
             events.notice_delivered(self._name, len(delivered))

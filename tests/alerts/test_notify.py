@@ -1,0 +1,179 @@
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from alerts.alarm import Alarm, Transition, What
+from alerts.notify.channels import MqttChannel, WebhookChannel, WebhookSettings
+from alerts.notify.sender import GIVE_UP_AFTER_MS, Sender
+from alerts.rules import Severity
+from alerts.store import Notice, Store, notices
+from gatehouse.migrate import migrate
+from telemetry.clock import ManualClock
+from telemetry.database import open_database
+from telemetry.errors import BadInput, Unavailable
+
+NOW_MS = 1_795_000_000_000
+
+
+@dataclass
+class Outside:
+    """A channel that does as it is told."""
+
+    answers: list[Exception | None] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+
+    def deliver(self, notice: Notice) -> None:
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is not None:
+            raise answer
+        self.taken.append(notice.key)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> sa.Engine:
+    migrate(f"sqlite:///{tmp_path}/g.db")
+    return open_database(f"sqlite:///{tmp_path}/g.db")
+
+
+def alarm(**changes: object) -> Alarm:
+    given = {
+        "id": "a1", "rule": "r", "alarm_class": "drain", "site": "east", "place": "mh-1", "device": "level-1",
+        "metric": "level", "key": None, "severity": Severity.HIGH, "severity_max": Severity.HIGH, "seq": 1,
+        "onset_ms": NOW_MS, "raised_ms": NOW_MS, "value": 1.5, "limit": 1.4,
+    }  # fmt: skip
+    return Alarm(**(given | changes))  # type: ignore[arg-type]
+
+
+def tell(store: Store, *steps: tuple[What, Severity, int], channels: tuple[str, ...] = ("pager",)) -> None:
+    """Transitions (what, severity, age in ms) of one alarm."""
+    taken = [
+        Transition("a1", number, what, severity, NOW_MS - age_ms, NOW_MS, "r")
+        for number, (what, severity, age_ms) in enumerate(steps, 1)
+    ]
+    document = {"id": "a1", "site": "east", "state": "open", "severity": "high"}
+    store.apply(1, taken, {"a1": alarm()}, {"a1": document}, {"a1": channels}, {})
+
+
+def waiting(database: sa.Engine, channel: str) -> list[tuple[int, str, int]]:
+    with database.connect() as db:
+        query = sa.select(notices.c.seq, notices.c.state, notices.c.attempts).where(notices.c.channel == channel)
+        return [tuple(row) for row in db.execute(query.order_by(notices.c.id))]
+
+
+def test_a_raise_a_rise_and_the_end_are_told_a_comment_is_not(database: sa.Engine) -> None:
+    steps = [(What.RAISED, 3), (What.COMMENTED, 3), (What.SEVERITY_UP, 4), (What.ACKNOWLEDGED, 4), (What.RETURNED, 4)]
+    tell(Store(database), *[(what, Severity(severity), 0) for what, severity in steps])
+    assert [seq for seq, _, _ in waiting(database, "pager")] == [1, 3, 5]
+    assert [seq for seq, _, _ in waiting(database, "mqtt")] == [1, 2, 3, 4, 5]
+
+
+def test_nobody_is_called_for_what_was_over_long_ago_and_then_its_end_is_not_told_either(database: sa.Engine) -> None:
+    tell(Store(database), (What.RAISED, Severity.HIGH, 5 * 3_600_000), (What.RETURNED, Severity.HIGH, 0))
+    assert waiting(database, "pager") == []
+
+
+def test_the_same_effects_written_twice_are_told_once(database: sa.Engine) -> None:
+    for _ in range(2):
+        tell(Store(database), (What.RAISED, Severity.HIGH, 0))
+    assert len(waiting(database, "pager")) == 1
+
+
+def test_a_notice_is_tried_until_it_is_taken_with_the_same_key_and_in_order(database: sa.Engine) -> None:
+    store, clock = Store(database), ManualClock(NOW_MS)
+    tell(store, (What.RAISED, Severity.HIGH, 0), (What.SEVERITY_UP, Severity.CRITICAL, 0))
+    outside = Outside([Unavailable("down"), Unavailable("down")])
+    sender = Sender("pager", outside, store, clock)
+    for _ in range(12):
+        sender._send_due()
+        clock.advance(1)
+    assert outside.taken == ["a1/1/pager", "a1/2/pager"]
+    assert waiting(database, "pager") == [(1, "delivered", 3), (2, "delivered", 1)]
+
+
+def test_a_receiver_that_refuses_for_good_is_not_asked_again_and_holds_up_nobody(database: sa.Engine) -> None:
+    store = Store(database)
+    tell(store, (What.RAISED, Severity.HIGH, 0), (What.SEVERITY_UP, Severity.CRITICAL, 0))
+    outside = Outside([BadInput("notice-refused", "HTTP 410")])
+    Sender("pager", outside, store, ManualClock(NOW_MS))._send_due()
+    assert outside.taken == ["a1/2/pager"]
+    assert waiting(database, "pager")[0][1] == "failed"
+
+
+def test_after_a_day_in_vain_a_notice_is_given_up_and_says_so(database: sa.Engine) -> None:
+    store, clock = Store(database), ManualClock(NOW_MS)
+    tell(store, (What.RAISED, Severity.HIGH, 0))
+    clock.advance(GIVE_UP_AFTER_MS / 1000 + 1)
+    Sender("pager", Outside([Unavailable("down")]), store, clock)._send_due()
+    assert waiting(database, "pager") == [(1, "failed", 1)]
+
+
+def notice(state: str) -> Notice:
+    body = {"what": "raised", "reason": "r", "alarm": {"id": "a1", "site": "east", "state": state}}
+    return Notice(1, "a1/1/mqtt", 0, NOW_MS, body)
+
+
+def test_an_open_alarm_is_retained_on_mqtt_and_a_closed_one_removed() -> None:
+    said: list[tuple[str, bytes, bool]] = []
+    channel = MqttChannel(lambda topic, payload, retained: said.append((topic, payload, retained)))
+    channel.deliver(notice("open"))
+    channel.deliver(notice("closed"))
+    assert [(topic, retained) for topic, _, retained in said] == [("gatehouse/v1/east/alarms/a1", True)] * 2
+    assert json.loads(said[0][1])["id"] == "a1"
+    assert said[1][1] == b""
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[int], list[tuple[str, dict[str, object]]]]]:
+    """An HTTP server on the loopback that answers with the statuses it is given."""
+    statuses: list[int] = []
+    got: list[tuple[str, dict[str, object]]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            got.append((self.headers["Idempotency-Key"], body))
+            self.send_response(statuses.pop(0) if statuses else 204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/hook", statuses, got
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_webhook_gets_the_alarm_with_its_key(
+    receiver: tuple[str, list[int], list[tuple[str, dict[str, object]]]],
+) -> None:
+    url, _, got = receiver
+    WebhookChannel(WebhookSettings(url=url)).deliver(notice("open"))  # type: ignore[arg-type]
+    ((key, body),) = got
+    assert (key, body["key"], body["what"]) == ("a1/1/mqtt", "a1/1/mqtt", "raised")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(500, Unavailable), (429, Unavailable), (404, BadInput), (302, Unavailable)]
+)
+def test_what_a_webhook_answers_decides_whether_it_is_asked_again(
+    receiver: tuple[str, list[int], list[tuple[str, dict[str, object]]]], status: int, error: type[Exception]
+) -> None:
+    url, statuses, _ = receiver
+    statuses.append(status)
+    with pytest.raises(error):
+        WebhookChannel(WebhookSettings(url=url)).deliver(notice("open"))  # type: ignore[arg-type]
+
+
+def test_a_webhook_that_is_away_is_asked_again() -> None:
+    with pytest.raises(Unavailable):
+        WebhookChannel(WebhookSettings(url="http://127.0.0.1:9/", timeout_s=1)).deliver(notice("open"))  # type: ignore[arg-type]

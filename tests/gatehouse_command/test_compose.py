@@ -1,0 +1,109 @@
+"""docker-compose.yml against what the code reads. (No container engine is needed; none is asked.)"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gatehouse import __main__ as command
+from gatehouse.settings import PREFIX, load_settings
+from gateway.settings import load_settings as load_gateway
+
+ROOT = Path(__file__).parent.parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = ["core", "api", "gateway", "sim"]
+
+
+def settings(service: str, folder: Path) -> Any:
+    """The settings a service would run with: its mounted file with its environment over it."""
+    (folder / "influx_token").write_text("a token")
+    environment = {
+        name: value.replace("file:/run/secrets", f"file:{folder}")
+        for name, value in SERVICES[service]["environment"].items()
+    }
+    return load_settings(ROOT / "deploy/docker/config/gatehouse.yaml", environment)
+
+
+def test_there_is_what_a_district_needs() -> None:
+    assert set(SERVICES) == {"mosquitto", "influxdb", "core", "api", "gateway", "sim"}
+    assert SERVICES["sim"]["profiles"] == ["sim"]
+
+
+@pytest.mark.parametrize("service", ["core", "api"])
+def test_the_environment_of_the_server_is_what_its_settings_read(service: str, tmp_path: Path) -> None:
+    read = settings(service, tmp_path)
+    assert read.broker.host in SERVICES
+    assert read.history.url == "http://influxdb:8086"
+    influx = SERVICES["influxdb"]["environment"]
+    assert (read.history.org, read.history.bucket) == (
+        influx["DOCKER_INFLUXDB_INIT_ORG"],
+        influx["DOCKER_INFLUXDB_INIT_BUCKET"],
+    )
+    assert all(name.startswith(PREFIX) for name in SERVICES[service]["environment"])
+    data = next(v for v in SERVICES[service]["volumes"] if v.startswith("gatehouse-data:")).split(":")[1]
+    assert str(read.journal.path).startswith(data)
+    assert read.database.url.removeprefix("sqlite:///").startswith(data)
+
+
+def test_the_gateways_file_and_environment_are_what_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVICES["gateway"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    read = load_gateway(ROOT / "deploy/docker/config/gateway.yaml")
+    assert read.broker.host == "mosquitto"
+    assert str(read.spool.path) == "/data/spool.db"
+    assert any(volume.endswith(":/data") for volume in SERVICES["gateway"]["volumes"])
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_every_command_exists(service: str) -> None:
+    name = SERVICES[service]["command"][0]
+    registered = {c.name or c.callback.__name__ for c in command.app.registered_commands if c.callback}
+    assert name in registered
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_our_containers_may_do_as_little_as_possible(service: str) -> None:
+    given = SERVICES[service]
+    assert given["read_only"] and given["cap_drop"] == ["ALL"]
+    assert given["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_a_health_check_and_named_images_have_a_version(service: str) -> None:
+    assert SERVICES[service]["healthcheck"]["test"]
+    assert re.search(r":\d", SERVICES[service]["image"])
+
+
+def test_health_checks_and_published_ports_are_those_that_are_served(tmp_path: Path) -> None:
+    read = settings("core", tmp_path)
+    assert f":{read.metrics.port}/health/live" in SERVICES["core"]["healthcheck"]["test"][-1]
+    assert f":{read.api.port}/health/live" in SERVICES["api"]["healthcheck"]["test"][-1]
+    assert SERVICES["api"]["ports"] == [f"127.0.0.1:{read.api.port}:{read.api.port}"]
+    listener = re.search(r"^listener (\d+)", (ROOT / "deploy/mosquitto/mosquitto.conf").read_text(), re.MULTILINE)
+    assert listener and SERVICES["mosquitto"]["ports"] == [f"127.0.0.1:{listener[1]}:{read.broker.port}"]
+
+
+def test_everything_mounted_exists_and_every_volume_and_secret_is_declared() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], volume
+        for secret in service.get("secrets", []):
+            assert secret in COMPOSE["secrets"]
+        for needed in service.get("depends_on", []):
+            assert needed in SERVICES
+    for secret in COMPOSE["secrets"].values():
+        # Never in the repository, and ignored should somebody put them there.
+        assert Path(secret["file"]).parent == Path("deploy/secrets")
+    assert "/deploy/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_the_dockerfile_copies_what_exists_and_does_not_run_as_root() -> None:
+    text = (ROOT / "deploy/docker/Dockerfile").read_text()
+    for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists(), source
+    assert re.search(r"^USER gatehouse$", text, re.MULTILINE)

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+
+from ingest.committer import AWAY, CONNECTED, Committer, decode_rejects
+from ingest.packets import Message
+from ingest.vet import Group, Vetter
+from telemetry.batch import decode_batch, empty_batch
+from telemetry.clock import ManualClock
+from telemetry.errors import Unavailable
+from telemetry.journal import Journal, Kind, Record
+from tests import district
+from tests.ingest.test_vet import EAST, frame
+
+
+class FailingJournal(Journal):
+    """A disk that can be made to refuse."""
+
+    refuses = False
+
+    def append(self, records: list[Record], state: dict[str, bytes] | None = None) -> int:  # type: ignore[override]
+        if self.refuses:
+            raise Unavailable("no space left on device")
+        return super().append(records, state)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> FailingJournal:
+    return FailingJournal(tmp_path / "journal.db")
+
+
+def make_vetter(tmp_path: Path, committer: Committer) -> Vetter:
+    catalogue, registry, _ = district.load(tmp_path)
+    return Vetter(catalogue, registry, committer.seen())
+
+
+def vet(vetter: Vetter, *payloads: bytes) -> Group:
+    return vetter.vet([Message(f"{EAST}/frames", p, i + 1, False) for i, p in enumerate(payloads)], 1_795_000_000_000)
+
+
+def test_a_group_is_one_transaction_with_its_tick(tmp_path: Path, journal: FailingJournal) -> None:
+    committer = Committer(journal, ManualClock())
+    group = vet(make_vetter(tmp_path, committer), frame(1), b"rubbish", frame(2))
+    committer.commit(group, is_connected=True)
+    kinds = [record.kind for record in journal.read(0)]
+    assert kinds == [Kind.READINGS, Kind.REJECTS, Kind.TICK]
+    assert len(decode_batch(journal.read(0)[0].payload)) == 2
+    assert [reject.reason for reject in decode_rejects(journal.read(0)[1].payload)] == ["bad-frame"]
+    assert committer.seen() == {"gw-east/epoch": 2}
+
+
+def test_what_was_seen_survives_a_restart(tmp_path: Path, journal: FailingJournal) -> None:
+    clock = ManualClock()
+    committer = Committer(journal, clock)
+    committer.commit(vet(make_vetter(tmp_path, committer), frame(1), frame(2)), is_connected=True)
+    again = Committer(journal, clock)
+    group = vet(make_vetter(tmp_path, again), frame(1), frame(2), frame(3))
+    assert len(group.readings) == 1
+
+
+def test_a_disk_that_refuses_keeps_nothing_and_the_frame_counts_when_it_is_sent_again(
+    tmp_path: Path, journal: FailingJournal
+) -> None:
+    committer = Committer(journal, ManualClock())
+    vetter = make_vetter(tmp_path, committer)
+    group = vet(vetter, frame(1))
+    journal.refuses = True
+    with pytest.raises(Unavailable):
+        committer.commit(group, is_connected=True)
+    assert (journal.last, committer.seen()) == (0, {})
+    journal.refuses = False
+    committer.commit(vet(vetter, frame(1)), is_connected=True)
+    assert committer.seen() == {"gw-east/epoch": 1}
+
+
+def test_a_tick_a_second_says_whether_anything_could_be_heard(journal: FailingJournal) -> None:
+    clock = ManualClock()
+    committer = Committer(journal, clock)
+    for connected in (True, True, False, False, True):
+        committer.commit(Group(empty_batch()), is_connected=connected)
+        clock.advance(0.5)
+    assert [record.payload for record in journal.read(0)] == [CONNECTED, AWAY, CONNECTED]
+
+
+def test_after_a_long_pause_there_is_one_tick_not_many(journal: FailingJournal) -> None:
+    clock = ManualClock()
+    committer = Committer(journal, clock)
+    committer.commit(Group(empty_batch()), is_connected=True)
+    clock.advance(3600)
+    for _ in range(5):
+        committer.commit(Group(empty_batch()), is_connected=True)
+    assert journal.last == 2

@@ -1,0 +1,99 @@
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from gatehouse.migrate import migrate
+from ingest.history.loop import CURSOR, HistoryLoop
+from ingest.history.quarantine import Quarantine
+from ingest.vet import Reject
+from telemetry.batch import ReadingBatch, encode_batch
+from telemetry.clock import ManualClock
+from telemetry.database import open_database
+from telemetry.errors import Unavailable
+from telemetry.journal import Journal, Kind, Record
+
+
+class Shelf:
+    """A history that can be away."""
+
+    def __init__(self, fails: int = 0) -> None:
+        self.started: list[int] = []
+        self.written: list[tuple[int, int, list[float]]] = []
+        self.fails = fails
+
+    def start(self, cursor: int) -> None:
+        self.started.append(cursor)
+
+    def write(self, batch: ReadingBatch, first: int, last: int) -> Iterable[str]:
+        if self.fails:
+            self.fails -= 1
+            raise Unavailable("away")
+        self.written.append((first, last, batch.value.tolist()))
+        return ()
+
+    def tidy(self) -> None:
+        pass
+
+
+class Stop(threading.Event):
+    """Never really waits."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self.is_set()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> sa.Engine:
+    migrate(f"sqlite:///{tmp_path}/g.db")
+    return open_database(f"sqlite:///{tmp_path}/g.db")
+
+
+def reading(value: float) -> Record:
+    batch = ReadingBatch(np.zeros(1, np.uint32), np.ones(1, np.int64), np.array([value]), np.zeros(1, np.uint8))
+    return Record(Kind.READINGS, 1, encode_batch(batch))
+
+
+def run(journal: Journal, shelf: Shelf, database: sa.Engine, stopped: bool = True) -> None:
+    """Once through everything that is there."""
+    stop = Stop()
+    if stopped:
+        stop.set()
+    HistoryLoop(journal, shelf, Quarantine(database), ManualClock()).run(stop)
+
+
+def test_what_waits_is_written_together_when_the_core_stops(tmp_path: Path, database: sa.Engine) -> None:
+    journal, shelf = Journal(tmp_path / "j.db"), Shelf()
+    journal.append([reading(1.0), Record(Kind.TICK, 2, b"connected"), reading(2.0)])
+    run(journal, shelf, database)
+    assert shelf.written == [(1, 3, [1.0, 2.0])]
+    assert journal.cursor(CURSOR) == 3
+    journal.append([reading(3.0)])
+    run(journal, shelf, database)
+    assert shelf.started == [0, 3]
+    assert shelf.written[-1] == (4, 4, [3.0])
+
+
+def test_a_history_that_is_away_is_tried_again_and_the_cursor_waits(tmp_path: Path, database: sa.Engine) -> None:
+    journal, shelf = Journal(tmp_path / "j.db"), Shelf(fails=3)
+    journal.append([reading(1.0)])
+    # Stopped while history is away: nothing is claimed.
+    run(journal, shelf, database)
+    assert (shelf.written, journal.cursor(CURSOR)) == ([], 0)
+    shelf.fails = 0
+    run(journal, shelf, database)
+    assert (shelf.written, journal.cursor(CURSOR)) == ([(1, 1, [1.0])], 1)
+
+
+def test_refusals_are_shown_once_however_often_the_journal_is_read(tmp_path: Path, database: sa.Engine) -> None:
+    journal, shelf = Journal(tmp_path / "j.db"), Shelf(fails=99)
+    rejects = [Reject("bad-value", "x", "t", "e", 2), Reject("bad-value", "y", "t", "e", 1)]
+    journal.append([reading(1.0), Record(Kind.REJECTS, 5, msgspec.json.encode(rejects))])
+    run(journal, shelf, database)
+    run(journal, shelf, database)
+    assert Quarantine(database).counts() == {"bad-value": 3}
+    assert [entry.detail for entry in Quarantine(database).newest(10)] == ["y", "x"]
