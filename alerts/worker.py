@@ -21,6 +21,7 @@ from alerts.store import Store
 from alerts.texts import document
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
+from telemetry.errors import Unavailable
 from telemetry.journal import Journal, Kind, Record
 
 CURSOR = "alerts"
@@ -145,7 +146,7 @@ class AlertWorker:
             try:
                 attempt()
                 return True
-            except sa.exc.OperationalError as error:
+            except (sa.exc.OperationalError, Unavailable) as error:
                 events.database_unavailable(str(error), is_first)
                 is_first = False
             if stop.wait(delay_s * self._random.uniform(0.5, 1.0)):

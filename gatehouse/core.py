@@ -35,7 +35,7 @@ from ingest.vet import Vetter
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock, SystemClock
 from telemetry.database import open_database
-from telemetry.errors import BadConfiguration
+from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal
 from telemetry.series import SeriesRegistry
 
@@ -110,7 +110,8 @@ class Core:
         self._publisher.close()
         if failures:
             raise failures[0]
-        self.journal.close()
+        if not any(thread.is_alive() for thread in threads):
+            self.journal.close()
 
     def readiness(self) -> dict[str, object]:
         """Whether the core does its work now, and what is in the way."""
@@ -133,7 +134,10 @@ class Core:
             seen = min((cursors.get(name, 0) for name in ("alerts", "history")), default=0)
             through = min(seen, self.journal.last - self._settings.journal.keep_records)
             if through >= self.journal.first:
-                self.journal.trim(through)
+                try:
+                    self.journal.trim(through)
+                except Unavailable as error:
+                    _log.warning("the journal could not be trimmed; it is tried again", error=str(error))
 
     def _serve(self) -> ThreadingHTTPServer | None:
         """/metrics, /health/live and /health/ready, apart from the API so that they answer when it does not."""

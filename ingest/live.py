@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 import msgspec
+import numpy as np
 
 from ingest.history.history import SeriesPlace
 from telemetry.batch import decode_batch
@@ -51,17 +52,15 @@ class LiveValues:
 
     def _take(self, payload: bytes) -> set[int]:
         batch = decode_batch(payload)
+        # Of a long batch only the newest reading of each series is looked at: the first from behind.
+        series, behind = np.unique(batch.series[::-1], return_index=True)
+        rows = len(batch) - 1 - behind
+        columns = (batch.time_ms[rows].tolist(), batch.value[rows].tolist(), batch.quality[rows].tolist())
         changed = set()
-        columns = (batch.series.tolist(), batch.time_ms.tolist(), batch.value.tolist(), batch.quality.tolist())
-        # Backwards, so that of a long batch only the newest reading of each series is looked at.
-        seen: set[int] = set()
-        for series, time_ms, value, quality in zip(*(reversed(column) for column in columns), strict=True):
-            if series in seen:
-                continue
-            seen.add(series)
-            if series not in self._newest or time_ms >= self._newest[series][0]:
-                self._newest[series] = (time_ms, value, quality)
-                changed.add(series)
+        for number, time_ms, value, quality in zip(series.tolist(), *columns, strict=True):
+            if number not in self._newest or time_ms >= self._newest[number][0]:
+                self._newest[number] = (time_ms, value, quality)
+                changed.add(number)
         return changed
 
     def _tell(self, changed: set[int]) -> None:

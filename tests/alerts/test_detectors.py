@@ -9,9 +9,11 @@ from alerts.detectors.windows import UNSET_MS, Windows
 from telemetry.segments import group
 from tests.oracles import trend as oracle
 
-WINDOWS = st.lists(
-    st.tuples(st.integers(1, 120), st.integers(-50, 400)), min_size=15, max_size=15
-)  # (seconds since the one before, millimetres)
+# (seconds since the one before, millimetres): steep and gentle, so that many windows have a trend and some have none.
+WINDOWS = st.tuples(
+    st.lists(st.tuples(st.integers(1, 120), st.integers(-9, 9)), min_size=15, max_size=16),
+    st.sampled_from([-8, -1, 0, 0, 1, 3, 20]),
+).map(lambda drawn: [(gap, noise + i * drawn[1]) for i, (gap, noise) in enumerate(drawn[0][:15])])
 
 
 @given(st.lists(WINDOWS, min_size=1, max_size=4))
