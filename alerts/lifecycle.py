@@ -43,7 +43,8 @@ class Signal(IntEnum):
     BREACH_HELD = 3
 
 
-NORMAL, PENDING, FIRING, CLEARING = State
+# Plain numbers: numpy meets an enumeration's member by asking it what it can do, which costs more than the comparison.
+NORMAL, PENDING, FIRING, CLEARING = (int(state) for state in State)
 STEP: States = np.array(
     [
         # QUIET    QUIET_HELD  BREACH   BREACH_HELD

@@ -97,6 +97,7 @@ _ACTIONABLE_MS = {
 }
 MQTT_CHANNEL = "mqtt"
 _SENT_TO_PEOPLE = (What.RAISED, What.SEVERITY_UP)
+_IN_MAX = 500  # names in one query
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,13 @@ class Store:
 
     def __init__(self, database: sa.Engine) -> None:
         self._database = database
+        # Made once, because making a statement costs many times what it costs to run it. Each is given all of its rows.
+        insert = postgresql.insert if database.dialect.name == "postgresql" else sqlite.insert
+        keep_alarms = insert(alarms)
+        changing = {c.name: keep_alarms.excluded[c.name] for c in alarms.c if c.name != "id"}
+        self._keep_alarms = keep_alarms.on_conflict_do_update(index_elements=["id"], set_=changing)
+        self._keep_transitions = insert(transitions).on_conflict_do_nothing(index_elements=["alarm", "seq"])
+        self._keep_notices = insert(notices).on_conflict_do_nothing(index_elements=["key"])
 
     def memory(self) -> tuple[int, int, bytes | None]:
         """(cursor, snapshot cursor, snapshot)."""
@@ -137,18 +145,14 @@ class Store:
             documents: For each changed alarm what is shown and sent.
             channels: For each changed alarm the channels beside MQTT that hear of it.
         """
-        has_notices = False
+        alarm_rows = [_alarm_row(alarm, documents[alarm.id]) for alarm in changed.values()]
         with self._database.begin() as db:
-            for alarm in changed.values():
-                values = _alarm_row(alarm, documents[alarm.id])
-                if not db.execute(alarms.update().where(alarms.c.id == alarm.id).values(values)).rowcount:
-                    db.execute(alarms.insert().values(values))
-            for taken in steps:
-                self._insert_once(db, transitions, _transition_row(taken), ("alarm", "seq"))
-                for channel in (MQTT_CHANNEL, *channels[taken.alarm]):
-                    if self._is_owed(db, taken, channel):
-                        row = _notice_row(taken, channel, documents[taken.alarm])
-                        has_notices |= self._insert_once(db, notices, row, ("key",))
+            if alarm_rows:
+                db.execute(self._keep_alarms, alarm_rows)
+            if steps:
+                db.execute(self._keep_transitions, [_transition_row(taken) for taken in steps])
+            owed = self._owed(db, steps, documents, channels)
+            has_notices = bool(owed) and db.execute(self._keep_notices, owed).rowcount > 0
             for command, why_not in answers.items():
                 state = "refused" if why_not else "done"
                 db.execute(commands.update().where(commands.c.id == command).values(state=state, answer=why_not))
@@ -162,11 +166,6 @@ class Store:
         with self._database.begin() as db:
             if not db.execute(memory.update().values(values)).rowcount:
                 db.execute(memory.insert().values(id=1, cursor=0, **values))
-
-    def open_ids(self) -> set[str]:
-        """Alarms that the database takes for open."""
-        with self._database.connect() as db:
-            return set(db.execute(sa.select(alarms.c.id).where(alarms.c.is_open)).scalars())
 
     def waiting_commands(self) -> list[tuple[str, Mapping[str, Any]]]:
         """What people ask for and the journal has not got yet, oldest first."""
@@ -191,12 +190,7 @@ class Store:
             earlier.c.id < notices.c.id,
         )
         waits = (notices.c.channel == channel) & (notices.c.state == "waiting") & (notices.c.due_ms <= now_ms)
-        query = (
-            sa.select(notices)
-            .where(waits, ~held_up)
-            .order_by(notices.c.id)
-            .limit(limit)
-        )
+        query = sa.select(notices).where(waits, ~held_up).order_by(notices.c.id).limit(limit)
         with self._database.connect() as db:
             return [Notice(row.id, row.key, row.attempts, row.created_ms, row.body) for row in db.execute(query)]
 
@@ -213,21 +207,31 @@ class Store:
         with self._database.begin() as db:
             db.execute(notices.update().where(notices.c.id == notice).values(values))
 
-    def _is_owed(self, db: sa.Connection, taken: Transition, channel: str) -> bool:
-        """Whether somebody must hear of a transition: nobody is called for what was over long ago."""
-        if taken.known_ms - taken.event_ms > _ACTIONABLE_MS[taken.severity]:
-            return False
-        if channel == MQTT_CHANNEL or taken.what in _SENT_TO_PEOPLE:
-            return True
-        if not taken.what.is_end:
-            return False
-        told = sa.select(notices.c.id).where(notices.c.alarm == taken.alarm, notices.c.channel == channel).limit(1)
-        return db.execute(told).first() is not None
-
     @staticmethod
-    def _insert_once(db: sa.Connection, table: sa.Table, row: Mapping[str, Any], unique: tuple[str, ...]) -> bool:
-        insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
-        return bool(db.execute(insert(table).values(row).on_conflict_do_nothing(index_elements=unique)).rowcount)
+    def _owed(
+        db: sa.Connection,
+        steps: Sequence[Transition],
+        documents: Mapping[str, dict[str, Any]],
+        channels: Mapping[str, Sequence[str]],
+    ) -> list[dict[str, Any]]:
+        """The notices that transitions call for. Nobody is called for what was over long ago."""
+        actionable = [taken for taken in steps if taken.known_ms - taken.event_ms <= _ACTIONABLE_MS[taken.severity]]
+        ended = [taken.alarm for taken in actionable if taken.what.is_end and channels[taken.alarm]]
+        told: set[tuple[str, str]] = set()
+        for start in range(0, len(ended), _IN_MAX):
+            query = sa.select(notices.c.alarm, notices.c.channel).where(
+                notices.c.alarm.in_(ended[start : start + _IN_MAX])
+            )
+            told |= {(row.alarm, row.channel) for row in db.execute(query)}
+        rows = []
+        for taken in actionable:
+            rows.append(_notice_row(taken, MQTT_CHANNEL, documents[taken.alarm]))
+            for channel in channels[taken.alarm]:
+                # The end is told to those who were told of the beginning.
+                if taken.what in _SENT_TO_PEOPLE or (taken.what.is_end and (taken.alarm, channel) in told):
+                    rows.append(_notice_row(taken, channel, documents[taken.alarm]))
+                    told.add((taken.alarm, channel))
+        return rows
 
 
 def _alarm_row(alarm: Alarm, document: dict[str, Any]) -> dict[str, Any]:

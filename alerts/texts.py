@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from alerts.alarm import Alarm
+from alerts.alarm import Alarm, Forecast
 from alerts.rules import ForecastRule, LevelRule, RateRule, Rule, SilenceRule
 from telemetry.catalogue import Catalogue, Text
 from telemetry.series import ONLINE
@@ -55,7 +57,7 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
             "high": alarm.forecast.high,
             "at_ms": alarm.forecast.at_ms,
         },
-        "why": _why(alarm, rule, _UNITS.get(unit, unit), metric.decimals if metric else 1),
+        "why": _why(alarm, rule, _UNITS.get(unit, unit), metric.decimals if metric else 1, _zone(alarm, catalogue)),
         "advice": _both(rule.advice) if rule and rule.advice else {"en": "", "zh": ""},
     }
 
@@ -64,9 +66,16 @@ def _both(text: Text) -> dict[str, str]:
     return {"en": text.en, "zh": text.zh}
 
 
-def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int) -> dict[str, str]:
+def _zone(alarm: Alarm, catalogue: Catalogue) -> ZoneInfo:
+    site = catalogue.site.get(alarm.site)
+    return ZoneInfo(site.timezone if site else "UTC")
+
+
+def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneInfo) -> dict[str, str]:
     """Why this alarm, with the numbers that decided it."""
     if alarm.metric == ONLINE:
+        if not alarm.is_open:
+            return {"en": "The gateway was offline; it has kept its readings", "zh": "网关曾离线；读数已保存并补传"}
         return {
             "en": "The gateway is offline; it keeps its readings until it is back",
             "zh": "网关离线；读数保存在网关，恢复后补传",
@@ -81,18 +90,13 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int) -> dict[str,
         if not heard:
             return {"en": "No reading has ever arrived", "zh": "从未收到读数"}
         return {"en": f"No reading any more; last value {heard}", "zh": f"已无读数；最后读数 {heard}"}
-    if isinstance(rule, ForecastRule):
-        minutes = f"{alarm.value:.0f}"
-        band = ""
-        if alarm.forecast and alarm.forecast.low is not None and alarm.forecast.high is not None:
-            band = f" ({alarm.forecast.low:.0f}–{alarm.forecast.high:.0f})"
-        return {
-            "en": f"At the present rise the limit is reached in {minutes} min{band}",
-            "zh": f"按当前上升速度，约 {minutes} 分钟{band}后到达上限",
-        }
+    if isinstance(rule, ForecastRule) and alarm.forecast is not None:
+        return _why_forecast(alarm.forecast, zone)
     per = "/min" if isinstance(rule, RateRule) else ""
     digits = decimals + 1 if per else decimals
     value, limit = f"{alarm.value:.{digits}f} {unit}{per}".strip(), f"{alarm.limit:.{digits}f} {unit}{per}".strip()
+    if per and unit == "m":
+        value, limit = f"{100 * alarm.value:.1f} cm/min", f"{100 * alarm.limit:.1f} cm/min"
     share_en = share_zh = ""
     if isinstance(rule, LevelRule) and rule.relative_to == "depth":
         level = min(rule.levels, key=lambda level: abs(level.severity - alarm.severity))
@@ -100,3 +104,20 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int) -> dict[str,
     if any(level.at_most is not None for level in rule.levels):
         return {"en": f"{value} is at or below {limit}{share_en}", "zh": f"{value}，低于或等于限值 {limit}{share_zh}"}
     return {"en": f"{value} is at or above {limit}{share_en}", "zh": f"{value}，达到或超过限值 {limit}{share_zh}"}
+
+
+def _why_forecast(forecast: Forecast, zone: ZoneInfo) -> dict[str, str]:
+    """A clock time stays true when the message is read later; minutes do not."""
+
+    def clock(minutes: float) -> str:
+        return datetime.fromtimestamp(forecast.at_ms / 1000 + 60 * minutes, zone).strftime("%H:%M")
+
+    band_en = band_zh = ""
+    if forecast.low is not None and forecast.high is not None:
+        band_en = f" (between {clock(forecast.low)} and {clock(forecast.high)})"
+        band_zh = f"（{clock(forecast.low)} 至 {clock(forecast.high)} 之间）"
+    at, seen = clock(forecast.minutes), clock(0)
+    return {
+        "en": f"At the rise seen at {seen} the limit is reached at about {at}{band_en}",
+        "zh": f"按 {seen} 的上升速度，预计 {at} 左右到达上限{band_zh}",
+    }

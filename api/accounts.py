@@ -67,6 +67,8 @@ _CLAIMED: dict[str, frozenset[Role]] = {
     "fever": frozenset({Role.GUARD}),
     "drain": frozenset({Role.ENGINEER}),
     "dormitory": frozenset({Role.MANAGER}),
+    "sensor": frozenset({Role.ENGINEER, Role.MANAGER}),
+    "gateway": frozenset({Role.ENGINEER}),
 }
 
 

@@ -10,11 +10,11 @@ from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
 from gatehouse.migrate import migrate
-from gatehouse.settings import ParquetSettings, Settings
+from gatehouse.settings import Settings
 from ingest.history.history import HistoryReader
-from ingest.history.influx import InfluxReader
-from ingest.history.parquet import ParquetReader
+from ingest.history.parquet_reader import ParquetReader
 from ingest.history.quarantine import Quarantine
+from ingest.history.settings import ParquetSettings
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SystemClock
 from telemetry.database import open_database
@@ -52,4 +52,6 @@ def run_api(settings: Settings) -> None:
 def _history_reader(settings: Settings) -> HistoryReader:
     if isinstance(settings.history, ParquetSettings):
         return ParquetReader(settings.history.folder)
+    from ingest.history.influx import InfluxReader
+
     return InfluxReader(settings.history)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import prometheus_client
+import pyarrow as pa
 import structlog
 
 from alerts.notify.channels import Channel, MqttChannel, WebhookChannel
@@ -22,13 +23,13 @@ from alerts.store import MQTT_CHANNEL, Store
 from alerts.worker import AlertWorker
 from gatehouse.migrate import migrate
 from gatehouse.mqtt import Publisher
-from gatehouse.settings import ParquetSettings, Settings
+from gatehouse.settings import Settings
 from ingest.committer import Committer
 from ingest.history.history import HistoryWriter, SeriesPlace, series_places
-from ingest.history.influx import InfluxWriter
 from ingest.history.loop import HistoryLoop
 from ingest.history.parquet import ParquetWriter
 from ingest.history.quarantine import Quarantine
+from ingest.history.settings import ParquetSettings
 from ingest.live import LiveValues
 from ingest.subscriber import Subscriber
 from ingest.vet import Vetter
@@ -51,6 +52,8 @@ class Core:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._settings = settings
         clock = clock or SystemClock()
+        # Arrow's own allocators keep the room that the largest merge once needed; the system's gives it back.
+        pa.set_memory_pool(pa.system_memory_pool())
         catalogue = Catalogue.load(settings.catalogue)
         rules = load_rules(settings.rules, catalogue)
         for rule in rules:
@@ -177,4 +180,6 @@ class Core:
 def _history_writer(settings: Settings, places: list[SeriesPlace]) -> HistoryWriter:
     if isinstance(settings.history, ParquetSettings):
         return ParquetWriter(settings.history.folder, places)
+    from ingest.history.influx import InfluxWriter
+
     return InfluxWriter(settings.history, places)

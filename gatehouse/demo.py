@@ -36,10 +36,14 @@ from firmware_sim.world import WorldState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gatehouse.settings import ParquetSettings, load_settings
+from api.accounts import Accounts, Role, User
+from api.alarms import Alarms, Filter
+from gatehouse.migrate import migrate
+from gatehouse.settings import load_settings
 from gatehouse.supervisor import Cable, Child
 from gatehouse.verdict import Verdict, judge, rounded
 from gateway.spool import Spool
+from ingest.history.settings import ParquetSettings
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SystemClock
 from telemetry.database import open_database
@@ -217,9 +221,20 @@ class _Demo:
             await sender
             for gateway in self._district.gateways:
                 await self._children.pop(f"gateway {gateway}").stop()
+        if not stop.is_set():
+            await asyncio.to_thread(self._decide_old_fevers)
         self._past_seconds = time.monotonic() - started_s
         self._keep_world(past.world_state)
         return past.world_state
+
+    def _decide_old_fevers(self) -> None:
+        """In two weeks somebody has decided about every person with a fever: the guards of the demo do so now."""
+        alarms = Alarms(open_database(load_settings(self._config).database.url), SystemClock())
+        guard = User("demo-guard", frozenset({Role.GUARD}), None)
+        found, _ = alarms.page(guard, Filter(state="open", alarm_class="fever"), 100, None)
+        for alarm in found:
+            details = {"note": "measured again by contact; sent to the clinic", "disposition": "refer"}
+            alarms.ask(guard, "dispose", alarm["id"], alarm["seq"], details)
 
     def _fill_spools(self, past: Past) -> list[Columns]:
         """Frames of our own gateways into their spools; what a foreign publisher measured is returned."""
@@ -417,9 +432,6 @@ async def _any(*works: Any) -> None:
 
 def _add_administrator(config: Path) -> str:
     """The demo's own first administrator; the password."""
-    from api.accounts import Accounts, Role
-    from gatehouse.migrate import migrate
-
     settings = load_settings(config)
     migrate(settings.database.url)
     password = secrets.token_urlsafe(9)

@@ -9,35 +9,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from alerts.notify.channels import WebhookSettings
-from ingest.history.influx import InfluxSettings
+from ingest.history.settings import HistorySettings, ParquetSettings
 from telemetry.declaration import read_document, validate
 from telemetry.errors import BadConfiguration
 from telemetry.settings import BrokerSettings
 
 PREFIX = "GATEHOUSE__"
-
-
-class ParquetSettings(BaseModel):
-    """History embedded in the core: Parquet files below one folder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    store: Literal["parquet"] = "parquet"
-    folder: Path = Path("data/history")
-
-
-class InfluxHistorySettings(InfluxSettings):
-    """History in InfluxDB 2."""
-
-    store: Literal["influxdb"] = "influxdb"
-
-
-HistorySettings = Annotated[ParquetSettings | InfluxHistorySettings, Field(discriminator="store")]
 
 
 class JournalSettings(BaseModel):

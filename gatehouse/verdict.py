@@ -15,7 +15,7 @@ from rich.table import Table
 
 from alerts.store import MQTT_CHANNEL, alarms, notices, transitions
 from ingest.history.history import GATEWAY_KIND
-from ingest.history.parquet import ParquetReader
+from ingest.history.parquet_reader import ParquetReader
 from ingest.history.quarantine import Quarantine
 from telemetry.catalogue import Catalogue
 

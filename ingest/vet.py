@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ from telemetry.topics import GatewayTopic, parse_gateway_topic
 AHEAD_MAX_MS = 60_000  # a device clock further ahead than this is wrong
 EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: a device clock before it was never set
 EXCERPT_MAX = 200
+_LEAVES = ("frames", "readings", "status")  # the topics that the core subscribes to end in these
 _TIME_MAX_MS = 2**53  # past it, it is no time of ours, and JSON cannot carry it exactly
 REJECTS_PER_MESSAGE_MAX = 50  # kinds of reject shown of one message; all are counted
 _REMEMBERED_MAX = 2048  # topics and name tables remembered
@@ -57,6 +58,16 @@ class Group:
     seen: dict[str, int] = field(default_factory=dict)  # "gateway/epoch" -> last seq, where it moved
     receipts: dict[GatewayTopic, tuple[str, int]] = field(default_factory=dict)  # per epoch the newest
     packet_ids: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """Decoded readings before they are checked. `topics`: one for all, or one a reading; the rest is a frame's."""
+
+    readings: ReadingBatch
+    topics: Sequence[str]
+    names: str = ""
+    index: memoryview[Any] | None = None
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -117,8 +128,9 @@ class Vetter:
         self._seen = dict(seen)
         self._topics: OrderedDict[str, GatewayTopic | BadInput] = OrderedDict()
         self._names: OrderedDict[tuple[str, str], SeriesIndexes] = OrderedDict()
-        self._low = np.full(len(registry), -np.inf)
-        self._high = np.full(len(registry), np.inf)
+        # Where nothing is declared every finite value is plausible.
+        self._low = np.full(len(registry), -np.finfo(np.float64).max)
+        self._high = np.full(len(registry), np.finfo(np.float64).max)
         self._owner: list[str] = [""] * len(registry)
         for (device, metric_id), metric in catalogue.metric.items():
             index = registry.index[device, metric_id]
@@ -135,29 +147,31 @@ class Vetter:
         group = Group(readings=_Rows().batch())
         seen = dict[str, int]()
         rows = _Rows()
-        batches: list[ReadingBatch] = []
+        arrived: list[_Arrived] = []
         for message in messages:
             if message.packet_id:
                 group.packet_ids.append(message.packet_id)
+            if message.topic.rpartition("/")[2] not in _LEAVES:
+                continue  # nothing that was subscribed to; some brokers hand a returning client what others had asked for
             try:
                 topic = self._topic(message.topic)
                 if message.payload is None:
                     raise BadInput("too-large", "the message is larger than a core accepts; send smaller batches")
                 if topic.leaf == "status":
                     self._status(topic, message.payload, rows, now_ms)
-                elif message.is_retained:
-                    raise BadInput("retained", "readings must not be retained: publish without the retain flag")
                 elif topic.leaf == "frames":
-                    self._frame(topic, message, group, seen, batches, now_ms)
-                elif topic.leaf == "readings":
-                    self._plain(topic, message.payload, rows, group, now_ms)
+                    self._frame(topic, message, group, seen, arrived)
                 else:
-                    raise BadInput("bad-topic", f"nothing is expected on '…/{topic.leaf}'")
+                    self._plain(topic, message, rows, group, now_ms)
             except BadInput as error:
                 group.rejects.append(_reject(error, message.topic, message.payload, 1))
         if rows.series:
-            batches.append(self._checked(rows.batch(), now_ms, group, rows.topics))
-        group.readings = concatenate(batches)
+            arrived.append(_Arrived(rows.batch(), rows.topics))
+        whole = concatenate([batch.readings for batch in arrived])
+        # One look at everything; only where something is wrong is each frame looked at by itself.
+        if not self._is_clean(whole, now_ms):
+            whole = concatenate([self._checked(batch, now_ms, group) for batch in arrived])
+        group.readings = whole
         group.seen = seen
         return group
 
@@ -204,8 +218,7 @@ class Vetter:
         message: Message,
         group: Group,
         seen: dict[str, int],
-        batches: list[ReadingBatch],
-        now_ms: int,
+        arrived: list[_Arrived],
     ) -> None:
         assert message.payload is not None
         try:
@@ -229,7 +242,7 @@ class Vetter:
             np.frombuffer(frame.quality, np.uint8),
             frame.keys,
         )
-        batches.append(self._checked(batch, now_ms, group, [message.topic], frame.names, frame.index))
+        arrived.append(_Arrived(batch, [message.topic], frame.names, frame.index))
 
     def _takes_turn(
         self, topic: GatewayTopic, frame: frames.Header | frames.Frame, group: Group, seen: dict[str, int]
@@ -260,18 +273,24 @@ class Vetter:
             own = self._own_series[frame.gateway]
             cached[[int(i) not in own for i in cached]] = UNKNOWN
             _remember(self._names, (frame.gateway, frame.names), cached)
-        if frame.index and max(frame.index) >= len(cached):
+        if np.frombuffer(frame.index, np.uint16).max() >= len(cached):
             raise BadInput("bad-frame", f"'index' points past the {len(cached)} names")
         return cached
 
-    def _plain(self, topic: GatewayTopic, payload: bytes, rows: _Rows, group: Group, now_ms: int) -> None:
-        for row in _plain_rows(payload, str(topic), group.rejects):
+    def _plain(self, topic: GatewayTopic, message: Message, rows: _Rows, group: Group, now_ms: int) -> None:
+        assert message.payload is not None
+        for row in _plain_rows(message.payload, str(topic), group.rejects):
             index = self._registry.index.get((row.device, row.metric), -1)
             if index < 0 or self._owner[index] != topic.gateway:
                 error = self._stranger(row.device, row.metric, topic.gateway)
                 group.rejects.append(_reject(error, str(topic), msgspec.json.encode(row), 1))
                 continue
             quality = _QUALITY[row.quality]
+            if row.time is None and message.is_retained:
+                # It comes again with every subscription, and each time it would be a new reading.
+                error = BadInput("retained", "a retained reading needs a 'time' of its own, or no retain flag")
+                group.rejects.append(_reject(error, str(topic), msgspec.json.encode(row), 1))
+                continue
             if row.time is None:
                 time_ms, quality = now_ms, max(quality, Quality.SUSPECT)
             elif isinstance(row.time, int):
@@ -301,21 +320,22 @@ class Vetter:
             return BadInput("unknown-metric", f"kind '{known.kind}' of '{device}' has no metric '{metric[:64]}'")
         return BadInput("foreign-device", f"device '{device}' belongs to gateway '{known.gateway}', not '{gateway}'")
 
-    def _checked(
-        self,
-        batch: ReadingBatch,
-        now_ms: int,
-        group: Group,
-        topics: Sequence[str],
-        names: str = "",
-        index: memoryview | None = None,
-    ) -> ReadingBatch:
-        """Drop what cannot be a reading, lower the quality of what is doubtful; columns all the way when all is well.
+    def _is_clean(self, batch: ReadingBatch, now_ms: int) -> bool:
+        """Whether nothing in a batch is refused or doubted."""
+        if not len(batch):
+            return True
+        series, time_ms, value = batch.series, batch.time_ms, batch.value
+        return bool(
+            series.max() < len(self._low)  # UNKNOWN is larger than any index
+            and batch.quality.max() <= Quality.BAD
+            and time_ms.min() >= EARLIEST_MS
+            and time_ms.max() <= now_ms + AHEAD_MAX_MS
+            and ((value >= self._low[series]) & (value <= self._high[series])).all()  # not so for NaN
+        )
 
-        Args:
-            topics: One for all rows, or one a row.
-            names, index: Of a frame, to name the strangers in it.
-        """
+    def _checked(self, arrived: _Arrived, now_ms: int, group: Group) -> ReadingBatch:
+        """Drop what cannot be a reading, lower the quality of what is doubtful."""
+        batch, topics, names, index = arrived.readings, arrived.topics, arrived.names, arrived.index
         series, time_ms, value, quality = batch.series, batch.time_ms, batch.value, batch.quality
         stranger = series == UNKNOWN
         not_finite = ~np.isfinite(value)

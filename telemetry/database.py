@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from telemetry.errors import BadConfiguration
 
 metadata = sa.MetaData()
+
+
+def _to_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def open_database(url: str) -> sa.Engine:
@@ -23,8 +28,8 @@ def open_database(url: str) -> sa.Engine:
             f"database.url '{url}' is not a URL; for SQLite write sqlite:///path/to/gatehouse.db"
         ) from error
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 10})
+        return sa.create_engine(url, pool_pre_ping=True, json_serializer=_to_json)
+    engine = sa.create_engine(url, connect_args={"timeout": 10}, json_serializer=_to_json)
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

@@ -16,26 +16,14 @@ from influxdb_client import InfluxDBClient
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
-from pydantic import BaseModel, ConfigDict, PositiveInt, SecretStr
 
 from ingest.history.history import Aggregate, Curve, Newest, SeriesPlace
 from ingest.history.line_protocol import LineEncoder
+from ingest.history.settings import InfluxSettings
 from telemetry.batch import Floats, ReadingBatch
 from telemetry.errors import Unavailable
 
 LINES_MAX = 20_000  # of one request
-
-
-class InfluxSettings(BaseModel):
-    """Which InfluxDB 2 keeps the history."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str = "http://localhost:8086"
-    org: str = "gatehouse"
-    bucket: str = "gatehouse"
-    token: SecretStr
-    timeout_ms: PositiveInt = 10_000
 
 
 def _client(settings: InfluxSettings) -> InfluxDBClient:

@@ -19,7 +19,8 @@ from api.app import make_app
 from api.events import Events
 from gatehouse.migrate import migrate
 from ingest.history.history import series_places
-from ingest.history.parquet import ParquetReader, ParquetWriter
+from ingest.history.parquet import ParquetWriter
+from ingest.history.parquet_reader import ParquetReader
 from ingest.history.quarantine import Entry, Quarantine
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.clock import ManualClock, SystemClock

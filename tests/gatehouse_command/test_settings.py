@@ -4,7 +4,8 @@ import pytest
 from pydantic import BaseModel
 
 from gatehouse.check import check_configuration
-from gatehouse.settings import InfluxHistorySettings, ParquetSettings, Settings, load_settings
+from gatehouse.settings import Settings, load_settings
+from ingest.history.settings import InfluxSettings, ParquetSettings
 from telemetry.errors import BadConfiguration
 from tests import district
 
@@ -41,7 +42,7 @@ def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
         },
     )
     assert (settings.broker.host, settings.broker.port) == ("broker.site", 8883)
-    assert isinstance(settings.history, InfluxHistorySettings)
+    assert isinstance(settings.history, InfluxSettings)
     assert settings.history.token.get_secret_value() == "s3cret"
     assert "s3cret" not in repr(settings)
 
@@ -106,5 +107,5 @@ def test_every_setting_is_documented() -> None:
         return found
 
     wanted = [name for name in names(Settings) if name != "history"]
-    wanted += [f"history.{n}" for n in (*ParquetSettings.model_fields, *InfluxHistorySettings.model_fields)]
+    wanted += [f"history.{n}" for n in (*ParquetSettings.model_fields, *InfluxSettings.model_fields)]
     assert [name for name in wanted if f"`{name}`" not in text] == []

@@ -9,9 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from ingest.history.history import Aggregate, HistoryReader, HistoryWriter, SeriesPlace
-from ingest.history.influx import InfluxReader, InfluxSettings, InfluxWriter
+from ingest.history.influx import InfluxReader, InfluxWriter
 from ingest.history.line_protocol import LineEncoder
-from ingest.history.parquet import MERGE_COUNT, ParquetReader, ParquetWriter, parts_of
+from ingest.history.parquet import MERGE_COUNT, ParquetWriter, parts_of
+from ingest.history.parquet_reader import ParquetReader
+from ingest.history.settings import InfluxSettings
 from telemetry.batch import ReadingBatch
 from telemetry.errors import Unavailable
 

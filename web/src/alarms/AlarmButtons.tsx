@@ -6,10 +6,12 @@ import { lazy, Suspense, useState, type ReactNode } from "react";
 
 import type { Alarm, Disposition } from "../api/contract";
 import { useTexts } from "../i18n/language";
+import { useActsOn } from "../state/session";
 import type { Asked } from "./NoteDialog";
 import { useAlarmActions } from "./useAlarmActions";
 
-const NoteDialog = lazy(() => import("./NoteDialog"));
+export const loadNoteDialog = () => import("./NoteDialog");
+const NoteDialog = lazy(loadNoteDialog);
 
 const DECISIONS: { disposition: Disposition; Icon: typeof CheckOutlined }[] = [
   { disposition: "admit", Icon: LoginOutlined },
@@ -29,10 +31,11 @@ export function AlarmButtons({ alarm, also = [], children }: Props) {
   const texts = useTexts();
   const { isBusy, acknowledge } = useAlarmActions();
   const [asked, setAsked] = useState<Asked | null>(null);
-  const decides = alarm.class === "fever" && alarm.disposition === null && alarm.state === "open";
-  const mayAcknowledge = !alarm.acknowledged && alarm.state === "open";
+  const mayAct = useActsOn(alarm.class);
+  const decides = mayAct && alarm.class === "fever" && alarm.disposition === null && alarm.state === "open";
+  const mayAcknowledge = mayAct && !alarm.acknowledged && alarm.state === "open";
   // A fever is closed by the decision; closing it past the decision would leave none on record.
-  const questions = also.filter((each) => each !== "close" || alarm.class !== "fever");
+  const questions = mayAct ? also.filter((each) => each !== "close" || alarm.class !== "fever") : [];
 
   return (
     <div className={decides ? "alarm-buttons alarm-deciding" : "alarm-buttons"} onClick={(event) => event.stopPropagation()}>
@@ -64,6 +67,7 @@ export function AlarmButtons({ alarm, also = [], children }: Props) {
           {each === "comment" ? texts.actions.comment : texts.actions.close}
         </Button>
       ))}
+      {!mayAct && alarm.state === "open" && <span className="alarm-read-only">{texts.actions.readOnly}</span>}
       {children}
       {asked !== null && (
         <Suspense fallback={null}>

@@ -55,9 +55,10 @@ export const AlarmCard = memo(function AlarmCard({ alarm }: { alarm: Alarm }) {
           <span className="alarm-since">
             {alarm.closed_ms === null
               ? texts.alarms.since(timeOnDay(alarm.onset_ms, zone, now_ms))
-              : `${texts.alarms.closedAt(timeOnDay(alarm.closed_ms, zone, now_ms))}, ${texts.alarms.lasted(
+              : texts.alarms.closedAt(
+                  timeOnDay(alarm.closed_ms, zone, now_ms),
                   duration(alarm.closed_ms - alarm.onset_ms, texts),
-                )}`}
+                )}
           </span>
         </div>
         <AlarmFacts alarm={alarm} />

@@ -3,19 +3,26 @@
 import { FieldTimeOutlined } from "@ant-design/icons";
 
 import type { Alarm, Forecast } from "../api/contract";
-import type { Texts } from "../i18n/en";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { alarmQuantity } from "../show/alarmQuantity";
-import { formatNumber } from "../show/quantity";
+import { forecastWords } from "../show/forecast";
+import { FALLBACK_ZONE } from "../show/time";
 import { findMetric, useCatalogue } from "../state/catalogue";
+import { useNow } from "../state/clock";
+
+const COUNT_DOWN_EVERY_MS = 10_000;
 
 export function AlarmFacts({ alarm }: { alarm: Alarm }) {
   const texts = useTexts();
   const language = useLanguage();
-  const decimals = findMetric(useCatalogue(), alarm.device, alarm.metric)?.decimals;
+  const catalogue = useCatalogue();
+  const decimals = findMetric(catalogue, alarm.device, alarm.metric)?.decimals;
   const value = alarmQuantity(alarm, alarm.value, decimals);
   const limit = alarmQuantity(alarm, alarm.limit, decimals);
-  const why = inLanguage(alarm.why, language);
+  const isForecast = alarm.forecast !== null && alarm.state === "open";
+  // A rate or a forecast has its numbers said above, the forecast counted down to this minute.
+  const isSaid = alarm.rule_type === "rate" || isForecast;
+  const why = isSaid ? "" : inLanguage(alarm.why, language);
   const advice = inLanguage(alarm.advice, language);
 
   return (
@@ -27,10 +34,8 @@ export function AlarmFacts({ alarm }: { alarm: Alarm }) {
           {alarm.rule_type === "silence" && <span>{texts.alarms.lastValue}</span>}
         </div>
       )}
-      {alarm.forecast !== null && alarm.state === "open" && (
-        <div className="alarm-forecast">
-          <FieldTimeOutlined aria-hidden /> {forecastText(alarm.forecast, texts)}
-        </div>
+      {alarm.forecast !== null && isForecast && (
+        <ForecastLine forecast={alarm.forecast} zone={catalogue.sitesById.get(alarm.site)?.timezone ?? FALLBACK_ZONE} />
       )}
       {why !== "" && (
         <p>
@@ -46,12 +51,11 @@ export function AlarmFacts({ alarm }: { alarm: Alarm }) {
   );
 }
 
-function forecastText(forecast: Forecast, texts: Texts): string {
-  const whole = (minutes: number | null) => formatNumber(minutes, 0);
-  const [low, high] = [whole(forecast.low), whole(forecast.high)];
-  const expected = texts.alarms.forecast(whole(forecast.minutes) ?? "?");
-  if (low !== null && high !== null) return expected + texts.alarms.forecastBand(low, high);
-  if (low !== null) return expected + texts.alarms.forecastFrom(low);
-  if (high !== null) return expected + texts.alarms.forecastUntil(high);
-  return expected;
+function ForecastLine({ forecast, zone }: { forecast: Forecast; zone: string }) {
+  const { text, isPast } = forecastWords(forecast, useNow(COUNT_DOWN_EVERY_MS), zone, useTexts());
+  return (
+    <div className={isPast ? "alarm-forecast alarm-forecast-past" : "alarm-forecast"}>
+      <FieldTimeOutlined aria-hidden /> {text}
+    </div>
+  );
 }

@@ -2,14 +2,16 @@
 
 import { CheckCircleOutlined } from "@ant-design/icons";
 import { Segmented, Skeleton } from "antd";
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 
 import { useTexts } from "../i18n/language";
 import { Failure } from "../parts/Failure";
+import { ownFirst } from "../show/severity";
 import { timeOfDay } from "../show/time";
 import { useAlarms } from "../state/alarms";
-import { useConnection } from "../state/connection";
+import { isStale, useConnection } from "../state/connection";
 import { loadOpenAlarms } from "../state/follow";
+import { useOwnClasses } from "../state/session";
 import { AlarmCard } from "./AlarmCard";
 import { ClosedAlarms } from "./ClosedAlarms";
 import { HealthNotice } from "./HealthNotice";
@@ -48,6 +50,8 @@ function OpenAlarms({ zone }: { zone: string }) {
   const texts = useTexts();
   const { loaded, problem, open } = useAlarms();
   const { phase, as_of_ms } = useConnection();
+  const own = useOwnClasses();
+  const ordered = useMemo(() => ownFirst(open, own), [open, own]);
 
   if (!loaded)
     return problem === null ? (
@@ -65,7 +69,7 @@ function OpenAlarms({ zone }: { zone: string }) {
         <div>
           {/* Without a connection nobody knows whether there is an alarm now. */}
           <strong>
-            {phase === "lost" && as_of_ms !== null
+            {isStale(phase) && as_of_ms !== null
               ? texts.alarms.noneAsOf(timeOfDay(as_of_ms, zone))
               : texts.alarms.none}
           </strong>
@@ -76,7 +80,7 @@ function OpenAlarms({ zone }: { zone: string }) {
 
   return (
     <ul className="alarms-list" aria-live="polite">
-      {open.map((alarm) => (
+      {ordered.map((alarm) => (
         <AlarmCard key={alarm.id} alarm={alarm} />
       ))}
     </ul>

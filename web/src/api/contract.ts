@@ -10,6 +10,8 @@ export interface User {
   roles: string[];
   /** null: every site. */
   sites: string[] | null;
+  /** Classes of alarms this person may acknowledge and decide; the others are for reading. */
+  acts_on: string[];
 }
 
 export interface Session {
@@ -103,9 +105,11 @@ export interface ReadingColumns {
 export type Severity = "low" | "medium" | "high" | "critical";
 
 export interface Forecast {
+  /** From `at_ms`, not from now. */
   minutes: number;
   low: number | null;
   high: number | null;
+  at_ms: number;
 }
 
 export interface Rule {
@@ -119,6 +123,8 @@ export interface Rule {
   /** Only `level` rules have limits in the metric's own unit, and only without `relative_to`. */
   levels?: { severity: Severity; at_least: number | null; at_most: number | null }[];
   relative_to?: string | null;
+  /** Each reading is of another person. */
+  per_passage?: boolean;
 }
 
 export interface Alarm {

@@ -47,6 +47,7 @@ function Summary({ alarm, zone }: { alarm: Alarm; zone: string }) {
   const language = useLanguage();
   const catalogue = useCatalogue();
   const device = alarm.device === null ? undefined : catalogue.devicesById.get(alarm.device);
+  const place = catalogue.placesById.get(device?.place ?? "");
   return (
     <div className={`alarm-summary severity-edge-${alarm.severity}`}>
       <div className="alarm-head">
@@ -57,7 +58,7 @@ function Summary({ alarm, zone }: { alarm: Alarm; zone: string }) {
         </span>
       </div>
       <p className="detail-where">{alarmPath(catalogue, alarm, language)}</p>
-      {device !== undefined && (
+      {device !== undefined && inLanguage(device.name, language) !== inLanguage(place?.name, language) && (
         <p className="detail-line soft">
           {texts.detail.device}: {inLanguage(device.name, language, device.id)}
         </p>

@@ -17,7 +17,6 @@ export function Notices({ notices, zone }: { notices: Notice[]; zone: string }) 
         <thead>
           <tr>
             <th>#</th>
-            <th>{texts.detail.recipient}</th>
             <th>{texts.detail.channel}</th>
             <th>{texts.detail.state}</th>
           </tr>
@@ -26,8 +25,10 @@ export function Notices({ notices, zone }: { notices: Notice[]; zone: string }) 
           {notices.map((notice) => (
             <tr key={`${notice.channel} ${notice.recipient} ${notice.seq}`}>
               <td className="number">{notice.seq}</td>
-              <td>{notice.recipient}</td>
-              <td>{channelText(notice.channel, texts)}</td>
+              <td>
+                {channelText(notice.channel, texts)}
+                {notice.recipient !== notice.channel && ` · ${notice.recipient}`}
+              </td>
               <td>
                 <NoticeState notice={notice} zone={zone} />
                 {notice.error !== null && <div className="code soft">{notice.error}</div>}

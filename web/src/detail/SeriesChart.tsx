@@ -5,8 +5,8 @@ import { useMemo, useState } from "react";
 
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { Failure } from "../parts/Failure";
-import { zoneName } from "../show/time";
-import { findMetric, useCatalogue } from "../state/catalogue";
+import { duration, zoneName } from "../show/time";
+import { findMetric, isPerPassage, useCatalogue } from "../state/catalogue";
 import { nowMs } from "../state/clock";
 import { chartOption, type Marks } from "./chartOption";
 import { EChart } from "./EChart";
@@ -25,7 +25,8 @@ interface Props {
 export function SeriesChart({ device, metric, zone, marks }: Props) {
   const texts = useTexts();
   const language = useLanguage();
-  const declared = findMetric(useCatalogue(), device, metric);
+  const catalogue = useCatalogue();
+  const declared = findMetric(catalogue, device, metric);
   const [choice, setChoice] = useState<RangeChoice>(marks.window === null ? "hour" : "evidence");
   const isCounter = declared?.counter ?? false;
   // The range is fixed when it is chosen, so that a redraw does not fetch everything again.
@@ -38,13 +39,14 @@ export function SeriesChart({ device, metric, zone, marks }: Props) {
   }, [choice, windowStart_ms, windowEnd_ms, isCounter]);
   const { state, retry } = useSeries(device, metric, range, isCounter);
 
+  const isScattered = range.every_ms === null && isPerPassage(catalogue, device, metric);
   const points = state.phase === "loaded" ? state.points : null;
   const option = useMemo(() => {
     if (points === null) return null;
     // Live values run past the end of the range; the axis goes with them.
     const end_ms = Math.max(range.end_ms, range.every_ms === null ? (points.main.at(-1)?.[0] ?? 0) : 0);
-    return chartOption({ points, range: { ...range, end_ms }, metric: declared, marks, zone, texts });
-  }, [points, range, declared, marks, zone, texts]);
+    return chartOption({ points, range: { ...range, end_ms }, metric: declared, marks, isScattered, zone, texts });
+  }, [points, range, declared, marks, isScattered, zone, texts]);
 
   const name = inLanguage(declared?.name, language, metric);
   return (
@@ -67,7 +69,7 @@ export function SeriesChart({ device, metric, zone, marks }: Props) {
         )}
       </div>
       <p className="chart-note">
-        {isCounter ? `${texts.detail.increaseLegend} · ` : range.every_ms === null ? "" : `${texts.detail.chartLegend} · `}
+        {isCounter ? `${texts.detail.increaseLegend(duration(range.every_ms ?? 0, texts))} · ` : range.every_ms === null ? "" : `${texts.detail.chartLegend} · `}
         {texts.time.timesIn(zoneName(zone, language, range.end_ms))}
       </p>
     </div>

@@ -34,7 +34,8 @@ export function Transitions({ detail, zone }: { detail: AlarmDetail; zone: strin
                 </span>
               </div>
               <div className="transition-times soft">
-                {texts.detail.inField} {timeOnDay(step.event_ms, zone, now_ms)} · {texts.detail.known}{" "}
+                {/* What a person did was known as it was done. */}
+                {step.actor === null && `${texts.detail.inField} ${timeOnDay(step.event_ms, zone, now_ms)} · ${texts.detail.known} `}
                 {timeOnDay(step.known_ms, zone, now_ms)}
                 {late_ms >= LATE_FROM_MS && (
                   <strong className="transition-late"> ({texts.detail.lateBy(duration(late_ms, texts))})</strong>

@@ -41,11 +41,13 @@ interface Wanted {
   range: Range;
   metric: Metric | null;
   marks: Marks;
+  /** Each point stands for itself, another person; a line from one to the next would mean nothing. */
+  isScattered: boolean;
   zone: string;
   texts: Texts;
 }
 
-export function chartOption({ points, range, metric, marks, zone, texts }: Wanted): EChartsCoreOption {
+export function chartOption({ points, range, metric, marks, isScattered, zone, texts }: Wanted): EChartsCoreOption {
   const clock = (time_ms: number) => wallClockMs(time_ms, zone);
   const drawn = (list: readonly ChartPoint[]) =>
     breakAtGaps(list, range.every_ms).map(([time_ms, value]) => [clock(time_ms), value]);
@@ -142,11 +144,11 @@ export function chartOption({ points, range, metric, marks, zone, texts }: Wante
             ...main,
             type: "line",
             symbol: "circle",
-            symbolSize: 5,
-            showSymbol: points.main.length <= SYMBOLS_UP_TO,
-            lineStyle: { width: 2 },
+            symbolSize: isScattered ? 7 : 5,
+            showSymbol: isScattered || points.main.length <= SYMBOLS_UP_TO,
+            lineStyle: { width: isScattered ? 0 : 2 },
             connectNulls: false,
-            sampling: "minmax",
+            sampling: isScattered ? undefined : "minmax",
           },
         ],
   };

@@ -5,28 +5,26 @@ export type ChartPoint = [time_ms: number, value: number | null];
 /** Three missed readings are a gap; one late reading is not. */
 const GAP_STEPS = 3.5;
 
-/** Puts an empty point into every gap. `step_ms` null: the usual distance between the points is taken. */
+/** So many steps on either side tell what is usual there: a device may be read each minute today and each second tomorrow. */
+const NEIGHBOURS = 3;
+
+/** Puts an empty point into every gap. `step_ms` null: what is usual before or after it, whichever is longer. */
 export function breakAtGaps(points: readonly ChartPoint[], step_ms: number | null): ChartPoint[] {
-  const usual_ms = step_ms ?? usualStep(points);
-  if (usual_ms === null) return [...points];
+  const steps = points.slice(1).map((point, index) => point[0] - (points[index]?.[0] ?? 0));
   const broken: ChartPoint[] = [];
-  let before: ChartPoint | undefined;
-  for (const point of points) {
-    if (before !== undefined && point[0] - before[0] > GAP_STEPS * usual_ms) broken.push([before[0] + usual_ms, null]);
+  points.forEach((point, index) => {
     broken.push(point);
-    before = point;
-  }
+    const step = steps[index];
+    if (step === undefined) return;
+    const usual_ms =
+      step_ms ?? Math.max(median(steps.slice(Math.max(0, index - NEIGHBOURS), index)), median(steps.slice(index + 1, index + 1 + NEIGHBOURS)));
+    if (usual_ms > 0 && step > GAP_STEPS * usual_ms) broken.push([point[0] + usual_ms, null]);
+  });
   return broken;
 }
 
-/** Median distance; null for fewer than three points, where nothing is usual. */
-function usualStep(points: readonly ChartPoint[]): number | null {
-  const steps: number[] = [];
-  points.forEach((point, index) => {
-    const before = points[index - 1];
-    if (before !== undefined) steps.push(point[0] - before[0]);
-  });
-  if (steps.length < 2) return null;
-  steps.sort((a, b) => a - b);
-  return steps[Math.floor(steps.length / 2)] ?? null;
+/** 0 of nothing. */
+function median(numbers: number[]): number {
+  numbers.sort((a, b) => a - b);
+  return numbers[Math.floor(numbers.length / 2)] ?? 0;
 }

@@ -43,4 +43,12 @@ describe("a gap", () => {
     expect(breakAtGaps([[0, 1], [10, 1], [20, 1], [100, 1]], null)).toContainEqual([30, null]);
     expect(breakAtGaps([[0, 1], [100, 1]], null)).toHaveLength(2);
   });
+
+  test("is not seen where a device was merely read less often before, or is read less often since", () => {
+    const slow: [number, number][] = [0, 60, 120, 180, 240].map((time) => [time, 1]);
+    const fast: [number, number][] = [241, 242, 243, 244, 245, 246, 247].map((time) => [time, 1]);
+    const slowAgain: [number, number][] = [307, 367, 427].map((time) => [time, 1]);
+    const points = [...slow, ...fast, ...slowAgain];
+    expect(breakAtGaps(points, null)).toEqual(points);
+  });
 });

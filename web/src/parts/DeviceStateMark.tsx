@@ -1,14 +1,14 @@
 /** Whether a device speaks, as word and sign. */
 
-import { CheckCircleFilled, DisconnectOutlined, MinusCircleOutlined } from "@ant-design/icons";
+import { ApiOutlined, CheckCircleFilled, DisconnectOutlined, MinusCircleOutlined } from "@ant-design/icons";
 
-import type { DeviceState } from "../api/contract";
 import { useTexts } from "../i18n/language";
+import type { ShownState } from "../site/deviceState";
 import "./parts.css";
 
-const ICONS = { ok: CheckCircleFilled, silent: DisconnectOutlined, never: MinusCircleOutlined } as const;
+const ICONS = { ok: CheckCircleFilled, silent: DisconnectOutlined, never: MinusCircleOutlined, offline: ApiOutlined } as const;
 
-export function DeviceStateMark({ state }: { state: DeviceState }) {
+export function DeviceStateMark({ state }: { state: ShownState }) {
   const texts = useTexts();
   const Icon = ICONS[state];
   return (

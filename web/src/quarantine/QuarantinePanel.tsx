@@ -16,6 +16,8 @@ import { connection } from "../state/connection";
 import "./quarantine.css";
 
 const REFRESH_EVERY_MS = 30_000;
+/** Somebody is looking. */
+const REFRESH_OPEN_EVERY_MS = 5_000;
 
 export function QuarantinePanel({ zone }: { zone: string }) {
   const texts = useTexts();
@@ -36,10 +38,10 @@ export function QuarantinePanel({ zone }: { zone: string }) {
   useEffect(() => {
     void load();
     const timer = setInterval(() => {
-      if (connection.get().phase === "live") void load();
-    }, REFRESH_EVERY_MS);
+      if (connection.get().phase !== "lost") void load();
+    }, isOpen ? REFRESH_OPEN_EVERY_MS : REFRESH_EVERY_MS);
     return () => clearInterval(timer);
-  }, [load]);
+  }, [load, isOpen]);
 
   // A guard's account need not see refused input; then there is nothing to show, not an error.
   if (problem?.status === 403) return null;

@@ -6,7 +6,7 @@ import type { User } from "../api/contract";
 import { useLanguage, useTexts } from "../i18n/language";
 import { timeOfDay, zoneName, zoneOffset } from "../show/time";
 import { useNow } from "../state/clock";
-import { useConnection } from "../state/connection";
+import { isStale, useConnection } from "../state/connection";
 import { LanguageButton } from "./LanguageButton";
 import { SoundButton } from "./SoundButton";
 import { UserMenu } from "./UserMenu";
@@ -49,10 +49,10 @@ function ConnectionState() {
         <CheckCircleFilled aria-hidden /> {texts.connection.live}
       </span>
     );
-  if (phase === "lost")
+  if (isStale(phase))
     return (
       <span className="connection connection-off">
-        <DisconnectOutlined aria-hidden /> {texts.connection.lostShort}
+        <DisconnectOutlined aria-hidden /> {phase === "halted" ? texts.connection.haltedShort : texts.connection.lostShort}
       </span>
     );
   return (

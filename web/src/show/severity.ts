@@ -13,6 +13,12 @@ export function byUrgency(a: Alarm, b: Alarm): number {
   return severityRank(b.severity) - severityRank(a.severity) || b.raised_ms - a.raised_ms || a.id.localeCompare(b.id);
 }
 
+/** Of equally severe alarms, those first that this person decides on: a fever must not sink below a storm at the gate. */
+export function ownFirst(ordered: readonly Alarm[], acts_on: readonly string[]): Alarm[] {
+  const own = (alarm: Alarm) => Number(acts_on.includes(alarm.class));
+  return [...ordered].sort((a, b) => severityRank(b.severity) - severityRank(a.severity) || own(b) - own(a));
+}
+
 /** Severities that may interrupt a person. */
 export function isDisturbing(severity: Severity): boolean {
   return severity === "high" || severity === "critical";

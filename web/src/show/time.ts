@@ -51,6 +51,12 @@ export function timeOfDay(time_ms: number, zone: string): string {
   return `${two(hour)}:${two(minute)}:${two(second)}`;
 }
 
+/** 14:03 */
+export function minuteOfDay(time_ms: number, zone: string): string {
+  const { hour, minute } = clockAt(time_ms, zone);
+  return `${two(hour)}:${two(minute)}`;
+}
+
 /** 14:03:12 today, 11-23 14:03:12 on another day, 2025-11-23 14:03:12 in another year. */
 export function timeOnDay(time_ms: number, zone: string, now_ms: number): string {
   const then = clockAt(time_ms, zone);

@@ -1,4 +1,4 @@
-/** Rooms by building and floor, the top floor first, as one looks at the house. */
+/** Rooms by building and floor, in the order of their declaration. */
 
 import { inLanguage, useLanguage } from "../i18n/language";
 import type { Floor } from "./layout";

@@ -8,6 +8,7 @@ import { Ago } from "../parts/Ago";
 import { DeviceStateMark } from "../parts/DeviceStateMark";
 import { ReadingValue } from "../parts/ReadingValue";
 import { Tile } from "../parts/Tile";
+import { alarmQuantity } from "../show/alarmQuantity";
 import { formatQuantity } from "../show/quantity";
 import { timeOfDay } from "../show/time";
 import { useWorstAlarm } from "../state/alarms";
@@ -42,7 +43,7 @@ export const LaneTile = memo(function LaneTile({ device, site, zone }: { device:
       isSilent={state !== "ok"}
     >
       <span className="tile-line soft">
-        <span>{inLanguage(gate?.name, language, site)}</span>
+        <span>{inLanguage(gate?.name ?? catalogue.sitesById.get(site)?.name, language, site)}</span>
         <DeviceStateMark state={state} />
       </span>
       <span className={`lane-temperature ${isAbove ? "lane-above" : ""}`}>
@@ -54,6 +55,15 @@ export const LaneTile = memo(function LaneTile({ device, site, zone }: { device:
           </span>
         )}
       </span>
+      {alarm !== undefined && alarm.value !== null && alarm.metric === SKIN && (
+        // The person behind the alarm; meanwhile others have passed, and the large number is theirs.
+        <span className="tile-line lane-alarm">
+          <span>{texts.gates.openAlarm}</span>
+          <span className="number">
+            {alarmQuantity(alarm, alarm.value, skinMetric?.decimals)} · <Ago time_ms={alarm.onset_ms} />
+          </span>
+        </span>
+      )}
       <span className="tile-line">
         <span>{texts.gates.lastScan}</span>
         <span className="number">

@@ -1,9 +1,9 @@
 /** One manhole: how high the water stands between invert and rim, and where it is going. */
 
 import { ArrowDownOutlined, ArrowUpOutlined, MinusOutlined } from "@ant-design/icons";
-import { memo } from "react";
+import { memo, type ReactNode } from "react";
 
-import { QUALITY_BAD, type Device, type DrainShape } from "../api/contract";
+import { QUALITY_BAD, type Alarm, type Device, type DrainShape } from "../api/contract";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { DeviceStateMark } from "../parts/DeviceStateMark";
 import { ReadingValue } from "../parts/ReadingValue";
@@ -27,33 +27,49 @@ export const ManholeTile = memo(function ManholeTile({ manhole }: { manhole: Man
   const language = useLanguage();
   const alarm = useWorstAlarm(place.id);
   const name = inLanguage(place.name, language, place.id);
+  const next = flowsTo !== null && (
+    <span className="manhole-next">{texts.drains.flowsTo(inLanguage(flowsTo.name, language, flowsTo.id))}</span>
+  );
 
+  if (device === null || place.drain === null)
+    return (
+      <Tile name={name} className="manhole" alarm={alarm} series={null}>
+        <span className="soft">{texts.drains.noSensor}</span>
+        {next}
+      </Tile>
+    );
+  return <Measured name={name} device={device} drain={place.drain} alarm={alarm} next={next} />;
+});
+
+interface MeasuredProps {
+  name: string;
+  device: Device;
+  drain: DrainShape;
+  alarm: Alarm | undefined;
+  next: ReactNode;
+}
+
+function Measured({ name, device, drain, alarm, next }: MeasuredProps) {
+  const state = useDeviceState(device);
   return (
     <Tile
       name={name}
       className="manhole"
       alarm={alarm}
-      series={device === null ? null : { device: device.id, metric: LEVEL }}
+      series={{ device: device.id, metric: LEVEL }}
+      isSilent={state !== "ok"}
     >
-      {device !== null && place.drain !== null ? (
-        <Level device={device} drain={place.drain} />
-      ) : (
-        <span className="soft">{texts.drains.noSensor}</span>
-      )}
-      {flowsTo !== null && (
-        <span className="manhole-next">
-          {texts.drains.flowsTo(inLanguage(flowsTo.name, language, flowsTo.id))}
-        </span>
-      )}
+      <Level device={device} drain={drain} />
+      {state === "ok" ? <Trend device={device.id} /> : <DeviceStateMark state={state} />}
+      {next}
     </Tile>
   );
-});
+}
 
 function Level({ device, drain }: { device: Device; drain: DrainShape }) {
   const texts = useTexts();
   const metric = findMetric(useCatalogue(), device.id, LEVEL);
   const reading = useReadings(device.id)[LEVEL];
-  const state = useDeviceState(device);
   const level_m = reading === undefined || reading.quality === QUALITY_BAD ? null : reading.value;
   const percent = formatQuantity(level_m === null ? null : (100 * level_m) / drain.depth_m, "percent", 0);
 
@@ -64,7 +80,6 @@ function Level({ device, drain }: { device: Device; drain: DrainShape }) {
         <ReadingValue reading={reading} metric={metric} />
         <span>{percent === null ? texts.device.noValue : texts.drains.ofDepth(percent)}</span>
       </span>
-      {state === "ok" ? <Trend device={device.id} /> : <DeviceStateMark state={state} />}
     </>
   );
 }

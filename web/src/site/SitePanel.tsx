@@ -38,7 +38,7 @@ export function SitePanel({ sites, site }: { sites: readonly Site[]; site: Site 
         <AsOf zone={site.timezone} />
       </div>
       <SiteTabs site={site} />
-      <GatewayStrip gateways={site.gateways} />
+      <GatewayStrip gateways={site.gateways} devices={site.devices} />
     </section>
   );
 }

@@ -8,7 +8,8 @@ import { nowMs } from "../state/clock";
 import { subscribeToRows } from "../state/live";
 import { slopePerMinute, type Point } from "./trend";
 
-const WINDOW_MS = 10 * 60_000;
+/** Long enough for a device that is read once a minute, short enough that a storm shows while it can still be met. */
+const WINDOW_MS = 5 * 60_000;
 /** One point per step is enough for a slope over minutes, and keeps a screen that runs for weeks small. */
 const STEP_MS = 10_000;
 const JUDGE_EVERY_MS = 5_000;

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 
 import type { Alarm } from "../api/contract";
+import { ownFirst } from "../show/severity";
 import { alarms, closedAlarms, forgetAlarms, putAlarm, putClosedAlarms, putOpenAlarms } from "./alarms";
 
 function alarm(id: string, change: Partial<Alarm> = {}): Alarm {
@@ -26,6 +27,16 @@ describe("the list of open alarms", () => {
     putAlarm(alarm("new", { severity: "high", raised_ms: 2 }));
     putAlarm(alarm("worst", { severity: "critical" }));
     expect(openIds()).toEqual(["worst", "new", "old", "low"]);
+  });
+
+  test("puts what this person decides on before others, but never before what is worse", () => {
+    const [storm, heater, fever] = [
+      alarm("storm", { severity: "critical" }),
+      alarm("heater", { class: "dormitory", severity: "high" }),
+      alarm("fever", { class: "fever", severity: "high" }),
+    ];
+    expect(ownFirst([storm, heater, fever], ["fever"])).toEqual([storm, fever, heater]);
+    expect(ownFirst([storm, heater, fever], ["fever", "drain", "dormitory"])).toEqual([storm, heater, fever]);
   });
 
   test("does not go back to an older step of an alarm", () => {

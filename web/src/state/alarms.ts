@@ -13,10 +13,12 @@ export interface Alarms {
   open: readonly Alarm[];
   /** Worst open alarm by the id of its device (a gateway counts as one) and of its place. */
   worst: ReadonlyMap<string, Alarm>;
+  /** Devices of which an open alarm says that they are not heard any more. */
+  silent: ReadonlySet<string>;
 }
 
 export const alarms = createStore<Alarms>({
-  loaded: false, problem: null, byId: new Map(), open: [], worst: new Map(),
+  loaded: false, problem: null, byId: new Map(), open: [], worst: new Map(), silent: new Set(),
 });
 
 /** Alarms that have just become urgent, for a short emphasis. */
@@ -27,6 +29,8 @@ export const useOpenAlarms = (): readonly Alarm[] => useSelected(alarms, (now) =
 export const useAlarms = (): Alarms => useStore(alarms);
 export const useIsFresh = (id: string): boolean => useSelected(fresh, (now) => now.has(id));
 export const useAlarm = (id: string): Alarm | undefined => useSelected(alarms, (now) => now.byId.get(id));
+
+export const useIsSilent = (device: string): boolean => useSelected(alarms, (now) => now.silent.has(device));
 
 /** The worst open alarm of a device, gateway or place. */
 export const useWorstAlarm = (id: string): Alarm | undefined => useSelected(alarms, (now) => now.worst.get(id));
@@ -70,7 +74,7 @@ export function failAlarms(problem: Problem): void {
 }
 
 export function forgetAlarms(): void {
-  alarms.set({ loaded: false, problem: null, byId: new Map(), open: [], worst: new Map() });
+  alarms.set({ loaded: false, problem: null, byId: new Map(), open: [], worst: new Map(), silent: new Set() });
 }
 
 /** Closed alarms, the last closed first. */
@@ -91,7 +95,8 @@ function settle(next: Alarms): void {
   // In order of urgency, so the first one seen for an id is its worst.
   for (const alarm of open)
     for (const id of [alarm.device, alarm.place]) if (id !== null && !worst.has(id)) worst.set(id, alarm);
-  alarms.set({ ...next, byId, open, worst });
+  const silent = new Set(open.flatMap(({ rule_type, device }) => (rule_type === "silence" ? (device ?? []) : [])));
+  alarms.set({ ...next, byId, open, worst, silent });
 }
 
 function emphasise(list: readonly Alarm[], before: Alarms): boolean {

@@ -46,6 +46,18 @@ export function findMetric(catalogue: Catalogue, deviceId: string | null, metric
   return kind?.metrics.find((metric) => metric.id === metricId) ?? null;
 }
 
+/** Whether a rule judges each reading of this series by itself, as one person's. */
+export function isPerPassage(catalogue: Catalogue, deviceId: string, metricId: string): boolean {
+  const kind = catalogue.devicesById.get(deviceId)?.kind ?? "";
+  return catalogue.rules.some(
+    (rule) =>
+      rule.per_passage === true &&
+      rule.metric === metricId &&
+      (rule.kinds?.includes(kind) ?? true) &&
+      (rule.devices?.includes(deviceId) ?? true),
+  );
+}
+
 function byId<T extends { id: string }>(things: readonly T[]): ReadonlyMap<string, T> {
   return new Map(things.map((thing) => [thing.id, thing]));
 }

@@ -15,15 +15,19 @@ import { playTone } from "./sound";
 const STREAM_PATIENCE_MS = 1_500;
 /** Device states (silent or not) are not in the stream. */
 const CATALOGUE_EVERY_MS = 60_000;
+/** While one of these holds, no live value arrives, however well the stream itself is. */
+const HALTING = new Set(["core-silent", "broker-away"]);
 
 /** Starts following; the returned function stops it and forgets everything this person was allowed to see. */
 export function follow(): () => void {
   let heard_ms: number | null = null;
+  let live_ms: number | null = null;
+  let healthy_ms: number | null = null;
   const heard = () => (heard_ms = nowMs());
 
   const patience = setTimeout(loadAll, STREAM_PATIENCE_MS);
   const refresh = setInterval(() => {
-    if (connection.get().phase === "live") void loadCatalogue();
+    if (connection.get().phase !== "lost") void loadCatalogue();
   }, CATALOGUE_EVERY_MS);
 
   const stopEvents = followEvents({
@@ -34,7 +38,8 @@ export function follow(): () => void {
       loadAll();
     },
     lost: () => {
-      if (connection.get().phase !== "lost") connection.set({ phase: "lost", as_of_ms: heard_ms });
+      const { phase, as_of_ms } = connection.get();
+      if (phase !== "lost") connection.set({ phase: "lost", as_of_ms: phase === "halted" ? as_of_ms : heard_ms });
     },
     // Asking for the alarms finds out which: a 401 leads to the log-in, an answer at least brings the alarms.
     refused: () => void loadOpenAlarms(),
@@ -45,9 +50,22 @@ export function follow(): () => void {
     live: (live) => {
       learnServerTime(live.time_ms);
       heard();
+      live_ms = heard_ms;
       putReadings(live.values);
     },
-    health: putHealth,
+    health: (event) => {
+      putHealth(event);
+      const { phase } = connection.get();
+      if (event.reasons.some(({ code }) => HALTING.has(code))) {
+        if (phase !== "halted") connection.set({ phase: "halted", as_of_ms: live_ms ?? healthy_ms });
+        return;
+      }
+      healthy_ms = heard_ms;
+      if (phase === "halted") {
+        connection.set({ phase: "live", as_of_ms: heard_ms });
+        loadAll();
+      }
+    },
   });
 
   return () => {

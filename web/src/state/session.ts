@@ -3,7 +3,7 @@
 import type { Session } from "../api/contract";
 import * as gatehouse from "../api/gatehouse";
 import { onSessionEnd, Problem, rememberCsrfToken } from "../api/request";
-import { createStore } from "./store";
+import { createStore, useSelected } from "./store";
 
 export type SessionState =
   | { phase: "asking" }
@@ -12,6 +12,15 @@ export type SessionState =
   | { phase: "in"; session: Session };
 
 export const session = createStore<SessionState>({ phase: "asking" });
+
+/** Whether this person decides on alarms of a class; the server says so, and refuses the rest. */
+export const useActsOn = (alarmClass: string): boolean =>
+  useSelected(session, (now) => now.phase === "in" && now.session.user.acts_on.includes(alarmClass));
+
+const NONE: readonly string[] = [];
+
+export const useOwnClasses = (): readonly string[] =>
+  useSelected(session, (now) => (now.phase === "in" ? now.session.user.acts_on : NONE));
 
 function enter(next: Session): void {
   rememberCsrfToken(next.csrf);

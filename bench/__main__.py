@@ -1,0 +1,63 @@
+"""`python -m bench [ladder|drain|latency|memory …] [--quick]`: measure, print, keep as bench/results/NAME.json.
+
+Everything when nothing is named. A goal that is missed is printed, never an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+from rich.console import Console
+
+from bench import drain, ladder, latency, memory
+from bench.report import Report
+from telemetry.errors import BadConfiguration
+
+MEASUREMENTS: dict[str, Callable[[], Report]] = {
+    "ladder": ladder.run,
+    "drain": drain.run,
+    "latency": latency.run,
+    "memory": memory.run,
+}
+QUICK: dict[str, Callable[[], Report]] = {
+    "ladder": partial(ladder.run, readings=400_000, rounds=1, alarm_readings=40_000),
+    "drain": partial(drain.run, readings=20_000, rounds=2, frame_rounds=1),
+    "latency": partial(latency.run, rates=(10_000,), seconds=8.0),
+    "memory": partial(memory.run, seconds=15.0),
+}
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)}; all when none is given"
+    )
+    parser.add_argument("--quick", action="store_true", help="small numbers: does it run at all?")
+    given = parser.parse_args()
+    unknown = [name for name in given.names if name not in MEASUREMENTS]
+    if unknown:
+        parser.error(f"there is no '{unknown[0]}'; there are {', '.join(MEASUREMENTS)}")
+    # Every reject and alarm is a log line of the core; here only what goes wrong is of interest.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)  # a file has no width of its own
+    for name in given.names or MEASUREMENTS:
+        try:
+            report = (QUICK if given.quick else MEASUREMENTS)[name]()
+        except BadConfiguration as error:
+            console.print(f"{name}: {error}")
+            continue
+        report.show(console)
+        console.print(f"kept in {report.save()}", style="dim", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

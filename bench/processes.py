@@ -1,0 +1,169 @@
+"""Real processes to be measured: started, looked at from outside, and gone afterwards. Linux only (/proc)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import district
+from telemetry.errors import BadConfiguration
+
+BROKER_IN_FLIGHT_MAX = 1000  # as in reference/measured.md; unlimited reuses packet ids past 65,535 messages
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A process that listens."""
+
+    pid: int
+    port: int
+
+    def pause(self) -> None:
+        """Hold it still: who connects now has done its own starting when `resume` says go."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+
+@dataclass(frozen=True, slots=True)
+class CoreProcess:
+    """A `gatehouse core` and where it answers."""
+
+    pid: int
+    metrics_port: int
+    folder: Path
+
+    def metrics(self, *names: str) -> list[float]:
+        """Counters or gauges of /metrics, each with its labels added up."""
+        return metrics(self.metrics_port, *names)
+
+
+def broker_program() -> str | None:
+    """Where Mosquitto is; None without it."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+
+
+@contextlib.contextmanager
+def broker(folder: Path) -> Iterator[Server]:
+    """A fresh Mosquitto without persistence and without limits on what it queues."""
+    program = broker_program()
+    if program is None:
+        raise BadConfiguration("mosquitto is missing: apt-get install mosquitto mosquitto-clients")
+    port = free_port()
+    config = folder / "mosquitto.conf"
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
+        f"max_queued_messages 0\nmax_inflight_messages {BROKER_IN_FLIGHT_MAX}\n"
+    )
+    with process([program, "-c", config], folder / "mosquitto.log") as running:
+        wait_until(lambda: _listens(port), "mosquitto", running)
+        yield Server(running.pid, port)
+
+
+@contextlib.contextmanager
+def core(folder: Path, series_count: int, broker_port: int) -> Iterator[CoreProcess]:
+    """A core with Parquet history and the bench district; yields once it answers /metrics."""
+    port = free_port()
+    config = district.write_config(folder, series_count, broker_port, port)
+    command: list[str | Path] = [sys.executable, "-m", "gatehouse", "core", "--config", config]
+    with process(command, folder / "core.log") as running:
+        wait_until(lambda: metrics(port, "gatehouse_readings_total"), "the core", running)
+        yield CoreProcess(running.pid, port, folder)
+
+
+@contextlib.contextmanager
+def process(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in a session of its own, ended with its children."""
+    with log.open("ab") as output:
+        running = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            yield running
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGCONT)
+                os.killpg(running.pid, signal.SIGTERM)
+            try:
+                running.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of a process, its children and those it has buried; by the tick of 10 ms."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = sum(int(field) for field in stat[11:15])  # utime, stime, cutime, cstime
+    return ticks / _TICKS_PER_S + sum(cpu_s(child) for child in _children(pid))
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of one process, megabytes of 10⁶ bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 / 1e6 if found else 0.0
+
+
+def metrics(port: int, *names: str) -> list[float]:
+    """Values of /metrics, in order of `names`, their labels added up; 0 for what is not there yet."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    found = []
+    for name in names:
+        lines = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        found.append(sum(float(value) for value in lines))
+    return found
+
+
+def wait_until(
+    condition: Callable[[], object], what: str, running: subprocess.Popen[bytes] | None = None, every_s: float = 0.02
+) -> None:
+    """Look until it is so. Raises TimeoutError, or RuntimeError when the process is gone."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        with contextlib.suppress(OSError):
+            if condition():
+                return
+        if running is not None and running.poll() is not None:
+            raise RuntimeError(f"{what} ended by itself with code {running.returncode}")
+        if time.monotonic() > until:
+            raise TimeoutError(f"waited {_PATIENCE_S:.0f} s in vain for {what}")
+        time.sleep(every_s)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), 0.5):
+        return True
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found

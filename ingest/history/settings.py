@@ -1,0 +1,33 @@
+"""Which history there is. Apart from the stores themselves, so that a process loads only the one it uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr
+
+
+class ParquetSettings(BaseModel):
+    """History embedded in the core: Parquet files below one folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: Literal["parquet"] = "parquet"
+    folder: Path = Path("data/history")
+
+
+class InfluxSettings(BaseModel):
+    """History in InfluxDB 2."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: Literal["influxdb"] = "influxdb"
+    url: str = "http://localhost:8086"
+    org: str = "gatehouse"
+    bucket: str = "gatehouse"
+    token: SecretStr
+    timeout_ms: PositiveInt = 10_000
+
+
+HistorySettings = Annotated[ParquetSettings | InfluxSettings, Field(discriminator="store")]

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from alerts.alarm import Alarm, Forecast
+from alerts.rules import Severity, load_rules
+from alerts.texts import document
+from telemetry.catalogue import Catalogue
+from tests import district
+
+AT_MS = 1_795_000_000_000  # 2026-11-18 17:06:40 in Shanghai
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    district.write_district(tmp_path)
+    return Catalogue.load(tmp_path / "catalogue")
+
+
+def why(tmp_path: Path, catalogue: Catalogue, rule: str, **changes: object) -> dict[str, str]:
+    given = {
+        "id": "a1", "rule": rule, "alarm_class": "drain", "site": "east", "place": "mh-1", "device": "level-1",
+        "metric": "level", "key": None, "severity": Severity.HIGH, "severity_max": Severity.HIGH, "seq": 1,
+        "onset_ms": AT_MS, "raised_ms": AT_MS, "value": 1.5, "limit": 1.4,
+    }  # fmt: skip
+    rules = {r.id: r for r in load_rules(tmp_path / "rules", catalogue)}
+    made: dict[str, str] = document(Alarm(**(given | changes)), rules.get(rule), catalogue)["why"]  # type: ignore[arg-type]
+    return made
+
+
+def test_a_level_says_value_limit_and_share_of_the_depth(tmp_path: Path, catalogue: Catalogue) -> None:
+    said = why(tmp_path, catalogue, "drain-level")
+    assert said["en"] == "1.500 m is at or above 1.400 m (70% of the depth)"
+    assert said["zh"] == "1.500 m，达到或超过限值 1.400 m（井深的 70%）"
+
+
+def test_a_forecast_says_a_clock_time_that_stays_true(tmp_path: Path, catalogue: Catalogue) -> None:
+    said = why(
+        tmp_path, catalogue, "drain-forecast", value=12.0, limit=30.0, forecast=Forecast(12.0, 10.0, 15.0, AT_MS)
+    )
+    assert said["en"] == "At the rise seen at 17:06 the limit is reached at about 17:18 (between 17:16 and 17:21)"
+    assert said["zh"].endswith("（17:16 至 17:21 之间）")
+
+
+def test_a_rise_is_told_in_centimetres_a_minute(tmp_path: Path, catalogue: Catalogue) -> None:
+    assert why(tmp_path, catalogue, "drain-rise", value=0.054, limit=0.02)["en"] == (
+        "5.4 cm/min is at or above 2.0 cm/min"
+    )
+
+
+def test_silence_says_the_last_value_and_whether_it_came_in_alarm(tmp_path: Path, catalogue: Catalogue) -> None:
+    assert why(tmp_path, catalogue, "drain-silent", limit=None, severity_max=Severity.MEDIUM)["en"] == (
+        "No reading any more; last value 1.500 m"
+    )
+    said = why(tmp_path, catalogue, "drain-silent", limit=None, severity_max=Severity.CRITICAL)["en"]
+    assert "silent while in alarm" in said
+    assert why(tmp_path, catalogue, "drain-silent", limit=None, value=None, severity_max=Severity.MEDIUM)["en"] == (
+        "No reading has ever arrived"
+    )
+
+
+def test_an_alarm_whose_rule_is_gone_can_still_be_shown(tmp_path: Path, catalogue: Catalogue) -> None:
+    assert why(tmp_path, catalogue, "no-such-rule", device="gone", place="", site="nowhere")["en"]
