@@ -8,7 +8,7 @@ from alerts.texts import document
 from telemetry.catalogue import Catalogue
 from tests import district
 
-AT_MS = 1_795_000_000_000  # 2026-11-18 17:06:40 in Shanghai
+AT_MS = 1_795_000_000_000  # 2026-11-18 19:06:40 in Shanghai
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def test_a_forecast_says_a_clock_time_that_stays_true(tmp_path: Path, catalogue:
     said = why(
         tmp_path, catalogue, "drain-forecast", value=12.0, limit=30.0, forecast=Forecast(12.0, 10.0, 15.0, AT_MS)
     )
-    assert said["en"] == "At the rise seen at 17:06 the limit is reached at about 17:18 (between 17:16 and 17:21)"
-    assert said["zh"].endswith("（17:16 至 17:21 之间）")
+    assert said["en"] == "At the rise seen at 19:06 the limit is reached at about 19:18 (between 19:16 and 19:21)"
+    assert said["zh"].endswith("（19:16 至 19:21 之间）")
 
 
 def test_a_rise_is_told_in_centimetres_a_minute(tmp_path: Path, catalogue: Catalogue) -> None:
