@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
 .PHONY: help env screens demo test check lint types format bench locks clean
@@ -30,12 +31,13 @@ api/screens/index.html: $(shell find web -path web/node_modules -prune -o -type 
 		mkdir -p .node/path && ln -sf "$$at/bin/node" .node/path/node && \
 		printf '#!/bin/sh\nexec node "%s/lib/node_modules/npm/bin/npm-cli.js" "$$@"\n' "$$at" >.node/path/npm && \
 		chmod +x .node/path/npm; }
-	cd web && PATH="$(CURDIR)/.node/path:$$PATH" && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	$(IN_WEB) npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
 demo: env screens  ## run the demonstration district and print the address to open
 	$(BIN)/gatehouse demo
 
 test: env screens  ## the tests; those that need a broker, a database or a browser skip with what is missing
+	$(IN_WEB) npm run --silent check
 	$(BIN)/pytest
 
 check: env  ## format, lint, types
