@@ -20,12 +20,14 @@ from alerts.notify.sender import Sender
 from alerts.program import compile_rules
 from alerts.rules import load_rules
 from alerts.store import MQTT_CHANNEL, Store
+from alerts.worker import CURSOR as ALERTS_CURSOR
 from alerts.worker import AlertWorker
 from gatehouse.migrate import migrate
 from gatehouse.mqtt import Publisher
 from gatehouse.settings import Settings
 from ingest.committer import Committer
 from ingest.history.history import HistoryWriter, SeriesPlace, series_places
+from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.loop import HistoryLoop
 from ingest.history.parquet import ParquetWriter
 from ingest.history.quarantine import Quarantine
@@ -133,14 +135,12 @@ class Core:
 
     def _keep_house(self, stop: threading.Event) -> None:
         while not stop.wait(_TRIM_EVERY_S):
-            cursors = self.journal.cursors()
-            seen = min((cursors.get(name, 0) for name in ("alerts", "history")), default=0)
-            through = min(seen, self.journal.last - self._settings.journal.keep_records)
-            if through >= self.journal.first:
-                try:
-                    self.journal.trim(through)
-                except Unavailable as error:
-                    _log.warning("the journal could not be trimmed; it is tried again", error=str(error))
+            try:
+                cursors = self.journal.cursors()
+                seen = min(cursors.get(name, 0) for name in (ALERTS_CURSOR, HISTORY_CURSOR))
+                self.journal.trim_to(self._settings.journal.keep_mb * 1_000_000, seen)
+            except Unavailable as error:
+                _log.warning("the journal could not be trimmed; it is tried again", error=str(error))
 
     def _serve(self) -> ThreadingHTTPServer | None:
         """/metrics, /health/live and /health/ready, apart from the API so that they answer when it does not."""

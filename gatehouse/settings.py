@@ -28,7 +28,7 @@ class JournalSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path = Path("data/journal.db")
-    keep_records: PositiveInt = 2_000_000  # what every reader has seen is trimmed past this many
+    keep_mb: PositiveInt = 2_000  # what every reader has seen is trimmed, oldest first, past this size
 
 
 class DatabaseSettings(BaseModel):

@@ -11,6 +11,7 @@ Invariant: what `append` returned for survives a crash, whole; what it raised fo
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -165,6 +166,16 @@ class Journal:
         """Forget records up to and including `through`."""
         with self._write_lock, self._translated("trimming"), self._transaction() as db:
             db.execute("DELETE FROM record WHERE offset <= ?", (through,))
+
+    def trim_to(self, size_max_bytes: int, seen: int) -> None:
+        """Forget the oldest records until about `size_max_bytes` are in use, but none past `seen`."""
+        size, first = self.size_bytes(), self.first
+        if size > size_max_bytes and first <= self._last:
+            # Records differ in size; what is too many now is found again the next time.
+            share = 1 - size_max_bytes / size
+            through = min(seen, first - 1 + math.ceil(share * (self._last - first + 1)))
+            if through >= first:
+                self.trim(through)
 
     def count(self) -> int:
         """How many records are held."""

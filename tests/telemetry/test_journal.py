@@ -96,3 +96,18 @@ def test_what_append_returned_for_is_there_after_a_kill(tmp_path: Path) -> None:
     assert done.returncode == -9
     acknowledged = len(done.stdout.split())
     assert Journal(tmp_path / "j.db").last == acknowledged == 50
+
+
+def test_trimming_to_a_size_forgets_the_oldest_and_never_what_a_reader_has_not_seen(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    for _ in range(100):
+        journal.append(records(b"x" * 10_000))
+    journal.trim_to(10_000_000, seen=100)
+    assert journal.first == 1
+    journal.trim_to(300_000, seen=20)
+    assert journal.first == 21
+    for _ in range(5):
+        journal.trim_to(300_000, seen=100)
+    assert 60 < journal.first <= 100
+    assert journal.size_bytes() <= 400_000
+    assert (journal.last, journal.append(records(b"y"))) == (100, 101)
