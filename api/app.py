@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import prometheus_client
+import structlog
 from fastapi import Cookie, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -23,6 +26,8 @@ from ingest.history.history import Aggregate, HistoryReader
 from ingest.history.quarantine import Quarantine
 from telemetry.catalogue import Catalogue, LocalText
 from telemetry.clock import Clock
+
+_log = structlog.get_logger("api")
 
 SCREENS = Path(__file__).parent / "screens"
 COOKIE = "gatehouse_session"
@@ -76,6 +81,7 @@ def make_app(
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(events.run(), name="events")
+        task.add_done_callback(_must_not_end)
         try:
             yield
         finally:
@@ -95,6 +101,8 @@ def make_app(
 
     @app.middleware("http")
     async def _guarded(request: Request, call_next: Any) -> Response:
+        if "transfer-encoding" in request.headers:
+            return problems.answer(411, "Length required", "say how long the body is: send Content-Length")
         if int(request.headers.get("content-length") or 0) > _BODY_MAX:
             return problems.answer(413, "Too large", f"a request's body holds at most {_BODY_MAX} bytes")
         response: Response = await call_next(request)
@@ -373,6 +381,13 @@ def make_app(
     if SCREENS.is_dir():
         app.mount("/", StaticFiles(directory=SCREENS, html=True), name="screens")
     return app
+
+
+def _must_not_end(task: asyncio.Task[None]) -> None:
+    """Screens that hear nothing are worse than none: when live events fail, the process ends and is started again."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("live events failed; stopping", error=repr(task.exception()))
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _session(session: Session, classes: set[str]) -> dict[str, Any]:

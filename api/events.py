@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 import paho.mqtt.client as paho
+import sqlalchemy as sa
+import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
 from api.accounts import User
@@ -21,6 +23,8 @@ from api.alarms import Alarms
 from telemetry.clock import Clock
 from telemetry.settings import BrokerSettings
 from telemetry.topics import ALARMS_FILTER, LIVE_FILTER, STATUS_FILTER
+
+_log = structlog.get_logger("api")
 
 _QUEUE_MAX = 500
 _CLIENTS_MAX = 1000
@@ -143,7 +147,12 @@ class Events:
             except TimeoutError:
                 pass
             self._news.clear()
-            for step, alarm in await asyncio.to_thread(self._alarms.changed_since, seen):
+            try:
+                changed = await asyncio.to_thread(self._alarms.changed_since, seen)
+            except sa.exc.OperationalError as error:
+                _log.warning("the database does not answer; looking again", error=str(error))
+                continue
+            for step, alarm in changed:
                 seen = max(seen, step)
                 self._tell(alarm["site"], _event("alarm", alarm, step))
 

@@ -87,6 +87,8 @@ class _Demo:
     """One run of the demonstration district in one folder."""
 
     def __init__(self, folder: Path, port: int, seed: int, *, with_screens: bool) -> None:
+        if with_screens and not _is_free(port):
+            raise BadConfiguration(f"port {port} is taken: end what uses it, or choose another with --port")
         self._folder = folder
         self._seed = seed
         self._with_screens = with_screens
@@ -396,6 +398,16 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _answers(url: str) -> bool:

@@ -336,6 +336,8 @@ def test_answers_carry_the_headers_that_keep_a_browser_safe(world: World) -> Non
 def test_a_body_that_is_too_large_is_refused(world: World) -> None:
     answer = world.client.post("/api/v1/session", content=b"x" * 200_000)
     assert answer.status_code == 413
+    # Nor may it come in pieces of which nobody says how many there are.
+    assert world.client.post("/api/v1/session", content=iter([b"x"] * 10)).status_code == 411
 
 
 def test_not_ready_says_why(world: World) -> None:

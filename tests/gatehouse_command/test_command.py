@@ -1,0 +1,54 @@
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+
+from gatehouse.__main__ import _seconds
+from tests import district
+from tests.servers import gatehouse
+
+
+def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(part) for part in gatehouse(*arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("180s", 180), ("3m", 180), ("1h", 3600), ("90", 90)])
+def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    assert _seconds(text) == seconds
+
+
+def test_a_duration_that_is_none_is_refused() -> None:
+    with pytest.raises(typer.BadParameter, match="180s"):
+        _seconds("soon")
+
+
+def test_check_names_every_mistake_and_exits_with_1(tmp_path: Path) -> None:
+    file = district.write_district(tmp_path)
+    assert run("check", "--config", file, folder=tmp_path).returncode == 0
+    (tmp_path / "catalogue" / "more.yaml").write_text("devices:\n  - {id: x, kind: y, place: z, gateway: w}\n")
+    done = run("check", "--config", file, folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("more.yaml:2:") == 3
+
+
+def test_a_wrong_configuration_is_a_message_not_a_traceback(tmp_path: Path) -> None:
+    file = district.write_district(tmp_path)
+    file.write_text("brokr: {}\n")
+    done = run("core", "--config", file, folder=tmp_path)
+    assert done.returncode == 2
+    assert "gatehouse.yaml:1: brokr: unknown field" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_demo_whose_port_is_taken_says_so_at_once(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = run("demo", "--port", str(port), "--data", tmp_path / "demo", folder=tmp_path)
+    assert done.returncode == 2
+    assert f"port {port} is taken" in done.stderr
+    assert not (tmp_path / "demo").exists()
