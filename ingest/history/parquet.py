@@ -29,7 +29,8 @@ from telemetry.segments import group
 
 DAY_MS = 86_400_000
 MERGE_COUNT = 16  # so many files of like size become one
-MERGE_ROWS_MAX = 1_000_000  # a merge holds all of its rows in memory
+MERGE_ROWS_MAX = 20_000_000  # files larger than this are left alone
+_SORT_ROWS_MAX = 100_000  # a sorted merge of more would be the largest thing that the core ever holds in memory
 _TIER_BASE_ROWS = 1024
 _DELETE_AFTER_S = 60.0  # a reader that listed a folder may still open what it saw
 _NAME = re.compile(r"(\d{12})-(\d{12})\.parquet")
@@ -44,6 +45,7 @@ SCHEMA = pa.schema(
         ("key", pa.string()),
     ]
 )
+_DICTIONARY = ["device", "metric", "quality", "key"]
 _ENCODING = {"time_ms": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}
 
 
@@ -112,7 +114,8 @@ class ParquetWriter:
                 kind, day = divmod(key, 100_000)
                 folder = self._folder / f"kind={self._kinds[kind]}" / f"day={day_name(day)}"
                 folder.mkdir(parents=True, exist_ok=True)
-                _write_file(folder / f"{first:012d}-{last:012d}.parquet", self._table(batch, pieces.order[start:end]))
+                table = self._table(batch, pieces.order[start:end])
+                _write_file(folder / f"{first:012d}-{last:012d}.parquet", [table])
                 self._touched.add(folder)
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"writing history to {self._folder}: {error}") from error
@@ -130,26 +133,22 @@ class ParquetWriter:
         try:
             parts = parts_of(folder)
             rows = [pq.read_metadata(part.path).num_rows for part in parts]
+            position = 0
+            # Neighbours of one tier: each merge makes a file of the next tier, so a reading is rewritten a few times only.
+            for _, run in itertools.groupby(rows, key=_tier):
+                size = len(list(run))
+                row_count = sum(rows[position : position + size])
+                if size >= MERGE_COUNT and row_count <= MERGE_ROWS_MAX:
+                    chosen = parts[position : position + size]
+                    path = folder / f"{chosen[0].first:012d}-{chosen[-1].last:012d}.parquet"
+                    _write_file(path, _joined(chosen, row_count))
+                    self._doomed += [(now_s + _DELETE_AFTER_S, part.path) for part in chosen]
+                    self._touched.add(folder)
+                    pa.default_memory_pool().release_unused()
+                    return
+                position += size
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"tidying history in {folder}: {error}") from error
-        position = 0
-        # Neighbours of one tier: each merge makes a file of the next tier, so a reading is rewritten a few times only.
-        for _, run in itertools.groupby(rows, key=_tier):
-            size = len(list(run))
-            if size >= MERGE_COUNT and sum(rows[position : position + size]) <= MERGE_ROWS_MAX:
-                chosen = parts[position : position + size]
-                table = pa.concat_tables(
-                    [pq.read_table(part.path, schema=SCHEMA) for part in chosen]
-                ).unify_dictionaries()
-                table = table.take(_in_order(table))
-                _write_file(folder / f"{chosen[0].first:012d}-{chosen[-1].last:012d}.parquet", table)
-                self._doomed += [(now_s + _DELETE_AFTER_S, part.path) for part in chosen]
-                self._touched.add(folder)
-                # A merge is the largest thing this process ever holds.
-                del table
-                pa.default_memory_pool().release_unused()
-                return
-            position += size
 
     def _table(self, batch: ReadingBatch, rows: Indexes) -> pa.Table:
         series = batch.series[rows]
@@ -183,17 +182,24 @@ def _in_order(table: pa.Table) -> pa.Array:
     return pa.array(np.lexsort((table["time_ms"].to_numpy(), metric, device)))
 
 
-def _write_file(path: Path, table: pa.Table) -> None:
+def _joined(parts: Sequence[Part], row_count: int) -> Iterable[pa.Table]:
+    """What the parts hold, as row groups: a single one in order when they are small, else each part as it is."""
+    tables = (pq.read_table(part.path, schema=SCHEMA) for part in parts)
+    if row_count > _SORT_ROWS_MAX:
+        return tables
+    table = pa.concat_tables(tables).unify_dictionaries()
+    return [table.take(_in_order(table))]
+
+
+def _write_file(path: Path, row_groups: Iterable[pa.Table]) -> None:
     """All of the file or none of it: written beside its place, fsynced, renamed, and the rename fsynced too."""
     draft = path.with_suffix(".draft")
     with draft.open("wb") as file:
-        pq.write_table(
-            table,
-            file,
-            compression="zstd",
-            use_dictionary=["device", "metric", "quality", "key"],
-            column_encoding=_ENCODING,
-        )
+        with pq.ParquetWriter(
+            file, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, column_encoding=_ENCODING
+        ) as writer:
+            for table in row_groups:
+                writer.write_table(table)
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)

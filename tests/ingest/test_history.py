@@ -213,3 +213,19 @@ def test_a_line_that_influxdb_refuses_is_named_and_its_neighbours_stored(influx:
     place = series[0]
     curve = InfluxReader(settings).read(place.kind, place.device, place.metric, T0, T0 + 1000, None, Aggregate.MEAN)
     assert curve.value.tolist() == [0.0, 1.0, 3.0, 4.0]
+
+
+def test_large_files_are_merged_without_holding_them_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.history.parquet._SORT_ROWS_MAX", 10)
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+    for i in range(MERGE_COUNT):
+        store.keep((0, i * 1000, float(i)), (1, i * 1000, -float(i)))
+    before = store.read(), store.read(1)
+    (folder,) = tmp_path.glob("kind=*/day=*")
+    while len(parts_of(folder)) > 1:
+        writer.tidy()
+    assert (store.read(), store.read(1)) == before
+    assert len(before[0]) == MERGE_COUNT
