@@ -304,9 +304,10 @@ class Engine:
         program = self.program
         alarm = self._alarms.get((rule, series, None))
         last = changes[-1]
+        value = _finite(last.value)  # a forecast without an end is no number that anybody could show
         if not firing:
             if alarm is not None:
-                self._close(alarm, What.RETURNED, last.time_ms, known_ms, "good-readings", effects, value=last.value)
+                self._close(alarm, What.RETURNED, last.time_ms, known_ms, "good-readings", effects, value=value)
             return
         worst = max(firing, key=lambda i: (program.severity[i], i))
         severity = Severity(int(program.severity[worst]))
@@ -314,20 +315,19 @@ class Engine:
             if not any(change.fires for change in changes):
                 return  # a person closed it; what is left of it is not a new alarm
             onset_ms = min(change.onset_ms for change in changes if change.fires)
-            alarm = self._raise(
-                rule, series, None, severity, onset_ms, last.time_ms, known_ms, last.value, effects, reason
-            )
+            alarm = self._raise(rule, series, None, severity, onset_ms, last.time_ms, known_ms, value, effects, reason)
         elif severity > alarm.severity:
-            alarm.severity, alarm.value = severity, last.value
+            alarm.severity, alarm.value = severity, value
             alarm.severity_max = max(alarm.severity_max, severity)
             alarm.acknowledged_by = None  # who acknowledged the lesser alarm has not seen this one
-            self._note(alarm, What.SEVERITY_UP, last.time_ms, known_ms, reason, effects, value=last.value)
+            self._note(alarm, What.SEVERITY_UP, last.time_ms, known_ms, reason, effects, value=value)
         elif severity < alarm.severity:
-            alarm.severity, alarm.value = severity, last.value
-            self._note(alarm, What.SEVERITY_DOWN, last.time_ms, known_ms, "good-readings", effects, value=last.value)
+            alarm.severity, alarm.value = severity, value
+            self._note(alarm, What.SEVERITY_DOWN, last.time_ms, known_ms, "good-readings", effects, value=value)
         alarm.limit = program.limit(worst)
         if not np.isnan(last.low):
-            alarm.forecast = Forecast(last.value, _finite(last.low), _finite(last.high), last.time_ms)
+            forecast = None if value is None else Forecast(value, _finite(last.low), _finite(last.high), last.time_ms)
+            alarm.forecast = forecast
         effects.alarms[alarm.id] = alarm
 
     def _raise(

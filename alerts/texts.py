@@ -11,6 +11,7 @@ from alerts.rules import ForecastRule, LevelRule, RateRule, Rule, SilenceRule
 from telemetry.catalogue import Catalogue, Text
 from telemetry.series import ONLINE
 
+_FORESEEABLE_MIN = 24 * 60.0  # a rise that needs longer is none that a clock time could be told for
 _UNITS = {"degC": "°C", "m3": "m³", "1": ""}
 
 
@@ -80,6 +81,8 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneIn
             "en": "The gateway is offline; it keeps its readings until it is back",
             "zh": "网关离线；读数保存在网关，恢复后补传",
         }
+    if isinstance(rule, ForecastRule):
+        return _why_forecast(alarm.forecast, zone)
     if rule is None or isinstance(rule, SilenceRule) or alarm.limit is None or alarm.value is None:
         heard = "" if alarm.value is None else f"{alarm.value:.{decimals}f} {unit}".strip()
         if alarm.severity_max > getattr(rule, "severity", alarm.severity_max):
@@ -90,8 +93,6 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneIn
         if not heard:
             return {"en": "No reading has ever arrived", "zh": "从未收到读数"}
         return {"en": f"No reading any more; last value {heard}", "zh": f"已无读数；最后读数 {heard}"}
-    if isinstance(rule, ForecastRule) and alarm.forecast is not None:
-        return _why_forecast(alarm.forecast, zone)
     per = "/min" if isinstance(rule, RateRule) else ""
     digits = decimals + 1 if per else decimals
     value, limit = f"{alarm.value:.{digits}f} {unit}{per}".strip(), f"{alarm.limit:.{digits}f} {unit}{per}".strip()
@@ -106,14 +107,16 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneIn
     return {"en": f"{value} is at or above {limit}{share_en}", "zh": f"{value}，达到或超过限值 {limit}{share_zh}"}
 
 
-def _why_forecast(forecast: Forecast, zone: ZoneInfo) -> dict[str, str]:
+def _why_forecast(forecast: Forecast | None, zone: ZoneInfo) -> dict[str, str]:
     """A clock time stays true when the message is read later; minutes do not."""
+    if forecast is None or forecast.minutes > _FORESEEABLE_MIN:
+        return {"en": "The rise has slowed; the limit is not in sight at present", "zh": "上升已减缓，目前不会到达上限"}
 
     def clock(minutes: float) -> str:
         return datetime.fromtimestamp(forecast.at_ms / 1000 + 60 * minutes, zone).strftime("%H:%M")
 
     band_en = band_zh = ""
-    if forecast.low is not None and forecast.high is not None:
+    if forecast.low is not None and forecast.high is not None and forecast.high <= _FORESEEABLE_MIN:
         band_en = f" (between {clock(forecast.low)} and {clock(forecast.high)})"
         band_zh = f"（{clock(forecast.low)} 至 {clock(forecast.high)} 之间）"
     at, seen = clock(forecast.minutes), clock(0)

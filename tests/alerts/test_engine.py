@@ -170,6 +170,22 @@ def test_a_forecast_warns_before_the_level_does() -> None:
     assert bench.said("drain-rise") == [("raised", "high")]
 
 
+def test_a_rise_that_stops_ends_its_forecast_without_a_number_that_is_none() -> None:
+    bench = Bench()
+    wobble = [0, 1, -1, 1, 0, -1, 0, 1, -1, 0]
+    steep = [level(0.6 + 0.02 * i + 0.0005 * wobble[i % 10], 2 * i) for i in range(20)]
+    gentle = [level(1.0 + 0.0008 * i + 0.0002 * wobble[i % 10], 40 + 2 * i) for i in range(40)]
+    flat = [level(1.04 + 0.0005 * wobble[i % 10], 120 + 2 * i) for i in range(60)]
+    bench.readings([*steep, *gentle, *flat])
+    said = bench.said("drain-forecast")
+    assert said[0][0] == "raised" and said[-1][0] == "returned"
+    for step in bench.steps:
+        assert step.value is None or np.isfinite(step.value)
+    for alarm in bench.alarms.values():
+        assert alarm.value is None or np.isfinite(alarm.value)
+        assert alarm.forecast is None or np.isfinite(alarm.forecast.minutes)
+
+
 def test_one_person_is_one_alarm_and_a_second_normal_measurement_ends_it() -> None:
     bench = Bench()
     bench.readings([("scanner/skin_temperature", 37.5, 0, {"key": "p1"})])

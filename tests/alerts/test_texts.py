@@ -61,3 +61,14 @@ def test_silence_says_the_last_value_and_whether_it_came_in_alarm(tmp_path: Path
 
 def test_an_alarm_whose_rule_is_gone_can_still_be_shown(tmp_path: Path, catalogue: Catalogue) -> None:
     assert why(tmp_path, catalogue, "no-such-rule", device="gone", place="", site="nowhere")["en"]
+
+
+@pytest.mark.parametrize("forecast", [None, Forecast(1e9, 1e8, None, AT_MS)])
+def test_a_forecast_without_an_end_in_sight_says_so(
+    tmp_path: Path, catalogue: Catalogue, forecast: Forecast | None
+) -> None:
+    said = why(tmp_path, catalogue, "drain-forecast", value=None, limit=30.0, forecast=forecast)
+    assert said["en"].startswith("The rise has slowed")
+    distant = Forecast(12.0, 10.0, 1e9, AT_MS)
+    said = why(tmp_path, catalogue, "drain-forecast", value=12.0, limit=30.0, forecast=distant)
+    assert said["en"].endswith("at about 19:18")
