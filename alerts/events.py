@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 from prometheus_client import Counter, Gauge
 
@@ -29,10 +31,14 @@ def transition(alarm: Alarm, taken: Transition) -> None:
     )
 
 
-def progressed(open_count: int, late_count: int, lag_records: int) -> None:
+def progressed(open_count: int, late_count: int) -> None:
     _open.set(open_count)
     _late.inc(late_count)
-    _lag.set(lag_records)
+
+
+def watch_lag(lag: Callable[[], int]) -> None:
+    """Asked at every scrape: a figure that was set by who lags behind would lag behind with it."""
+    _lag.set_function(lag)
 
 
 def database_unavailable(error: str, is_first: bool) -> None:

@@ -52,12 +52,15 @@ class AlertWorker:
         self.engine = Engine(program)
         self.position = 0
         self._stored = 0
+        self._kept = 0
         self._resume(program)
+        self._kept = self.position
+        events.watch_lag(lambda: self.lag)
 
     @property
     def lag(self) -> int:
-        """Journal records still to be judged."""
-        return self._journal.last - self.position
+        """Journal records whose effects are still to come."""
+        return self._journal.last - self._kept
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`; then keep a last snapshot, so that the next start has nothing to repeat."""
@@ -70,7 +73,7 @@ class AlertWorker:
                 self.position = record.offset
             if not self._patiently(lambda merged=merged: self._keep(merged), stop):  # type: ignore[misc]
                 return
-            events.progressed(len(list(self.engine.open_alarms)), merged.late, self.lag)
+            events.progressed(len(list(self.engine.open_alarms)), merged.late)
             now_s = self._clock.monotonic_s()
             if now_s - commands_s >= COMMANDS_EVERY_S:
                 commands_s = now_s
@@ -106,6 +109,7 @@ class AlertWorker:
     def _keep(self, effects: Effects) -> None:
         if not (effects.transitions or effects.answers):
             # Nothing to store; the cursor follows with the next snapshot.
+            self._kept = self.position
             return
         documents = {a.id: document(a, self._rules.get(a.rule), self._catalogue) for a in effects.alarms.values()}
         channels = {a.id: self._channels(a) for a in effects.alarms.values()}
@@ -114,6 +118,7 @@ class AlertWorker:
             cursor, effects.transitions, effects.alarms, documents, channels, effects.answers
         )
         self._stored = cursor
+        self._kept = self.position
         for taken in effects.transitions:
             self._tell(effects.alarms[taken.alarm], taken)
         if has_notices:
