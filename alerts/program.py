@@ -5,7 +5,6 @@ Axes: S series, I instances (one limit on one series), V series that a window wa
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -197,11 +196,6 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
             for r, s, level in zip(instances.rule, instances.series, instances.severity, strict=True)
         ],
     )
-
-
-def rules_digest(rules: Sequence[Rule]) -> str:
-    """Changes when any rule does. 16 hex digits."""
-    return hashlib.sha256("\n".join(rule.model_dump_json() for rule in rules).encode()).hexdigest()[:16]
 
 
 def _concerned(rule: Rule, catalogue: Catalogue, registry: SeriesRegistry) -> Indexes:

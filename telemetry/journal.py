@@ -177,15 +177,6 @@ class Journal:
             if through >= first:
                 self.trim(through)
 
-    def count(self) -> int:
-        """How many records are held."""
-        return int(self._rows("SELECT count(*) FROM record")[0][0])
-
-    def oldest_ms(self) -> int | None:
-        """When the oldest record still held was learned of; None when there is none."""
-        rows = self._rows("SELECT time_ms FROM record ORDER BY offset LIMIT 1")
-        return int(rows[0][0]) if rows else None
-
     def size_bytes(self) -> int:
         """Bytes in use; room that trimming made free inside the file does not count."""
         pages, free, size = (
