@@ -29,7 +29,7 @@ from alerts.lifecycle import FIRING, NORMAL, PENDING, Counts, States, changes_no
 from alerts.program import Feed, Program, WindowPlan
 from alerts.rules import LevelRule, Severity
 from telemetry.batch import Floats, Indexes, Masks, ReadingBatch, Times, decode_batch
-from telemetry.journal import Kind, Stored
+from telemetry.journal import AWAY, Kind, Stored
 from telemetry.quality import Quality
 from telemetry.segments import expand, group, rank_within
 
@@ -37,7 +37,6 @@ TICK_MAX_MS = 2000  # more than this between two ticks is time in which the core
 _COMMANDS_REMEMBERED_MAX = 1000  # a command that a crash put into the journal twice is done once
 SNAPSHOT_VERSION = 1
 _PASSAGES_REMEMBERED_MAX = 20_000  # closed passage alarms that a repeated reading must not open again
-AWAY = b"away"  # the tick of a second in which nothing could be heard
 
 
 @dataclass(slots=True)

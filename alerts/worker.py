@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import sqlalchemy as sa
 
 from alerts import events
-from alerts.alarm import Alarm, Transition
+from alerts.alarm import Alarm
 from alerts.engine import SNAPSHOT_VERSION, Effects, Engine, snapshot_version
 from alerts.program import Program
 from alerts.store import Store
@@ -71,7 +72,7 @@ class AlertWorker:
             for record in records:
                 self._merge(merged, self.engine.apply(record), record.offset)
                 self.position = record.offset
-            if not self._patiently(lambda merged=merged: self._keep(merged), stop):  # type: ignore[misc]
+            if not self._patiently(partial(self._keep, merged), stop):
                 return
             events.progressed(len(list(self.engine.open_alarms)), merged.late)
             now_s = self._clock.monotonic_s()
@@ -120,16 +121,13 @@ class AlertWorker:
         self._stored = cursor
         self._kept = self.position
         for taken in effects.transitions:
-            self._tell(effects.alarms[taken.alarm], taken)
+            events.transition(effects.alarms[taken.alarm], taken)
         if has_notices:
             self._on_notices()
 
     def _channels(self, alarm: Alarm) -> tuple[str, ...]:
         rule = self._rules.get(alarm.rule)
         return rule.notify if rule else ()
-
-    def _tell(self, alarm: Alarm, taken: Transition) -> None:
-        events.transition(alarm, taken)
 
     def _take_commands(self) -> None:
         waiting = self._store.waiting_commands()

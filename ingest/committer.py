@@ -13,13 +13,10 @@ from ingest import events
 from ingest.vet import Group, Reject
 from telemetry.batch import encode_batch
 from telemetry.clock import Clock
-from telemetry.journal import Journal, Kind, Record
+from telemetry.journal import AWAY, CONNECTED, Journal, Kind, Record
 
 TICK_EVERY_S = 1.0
 _SEEN_PREFIX = "seen/"
-
-CONNECTED, AWAY = b"connected", b"away"
-"""What a tick says: whether the core could hear the field while this second passed."""
 
 
 class Committer:

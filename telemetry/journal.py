@@ -31,11 +31,15 @@ CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
 
 
+CONNECTED, AWAY = b"connected", b"away"
+"""What a tick says: whether the core could hear the field while this second passed."""
+
+
 class Kind(IntEnum):
     """What a record holds."""
 
     READINGS = 1  # a batch as columns
-    TICK = 2  # time passed; the payload is empty
+    TICK = 2  # time passed; CONNECTED or AWAY
     COMMAND = 3  # what an operator did, JSON
     REJECTS = 4  # what was refused at the door and why, JSON
     FRAME = 5  # a gateway's encoded columns, in a spool

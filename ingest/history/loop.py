@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from ingest import events
 from ingest.committer import decode_rejects
@@ -59,9 +61,7 @@ class HistoryLoop:
             is_due = row_count >= ROWS_MAX or self._clock.monotonic_s() - oldest_s >= AGE_MAX_S or stopping
             if batches and is_due:
                 first, batch = written + 1, concatenate(batches)
-                if not self._patiently(
-                    lambda first=first, batch=batch, last=read: self._keep(batch, first, last), stop
-                ):
+                if not self._patiently(partial(self._keep, batch, first, read), stop):
                     return
                 batches, row_count, written = [], 0, read
             elif not batches and read > written and stopping:
@@ -79,9 +79,8 @@ class HistoryLoop:
         self._journal.set_cursor(CURSOR, last)
         events.history_written(len(batch), self._journal.last - last)
 
-    def _patiently(self, attempt: object, stop: threading.Event) -> bool:
+    def _patiently(self, attempt: Callable[[], None], stop: threading.Event) -> bool:
         """Try until it works, with growing pauses; False when stopped before."""
-        assert callable(attempt)
         delay_s, is_first = 0.5, True
         while True:
             try:

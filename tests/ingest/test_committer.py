@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from ingest.committer import AWAY, CONNECTED, Committer, decode_rejects
+from ingest.committer import Committer, decode_rejects
 from ingest.packets import Message
 from ingest.vet import Group, Vetter
 from telemetry.batch import decode_batch, empty_batch
 from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
-from telemetry.journal import Journal, Kind, Record
+from telemetry.journal import AWAY, CONNECTED, Journal, Kind, Record
 from tests import district
 from tests.ingest.test_vet import EAST, frame
 

@@ -1,5 +1,6 @@
 """One contract for every history: the same readings in, the same answers out."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,3 +230,27 @@ def test_large_files_are_merged_without_holding_them_all(tmp_path: Path, monkeyp
         writer.tidy()
     assert (store.read(), store.read(1)) == before
     assert len(before[0]) == MERGE_COUNT
+
+
+def test_only_what_was_merged_is_deleted_and_not_before_its_readers_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+    store.keep(*[(0, i, float(i)) for i in range(5000)])  # of another tier: it stays as it is
+    for i in range(MERGE_COUNT):
+        store.keep((0, 10_000 + i * 1000, float(i)))
+    before = store.read()
+    assert len(before) == 5000 + MERGE_COUNT
+    (folder,) = tmp_path.glob("kind=*/day=*")
+    for _ in range(5):
+        writer.tidy()
+    assert len(parts_of(folder)) == 2
+    assert len(list(folder.iterdir())) == 2 + MERGE_COUNT  # a reader that listed them may still open them
+    later_s = time.monotonic() + 61
+    monkeypatch.setattr("ingest.history.parquet.time.monotonic", lambda: later_s)
+    writer.tidy()
+    assert len(list(folder.iterdir())) == 2
+    assert store.read() == before
