@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -81,9 +80,3 @@ class Alarm:
     @property
     def is_open(self) -> bool:
         return self.closed_ms is None
-
-
-def alarm_id(rule: str, device: str, metric: str, key: str | None, onset_ms: int) -> str:
-    """The same occurrence has the same id, whoever computes it and however often. 20 hex digits."""
-    text = "\n".join((rule, device, metric, key or "", str(onset_ms)))
-    return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -22,13 +22,14 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import numpy as np
 
-from alerts.alarm import Alarm, Forecast, Transition, What, alarm_id
+from alerts.alarm import Alarm, Forecast, Transition, What
 from alerts.detectors.trend import minutes_until, trend
 from alerts.detectors.windows import UNSET_MS, Windows
 from alerts.lifecycle import FIRING, NORMAL, PENDING, Counts, States, changes_nothing, step
 from alerts.program import Feed, Program, WindowPlan
 from alerts.rules import LevelRule, Severity
 from telemetry.batch import Floats, Indexes, Masks, ReadingBatch, Times, decode_batch
+from telemetry.identity import alarm_id
 from telemetry.journal import AWAY, Kind, Stored
 from telemetry.quality import Quality
 from telemetry.segments import expand, group, rank_within
@@ -116,7 +117,7 @@ class Engine:
     def apply(self, record: Stored) -> Effects:
         """Take one journal record and say what follows from it."""
         effects = Effects()
-        if record.kind is Kind.READINGS:
+        if record.kind in (Kind.READINGS, Kind.BACKLOG):
             self._readings(decode_batch(record.payload), record.time_ms, effects)
         elif record.kind is Kind.TICK:
             self._tick(record.time_ms, record.payload != AWAY, effects)

@@ -36,7 +36,9 @@ class Committer:
         now_ms = self._clock.now_ms()
         records = []
         if len(group.readings):
-            records.append(Record(Kind.READINGS, now_ms, encode_batch(group.readings)))
+            records.append(Record(Kind.READINGS, now_ms, encode_batch(group.readings, group.behind)))
+        if len(group.backlog):
+            records.append(Record(Kind.BACKLOG, now_ms, encode_batch(group.backlog, group.behind_backlog)))
         if group.rejects:
             records.append(Record(Kind.REJECTS, now_ms, msgspec.json.encode(group.rejects)))
         elapsed_s = self._clock.monotonic_s() - self._ticked_s
@@ -48,7 +50,7 @@ class Committer:
         self._journal.append(records, {_SEEN_PREFIX + s: str(seq).encode() for s, seq in group.seen.items()})
         if elapsed_s >= TICK_EVERY_S:
             self._ticked_s += elapsed_s if elapsed_s >= 2 * TICK_EVERY_S else TICK_EVERY_S
-        events.committed(len(group.readings), time.perf_counter() - started)
+        events.committed(len(group.readings) + len(group.backlog), time.perf_counter() - started)
         for reject in group.rejects:
             events.rejected(reject.reason, reject.count, reject.topic, reject.detail)
 

@@ -46,7 +46,7 @@ class LiveValues:
             while records := self._journal.read(position):
                 for record in records:
                     position = record.offset
-                    if record.kind is Kind.READINGS:
+                    if record.kind in (Kind.READINGS, Kind.BACKLOG):
                         changed |= self._take(record.payload)
             self._tell(changed)
 

@@ -111,8 +111,8 @@ class Subscriber:
             return
         self._vetter.accept(group)
         answers = [packets.acknowledge(group.packet_ids)]
-        for topic, (epoch, seq) in group.receipts.items():
-            receipt = msgspec.json.encode({"epoch": epoch, "seq": seq})
+        for (topic, epoch), seq in group.receipts.items():
+            receipt = msgspec.json.encode({"epoch": epoch, "seq": seq, "time_ms": self._clock.now_ms()})
             answers.append(packets.publish(str(topic), receipt, self._next_packet_id()))
         answer = b"".join(answers)
         if answer:

@@ -19,7 +19,7 @@ import numpy as np
 from ingest import events
 from ingest.packets import Message
 from telemetry import frames
-from telemetry.batch import Floats, ReadingBatch, SeriesIndexes, Times, concatenate
+from telemetry.batch import Floats, ReadingBatch, SeriesIndexes, Times, concatenate, empty_batch
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadInput
 from telemetry.quality import Quality
@@ -54,9 +54,12 @@ class Group:
     """What one read from the broker comes to, to be committed whole."""
 
     readings: ReadingBatch
+    backlog: ReadingBatch = field(default_factory=empty_batch)  # of an outage: newer ones of its series came before
+    behind: dict[str, int] = field(default_factory=dict)  # gateway -> frames of backlog still to come, after `readings`
+    behind_backlog: dict[str, int] = field(default_factory=dict)  # the same, after `backlog`
     rejects: list[Reject] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)  # "gateway/epoch" -> last seq, where it moved
-    receipts: dict[GatewayTopic, tuple[str, int]] = field(default_factory=dict)  # per epoch the newest
+    receipts: dict[tuple[GatewayTopic, str], int] = field(default_factory=dict)  # (topic, epoch) -> newest seq
     packet_ids: list[int] = field(default_factory=list)
 
 
@@ -91,6 +94,9 @@ _MANY = msgspec.json.Decoder(_Envelope)
 _ONE = msgspec.json.Decoder(_Row)
 _RAW_MANY = msgspec.json.Decoder(_RawEnvelope)
 _STATUS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LANES = msgspec.json.Decoder(
+    Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=100)]
+)
 _QUALITY = {"good": 0, "suspect": 1, "bad": 2}
 
 
@@ -144,10 +150,11 @@ class Vetter:
 
     def vet(self, messages: Sequence[Message], now_ms: int) -> Group:
         """Check what one read brought. Never raises for what a message holds."""
-        group = Group(readings=_Rows().batch())
+        group = Group(empty_batch())
         seen = dict[str, int]()
         rows = _Rows()
         arrived: list[_Arrived] = []
+        backlog: list[_Arrived] = []
         for message in messages:
             if message.packet_id:
                 group.packet_ids.append(message.packet_id)
@@ -158,26 +165,30 @@ class Vetter:
                 if message.payload is None:
                     raise BadInput("too-large", "the message is larger than a core accepts; send smaller batches")
                 if topic.leaf == "status":
-                    self._status(topic, message.payload, rows, now_ms)
+                    self._status(topic, message.payload, rows, group, now_ms)
                 elif topic.leaf == "frames":
-                    self._frame(topic, message, group, seen, arrived)
+                    self._frame(topic, message, group, seen, arrived, backlog)
                 else:
                     self._plain(topic, message, rows, group, now_ms)
             except BadInput as error:
                 group.rejects.append(_reject(error, message.topic, message.payload, 1))
         if rows.series:
             arrived.append(_Arrived(rows.batch(), rows.topics))
-        whole = concatenate([batch.readings for batch in arrived])
-        # One look at everything; only where something is wrong is each frame looked at by itself.
-        if not self._is_clean(whole, now_ms):
-            whole = concatenate([self._checked(batch, now_ms, group) for batch in arrived])
-        group.readings = whole
+        group.readings = self._vetted(arrived, now_ms, group)
+        group.backlog = self._vetted(backlog, now_ms, group)
         group.seen = seen
         return group
 
     def accept(self, group: Group) -> None:
         """The group is durable: count its frames as seen. Until then a repetition must be looked at again."""
         self._seen.update(group.seen)
+
+    def _vetted(self, arrived: Sequence[_Arrived], now_ms: int, group: Group) -> ReadingBatch:
+        whole = concatenate([batch.readings for batch in arrived])
+        # One look at everything; only where something is wrong is each frame looked at by itself.
+        if not self._is_clean(whole, now_ms):
+            whole = concatenate([self._checked(batch, now_ms, group) for batch in arrived])
+        return whole
 
     def _topic(self, topic: str) -> GatewayTopic:
         known = self._topics.get(topic)
@@ -199,13 +210,19 @@ class Vetter:
             raise BadInput(known.reason, known.detail)
         return known
 
-    def _status(self, topic: GatewayTopic, payload: bytes, rows: _Rows, now_ms: int) -> None:
+    def _status(self, topic: GatewayTopic, payload: bytes, rows: _Rows, group: Group, now_ms: int) -> None:
         try:
-            state = msgspec.json.decode(_STATUS.decode(payload).get("state", b"null"))
+            status = _STATUS.decode(payload)
+            state = msgspec.json.decode(status.get("state", b"null"))
+            lanes = _LANES.decode(status.get("lanes", b"[]"))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise BadInput("broken-json", f"a status is a JSON object: {error}") from error
         if state not in ("online", "offline"):
             raise BadInput("bad-value", 'a status says "state": "online" or "offline"')
+        # What is durable already need not be sent again; a gateway without a clock of its own learns the time from it.
+        for epoch in lanes if state == "online" else ():
+            where = GatewayTopic(topic.site, topic.gateway, "receipt"), epoch
+            group.receipts.setdefault(where, self._seen.get(f"{topic.gateway}/{epoch}", 0))
         rows.series.append(self._registry.index[topic.gateway, ONLINE])
         rows.time_ms.append(now_ms)
         rows.value.append(float(state == "online"))
@@ -219,6 +236,7 @@ class Vetter:
         group: Group,
         seen: dict[str, int],
         arrived: list[_Arrived],
+        backlog: list[_Arrived],
     ) -> None:
         assert message.payload is not None
         try:
@@ -242,7 +260,12 @@ class Vetter:
             np.frombuffer(frame.quality, np.uint8),
             frame.keys,
         )
-        arrived.append(_Arrived(batch, [message.topic], frame.names, frame.index))
+        if frame.is_backlog:
+            backlog.append(_Arrived(batch, [message.topic], frame.names, frame.index))
+            group.behind_backlog[frame.gateway] = frame.behind
+        else:
+            arrived.append(_Arrived(batch, [message.topic], frame.names, frame.index))
+            group.behind[frame.gateway] = frame.behind
 
     def _takes_turn(
         self, topic: GatewayTopic, frame: frames.Header | frames.Frame, group: Group, seen: dict[str, int]
@@ -262,7 +285,7 @@ class Vetter:
             seen[source] = last = frame.seq
         else:
             events.frame_repeated()
-        group.receipts[GatewayTopic(topic.site, topic.gateway, "receipt")] = (frame.epoch, last)
+        group.receipts[GatewayTopic(topic.site, topic.gateway, "receipt"), frame.epoch] = last
         return is_next
 
     def _resolved(self, frame: frames.Frame) -> SeriesIndexes:

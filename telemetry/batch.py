@@ -65,23 +65,33 @@ def concatenate(batches: Sequence[ReadingBatch]) -> ReadingBatch:
     )
 
 
-_FORMAT = 1
+_FORMAT = 2
 
 
-def encode_batch(batch: ReadingBatch) -> bytes:
-    """A batch as a journal record's payload: bit-exact, columns as they lie in memory (little-endian)."""
+def encode_batch(batch: ReadingBatch, behind: Mapping[str, int] | None = None) -> bytes:
+    """A batch as a journal record's payload: bit-exact, columns as they lie in memory (little-endian).
+
+    Args:
+        behind: For gateways in this batch that come out of an outage, the frames of backlog still to come; 0 ends it.
+    """
     columns = (batch.series, batch.time_ms, batch.value, batch.quality)
-    return cbor2.dumps([_FORMAT, *(column.tobytes() for column in columns), dict(batch.keys)])
+    return cbor2.dumps([_FORMAT, *(column.tobytes() for column in columns), dict(batch.keys), dict(behind or {})])
 
 
 def decode_batch(payload: bytes) -> ReadingBatch:
     """Read back what `encode_batch` wrote. The columns are views of the payload."""
-    version, series, time_ms, value, quality, keys = cbor2.loads(payload)
+    return decode_arrival(payload)[0]
+
+
+def decode_arrival(payload: bytes) -> tuple[ReadingBatch, Mapping[str, int]]:
+    """The batch, and for each gateway that comes out of an outage the frames of backlog still to come."""
+    version, series, time_ms, value, quality, keys, behind = cbor2.loads(payload)
     assert version == _FORMAT, f"journal record of format {version}"
-    return ReadingBatch(
+    batch = ReadingBatch(
         np.frombuffer(series, np.uint32),
         np.frombuffer(time_ms, np.int64),
         np.frombuffer(value, np.float64),
         np.frombuffer(quality, np.uint8),
         keys,
     )
+    return batch, behind

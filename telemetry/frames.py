@@ -1,13 +1,16 @@
 """The frame: a batch of readings as a gateway ships it, self-contained and numbered.
 
-A frame is one CBOR array of eleven items (RFC 8949), its columns typed arrays (RFC 8746), little-endian:
+A frame is one CBOR array of thirteen items (RFC 8949), its columns typed arrays (RFC 8746), little-endian:
 
-    [version, gateway, epoch, seq, base, names, index, time_ms, value, quality, keys]
+    [version, gateway, epoch, seq, base, is_backlog, behind, names, index, time_ms, value, quality, keys]
 
 `names` is one text, "device/metric" lines, so that a receiver can remember what a text it has seen before means;
 `index` points each reading into it. `base` is the oldest seq of this epoch that the spool still holds: a receiver that
-has lost its memory knows from it whether a gap can still be filled. The last six items never change after the reading
-was taken, so a spool stores them encoded (`encode_columns`) and only the header is written when a frame is sent.
+has lost its memory knows from it whether a gap can still be filled. After an outage what is new goes first and what was
+kept meanwhile goes behind it, in an epoch of its own: `is_backlog` marks the latter, `behind` counts the frames of
+backlog that are still to come after this one, so that a backlog frame with nothing behind it is the end of the outage.
+The last six items never change after the reading was taken, so a spool stores them encoded (`encode_columns`) and only
+the header is written when a frame is sent.
 
 The same content as a JSON object with these names as keys is accepted too; `decode` tells them apart by the first byte.
 This module needs no numpy: gateways use it. Axis: N readings.
@@ -26,9 +29,9 @@ import msgspec
 
 from telemetry.errors import BadInput
 
-VERSION = 1
+VERSION = 2
 READINGS_MAX = 65_536
-_HEADER_OF_ELEVEN = b"\x8b"  # CBOR: array of 11 items
+_HEADER_OF_THIRTEEN = b"\x8d"  # CBOR: array of 13 items
 
 _TAG_U8, _TAG_U16, _TAG_I64, _TAG_F64 = 64, 69, 79, 86  # RFC 8746, little-endian where it matters
 _ITEM_BYTES = {_TAG_U8: 1, _TAG_U16: 2, _TAG_I64: 8, _TAG_F64: 8}
@@ -49,6 +52,8 @@ class Frame:
     epoch: str
     seq: int
     base: int
+    is_backlog: bool  # newer readings of its series were sent before it
+    behind: int  # frames of backlog that the gateway still holds after this one
     names: str  # lines "device/metric"
     index: memoryview  # uint16 (N,), line number in `names`
     time_ms: memoryview  # int64 (N,), device clock, epoch milliseconds, UTC
@@ -92,10 +97,12 @@ def encode_columns(
     return b"".join(parts)
 
 
-def encode(gateway: str, epoch: str, seq: int, base: int, columns: bytes) -> bytes:
-    """A frame's payload from its number and its encoded columns."""
-    header = b"".join(cbor2.dumps(item) for item in (VERSION, gateway, epoch, seq, base))
-    return _HEADER_OF_ELEVEN + header + columns
+def encode(
+    gateway: str, epoch: str, seq: int, base: int, columns: bytes, *, is_backlog: bool = False, behind: int = 0
+) -> bytes:
+    """A frame's payload from its number, its lane and its encoded columns."""
+    header = b"".join(cbor2.dumps(item) for item in (VERSION, gateway, epoch, seq, base, is_backlog, behind))
+    return _HEADER_OF_THIRTEEN + header + columns
 
 
 def decode(payload: bytes) -> Frame:
@@ -110,18 +117,20 @@ def decode(payload: bytes) -> Frame:
         raise BadInput("bad-frame", "a frame is a CBOR array")
     if items[0] != VERSION:
         raise BadInput("bad-frame", f"frame version {items[0]!r}; this core reads version {VERSION}: update it")
-    if len(items) != 11:
-        raise BadInput("bad-frame", f"a frame has 11 items, this one {len(items)}")
-    _, gateway, epoch, seq, base, names, index, time_ms, value, quality, keys = items
+    if len(items) != 13:
+        raise BadInput("bad-frame", f"a frame has 13 items, this one {len(items)}")
+    _, gateway, epoch, seq, base, is_backlog, behind, names, index, time_ms, value, quality, keys = items
     for name, item, kind in (
         ("gateway", gateway, str),
         ("epoch", epoch, str),
         ("seq", seq, int),
         ("base", base, int),
+        ("is_backlog", is_backlog, bool),
+        ("behind", behind, int),
         ("names", names, str),
         ("keys", keys, dict),
     ):
-        if not isinstance(item, kind) or isinstance(item, bool):
+        if type(item) is not kind:
             raise BadInput("bad-frame", f"'{name}' must be {kind.__name__}, not {type(item).__name__}")
     return _checked(
         Frame(
@@ -129,6 +138,8 @@ def decode(payload: bytes) -> Frame:
             epoch,
             seq,
             base,
+            is_backlog,
+            behind,
             names,
             _column("index", index, _TAG_U16),
             _column("time_ms", time_ms, _TAG_I64),
@@ -165,12 +176,14 @@ def header(payload: bytes) -> Header | None:
     return Header(gateway, epoch, seq, base)
 
 
-class _JsonFrame(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _JsonFrame(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     version: int
     gateway: str
     epoch: str
     seq: int
     base: int
+    is_backlog: bool = False
+    behind: int = 0
     names: str
     index: list[int]
     time_ms: list[int]
@@ -197,7 +210,7 @@ def _from_json(payload: bytes) -> Frame:
     if frame.version != VERSION:
         raise BadInput("bad-frame", f"frame version {frame.version}; this core reads version {VERSION}: update it")
     index, time_ms, value, qualities = (memoryview(column) for column in columns)
-    header = (frame.gateway, frame.epoch, frame.seq, frame.base, frame.names)
+    header = (frame.gateway, frame.epoch, frame.seq, frame.base, frame.is_backlog, frame.behind, frame.names)
     return _checked(Frame(*header, index, time_ms, value, qualities, frame.keys))
 
 
@@ -218,6 +231,8 @@ def _checked(frame: Frame) -> Frame:
         raise BadInput("bad-frame", "the columns differ in length")
     if not 1 <= frame.base <= frame.seq < 2**62:
         raise BadInput("bad-frame", f"seq {frame.seq} with base {frame.base}: both count from 1, base ≤ seq")
+    if not 0 <= frame.behind < 2**62:
+        raise BadInput("bad-frame", f"'behind' {frame.behind} counts frames: it is not negative")
     if not 1 <= len(frame.epoch) <= 64:
         raise BadInput("bad-frame", "'epoch' must be 1 to 64 characters")
     for position, key in frame.keys.items():

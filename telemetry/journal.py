@@ -43,6 +43,8 @@ class Kind(IntEnum):
     COMMAND = 3  # what an operator did, JSON
     REJECTS = 4  # what was refused at the door and why, JSON
     FRAME = 5  # a gateway's encoded columns, in a spool
+    BACKLOG = 6  # a batch like READINGS, of an outage: newer readings of its series came before it
+    RULES = 7  # the rules and the catalogue that hold from here on, JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class HistoryLoop:
             records = self._journal.read(read)
             for record in records:
                 read = record.offset
-                if record.kind is Kind.READINGS:
+                if record.kind in (Kind.READINGS, Kind.BACKLOG):
                     if not batches:
                         oldest_s = self._clock.monotonic_s()
                     batches.append(decode_batch(record.payload))

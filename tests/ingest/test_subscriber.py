@@ -71,7 +71,7 @@ def test_nothing_is_acknowledged_before_it_is_durable_however_long_the_disk_refu
     assert data.startswith(packets.acknowledge([7, 8]))
     (receipt,) = PacketReader(1000).feed(data[8:]).messages
     assert receipt.topic == f"{EAST}/receipt"
-    assert msgspec.json.decode(receipt.payload or b"") == {"epoch": "epoch", "seq": 1}
+    assert msgspec.json.decode(receipt.payload or b"") == {"epoch": "epoch", "seq": 1, "time_ms": 1_700_000_000_000}
 
 
 def test_a_core_that_is_stopped_while_the_disk_refuses_acknowledges_nothing(

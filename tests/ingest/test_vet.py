@@ -181,7 +181,9 @@ def test_a_clock_that_runs_ahead_does_not_hide_its_reading(vetter: Vetter) -> No
 def test_a_frame_becomes_readings_and_is_owed_a_receipt(vetter: Vetter) -> None:
     group = vet_frames(vetter, frame(1, "level-1/level\nlevel-2/level"))
     assert len(group.readings) == 2
-    assert {str(topic): receipt for topic, receipt in group.receipts.items()} == {f"{EAST}/receipt": ("epoch", 1)}
+    assert {(str(topic), epoch): seq for (topic, epoch), seq in group.receipts.items()} == {
+        (f"{EAST}/receipt", "epoch"): 1
+    }
     assert group.seen == {"gw-east/epoch": 1}
 
 
@@ -189,7 +191,7 @@ def test_a_frame_counts_once_and_its_repetition_gets_its_receipt_again(vetter: V
     vet_frames(vetter, frame(1), frame(2))
     again = vet_frames(vetter, frame(1), frame(2))
     assert len(again.readings) == 0
-    assert list(again.receipts.values()) == [("epoch", 2)]
+    assert list(again.receipts.values()) == [2]
 
 
 def test_a_frame_twice_in_one_group_counts_once(vetter: Vetter) -> None:
@@ -204,7 +206,7 @@ def test_a_frame_that_did_not_become_durable_counts_when_it_comes_again(vetter: 
 def test_a_frame_ahead_of_its_turn_waits_to_be_sent_again(vetter: Vetter) -> None:
     group = vet_frames(vetter, frame(1), frame(3))
     assert len(group.readings) == 1
-    assert list(group.receipts.values()) == [("epoch", 1)]
+    assert list(group.receipts.values()) == [1]
     assert len(vet_frames(vetter, frame(2), frame(3)).readings) == 2
 
 
@@ -218,7 +220,7 @@ def test_a_frame_that_can_be_numbered_but_not_read_does_not_block_the_ones_behin
     group = vet_frames(vetter, frame(1, index=7), frame(2))
     assert reasons(group) == [("bad-frame", 1)]
     assert len(group.readings) == 1
-    assert list(group.receipts.values()) == [("epoch", 2)]
+    assert list(group.receipts.values()) == [2]
 
 
 def test_a_gateway_cannot_speak_for_another(vetter: Vetter) -> None:
@@ -256,3 +258,24 @@ def test_a_status_becomes_the_gateways_own_reading(vetter: Vetter) -> None:
 def test_hostile_text_is_shown_harmless(vetter: Vetter) -> None:
     group = plain(vetter, b'{"device":"\x1b[2J\n","metric":"x","value":1}')
     assert all(c.isprintable() for c in group.rejects[0].excerpt)
+
+
+def test_a_backlog_frame_is_told_apart_and_both_say_what_is_still_to_come(vetter: Vetter) -> None:
+    columns = frames.encode_columns(
+        "level-1/level", array("H", [0]), array("q", [NOW_MS]), array("d", [0.5]), array("B", [0]), {}
+    )
+    live = frames.encode("gw-east", "new", 1, 1, columns, behind=2)
+    old = [frames.encode("gw-east", "old", n, 1, columns, is_backlog=True, behind=2 - n) for n in (1, 2)]
+    group = vet_frames(vetter, old[0], live, old[1])
+    assert (len(group.readings), len(group.backlog)) == (1, 2)
+    assert (group.behind, group.behind_backlog) == ({"gw-east": 2}, {"gw-east": 0})
+    assert {epoch: seq for (_, epoch), seq in group.receipts.items()} == {"new": 1, "old": 2}
+
+
+def test_a_gateway_that_says_which_lanes_it_holds_is_told_what_of_them_is_durable(vetter: Vetter) -> None:
+    vet_frames(vetter, frame(1), frame(2))
+    status = json.dumps({"state": "online", "lanes": ["epoch", "other"]}).encode()
+    group = vetter.vet([Message(f"{EAST}/status", status, 1, True)], NOW_MS)
+    assert {epoch: seq for (_, epoch), seq in group.receipts.items()} == {"epoch": 2, "other": 0}
+    offline = json.dumps({"state": "offline", "lanes": ["epoch"]}).encode()
+    assert not vetter.vet([Message(f"{EAST}/status", offline, 1, True)], NOW_MS).receipts
