@@ -10,7 +10,7 @@ import time
 import msgspec
 
 from ingest import events
-from ingest.vet import Group, Reject
+from ingest.vet import Gap, Group, Reject
 from telemetry.batch import encode_batch
 from telemetry.clock import Clock
 from telemetry.journal import AWAY, CONNECTED, Journal, Kind, Record
@@ -41,6 +41,8 @@ class Committer:
             records.append(Record(Kind.BACKLOG, now_ms, encode_batch(group.backlog, group.behind_backlog)))
         if group.rejects:
             records.append(Record(Kind.REJECTS, now_ms, msgspec.json.encode(group.rejects)))
+        if group.gaps:
+            records.append(Record(Kind.GAPS, now_ms, msgspec.json.encode(group.gaps)))
         elapsed_s = self._clock.monotonic_s() - self._ticked_s
         if elapsed_s >= TICK_EVERY_S:
             records.append(Record(Kind.TICK, now_ms, CONNECTED if is_connected else AWAY))
@@ -55,9 +57,15 @@ class Committer:
             events.rejected(reject.reason, reject.count, reject.topic, reject.detail)
 
 
+def decode_gaps(payload: bytes) -> list[Gap]:
+    """Read back the gaps of a journal record."""
+    return _GAPS.decode(payload)
+
+
 def decode_rejects(payload: bytes) -> list[Reject]:
     """Read back the rejects of a journal record."""
     return _REJECTS.decode(payload)
 
 
+_GAPS = msgspec.json.Decoder(list[Gap])
 _REJECTS = msgspec.json.Decoder(list[Reject])

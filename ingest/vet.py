@@ -49,6 +49,17 @@ class Reject:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Readings of one series that were taken and never will arrive, as its gateway says."""
+
+    series: int
+    first_ms: int
+    last_ms: int
+    missing: int
+    reason: str
+
+
 @dataclass(slots=True)
 class Group:
     """What one read from the broker comes to, to be committed whole."""
@@ -58,6 +69,7 @@ class Group:
     behind: dict[str, int] = field(default_factory=dict)  # gateway -> frames of backlog still to come, after `readings`
     behind_backlog: dict[str, int] = field(default_factory=dict)  # the same, after `backlog`
     rejects: list[Reject] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)  # "gateway/epoch" -> last seq, where it moved
     receipts: dict[tuple[GatewayTopic, str], int] = field(default_factory=dict)  # (topic, epoch) -> newest seq
     packet_ids: list[int] = field(default_factory=list)
@@ -253,6 +265,11 @@ class Vetter:
             raise BadInput("foreign-device", f"a frame of '{frame.gateway}' on the topic of '{topic.gateway}'")
         if not self._takes_turn(topic, frame, group, seen):
             return
+        for gap in frame.gaps:
+            if names[gap.line] != UNKNOWN:
+                group.gaps.append(Gap(int(names[gap.line]), gap.first_ms, gap.last_ms, gap.missing, gap.reason[:64]))
+        if not len(frame):
+            return
         batch = ReadingBatch(
             names[np.frombuffer(frame.index, np.uint16)],
             np.frombuffer(frame.time_ms, np.int64),
@@ -296,7 +313,7 @@ class Vetter:
             own = self._own_series[frame.gateway]
             cached[[int(i) not in own for i in cached]] = UNKNOWN
             _remember(self._names, (frame.gateway, frame.names), cached)
-        if np.frombuffer(frame.index, np.uint16).max() >= len(cached):
+        if len(frame) and np.frombuffer(frame.index, np.uint16).max() >= len(cached):
             raise BadInput("bad-frame", f"'index' points past the {len(cached)} names")
         return cached
 

@@ -1,16 +1,19 @@
 """The frame: a batch of readings as a gateway ships it, self-contained and numbered.
 
-A frame is one CBOR array of thirteen items (RFC 8949), its columns typed arrays (RFC 8746), little-endian:
+A frame is one CBOR array of fourteen items (RFC 8949), its columns typed arrays (RFC 8746), little-endian:
 
-    [version, gateway, epoch, seq, base, is_backlog, behind, names, index, time_ms, value, quality, keys]
+    [version, gateway, epoch, seq, base, is_backlog, behind, names, index, time_ms, value, quality, keys, gaps]
 
 `names` is one text, "device/metric" lines, so that a receiver can remember what a text it has seen before means;
 `index` points each reading into it. `base` is the oldest seq of this epoch that the spool still holds: a receiver that
 has lost its memory knows from it whether a gap can still be filled. After an outage what is new goes first and what was
 kept meanwhile goes behind it, in an epoch of its own: `is_backlog` marks the latter, `behind` counts the frames of
 backlog that are still to come after this one, so that a backlog frame with nothing behind it is the end of the outage.
-The last six items never change after the reading was taken, so a spool stores them encoded (`encode_columns`) and only
+The last seven items never change after the reading was taken, so a spool stores them encoded (`encode_columns`) and only
 the header is written when a frame is sent.
+
+`gaps` says what is missing for good, and why: when a gateway's disk budget was used up it had to let readings go, and
+says exactly how many of which series, from when to when. A frame may hold gaps alone.
 
 The same content as a JSON object with these names as keys is accepted too; `decode` tells them apart by the first byte.
 This module needs no numpy: gateways use it. Axis: N readings.
@@ -20,9 +23,9 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import cbor2
 import msgspec
@@ -31,7 +34,7 @@ from telemetry.errors import BadInput
 
 VERSION = 2
 READINGS_MAX = 65_536
-_HEADER_OF_THIRTEEN = b"\x8d"  # CBOR: array of 13 items
+_HEADER_OF_FOURTEEN = b"\x8e"  # CBOR: array of 14 items
 
 _TAG_U8, _TAG_U16, _TAG_I64, _TAG_F64 = 64, 69, 79, 86  # RFC 8746, little-endian where it matters
 _ITEM_BYTES = {_TAG_U8: 1, _TAG_U16: 2, _TAG_I64: 8, _TAG_F64: 8}
@@ -42,6 +45,16 @@ if sys.byteorder != "little":  # the columns are used as they arrive, without a 
 
 Buffer: TypeAlias = "memoryview | array[Any] | bytes"
 """Anything whose bytes are the column: array.array, a numpy array's .data, or bytes."""
+
+
+class Gap(NamedTuple):
+    """Readings of one series that were taken and are gone. `line` points into the frame's names."""
+
+    line: int
+    first_ms: int
+    last_ms: int
+    missing: int
+    reason: str  # "thinned": some between these times were kept; "refused": none were
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,7 @@ class Frame:
     value: memoryview  # float64 (N,)
     quality: memoryview  # uint8 (N,), `Quality` codes
     keys: dict[int, str]  # reading number -> passage key, for those that have one
+    gaps: list[Gap]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -82,6 +96,7 @@ def encode_columns(
     value: Buffer,
     quality: Buffer,
     keys: Mapping[int, str],
+    gaps: Sequence[Gap] = (),
 ) -> bytes:
     """The part of a frame that is fixed when its readings are taken.
 
@@ -89,11 +104,12 @@ def encode_columns(
         names: "device/metric" lines.
         index, time_ms, value, quality: columns of N items (uint16, int64, float64, uint8), little-endian.
         keys: Passage keys by reading number.
+        gaps: What is missing for good.
     """
     tagged = ((_TAG_U16, index), (_TAG_I64, time_ms), (_TAG_F64, value), (_TAG_U8, quality))
     parts = [cbor2.dumps(names)]
     parts += [cbor2.dumps(cbor2.CBORTag(tag, bytes(memoryview(column).cast("B")))) for tag, column in tagged]
-    parts.append(cbor2.dumps(dict(keys)))
+    parts += [cbor2.dumps(dict(keys)), cbor2.dumps([list(gap) for gap in gaps])]
     return b"".join(parts)
 
 
@@ -102,7 +118,7 @@ def encode(
 ) -> bytes:
     """A frame's payload from its number, its lane and its encoded columns."""
     header = b"".join(cbor2.dumps(item) for item in (VERSION, gateway, epoch, seq, base, is_backlog, behind))
-    return _HEADER_OF_THIRTEEN + header + columns
+    return _HEADER_OF_FOURTEEN + header + columns
 
 
 def decode(payload: bytes) -> Frame:
@@ -117,9 +133,9 @@ def decode(payload: bytes) -> Frame:
         raise BadInput("bad-frame", "a frame is a CBOR array")
     if items[0] != VERSION:
         raise BadInput("bad-frame", f"frame version {items[0]!r}; this core reads version {VERSION}: update it")
-    if len(items) != 13:
-        raise BadInput("bad-frame", f"a frame has 13 items, this one {len(items)}")
-    _, gateway, epoch, seq, base, is_backlog, behind, names, index, time_ms, value, quality, keys = items
+    if len(items) != 14:
+        raise BadInput("bad-frame", f"a frame has 14 items, this one {len(items)}")
+    _, gateway, epoch, seq, base, is_backlog, behind, names, index, time_ms, value, quality, keys, gaps = items
     for name, item, kind in (
         ("gateway", gateway, str),
         ("epoch", epoch, str),
@@ -129,6 +145,7 @@ def decode(payload: bytes) -> Frame:
         ("behind", behind, int),
         ("names", names, str),
         ("keys", keys, dict),
+        ("gaps", gaps, list),
     ):
         if type(item) is not kind:
             raise BadInput("bad-frame", f"'{name}' must be {kind.__name__}, not {type(item).__name__}")
@@ -146,6 +163,7 @@ def decode(payload: bytes) -> Frame:
             _column("value", value, _TAG_F64),
             _column("quality", quality, _TAG_U8),
             keys,
+            _gaps(gaps),
         )
     )
 
@@ -190,6 +208,7 @@ class _JsonFrame(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=T
     value: list[float]
     quality: list[int] = []
     keys: dict[int, str] = {}
+    gaps: list[Gap] = []
 
 
 _JSON = msgspec.json.Decoder(_JsonFrame)
@@ -211,7 +230,7 @@ def _from_json(payload: bytes) -> Frame:
         raise BadInput("bad-frame", f"frame version {frame.version}; this core reads version {VERSION}: update it")
     index, time_ms, value, qualities = (memoryview(column) for column in columns)
     header = (frame.gateway, frame.epoch, frame.seq, frame.base, frame.is_backlog, frame.behind, frame.names)
-    return _checked(Frame(*header, index, time_ms, value, qualities, frame.keys))
+    return _checked(Frame(*header, index, time_ms, value, qualities, frame.keys, frame.gaps))
 
 
 def _column(name: str, item: object, tag: int) -> memoryview[Any]:
@@ -223,10 +242,20 @@ def _column(name: str, item: object, tag: int) -> memoryview[Any]:
     return column
 
 
+def _gaps(items: list[object]) -> list[Gap]:
+    try:
+        return msgspec.convert(items, list[Gap])
+    except msgspec.ValidationError as error:
+        raise BadInput("bad-frame", f"'gaps': {error}") from error
+
+
 def _checked(frame: Frame) -> Frame:
     count = len(frame.index)
-    if not 0 < count <= READINGS_MAX:
-        raise BadInput("bad-frame", f"a frame holds 1 to {READINGS_MAX} readings, this one {count}")
+    if not (0 < count <= READINGS_MAX or (count == 0 and frame.gaps)):
+        raise BadInput("bad-frame", f"a frame holds 1 to {READINGS_MAX} readings, or gaps; this one {count}")
+    for gap in frame.gaps:
+        if gap.missing < 1 or gap.first_ms > gap.last_ms or not 0 <= gap.line <= frame.names.count("\n"):
+            raise BadInput("bad-frame", f"a gap is [line, first_ms, last_ms, missing, reason], not {list(gap)}")
     if not (count == len(frame.time_ms) == len(frame.value) == len(frame.quality)):
         raise BadInput("bad-frame", "the columns differ in length")
     if not 1 <= frame.base <= frame.seq < 2**62:

@@ -45,6 +45,7 @@ class Kind(IntEnum):
     FRAME = 5  # a gateway's encoded columns, in a spool
     BACKLOG = 6  # a batch like READINGS, of an outage: newer readings of its series came before it
     RULES = 7  # the rules and the catalogue that hold from here on, JSON
+    GAPS = 8  # what is missing for good and why, as gateways say it, JSON
 
 
 @dataclass(frozen=True, slots=True)

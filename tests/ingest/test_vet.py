@@ -279,3 +279,12 @@ def test_a_gateway_that_says_which_lanes_it_holds_is_told_what_of_them_is_durabl
     assert {epoch: seq for (_, epoch), seq in group.receipts.items()} == {"epoch": 2, "other": 0}
     offline = json.dumps({"state": "offline", "lanes": ["epoch"]}).encode()
     assert not vetter.vet([Message(f"{EAST}/status", offline, 1, True)], NOW_MS).receipts
+
+
+def test_a_gap_of_the_gateways_own_series_is_kept_and_a_foreign_one_is_not(vetter: Vetter) -> None:
+    nothing = (array("H"), array("q"), array("d"), array("B"))
+    gaps = [frames.Gap(0, 5, 9, 3, "thinned"), frames.Gap(1, 5, 9, 3, "thinned")]
+    columns = frames.encode_columns("level-1/level\nnobody/level", *nothing, {}, gaps)
+    group = vet_frames(vetter, frames.encode("gw-east", "epoch", 1, 1, columns))
+    assert [(gap.first_ms, gap.last_ms, gap.missing, gap.reason) for gap in group.gaps] == [(5, 9, 3, "thinned")]
+    assert not len(group.readings) and group.seen == {"gw-east/epoch": 1}

@@ -26,7 +26,7 @@ NAMES = "\n".join(f"device-{i}/level" for i in range(5))
 
 
 def payload(**changes: object) -> bytes:
-    """A good frame with some of its thirteen items changed."""
+    """A good frame with some of its fourteen items changed."""
     items: dict[str, object] = {
         "version": 2,
         "gateway": "gw",
@@ -41,6 +41,7 @@ def payload(**changes: object) -> bytes:
         "value": cbor2.CBORTag(86, bytes(8)),
         "quality": cbor2.CBORTag(64, b"\0"),
         "keys": {},
+        "gaps": [],
     }
     return cbor2.dumps(list((items | changes).values()))
 
@@ -50,7 +51,8 @@ def test_a_frame_comes_back_bit_for_bit(rows: list[tuple[int, int, float, int, s
     index, time_ms = array("H", (row[0] for row in rows)), array("q", (row[1] for row in rows))
     value, quality = array("d", (row[2] for row in rows)), array("B", (row[3] for row in rows))
     keys = {i: row[4] for i, row in enumerate(rows) if row[4] is not None}
-    columns = frames.encode_columns(NAMES, index, time_ms, value, quality, keys)
+    gaps = [frames.Gap(4, -5, 6, 7, "thinned")]
+    columns = frames.encode_columns(NAMES, index, time_ms, value, quality, keys, gaps)
     frame = frames.decode(frames.encode("gw-1", "abc", 7, 3, columns, is_backlog=True, behind=9))
     assert (frame.is_backlog, frame.behind) == (True, 9)
     assert (frame.gateway, frame.epoch, frame.seq, frame.base, frame.names) == ("gw-1", "abc", 7, 3, NAMES)
@@ -59,11 +61,12 @@ def test_a_frame_comes_back_bit_for_bit(rows: list[tuple[int, int, float, int, s
     assert bytes(frame.value) == value.tobytes()
     assert bytes(frame.quality) == quality.tobytes()
     assert frame.keys == keys
+    assert frame.gaps == gaps
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_decoder_fail_in_any_other_way(data: bytes) -> None:
-    for candidate in (data, b"\x8d" + data, b"{" + data):
+    for candidate in (data, b"\x8e" + data, b"{" + data):
         try:
             frames.decode(candidate)
         except BadInput:
@@ -100,6 +103,10 @@ def test_no_changed_byte_of_a_good_frame_does_either(position: int, byte: int) -
         ({"keys": {5: "p"}}, "keys"),
         ({"keys": {0: 1}}, "keys"),
         ({"keys": {0: "x" * 101}}, "keys"),
+        ({"gaps": [[0, 1, 2]]}, "gaps"),
+        ({"gaps": [[1, 1, 2, 3, "thinned"]]}, "a gap is"),
+        ({"gaps": [[0, 2, 1, 3, "thinned"]]}, "a gap is"),
+        ({"gaps": [[0, 1, 2, 0, "thinned"]]}, "a gap is"),
     ],
 )
 def test_a_wrong_frame_is_refused_with_what_is_wrong(changes: dict[str, object], said: str) -> None:
@@ -136,3 +143,10 @@ def test_nan_is_carried_as_it_is() -> None:
     frame = frames.decode(frames.encode("gw", "e", 1, 1, columns))
     assert math.isnan(frame.value[0])
     assert bytes(frame.value) == struct.pack("<d", nan)
+
+
+def test_a_frame_may_hold_gaps_alone() -> None:
+    nothing = (array("H"), array("q"), array("d"), array("B"))
+    gap = frames.Gap(0, 5, 9, 3, "refused")
+    frame = frames.decode(frames.encode("gw", "e", 1, 1, frames.encode_columns("d/m", *nothing, {}, [gap])))
+    assert (len(frame), frame.gaps) == (0, [gap])
