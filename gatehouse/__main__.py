@@ -18,6 +18,9 @@ app = typer.Typer(help="Gatehouse watches gates, drains and dormitories.", no_ar
 user_app = typer.Typer(help="People who may log in.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
 
+journal_app = typer.Typer(help="The core's journal: is it whole, what is in it.", no_args_is_help=True)
+app.add_typer(journal_app, name="journal")
+
 ConfigFile = Annotated[Path, typer.Option("--config", help="The server's YAML file.", exists=True, dir_okay=False)]
 
 
@@ -93,6 +96,62 @@ def check(config: ConfigFile) -> None:
     if mistakes:
         raise typer.Exit(1)
     typer.echo(summary)
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")], config: ConfigFile
+) -> None:
+    """Copy everything a bare machine needs to go on from, while the core and the API run."""
+    from gatehouse.backup import backup as make_backup
+
+    make_backup(config, target)
+    typer.echo(f"{target}: alarms, journal and history as they are now; keep it as safe as the server itself")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="A backup.", exists=True, file_okay=False)],
+    config: Annotated[Path, typer.Option("--config", help="The server's YAML file; made when there is none.")],
+) -> None:
+    """Put a backup onto a bare machine: the same alarms, the same ids, the same history."""
+    from gatehouse.backup import restore as put_back
+
+    settings = put_back(source, config)
+    typer.echo(
+        f"restored: journal {settings.journal.path}, database {settings.database.url}; start the core and the API"
+    )
+
+
+@journal_app.command("verify")
+def journal_verify(config: ConfigFile) -> None:
+    """Read every record with its checksum. Exit code 1 when something is damaged. The core may be running."""
+    from gatehouse.journal import verify
+    from gatehouse.settings import load_settings
+
+    raise typer.Exit(0 if verify(load_settings(config).journal.path) else 1)
+
+
+@journal_app.command("stat")
+def journal_stat(config: ConfigFile) -> None:
+    """How much there is, and how far each reader has come."""
+    from gatehouse.journal import stat
+    from gatehouse.settings import load_settings
+
+    stat(load_settings(config).journal.path)
+
+
+@journal_app.command("dump")
+def journal_dump(
+    config: ConfigFile,
+    start: Annotated[int, typer.Option("--from", min=1, help="First record.")] = 1,
+    count: Annotated[Optional[int], typer.Option(min=1, help="So many at most.")] = None,  # noqa: UP045
+) -> None:
+    """Records as JSON, one a line."""
+    from gatehouse.journal import dump
+    from gatehouse.settings import load_settings
+
+    dump(load_settings(config).journal.path, start, count)
 
 
 @user_app.command("add")

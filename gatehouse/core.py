@@ -25,6 +25,7 @@ from alerts.worker import AlertWorker
 from gatehouse.migrate import migrate
 from gatehouse.mqtt import Publisher
 from gatehouse.settings import Settings
+from ingest import events
 from ingest.committer import Committer
 from ingest.history.history import HistoryWriter, SeriesPlace, series_places
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
@@ -64,7 +65,8 @@ class Core:
                     raise BadConfiguration(f"rule '{rule.id}' notifies '{channel}', which is not among 'channels'")
         migrate(settings.database.url)
         database = open_database(settings.database.url)
-        self.journal = Journal(settings.journal.path)
+        self.journal = Journal(settings.journal.path, on_damage=events.journal_damaged)
+        events.journal_opened(self.journal.torn, self.journal.damages())
         registry = SeriesRegistry.open(self.journal, catalogue)
         committer = Committer(self.journal, clock)
         vetter = Vetter(catalogue, registry, committer.seen())
@@ -127,7 +129,11 @@ class Core:
             )
         if self.alerts.lag > _BEHIND_MAX:
             reasons.append({"code": "catching-up", "detail": f"{self.alerts.lag} journal records still to be judged"})
-        return {"ready": not reasons, "reasons": reasons}
+        warnings = [
+            {"code": "journal-damaged", "detail": f"records {d.first} to {d.last} cannot be trusted: {d.detail}"}
+            for d in self.journal.damages()[-3:]
+        ]
+        return {"ready": not reasons, "reasons": reasons, "warnings": warnings}
 
     def _wake_senders(self) -> None:
         for sender in self._senders.values():
@@ -136,9 +142,11 @@ class Core:
     def _keep_house(self, stop: threading.Event) -> None:
         while not stop.wait(_TRIM_EVERY_S):
             try:
-                cursors = self.journal.cursors()
-                seen = min(cursors.get(name, 0) for name in (ALERTS_CURSOR, HISTORY_CURSOR))
-                self.journal.trim_to(self._settings.journal.keep_mb * 1_000_000, seen)
+                cursors = {ALERTS_CURSOR: 0, HISTORY_CURSOR: 0} | self.journal.cursors()
+                seen = min(cursors.values())
+                if not self.journal.trim_to(self._settings.journal.keep_mb * 1_000_000, seen):
+                    slowest = min(cursors, key=lambda name: cursors[name])
+                    _log.warning("the journal holds more than it should: a reader is behind", reader=slowest, at=seen)
             except Unavailable as error:
                 _log.warning("the journal could not be trimmed; it is tried again", error=str(error))
 

@@ -27,7 +27,7 @@ class JournalSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Path = Path("data/journal.db")
+    path: Path = Path("data/journal")
     keep_mb: PositiveInt = 2_000  # what every reader has seen is trimmed, oldest first, past this size
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
+
+from telemetry.segment import Damage
 
 _log = structlog.get_logger("ingest")
 
@@ -18,6 +22,8 @@ _commits = Histogram(
     "gatehouse_commit_seconds", "Time one group commit takes", buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
 )
 _connected = Gauge("gatehouse_broker_connected", "1 while the core's connection to the broker stands")
+_damaged = Counter("gatehouse_journal_damaged_records_total", "Journal records found damaged and passed over")
+_torn = Counter("gatehouse_journal_torn_pages_total", "Pages of a write that a crash left unfinished, cut off on start")
 _history_rows = Counter("gatehouse_history_rows_total", "Readings written to history")
 _history_lag = Gauge("gatehouse_history_lag_records", "Journal records that history has not got yet")
 
@@ -58,6 +64,25 @@ def disconnected(error: str, is_first: bool) -> None:
 
 def disk_refused(error: str, is_first: bool) -> None:
     (_log.error if is_first else _log.debug)("the journal cannot be written; readings wait at the broker", error=error)
+
+
+def journal_opened(torn_pages: int, damages: Sequence[Damage]) -> None:
+    _torn.inc(torn_pages)
+    if torn_pages:
+        _log.info("what a crash left half written was cut off; none of it had been acknowledged", pages=torn_pages)
+    for damage in damages:
+        _log.warning("part of the journal is damaged", first=damage.first, last=damage.last, detail=damage.detail)
+
+
+def journal_damaged(damage: Damage) -> None:
+    """Records that were promised to be kept are not what was written: the disk, or somebody's hand."""
+    _damaged.inc(damage.last - damage.first + 1)
+    _log.critical(
+        "the journal is damaged; reading goes on after it, and gateways send again what they still hold",
+        first=damage.first,
+        last=damage.last,
+        detail=damage.detail,
+    )
 
 
 def history_written(row_count: int, lag_records: int) -> None:

@@ -1,4 +1,5 @@
 import os
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from tests import servers
 def mosquitto_port(tmp_path: Path) -> Iterator[int]:
     with servers.mosquitto(tmp_path) as port:
         yield port
+
+
+@pytest.fixture
+def ram_path() -> Iterator[Path]:
+    """A folder in memory where there is one: for tests that write thousands of small files, each with its sync."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,7 @@
 
 from alembic import context
 
-import alerts.store
-import api.accounts
-import ingest.history.quarantine  # noqa: F401  (imported so that every table is known)
-from telemetry.database import metadata
-
-assert alerts.store and api.accounts
+from gatehouse.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
 with context.begin_transaction():

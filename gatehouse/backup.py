@@ -1,0 +1,282 @@
+"""A copy of a running district that a bare machine can start from, and the start from it.
+
+A backup is a folder: the configuration, every table of the SQL database as rows, the journal's segments, the embedded
+history's files, and a manifest with the checksum of each. Nothing is stopped for it. What makes the parts fit together
+is their order: the database first (its place in the journal is then never past the journal's end), then the journal,
+then history (which then holds everything up to its cursor in that copy of the journal). Where the core worked on while
+we copied and the parts do not fit all the same, they are copied again.
+A history in InfluxDB is not copied: `influx backup` is made for that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+import sqlalchemy as sa
+from rich.console import Console
+from rich.progress import Progress
+
+from alerts.store import memory
+from gatehouse.migrate import migrate
+from gatehouse.schema import metadata
+from gatehouse.settings import Settings, load_settings
+from ingest.history.loop import CURSOR as HISTORY_CURSOR
+from ingest.history.parquet import parts_of
+from ingest.history.settings import ParquetSettings
+from telemetry import journal_files
+from telemetry.database import open_database
+from telemetry.errors import BadConfiguration, BadInput, Unavailable
+
+FORMAT = 1
+_ATTEMPTS_MAX = 5
+_ROWS_AT_ONCE = 1000
+_MANIFEST = "manifest.json"
+
+
+class _Manifest(msgspec.Struct):
+    format: int
+    made: str
+    history: str  # "parquet", or "influxdb": not in here
+    files: dict[str, str]  # path within the backup -> SHA-256
+
+
+class _DoesNotFit(Exception):
+    """The parts were copied too far apart in time."""
+
+
+def backup(config: Path, target: Path) -> None:
+    """Copy the district of a configuration file into a new folder. The core and the API may be running.
+
+    Raises BadConfiguration when the folder exists, Unavailable when something cannot be read or written.
+    """
+    settings = load_settings(config)
+    if target.exists():
+        raise BadConfiguration(f"{target} exists: a backup is made into a new folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as made:
+        folder = Path(made) / "backup"
+        try:
+            for attempt in range(_ATTEMPTS_MAX):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                try:
+                    _copy_all(config, settings, folder)
+                    break
+                except (
+                    _DoesNotFit,
+                    FileNotFoundError,
+                ) as error:  # the journal was trimmed, or history merged, meanwhile
+                    if attempt + 1 == _ATTEMPTS_MAX:
+                        raise Unavailable(f"the parts changed faster than they could be copied: {error}") from error
+            _seal(folder, "parquet" if isinstance(settings.history, ParquetSettings) else "influxdb")
+            folder.rename(target)
+            _sync_folder(target.parent)
+        except (OSError, apsw.Error, sa.exc.SQLAlchemyError) as error:
+            raise Unavailable(f"backup to {target}: {error}") from error
+
+
+def restore(source: Path, config: Path) -> Settings:
+    """Put a backup where a configuration file says; the file and its folders come from the backup when there is none.
+
+    Raises BadInput when the backup is not whole, BadConfiguration when something already stands where it would go.
+    """
+    manifest = _checked_manifest(source)
+    try:
+        if not config.exists():
+            config.parent.mkdir(parents=True, exist_ok=True)
+            for name in ("catalogue", "rules"):
+                if (config.parent / name).exists():
+                    raise BadConfiguration(f"{config.parent / name} exists already: restore into an empty folder")
+                shutil.copytree(source / "config" / name, config.parent / name)
+            _write_config(source, config)
+        settings = load_settings(config)
+        places = [settings.journal.path]
+        if isinstance(settings.history, ParquetSettings):
+            places.append(settings.history.folder)
+        for place in places:
+            if place.exists() and any(place.iterdir()):
+                raise BadConfiguration(f"{place} is not empty: a backup is restored onto a bare machine")
+        migrate(settings.database.url)
+        _load_tables(settings.database.url, source / "database")
+        shutil.copytree(source / "journal", settings.journal.path, dirs_exist_ok=True)
+        if manifest.history == "parquet" and isinstance(settings.history, ParquetSettings):
+            shutil.copytree(source / "history", settings.history.folder, dirs_exist_ok=True)
+        for place in places:
+            for path in [*place.rglob("*"), place]:
+                _sync_folder(path) if path.is_dir() else _sync_file(path)
+    except (OSError, sa.exc.SQLAlchemyError) as error:
+        raise Unavailable(f"restoring {source}: {error}") from error
+    return settings
+
+
+def _copy_all(config: Path, settings: Settings, folder: Path) -> None:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        (folder / "config").mkdir()
+        shutil.copy(config, folder / "config" / "gatehouse.yaml")
+        shutil.copytree(settings.catalogue, folder / "config" / "catalogue")
+        shutil.copytree(settings.rules, folder / "config" / "rules")
+        judged, snapshot = _save_tables(settings.database.url, folder / "database", progress)
+        first, last, history_cursor = _copy_journal(settings.journal.path, folder / "journal", progress)
+        if last < judged or (judged and first > snapshot + 1):
+            raise _DoesNotFit("the alarms need journal records that were trimmed meanwhile")
+        if isinstance(settings.history, ParquetSettings):
+            _copy_history(settings.history.folder, folder / "history", history_cursor, progress)
+
+
+def _save_tables(url: str, folder: Path, progress: Progress) -> tuple[int, int]:
+    """Every table as rows; (how far alarms had come, how far the engine's snapshot had)."""
+    folder.mkdir()
+    engine = open_database(url)
+    task = progress.add_task("database", total=len(metadata.sorted_tables))
+    with engine.connect() as db:
+        if db.dialect.name == "postgresql":
+            db = db.execution_options(isolation_level="REPEATABLE READ")
+        else:
+            db.exec_driver_sql("BEGIN")
+        known = set(sa.inspect(db).get_table_names())
+        for table in metadata.sorted_tables:
+            if table.name in known:
+                with (folder / f"{table.name}.msgpack").open("wb") as file:
+                    for rows in db.execute(sa.select(table)).partitions(_ROWS_AT_ONCE):
+                        block = msgspec.msgpack.encode([tuple(row) for row in rows])
+                        file.write(len(block).to_bytes(4, "little") + block)
+            progress.advance(task)
+        row = db.execute(sa.select(memory.c.cursor, memory.c.snapshot_cursor)).first()
+        db.rollback()
+    engine.dispose()
+    return (0, 0) if row is None else (row.cursor, row.snapshot_cursor)
+
+
+def _load_tables(url: str, folder: Path) -> None:
+    engine = open_database(url)
+    with engine.begin() as db:
+        for table in metadata.sorted_tables:
+            file = folder / f"{table.name}.msgpack"
+            if db.execute(sa.select(sa.func.count()).select_from(table)).scalar_one():
+                raise BadConfiguration(
+                    f"table '{table.name}' in {url} is not empty: a backup is restored into a new database"
+                )
+            if not file.exists():
+                continue
+            names = [column.name for column in table.columns]
+            for rows in _blocks(file):
+                db.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+            counted = table.autoincrement_column
+            if db.dialect.name == "postgresql" and counted is not None:
+                sequence = sa.func.pg_get_serial_sequence(table.name, counted.name)
+                db.execute(sa.select(sa.func.setval(sequence, sa.select(sa.func.max(counted)).scalar_subquery())))
+    engine.dispose()
+
+
+def _blocks(file: Path) -> Iterator[list[list[Any]]]:
+    with file.open("rb") as opened:
+        while size := opened.read(4):
+            yield msgspec.msgpack.decode(opened.read(int.from_bytes(size, "little")))
+
+
+def _copy_journal(source: Path, target: Path, progress: Progress) -> tuple[int, int, int]:
+    """Every segment as it stands; (first record, last record, history's place)."""
+    target.mkdir()
+    files = journal_files.segment_files(source)
+    task = progress.add_task("journal", total=len(files))
+    for _, path in files:
+        # SQLite's own copy: it takes in what still stands in the write-ahead log, and a writer may go on meanwhile.
+        connection = journal_files.open_segment(path)
+        copy = apsw.Connection(str(target / path.name))
+        try:
+            with copy.backup("main", connection, "main") as running:
+                while not running.done:
+                    running.step(1000)
+            copy.pragma("journal_mode", "delete")
+        finally:
+            copy.close()
+            connection.close()
+        progress.advance(task)
+    found = journal_files.summary(target)
+    return found.first, found.last, found.cursors.get(HISTORY_CURSOR, 0)
+
+
+def _copy_history(source: Path, target: Path, cursor: int, progress: Progress) -> None:
+    target.mkdir()
+    chosen = []
+    for folder in sorted(source.glob("kind=*/day=*")):
+        for part in parts_of(folder):
+            if part.first <= cursor < part.last:
+                raise _DoesNotFit(f"{part.path.name} was merged meanwhile")
+            if part.last <= cursor:
+                chosen.append(part.path)
+    task = progress.add_task("history", total=len(chosen))
+    for path in chosen:
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, copy)  # a finished file is never written to again
+        except OSError:
+            shutil.copy2(path, copy)
+        progress.advance(task)
+
+
+def _seal(folder: Path, history: str) -> None:
+    """Make every file durable and write down its checksum; the manifest comes last."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            _sync_folder(path)
+        else:
+            files[str(path.relative_to(folder))] = _digest(path)
+            _sync_file(path)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = folder / _MANIFEST
+    manifest.write_bytes(msgspec.json.format(msgspec.json.encode(_Manifest(FORMAT, made, history, files))))
+    _sync_file(manifest)
+    _sync_folder(folder)
+
+
+def _checked_manifest(source: Path) -> _Manifest:
+    try:
+        manifest = msgspec.json.decode((source / _MANIFEST).read_bytes(), type=_Manifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadInput("not-a-backup", f"{source / _MANIFEST}: {error}") from error
+    if manifest.format != FORMAT:
+        raise BadInput(
+            "other-version", f"{source} is a backup of format {manifest.format}; this Gatehouse reads {FORMAT}"
+        )
+    for name, digest in manifest.files.items():
+        path = source / name
+        if not path.is_file() or _digest(path) != digest:
+            raise BadInput("damaged-backup", f"{path} is missing or not what was backed up: take another backup")
+    return manifest
+
+
+def _write_config(source: Path, config: Path) -> None:
+    """The configuration file, pointing to the folders beside it."""
+    lines = (source / "config" / "gatehouse.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(("catalogue:", "rules:"))]
+    config.write_text("".join(kept) + "catalogue: catalogue\nrules: rules\n", encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

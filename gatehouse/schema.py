@@ -1,0 +1,8 @@
+"""Every table of the SQL database: each is declared by the part that owns it, and known once that part is imported."""
+
+import alerts.store
+import api.accounts
+import ingest.history.quarantine
+from telemetry.database import metadata as metadata
+
+OWNERS = (alerts.store, api.accounts, ingest.history.quarantine)
