@@ -11,6 +11,8 @@ import random
 import select
 import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -28,10 +30,14 @@ PAYLOAD_MAX = 1_000_000  # bytes; one message larger than this is refused
 _READ_MAX = 1_000_000  # bytes taken from the socket at once, so that memory stays bounded
 _GATHER_S = 0.003  # letting messages gather before a read makes each of them several times cheaper
 _TIMEOUT_S = 10.0
+_DISK_RETRY_S = 1.0
 
 
-class Subscriber:
-    """Runs until told to stop; keeps trying while the broker is away."""
+class Session:
+    """One connection without its socket: what the broker sent goes in, what it is to be sent comes out.
+
+    Messages stay in hand until they are durable; while the disk refuses, nothing is acknowledged.
+    """
 
     def __init__(
         self, settings: BrokerSettings, client_id: str, vetter: Vetter, committer: Committer, clock: Clock
@@ -41,9 +47,86 @@ class Subscriber:
         self._vetter = vetter
         self._committer = committer
         self._clock = clock
+        self._reader = PacketReader(PAYLOAD_MAX)
+        self._waiting: list[packets.Message] = []
         self._packet_id = 0
-        self._random = random.Random()  # jitter only
+        self._heard_s = self._asked_s = clock.monotonic_s()
         self.is_connected = False
+
+    def hello(self) -> bytes:
+        """The first thing to send."""
+        settings = self._settings
+        password = settings.password.get_secret_value() if settings.password else None
+        return packets.connect(self._client_id, settings.keep_alive_s, settings.username, password)
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what was read, if anything was; return what to send. Raises ProtocolError: the connection is over.
+
+        Raises Unavailable when the disk refuses: feed nothing more, and call again with nothing until it takes it.
+        """
+        answers = []
+        now_s = self._clock.monotonic_s()
+        if data:
+            received = self._reader.feed(data)
+            self._heard_s = now_s
+            answers = [self._answered(packet) for packet in received.others]
+            self._waiting += received.messages
+        answers.append(self._committed())
+        keep_alive_s = self._settings.keep_alive_s
+        if now_s - self._heard_s > 1.5 * keep_alive_s:
+            raise ProtocolError(f"nothing heard for {now_s - self._heard_s:.0f} s")
+        if now_s - max(self._heard_s, self._asked_s) > keep_alive_s / 2:
+            answers.append(packets.PINGREQ)
+            self._asked_s = now_s
+        return b"".join(answers)
+
+    def _answered(self, packet: packets.Connected | packets.Subscribed) -> bytes:
+        if isinstance(packet, packets.Subscribed):
+            if any(code & 0x80 for code in packet.codes):
+                raise ProtocolError("the broker refuses a subscription: check its access list for this user")
+            return b""
+        if packet.refusal:
+            why = packets.REFUSALS.get(packet.refusal, f"code {packet.refusal}")
+            raise ProtocolError(f"the broker refuses the connection: {why}")
+        self.is_connected = True
+        events.connected(self._settings.host, self._settings.port, packet.session_present)
+        # Always, also with a session: a broker that was restarted may have forgotten what we had subscribed to.
+        return packets.subscribe(self._next_packet_id(), [FRAMES_FILTER, READINGS_FILTER, STATUS_FILTER])
+
+    def _committed(self) -> bytes:
+        """Make what is in hand durable; only then its acknowledgements and receipts leave."""
+        group = self._vetter.vet(self._waiting, self._clock.now_ms())
+        self._committer.commit(group, self.is_connected)
+        self._vetter.accept(group)
+        self._waiting = []
+        answers = [packets.acknowledge(group.packet_ids)]
+        for (topic, epoch), seq in group.receipts.items():
+            receipt = msgspec.json.encode({"epoch": epoch, "seq": seq, "time_ms": self._clock.now_ms()})
+            answers.append(packets.publish(str(topic), receipt, self._next_packet_id()))
+        return b"".join(answers)
+
+    def _next_packet_id(self) -> int:
+        self._packet_id = self._packet_id % 65_535 + 1
+        return self._packet_id
+
+
+class Subscriber:
+    """Runs until told to stop; keeps trying while the broker is away."""
+
+    def __init__(
+        self, settings: BrokerSettings, client_id: str, vetter: Vetter, committer: Committer, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._committer = committer
+        self._make_session = partial(Session, settings, client_id, vetter, committer, clock)
+        self._clock = clock
+        self._random = random.Random()  # jitter only
+        self._session: Session | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker talks to us now."""
+        return self._session is not None and self._session.is_connected
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop`; connection troubles are waited out, never raised."""
@@ -52,92 +135,56 @@ class Subscriber:
             try:
                 with socket.create_connection((self._settings.host, self._settings.port), _TIMEOUT_S) as link:
                     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    self._session(link, stop)
+                    self._serve(link, stop)
                     delay_s, is_first = 0.2, True
             except (OSError, ProtocolError) as error:
                 if self.is_connected:
                     delay_s, is_first = 0.2, True
-                self.is_connected = False
+                self._session = None
                 events.disconnected(str(error), is_first)
                 is_first = False
             if not stop.is_set():
                 self._pass_time(stop, delay_s * self._random.uniform(0.5, 1.0))
                 delay_s = min(delay_s * 2, self._settings.reconnect_delay_max_s)
 
-    def _session(self, link: socket.socket, stop: threading.Event) -> None:
-        settings = self._settings
-        password = settings.password.get_secret_value() if settings.password else None
-        link.sendall(packets.connect(self._client_id, settings.keep_alive_s, settings.username, password))
-        reader = PacketReader(PAYLOAD_MAX)
-        heard_s = asked_s = self._clock.monotonic_s()
+    def _serve(self, link: socket.socket, stop: threading.Event) -> None:
+        session = self._session = self._make_session()
+        link.sendall(session.hello())
         while not stop.is_set():
+            data = b""
             readable, _, _ = select.select([link], [], [], 0.2)
-            now_s = self._clock.monotonic_s()
-            received = packets.Received()
             if readable:
-                if self.is_connected:
+                if session.is_connected:
                     stop.wait(_GATHER_S)
                 data = link.recv(_READ_MAX)
                 if not data:
                     raise ProtocolError("the broker closed the connection")
-                received = reader.feed(data)
-                heard_s = now_s
-            for packet in received.others:
-                self._answered(link, packet)
-            self._take(link, received.messages, stop)
-            if now_s - heard_s > 1.5 * settings.keep_alive_s:
-                raise ProtocolError(f"nothing heard for {now_s - heard_s:.0f} s")
-            if now_s - max(heard_s, asked_s) > settings.keep_alive_s / 2:
-                link.sendall(packets.PINGREQ)
-                asked_s = now_s
+            answer = self._patiently(partial(session.feed, data), partial(session.feed, b""), stop)
+            if answer:
+                link.sendall(answer)
         link.sendall(packets.DISCONNECT)
-        self.is_connected = False
+        self._session = None
 
-    def _answered(self, link: socket.socket, packet: packets.Connected | packets.Subscribed) -> None:
-        if isinstance(packet, packets.Connected):
-            if packet.refusal:
-                why = packets.REFUSALS.get(packet.refusal, f"code {packet.refusal}")
-                raise ProtocolError(f"the broker refuses the connection: {why}")
-            # Always, also with a session: a broker that was restarted may have forgotten what we had subscribed to.
-            link.sendall(packets.subscribe(self._next_packet_id(), [FRAMES_FILTER, READINGS_FILTER, STATUS_FILTER]))
-            self.is_connected = True
-            events.connected(self._settings.host, self._settings.port, packet.session_present)
-        elif any(code & 0x80 for code in packet.codes):
-            raise ProtocolError("the broker refuses a subscription: check its access list for this user")
-
-    def _take(self, link: socket.socket, messages: list[packets.Message], stop: threading.Event) -> None:
-        group = self._vetter.vet(messages, self._clock.now_ms())
-        if not self._committed(group, stop):
-            return
-        self._vetter.accept(group)
-        answers = [packets.acknowledge(group.packet_ids)]
-        for (topic, epoch), seq in group.receipts.items():
-            receipt = msgspec.json.encode({"epoch": epoch, "seq": seq, "time_ms": self._clock.now_ms()})
-            answers.append(packets.publish(str(topic), receipt, self._next_packet_id()))
-        answer = b"".join(answers)
-        if answer:
-            link.sendall(answer)
-
-    def _committed(self, group: Group, stop: threading.Event) -> bool:
-        """Try until the group is durable; False when the core is stopped before."""
-        is_first = True
+    def _patiently(self, first: Callable[[], bytes], again: Callable[[], bytes], stop: threading.Event) -> bytes:
+        """Try until the group is durable; nothing when the core is stopped before."""
+        attempt, is_first = first, True
         while True:
             try:
-                self._committer.commit(group, self.is_connected)
-                return True
+                return attempt()
             except Unavailable as error:
                 events.disk_refused(str(error), is_first)
-                is_first = False
-                if stop.wait(1.0):
-                    return False
+                attempt, is_first = again, False
+                if stop.wait(_DISK_RETRY_S):
+                    return b""
 
     def _pass_time(self, stop: threading.Event, seconds: float) -> None:
         """Wait, letting the journal know that time passes while nobody can be heard."""
+
+        def tick() -> bytes:
+            self._committer.commit(Group(empty_batch()), is_connected=False)
+            return b""
+
         until_s = self._clock.monotonic_s() + seconds
         while not stop.is_set() and self._clock.monotonic_s() < until_s:
-            self._committed(Group(empty_batch()), stop)
+            self._patiently(tick, tick, stop)
             stop.wait(0.2)
-
-    def _next_packet_id(self) -> int:
-        self._packet_id = self._packet_id % 65_535 + 1
-        return self._packet_id

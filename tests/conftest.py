@@ -4,8 +4,12 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import servers
+
+settings.register_profile("untimed", deadline=None)  # machines that run tests are busy; nothing here asserts time
+settings.load_profile("untimed")
 
 
 @pytest.fixture

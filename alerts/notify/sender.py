@@ -38,14 +38,15 @@ class Sender:
         while not stop.is_set():
             self._woken.clear()
             try:
-                has_more = self._send_due()
+                has_more = self.step()
             except sa.exc.OperationalError as error:
                 events.database_unavailable(str(error), is_first=True)
                 has_more = False
             if not has_more:
                 self._woken.wait(_LOOK_EVERY_S)
 
-    def _send_due(self) -> bool:
+    def step(self) -> bool:
+        """Send what is due, a hundred at most; True when there may be more at once."""
         due = self._store.due_notices(self._name, self._clock.now_ms(), limit=100)
         delivered = []
         for notice in due:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
-from functools import partial
+
+import sqlalchemy as sa
 
 from ingest import events
 from ingest.committer import decode_rejects
@@ -14,11 +14,12 @@ from ingest.history.quarantine import Entry, Quarantine
 from telemetry.batch import ReadingBatch, concatenate, decode_batch
 from telemetry.clock import Clock
 from telemetry.errors import Unavailable
-from telemetry.journal import Journal, Kind
+from telemetry.journal import Journal, Kind, Stored
 
 CURSOR = "history"
 ROWS_MAX = 200_000  # written at once
 AGE_MAX_S = 2.0  # the longest a reading waits for company
+_RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 60.0
 
 
@@ -32,63 +33,73 @@ class HistoryLoop:
         self._clock = clock
         self._random = random.Random()  # jitter only
         self._refused_before = quarantine.cursor()
+        self._has_started = False
+        self._written = self._read = journal.cursor(CURSOR)
+        self._batches: list[ReadingBatch] = []
+        self._row_count = 0
+        self._oldest_s = 0.0  # when the oldest of the batches in hand was read
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`, and then once more so that nothing waits unwritten."""
-        written = self._journal.cursor(CURSOR)
-        if not self._patiently(lambda: self._writer.start(written), stop):
-            return
-        read = written
-        batches: list[ReadingBatch] = []
-        row_count = 0
-        oldest_s = 0.0
+        delay_s = _RETRY_FIRST_S
         while True:
-            stopping = stop.is_set()
-            records = self._journal.read(read)
-            for record in records:
-                read = record.offset
-                if record.kind in (Kind.READINGS, Kind.BACKLOG):
-                    if not batches:
-                        oldest_s = self._clock.monotonic_s()
-                    batches.append(decode_batch(record.payload))
-                    row_count += len(batches[-1])
-                elif record.kind is Kind.REJECTS and record.offset > self._refused_before:
-                    found = [
-                        Entry(record.time_ms, r.reason, r.detail, r.topic, r.excerpt, r.count)
-                        for r in decode_rejects(record.payload)
-                    ]
-                    self._quarantine.add(record.offset, found)
-            is_due = row_count >= ROWS_MAX or self._clock.monotonic_s() - oldest_s >= AGE_MAX_S or stopping
-            if batches and is_due:
-                first, batch = written + 1, concatenate(batches)
-                if not self._patiently(partial(self._keep, batch, first, read), stop):
+            is_stopping = stop.is_set()
+            try:
+                has_more = self.step(is_stopping)
+            except Unavailable as error:
+                events.history_unavailable(str(error), is_first=delay_s == _RETRY_FIRST_S)
+                if stop.wait(delay_s * self._random.uniform(0.5, 1.0)):
                     return
-                batches, row_count, written = [], 0, read
-            elif not batches and read > written and stopping:
-                self._journal.set_cursor(CURSOR, read)
-                written = read
-            if not records:
-                if stopping:
+                delay_s = min(delay_s * 2, _RETRY_MAX_S)
+                continue
+            delay_s = _RETRY_FIRST_S
+            if not has_more:
+                if is_stopping:
                     return
-                self._patiently(self._writer.tidy, stop)
-                self._journal.wait(read, 0.5)
+                self._journal.wait(self._read, 0.5)
 
-    def _keep(self, batch: ReadingBatch, first: int, last: int) -> None:
+    def step(self, is_stopping: bool = False) -> bool:
+        """Do a bounded piece of work; True when there is more to do at once.
+
+        Raises Unavailable: a store is away. What is in hand stays in hand; call again later.
+        """
+        if not self._has_started:
+            self._writer.start(self._written)
+            self._has_started = True
+        records = self._journal.read(self._read) if self._row_count < ROWS_MAX else []
+        for record in records:
+            self._take(record)
+            self._read = record.offset
+        age_s = self._clock.monotonic_s() - self._oldest_s
+        if self._batches and (self._row_count >= ROWS_MAX or age_s >= AGE_MAX_S or is_stopping):
+            self._keep()
+        elif is_stopping and not self._batches and self._read > self._written:
+            self._journal.set_cursor(CURSOR, self._read)
+            self._written = self._read
+        if not records:
+            self._writer.tidy()
+        return bool(records)
+
+    def _take(self, record: Stored) -> None:
+        if record.kind in (Kind.READINGS, Kind.BACKLOG):
+            if not self._batches:
+                self._oldest_s = self._clock.monotonic_s()
+            self._batches.append(decode_batch(record.payload))
+            self._row_count += len(self._batches[-1])
+        elif record.kind is Kind.REJECTS and record.offset > self._refused_before:
+            found = [
+                Entry(record.time_ms, r.reason, r.detail, r.topic, r.excerpt, r.count)
+                for r in decode_rejects(record.payload)
+            ]
+            try:
+                self._quarantine.add(record.offset, found)
+            except sa.exc.OperationalError as error:
+                raise Unavailable(f"quarantine: {error}") from error
+
+    def _keep(self) -> None:
+        first, last, batch = self._written + 1, self._read, concatenate(self._batches)
         for refused in self._writer.write(batch, first, last):
             events.rejected("refused-by-history", 1, "", refused)
         self._journal.set_cursor(CURSOR, last)
+        self._batches, self._row_count, self._written = [], 0, last
         events.history_written(len(batch), self._journal.last - last)
-
-    def _patiently(self, attempt: Callable[[], None], stop: threading.Event) -> bool:
-        """Try until it works, with growing pauses; False when stopped before."""
-        delay_s, is_first = 0.5, True
-        while True:
-            try:
-                attempt()
-                return True
-            except Unavailable as error:
-                events.history_unavailable(str(error), is_first)
-                is_first = False
-            if stop.wait(delay_s * self._random.uniform(0.5, 1.0)):
-                return False
-            delay_s = min(delay_s * 2, _RETRY_MAX_S)

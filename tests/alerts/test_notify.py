@@ -90,7 +90,7 @@ def test_a_notice_is_tried_until_it_is_taken_with_the_same_key_and_in_order(data
     outside = Outside([Unavailable("down"), Unavailable("down")])
     sender = Sender("pager", outside, store, clock)
     for _ in range(12):
-        sender._send_due()
+        sender.step()
         clock.advance(1)
     assert outside.taken == ["a1/1/pager", "a1/2/pager"]
     assert waiting(database, "pager") == [(1, "delivered", 3), (2, "delivered", 1)]
@@ -100,7 +100,7 @@ def test_a_receiver_that_refuses_for_good_is_not_asked_again_and_holds_up_nobody
     store = Store(database)
     tell(store, (What.RAISED, Severity.HIGH, 0), (What.SEVERITY_UP, Severity.CRITICAL, 0))
     outside = Outside([BadInput("notice-refused", "HTTP 410")])
-    Sender("pager", outside, store, ManualClock(NOW_MS))._send_due()
+    Sender("pager", outside, store, ManualClock(NOW_MS)).step()
     assert outside.taken == ["a1/2/pager"]
     assert waiting(database, "pager")[0][1] == "failed"
 
@@ -109,7 +109,7 @@ def test_after_a_day_in_vain_a_notice_is_given_up_and_says_so(database: sa.Engin
     store, clock = Store(database), ManualClock(NOW_MS)
     tell(store, (What.RAISED, Severity.HIGH, 0))
     clock.advance(GIVE_UP_AFTER_MS / 1000 + 1)
-    Sender("pager", Outside([Unavailable("down")]), store, clock)._send_due()
+    Sender("pager", Outside([Unavailable("down")]), store, clock).step()
     assert waiting(database, "pager") == [(1, "failed", 1)]
 
 

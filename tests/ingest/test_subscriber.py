@@ -1,9 +1,7 @@
-"""What leaves on the wire, and when: a broker's end of a socket pair looks on."""
+"""What leaves on the wire, and when."""
 
-import select
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,8 +9,8 @@ import pytest
 
 from ingest import packets
 from ingest.committer import Committer
-from ingest.packets import Message, PacketReader, ProtocolError
-from ingest.subscriber import Subscriber
+from ingest.packets import PacketReader, ProtocolError
+from ingest.subscriber import Session, Subscriber
 from ingest.vet import Group, Vetter
 from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
@@ -23,19 +21,17 @@ from tests.ingest.test_vet import EAST, frame
 
 
 class Disk(Committer):
-    """Looks at the wire at the moment of each commit, and refuses as often as it is told."""
+    """Refuses as often as it is told."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__(journal, ManualClock())
         self.refusals = 0
-        self.wire: socket.socket | None = None
-        self.sent_before_commit: list[bool] = []
+        self.stop_at_refusal = threading.Event()
 
     def commit(self, group: Group, is_connected: bool) -> None:
-        assert self.wire is not None
-        self.sent_before_commit.append(bool(select.select([self.wire], [], [], 0)[0]))
         if self.refusals:
             self.refusals -= 1
+            self.stop_at_refusal.set()
             raise Unavailable("no space left on device")
         super().commit(group, is_connected)
 
@@ -48,62 +44,72 @@ class Patience(threading.Event):
 
 
 @pytest.fixture
-def ends(tmp_path: Path) -> Iterator[tuple[Subscriber, Disk, socket.socket, socket.socket]]:
+def disk(tmp_path: Path) -> Disk:
+    return Disk(Journal(tmp_path / "journal"))
+
+
+@pytest.fixture
+def session(tmp_path: Path, disk: Disk) -> Session:
     catalogue, registry, _ = district.load(tmp_path)
-    disk = Disk(Journal(tmp_path / "journal.db"))
-    subscriber = Subscriber(BrokerSettings(), "core", Vetter(catalogue, registry, {}), disk, ManualClock())
-    ours, brokers = socket.socketpair()
-    disk.wire = brokers
-    yield subscriber, disk, ours, brokers
-    ours.close()
-    brokers.close()
+    return Session(BrokerSettings(), "core", Vetter(catalogue, registry, {}), disk, ManualClock())
+
+
+def sent(*messages: tuple[str, bytes]) -> bytes:
+    """Messages as a broker sends them, with packet ids 1, 2, …"""
+    return b"".join(packets.publish(topic, payload, i) for i, (topic, payload) in enumerate(messages, 1))
 
 
 def test_nothing_is_acknowledged_before_it_is_durable_however_long_the_disk_refuses(
-    ends: tuple[Subscriber, Disk, socket.socket, socket.socket],
+    session: Session, disk: Disk
 ) -> None:
-    subscriber, disk, ours, brokers = ends
     disk.refusals = 3
-    messages = [Message(f"{EAST}/frames", frame(1), 7, False), Message(f"{EAST}/readings", b"rubbish", 8, False)]
-    subscriber._take(ours, messages, Patience())
-    assert disk.sent_before_commit == [False] * 4
-    data = brokers.recv(4096)
-    assert data.startswith(packets.acknowledge([7, 8]))
-    (receipt,) = PacketReader(1000).feed(data[8:]).messages
+    data = sent((f"{EAST}/frames", frame(1)), (f"{EAST}/readings", b"rubbish"))
+    for attempt in range(3):
+        with pytest.raises(Unavailable):
+            session.feed(b"" if attempt else data)
+    answer = session.feed(b"")
+    assert answer.startswith(packets.acknowledge([1, 2]))
+    (receipt,) = PacketReader(1000).feed(answer[8:]).messages
     assert receipt.topic == f"{EAST}/receipt"
     assert msgspec.json.decode(receipt.payload or b"") == {"epoch": "epoch", "seq": 1, "time_ms": 1_700_000_000_000}
+    assert session.feed(b"") == b""  # and once
 
 
-def test_a_core_that_is_stopped_while_the_disk_refuses_acknowledges_nothing(
-    ends: tuple[Subscriber, Disk, socket.socket, socket.socket],
-) -> None:
-    subscriber, disk, ours, brokers = ends
+def test_a_core_that_is_stopped_while_the_disk_refuses_acknowledges_nothing(tmp_path: Path, disk: Disk) -> None:
+    catalogue, registry, _ = district.load(tmp_path / "again")
+    subscriber = Subscriber(BrokerSettings(), "core", Vetter(catalogue, registry, {}), disk, ManualClock())
     disk.refusals = 99
+    ours, brokers = socket.socketpair()
     stop = Patience()
-    stop.set()
-    subscriber._take(ours, [Message(f"{EAST}/frames", frame(1), 7, False)], stop)
-    assert not select.select([brokers], [], [], 0)[0]
+    with ours, brokers:
+        brokers.sendall(sent((f"{EAST}/frames", frame(1))))
+        disk.stop_at_refusal = stop
+        subscriber._serve(ours, stop)
+        greeting = packets.connect("core", BrokerSettings().keep_alive_s, None, None)
+        assert brokers.recv(4096) == greeting  # and nothing else
 
 
-def test_the_core_subscribes_again_even_when_the_broker_says_it_remembers(
-    ends: tuple[Subscriber, Disk, socket.socket, socket.socket],
-) -> None:
-    subscriber, _, ours, brokers = ends
-    subscriber._answered(ours, packets.Connected(session_present=True, refusal=0))
-    assert brokers.recv(4096)[0] == 0x82
-    assert subscriber.is_connected
+def test_the_core_subscribes_again_even_when_the_broker_says_it_remembers(session: Session) -> None:
+    assert session.feed(b"\x20\x02\x01\x00")[0] == 0x82
+    assert session.is_connected
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (packets.Connected(session_present=False, refusal=5), "may not connect"),
-        (packets.Subscribed(b"\x01\x80\x01"), "access list"),
-    ],
+    ("answer", "said"), [(b"\x20\x02\x00\x05", "may not connect"), (b"\x90\x05\x00\x01\x01\x80\x01", "access list")]
 )
-def test_what_the_broker_refuses_is_said(
-    ends: tuple[Subscriber, Disk, socket.socket, socket.socket], answer: packets.Connected, said: str
-) -> None:
-    subscriber, _, ours, _ = ends
+def test_what_the_broker_refuses_is_said(session: Session, answer: bytes, said: str) -> None:
     with pytest.raises(ProtocolError, match=said):
-        subscriber._answered(ours, answer)
+        session.feed(answer)
+
+
+def test_a_broker_that_says_nothing_is_asked_and_then_left(tmp_path: Path, disk: Disk) -> None:
+    catalogue, registry, _ = district.load(tmp_path / "again")
+    clock = ManualClock()
+    session = Session(BrokerSettings(keep_alive_s=20), "core", Vetter(catalogue, registry, {}), disk, clock)
+    assert session.feed(b"") == b""
+    clock.advance(11)
+    assert session.feed(b"") == packets.PINGREQ
+    assert session.feed(b"") == b""
+    clock.advance(20)
+    with pytest.raises(ProtocolError, match="nothing heard for 31 s"):
+        session.feed(b"")
