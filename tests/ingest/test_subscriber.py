@@ -86,7 +86,7 @@ def test_a_core_that_is_stopped_while_the_disk_refuses_acknowledges_nothing(tmp_
         disk.stop_at_refusal = stop
         subscriber._serve(ours, stop)
         greeting = packets.connect("core", BrokerSettings().keep_alive_s, None, None)
-        assert brokers.recv(4096) == greeting  # and nothing else
+        assert brokers.recv(4096) == greeting + packets.DISCONNECT  # no acknowledgement between
 
 
 def test_the_core_subscribes_again_even_when_the_broker_says_it_remembers(session: Session) -> None:
