@@ -43,3 +43,51 @@ class ManualClock:
         """Let `seconds` pass on both clocks."""
         self._now_ms += round(seconds * 1000)
         self._monotonic_s += seconds
+
+
+class SteadyClock:
+    """A server's clock that a sudden step does not lead astray.
+
+    A wall clock that jumps by more than a minute against the monotonic one is not followed for ten minutes: whoever is
+    setting it may be doing so twice, and an hour in the wrong year would spoil every reading and every decision of that
+    hour. If the new time stays, it is right. The same when the process starts before the newest thing that it recorded.
+
+    Args:
+        clock: The machine's.
+        newest_ms: The newest time that was recorded; 0 when none was.
+    """
+
+    _STEP_MAX_MS = 60_000
+    _BELIEVED_AFTER_S = 600.0
+
+    def __init__(self, clock: Clock, newest_ms: int) -> None:
+        self._clock = clock
+        self._shift_ms = max(clock.now_ms(), newest_ms) - self._run_ms()
+        self._doubted_s: float | None = None  # since when the wall clock says something else
+
+    def now_ms(self) -> int:
+        """Wall-clock time, epoch milliseconds, UTC."""
+        run_ms = self._run_ms()
+        wall_ms = self._clock.now_ms()
+        step_ms = wall_ms - run_ms - self._shift_ms
+        if abs(step_ms) <= self._STEP_MAX_MS:
+            self._doubted_s = None
+            self._shift_ms += step_ms
+        elif self._doubted_s is None:
+            self._doubted_s = self._clock.monotonic_s()
+        elif self._clock.monotonic_s() - self._doubted_s >= self._BELIEVED_AFTER_S:
+            self._doubted_s = None
+            self._shift_ms += step_ms
+        return run_ms + self._shift_ms
+
+    def monotonic_s(self) -> float:
+        """Seconds since some fixed instant; never goes back."""
+        return self._clock.monotonic_s()
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether the machine's clock says something else just now."""
+        return self._doubted_s is not None
+
+    def _run_ms(self) -> int:
+        return round(self._clock.monotonic_s() * 1000)
