@@ -123,6 +123,16 @@ class Events:
         self._count["lost"] += count
         _log.error("stopped before these readings could be written", count=count, error=error)
 
+    def lane_damaged(self, lane: str) -> None:
+        """A part of the spool cannot be read any more; it was set aside so that the rest goes on."""
+        self._count["damaged_lanes"] += 1
+        _log.error("a lane of the spool cannot be read; it was set aside, see whether it can be saved", lane=lane)
+
+    def live_first(self, behind: int) -> None:
+        """An outage is over."""
+        self._count["outages_made_good"] += 1
+        _log.info("what is new goes out first, what was kept meanwhile follows", frames=behind)
+
     # Uplink
 
     def frames_sent(self, count: int, resent_count: int) -> None:

@@ -31,10 +31,12 @@ _CALM_S = 30.0  # a driver that ran this long starts its back-off anew
 async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event) -> None:
     """Run a gateway until `stop` is set. Raises Unavailable when its spool cannot be opened."""
     events = Events(clock)
-    spool = Spool(settings.spool.path, clock, settings.spool.size_max_mb * 1_000_000)
+    spool = Spool(
+        settings.spool.path, clock, settings.spool.size_max_mb * 1_000_000, settings.uplink.live_first_after_s
+    )
     events.started(settings.gateway, spool.epoch, spool.count)
     try:
-        await _run(settings, clock, stop, events, spool)
+        await _run(settings, spool.timekeeper, stop, events, spool)
     finally:
         events.stopped(settings.gateway, spool.count)
         spool.close()
