@@ -64,6 +64,7 @@ class Lane:
         self.last = journal.last
         self.released = self._trimmed = journal.cursor(_RELEASED)
         self.size_bytes = journal.size_bytes()
+        self.is_being_replaced = False
 
     @property
     def count(self) -> int:
@@ -72,8 +73,19 @@ class Lane:
 
     @property
     def is_ready(self) -> bool:
-        """Whether its times are known well enough to be sent."""
-        return self.shift_ms is not None or not self.is_unplaced
+        """Whether it may be sent: its times are known, and no thinner copy is taking its place."""
+        return (self.shift_ms is not None or not self.is_unplaced) and not self.is_being_replaced
+
+    def facts(self) -> dict[str, bytes | None]:
+        """What a thinner copy of it must know."""
+        return {
+            RUN: self.run.encode(),
+            SHIFT_MS: None if self.shift_ms is None else b"%d" % self.shift_ms,
+            UNPLACED: YES if self.is_unplaced else None,
+            GUESSED: YES if self.is_guessed else None,
+            BACKLOG: YES if self.is_backlog else None,
+            THINNESS: b"%d" % self.thinness,
+        }
 
     def append(self, payloads: Sequence[bytes], run_ms: int, state: Mapping[str, bytes | None]) -> int:
         """Make frames durable together with facts; return the last one's seq."""
@@ -163,21 +175,20 @@ class Lane:
 class LaneBuilder:
     """A lane that is being written and is none before `finish`."""
 
-    def __init__(self, spool: Path, order: int, state: Mapping[str, bytes | None]) -> None:
+    def __init__(self, spool: Path, order: int) -> None:
         self._final = spool / f"{order:08d}-{secrets.token_hex(8)}"
         self._folder = self._final.with_name(self._final.name + BUILDING)
         self._journal = Journal(self._folder / _JOURNAL)
-        try:
-            self._journal.set_state(_written(state))
-        except BaseException:
-            self.abandon()
-            raise
 
     def append(self, payloads: Sequence[bytes], run_ms: int) -> None:
         self._journal.append([Record(Kind.FRAME, run_ms, payload) for payload in payloads])
 
-    def finish(self) -> Lane:
-        """The lane, durable and under its own name."""
+    def size_bytes(self) -> int:
+        return self._journal.size_bytes()
+
+    def finish(self, state: Mapping[str, bytes | None]) -> Lane:
+        """The lane with its facts, durable and under its own name."""
+        self._journal.set_state(_written(state))
         self._journal.close()
         try:
             self._folder.rename(self._final)
@@ -193,7 +204,12 @@ class LaneBuilder:
 
 def begin_lane(spool: Path, order: int, state: Mapping[str, bytes | None]) -> Lane:
     """A new, empty lane."""
-    return LaneBuilder(spool, order, state).finish()
+    builder = LaneBuilder(spool, order)
+    try:
+        return builder.finish(state)
+    except Unavailable:
+        builder.abandon()
+        raise
 
 
 def delete_remains(spool: Path) -> None:

@@ -7,7 +7,10 @@ never writes to an older one. The live lane gives way to a new one when it is la
     live first   what has waited too long is frozen and marked as backlog; what is taken from now on goes out first, and
                  the backlog behind it. What is backlog stays so, and so does every lane of an earlier run after it
 
-When the disk budget is used up the oldest frames are kept and new ones refused: what is already promised stays.
+When the disk budget is nearly used up, lanes that were never sent from are thinned (`gateway.thinning`), all of them
+once before one of them twice, the oldest first. When all are as thin as they get, new readings are refused: what is
+already promised stays. Of both the spool says exactly how many of which series are missing, from when to when.
+
 `release` works in memory and `trim` on disk, so that a receipt costs no fsync of its own. What a crash leaves untrimmed
 is sent again and counted once by the core. A lane that cannot be read is set aside and said so; the others go on.
 """
@@ -15,21 +18,24 @@ is sent again and counted once by the core. A lane that cannot be read is set as
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from gateway import lane as facts
-from gateway.lane import Lane, begin_lane, delete_remains, is_damaged
+from gateway.lane import Lane, LaneBuilder, begin_lane, delete_remains, is_damaged
+from gateway.thinning import BUCKETS_MS, REFUSED, Missing, Series, Thinner
 from gateway.timekeeping import Timekeeper, is_placed
 from telemetry.clock import Clock
-from telemetry.errors import BadConfiguration, Unavailable
+from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from telemetry.journal import Stored
+from telemetry.reading import Reading, SeriesGap, encode_readings
 
 LANES_SHOWN_MAX = 100
 _LANES_A_BUDGET = 16
@@ -38,14 +44,26 @@ _OPEN_TRIES = 3
 _READ_TRIES = 5
 _DRAINED_REMEMBERED = 100
 _NEWEST_EVERY_MS = 60_000
+_THIN_FROM = 14 / 16  # of the budget: a lane is thinned beside the one it replaces
+_WORTH_IT = 0.9  # a copy that is hardly smaller is not worth the writing
 
 # Facts that are handed on from lane to lane: the live one has them.
 _NEWEST_MS = "newest-ms"
-_HANDED_ON = (_NEWEST_MS,)
+_REFUSED = "refused/"  # and the series: readings that were refused and are not told of yet
+_HANDED_ON = (_NEWEST_MS, _REFUSED)
 
 
 class SpoolFull(Unavailable):
     """The disk budget is used up: the reading is refused, tell whoever brought it to keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thinned:
+    """A lane was made smaller."""
+
+    epoch: str
+    bytes_before: int
+    bytes_after: int
 
 
 class Release(Enum):
@@ -91,6 +109,7 @@ class Spool:
         self._lock = threading.Lock()  # the list of lanes and what was sent from; never held over an fsync
         self._drained: deque[str] = deque(maxlen=_DRAINED_REMEMBERED)
         self._failures: dict[str, int] = {}  # epoch -> reads that failed in a row
+        self._leaving: list[Lane] = []  # not deleted yet
         self._set_aside: list[str] = []  # since anybody last asked
         self._damaged_bytes = 0
         self._damaged = 0
@@ -107,6 +126,12 @@ class Spool:
         self._handed_on = {name: value for name, value in handed_on.items() if name.startswith(_HANDED_ON)}
         self._newest_ms = int(self._handed_on.get(_NEWEST_MS, b"0"))
         self.timekeeper = Timekeeper(clock, self._newest_ms)
+        self._refused = {
+            _series_of(name): self._read_refused(value)
+            for name, value in self._handed_on.items()
+            if name.startswith(_REFUSED)
+        }
+        self._refused_unwritten: set[Series] = set()
         self._lanes.append(self._begun(self._lanes[-1].order + 1 if self._lanes else 1))
         for lane in self._lanes[:-1]:
             if lane.count == 0:
@@ -129,24 +154,117 @@ class Spool:
             if self.live.size_bytes >= self._lane_bytes_max:
                 self._begin_live()
             try:
-                return self._appended(columns)
+                return self._append([columns])
             except Unavailable as error:
                 if not is_damaged(error):
                     raise
                 damaged = self.live
                 self._begin_live()
                 self._put_aside(damaged, str(error))
-                return self._appended(columns)
+                return self._append([columns])
 
-    def _appended(self, columns: bytes) -> int:
+    def refuse(self, readings: Sequence[Reading]) -> None:
+        """Count readings that were given up for want of room; told in a frame of their own as soon as there is some."""
+        with self._writing:
+            for reading in readings:
+                series, time_ms = (reading.device, reading.metric), reading.time_ms
+                self._refused.setdefault(series, Missing(time_ms, time_ms, 0)).add(time_ms, time_ms, 1)
+                self._refused_unwritten.add(series)
+            state: dict[str, bytes | None] = {
+                _refused_name(series): json.dumps([m.first_ms, m.last_ms, m.count]).encode()
+                for series in self._refused_unwritten
+                if (m := self._refused[series])
+            }
+            self.live.note(state)
+            self._refused_unwritten.clear()
+            self._hand_on(state)
+
+    def tell_refused(self) -> None:
+        """If there is room again, say in a frame what was refused meanwhile."""
+        with self._writing:
+            if self._refused and self.size_bytes() < self._size_max_bytes:
+                self._append([])
+
+    def make_room(self, is_stopping: Callable[[], bool]) -> Thinned | None:
+        """When the budget is nearly used up, thin one lane. None when there was nothing to do, or nothing could be done."""
+        if self.size_bytes() < self._size_max_bytes * _THIN_FROM:
+            return None
+        with self._lock:
+            able = [x for x in self._lanes[:-1] if not x.is_sent and x.thinness < len(BUCKETS_MS) and x.count]
+        lane = min(able, key=lambda lane: (lane.thinness, lane.order), default=None)
+        if lane is None:
+            return None
+        builder = LaneBuilder(self.path, lane.order)
+        try:
+            if not self._copy_thinner(lane, builder, is_stopping):
+                builder.abandon()
+                return None
+            return self._replace(lane, builder)
+        except Unavailable:
+            builder.abandon()
+            raise
+
+    def _copy_thinner(self, lane: Lane, builder: LaneBuilder, is_stopping: Callable[[], bool]) -> bool:
+        """False when it was broken off."""
+        thinner = Thinner(BUCKETS_MS[lane.thinness])
+        after = run_ms = 0
+        while found := lane.read(after, 100, 1_000_000):
+            out: list[bytes] = []
+            for stored in found:
+                after, run_ms = stored.offset, max(run_ms, stored.time_ms)
+                try:
+                    out += thinner.take(stored.payload)
+                except BadInput:  # no frame of ours; whoever can read it may
+                    out += [*thinner.end(), stored.payload]
+            if out:
+                builder.append(out, run_ms)
+            if is_stopping() or lane.is_sent:
+                return False
+        if rest := list(thinner.end()):
+            builder.append(rest, run_ms)
+        return True
+
+    def _replace(self, lane: Lane, builder: LaneBuilder) -> Thinned | None:
+        """Put the thinner copy in the lane's place, unless it was sent from in the meantime."""
+        with self._writing:
+            with self._lock:
+                if lane.is_sent or lane not in self._lanes:
+                    builder.abandon()
+                    return None
+                lane.is_being_replaced = True
+            try:
+                facts_ = {**lane.facts(), facts.THINNESS: b"%d" % (lane.thinness + 1)}
+                if builder.size_bytes() > lane.size_bytes * _WORTH_IT:
+                    builder.abandon()
+                    lane.note({facts.THINNESS: facts_[facts.THINNESS]})
+                    lane.thinness += 1
+                    return Thinned(lane.epoch, lane.size_bytes, lane.size_bytes)
+                copy = builder.finish({**facts_, facts.REPLACES: lane.epoch.encode()})
+                copy.rest()
+                with self._lock:
+                    self._lanes[self._lanes.index(lane)] = copy
+            finally:
+                lane.is_being_replaced = False
+            self._leave(lane)
+            return Thinned(lane.epoch, lane.size_bytes, copy.size_bytes)
+
+    def _append(self, payloads: list[bytes]) -> int:
         state: dict[str, bytes | None] = {}
+        refused = self._refused
+        if refused:
+            gaps = [SeriesGap(*series, m.first_ms, m.last_ms, m.count, REFUSED) for series, m in refused.items()]
+            payloads = [encode_readings([], gaps), *payloads]
+            state |= dict.fromkeys(map(_refused_name, refused))
         now_ms = self.timekeeper.now_ms()
         if is_placed(now_ms) and abs(now_ms - self._newest_ms) >= _NEWEST_EVERY_MS:
             state[_NEWEST_MS] = b"%d" % now_ms
-        seq = self.live.append([columns], self.timekeeper.run_ms(), state)
-        if state:
+        seq = self.live.append(payloads, self.timekeeper.run_ms(), state)
+        if _NEWEST_MS in state:
             self._newest_ms = now_ms
-            self._hand_on(state)
+        if refused:
+            self._refused = {}
+            self._refused_unwritten.clear()
+        self._hand_on(state)
         return seq
 
     # Sending
@@ -228,6 +346,7 @@ class Spool:
                 if lane not in in_use:
                     lane.rest()
             self.is_full = self.size_bytes() >= self._size_max_bytes
+            self.tell_refused()
 
     # Knowing
 
@@ -357,7 +476,15 @@ class Spool:
         with self._lock:
             self._lanes.remove(lane)
             self._drained.append(lane.epoch)
-        lane.remove()
+        self._leave(lane)
+
+    def _leave(self, lane: Lane) -> None:
+        """Delete a lane that is none of ours any more; if the disk refuses, later."""
+        self._leaving.append(lane)
+        for other in list(self._leaving):
+            with contextlib.suppress(Unavailable):
+                other.remove()
+                self._leaving.remove(other)
 
     def _continue_backlog(self) -> None:
         """What follows a backlog was taken during the same outage, or while it was made good."""
@@ -377,6 +504,12 @@ class Spool:
                 self._handed_on.pop(name, None)
 
     # Time
+
+    def _read_refused(self, value: bytes) -> Missing:
+        """What an earlier run refused. A time of it that nobody can place any more is put where this run begins."""
+        first_ms, last_ms, count = json.loads(value)
+        now_ms = self.timekeeper.now_ms()
+        return Missing(first_ms if is_placed(first_ms) else now_ms, last_ms if is_placed(last_ms) else now_ms, count)
 
     def _has_waited_too_long(self, lane: Lane) -> bool:
         found = lane.read(lane.released, 1, 1)
@@ -430,6 +563,15 @@ class Spool:
         self._damaged_bytes += _bytes_on_disk(folder)
         with self._lock:
             self._set_aside.append(f"{folder}: {why}")
+
+
+def _refused_name(series: Series) -> str:
+    return _REFUSED + "/".join(series)
+
+
+def _series_of(name: str) -> Series:
+    device, _, metric = name.removeprefix(_REFUSED).partition("/")
+    return device, metric
 
 
 def _bytes_on_disk(folder: Path) -> int:

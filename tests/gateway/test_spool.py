@@ -9,8 +9,10 @@ import pytest
 
 from gateway.lane import BACKLOG, DAMAGED, Lane
 from gateway.spool import Release, Spool, SpoolFull
+from telemetry import frames
 from telemetry.clock import ManualClock
 from telemetry.errors import BadConfiguration, Unavailable
+from telemetry.reading import Reading, encode_readings
 
 NOW_MS = 1_790_000_000_000
 
@@ -342,3 +344,102 @@ def test_a_lane_that_never_can_be_read_while_the_disk_is_well_is_set_aside(
         with pytest.raises(Unavailable):
             payloads(spool, spool.lanes[0])
     assert spool.lanes == [spool.live] and spool.held().damaged == 1
+
+
+# A clock that was never set
+
+
+def stamped(spool: Spool, *devices_times: int) -> None:
+    readings = [Reading("mh", "level", time_ms, float(n)) for n, time_ms in enumerate(devices_times)]
+    spool.append(encode_readings(readings))
+
+
+def sent(spool: Spool, lane: Lane) -> list[tuple[int, int]]:
+    """Time and quality of what goes out of a lane."""
+    decoded = [frames.decode(frames.encode("g", "e", 1, 1, payload)) for payload in payloads(spool, lane)]
+    return [pair for frame in decoded for pair in zip(frame.time_ms, frame.quality, strict=True)]
+
+
+def test_frames_without_a_time_wait_until_the_clock_is_set(tmp_path: Path) -> None:
+    clock = WallClock(3_000)
+    spool = Spool(tmp_path, clock)
+    for _ in range(3):
+        clock.advance(10)
+        stamped(spool, spool.timekeeper.now_ms(), NOW_MS - 5)
+    spool.place()
+    assert payloads(spool) == [] and spool.held().oldest_ms is None
+    clock.step(NOW_MS)
+    spool.place()
+    began_ms = NOW_MS + 3_000
+    expected = [(t, 0) for n in (1, 2, 3) for t in (began_ms + n * 10_000, NOW_MS - 5)]
+    assert sent(spool, spool.live) == expected
+    assert spool.held().oldest_ms == began_ms + 10_000
+    clock.step(400)  # set once more: what is written down stays
+    stamped(spool, spool.timekeeper.now_ms())
+    spool.place()
+    assert sent(spool, spool.live) == [*expected, (began_ms + 30_400, 0)]
+    again = Spool(tmp_path, clock)
+    assert sent(again, again.lanes[0]) == [*expected, (began_ms + 30_400, 0)]
+
+
+def test_what_runs_took_that_never_knew_the_time_ends_before_the_next_run_began_and_is_suspect(tmp_path: Path) -> None:
+    for run in range(2):
+        clock = WallClock(1_000)
+        spool = Spool(tmp_path, clock)
+        for _ in range(2):
+            clock.advance(50)
+            stamped(spool, spool.timekeeper.now_ms(), NOW_MS - 10**7 + run)
+    clock = WallClock(1_000)
+    spool = Spool(tmp_path, clock)
+    clock.advance(5)
+    stamped(spool, spool.timekeeper.now_ms())
+    assert all(payloads(spool, lane) == [] for lane in spool.lanes)
+    spool.timekeeper.heard(NOW_MS)
+    clock.advance(3)
+    spool.place()
+    began_ms = NOW_MS - 5_000
+    first, second, live = (sent(spool, lane) for lane in spool.lanes)
+    assert live == [(NOW_MS, 0)]
+    assert second == [
+        (began_ms - 1 - 50_000, 1),
+        (NOW_MS - 10**7 + 1, 0),
+        (began_ms - 1, 1),
+        (NOW_MS - 10**7 + 1, 0),
+    ]
+    second_began_ms = began_ms - 1 - 100_000
+    assert [pair for pair in first if pair[1]] == [(second_began_ms - 1 - 50_000, 1), (second_began_ms - 1, 1)]
+    again = Spool(tmp_path, WallClock(NOW_MS + 10**9))
+    assert [sent(again, lane) for lane in again.lanes[:3]] == [first, second, live]
+
+
+def test_lanes_of_one_run_without_a_clock_keep_their_distances(tmp_path: Path) -> None:
+    clock = WallClock(0)
+    spool = Spool(tmp_path, clock)
+    for _ in range(3):
+        clock.advance(100)
+        stamped(spool, spool.timekeeper.now_ms())
+        spool.go_live_first()
+    assert len(spool.lanes) > 1
+    spool = Spool(tmp_path, WallClock(NOW_MS))
+    times = [time_ms for lane in spool.lanes for time_ms, _ in sent(spool, lane)]
+    assert times == [NOW_MS - 200_001, NOW_MS - 100_001, NOW_MS - 1]
+
+
+def test_a_clock_behind_what_the_spool_recorded_is_not_trusted_after_a_restart(tmp_path: Path) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = spool_with(tmp_path, 1, clock)
+    freed(spool, spool.live)
+    for _ in range(2):  # the knowledge is handed on though nothing is held any more
+        spool = Spool(tmp_path, ManualClock(NOW_MS - 61_000))
+        assert spool.timekeeper.shift_ms is None and len(spool.lanes) == 1
+    assert Spool(tmp_path, ManualClock(NOW_MS - 59_000)).timekeeper.shift_ms is not None
+
+
+def test_a_future_that_was_recorded_by_mistake_is_forgotten_once_the_core_has_told_the_time(tmp_path: Path) -> None:
+    spool_with(tmp_path, 1, ManualClock(NOW_MS + 10**12))
+    clock = ManualClock(NOW_MS)
+    spool = Spool(tmp_path, clock)
+    assert spool.timekeeper.shift_ms is None
+    spool.timekeeper.heard(NOW_MS)
+    spool.append(b"x")
+    assert Spool(tmp_path, clock).timekeeper.shift_ms is not None
