@@ -2,7 +2,7 @@
 
 The queue is bounded in readings; when it is full, drivers block. The disk refusing is an outage: the group in hand
 stays in hand and is tried again, the queue fills behind it. The disk *budget* being used up is a decision: the group is
-refused, its waiters are told, and the count says how much was.
+refused, its waiters are told to keep theirs, and what nobody waits for is counted, series by series, as missing for good.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ class Collector:
                 await asyncio.get_running_loop().run_in_executor(writer, self._spool.append, columns)
             except SpoolFull as error:
                 self._events.readings_refused(len(readings), str(error))
+                await self._give_up(writer, [r for item in group if item.durable is None for r in item.readings])
                 _release(group, error)
                 return
             except Unavailable as error:
@@ -142,6 +143,14 @@ class Collector:
         self.last_ms = max(reading.time_ms for reading in readings)
         _release(group, None)
         self._grown()
+
+    async def _give_up(self, writer: ThreadPoolExecutor, readings: Sequence[Reading]) -> None:
+        """Have readings counted as missing for good: those that nobody waits for, so that nobody else keeps them."""
+        if readings:
+            try:
+                await asyncio.get_running_loop().run_in_executor(writer, self._spool.refuse, readings)
+            except Unavailable as error:  # they stay counted in memory, and are written with the next
+                self._events.unavailable(_DISK, str(error))
 
     async def _pause(self) -> None:
         """Wait before the disk is tried again; closing ends it."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from gateway.spool import Thinned
 from telemetry.clock import Clock
 from telemetry.reading import Reading
 
@@ -122,6 +123,26 @@ class Events:
         """The gateway stops while the disk still refuses."""
         self._count["lost"] += count
         _log.error("stopped before these readings could be written", count=count, error=error)
+
+    def lane_thinned(self, thinned: Thinned) -> None:
+        """The disk budget is nearly used up: what alarms do not need went, and the frames say how much."""
+        self._count["lanes_thinned"] += 1
+        _log.warning(
+            "the spool is nearly full; an old lane was thinned",
+            lane=thinned.epoch,
+            bytes_before=thinned.bytes_before,
+            bytes_after=thinned.bytes_after,
+        )
+
+    def lane_damaged(self, lane: str) -> None:
+        """A part of the spool cannot be read any more; it was set aside so that the rest goes on."""
+        self._count["damaged_lanes"] += 1
+        _log.error("a lane of the spool cannot be read; it was set aside, see whether it can be saved", lane=lane)
+
+    def live_first(self, behind: int) -> None:
+        """An outage is over."""
+        self._count["outages_made_good"] += 1
+        _log.info("what is new goes out first, what was kept meanwhile follows", frames=behind)
 
     # Uplink
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gateway.collector import Collector, GroupLimits
@@ -25,16 +27,19 @@ from telemetry.errors import BadConfiguration, Unavailable
 
 _DELAY_FIRST_S = 0.5
 _DELAY_MAX_S = 30.0
+_ROOM_EVERY_S = 1.0
 _CALM_S = 30.0  # a driver that ran this long starts its back-off anew
 
 
 async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event) -> None:
     """Run a gateway until `stop` is set. Raises Unavailable when its spool cannot be opened."""
     events = Events(clock)
-    spool = Spool(settings.spool.path, clock, settings.spool.size_max_mb * 1_000_000)
+    spool = Spool(
+        settings.spool.path, clock, settings.spool.size_max_mb * 1_000_000, settings.uplink.live_first_after_s
+    )
     events.started(settings.gateway, spool.epoch, spool.count)
     try:
-        await _run(settings, clock, stop, events, spool)
+        await _run(settings, spool.timekeeper, stop, events, spool)
     finally:
         events.stopped(settings.gateway, spool.count)
         spool.close()
@@ -72,6 +77,7 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
     async with asyncio.TaskGroup() as group:
         uplink_task = group.create_task(uplink.run(), name="uplink")
         collector_task = group.create_task(collector.run(), name="collector")
+        thinner_task = group.create_task(keep_room(spool, events), name="thinner")
         drivers = []
         for entry in settings.drivers:
             events.driver_added(entry.name)
@@ -82,10 +88,34 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
             task.cancel()
         if drivers:
             await asyncio.wait(drivers)
+        thinner_task.cancel()
         collector.close()
         await collector_task
         uplink.stop(settings.drain_on_stop_s)
         await uplink_task
+
+
+async def keep_room(spool: Spool, events: Events) -> None:
+    """Thin the spool whenever its budget is nearly used up, in a thread of its own, until cancelled."""
+    stopping = threading.Event()
+    with ThreadPoolExecutor(1, "spool-thinner") as thinner:
+        try:
+            while True:
+                thinned = None
+                try:
+                    thinned = await asyncio.get_running_loop().run_in_executor(
+                        thinner, spool.make_room, stopping.is_set
+                    )
+                except Unavailable as error:
+                    events.unavailable("spool (thinning)", str(error))
+                else:
+                    events.available("spool (thinning)")
+                if thinned is None:
+                    await asyncio.sleep(_ROOM_EVERY_S)
+                else:
+                    events.lane_thinned(thinned)
+        finally:
+            stopping.set()
 
 
 async def supervise(name: str, driver: Driver, sink: Sink, clock: Clock, events: Events) -> None:

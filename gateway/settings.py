@@ -34,7 +34,7 @@ class _Section(BaseModel):
 class SpoolSettings(_Section):
     """Where readings wait, and how they get there."""
 
-    path: Path = Path("spool/gateway.db")  # relative to the configuration file
+    path: Path = Path("spool")  # a folder, relative to the configuration file
     size_max_mb: PositiveInt = 2000
     gather_ms: PositiveInt = Field(default=50, le=200)  # how long readings gather before they are written together
     queue_readings_max: PositiveInt = 20_000  # in memory, while the disk refuses; then drivers block
@@ -49,6 +49,7 @@ class UplinkSettings(_Section):
     resend_max_s: PositiveFloat = 30.0
     stalled_after_s: PositiveFloat = 60.0  # a broker that takes nothing for so long is left
     status_every_s: PositiveFloat = 5.0
+    live_first_after_s: PositiveFloat = 60.0  # what has waited longer goes out behind what is new
 
 
 class GatewaySettings(_Section):

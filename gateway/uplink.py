@@ -1,7 +1,9 @@
 """Ships frames from the spool to the core, in order, again and again until the core says that it has them.
 
-The broker may be away for days: nothing is queued meanwhile but on the spool's disk. What to send is `SendWindow`'s
-decision; this file reads the spool, talks through `Link` and keeps the retained status fresh.
+The broker may be away for days: nothing is queued meanwhile but on the spool's disk. Which lanes have something to send
+is the spool's decision, what of it goes out now that of each lane's `SendWindow`; this file reads the spool, talks
+through `Link` and keeps the retained status fresh. Backlog goes out only when nothing newer can, and through a small
+window, so that what is new never queues behind much of it at the broker.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import contextlib
 import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
 
 from gateway.events import Events
+from gateway.lane import Lane
 from gateway.link import Link, Listener, PahoLink
 from gateway.spool import Release, Spool
 from gateway.window import Decision, Reason, SendWindow, WindowLimits
@@ -29,7 +33,9 @@ T = TypeVar("T")
 
 _BROKER = "broker"
 _DISK = "spool (reading)"
-_TRIM_EVERY_S = 1.0
+_KEEP_EVERY_S = 1.0
+_BACKLOG_FRAMES_MAX = 16
+_BACKLOG_BYTES_MAX = 250_000
 _DELAY_FIRST_S = 0.5
 _DELAY_CALM_S = 30.0  # a connection that lasted this long ends the back-off
 
@@ -37,6 +43,7 @@ _DELAY_CALM_S = 30.0  # a connection that lasted this long ends the back-off
 class _Receipt(msgspec.Struct):
     epoch: str
     seq: int
+    time_ms: int | None = None  # the core's
 
 
 _RECEIPT = msgspec.json.Decoder(_Receipt)
@@ -74,14 +81,23 @@ class Uplink:
         self._status_every_s = status_every_s
         self._facts = facts
         self._make_link = make_link
-        self._window = SendWindow(limits, spool.base - 1)
-        self._on_the_way: set[int] = set()  # message ids of frames
+        self._limits = limits
+        self._backlog_limits = replace(
+            limits,
+            frames_max=min(limits.frames_max, _BACKLOG_FRAMES_MAX),
+            bytes_max=min(limits.bytes_max, _BACKLOG_BYTES_MAX),
+        )
+        self._is_connected = False
+        self._windows: dict[str, SendWindow] = {}  # of the lanes that are being sent, by epoch
+        self._on_the_way: dict[int, str] = {}  # message id of a frame -> epoch
         self._status_on_the_way: int | None = None
         self._status_s = 0.0
         self._status_shown: object = None
         self._lost: str | None = None
         self._wake = asyncio.Event()
-        self._trimmed_s = 0.0
+        self._kept_s = 0.0  # when the spool was last seen to
+        self._ordered_s = 0.0  # when it was last looked whether anything has waited too long
+        self._is_core_heard = False  # since then
         self._stop_by_s: float | None = None
         self._random = random.Random()  # jitter only
         self._reader = ThreadPoolExecutor(1, "spool-reader")
@@ -109,7 +125,7 @@ class Uplink:
                     delay_s = _DELAY_FIRST_S
                 await self._pause(delay_s * self._random.uniform(0.5, 1.0))
                 delay_s = min(2 * delay_s, self._broker.reconnect_delay_max_s)
-            await self._trim()
+            await self._keep_spool()
         finally:
             self._reader.shutdown()
 
@@ -123,25 +139,32 @@ class Uplink:
             self._events.receipt_refused(f"not a receipt: {error}")
             return
         held = self._spool.count
-        match self._spool.release(receipt.epoch, receipt.seq):
+        released = self._spool.release(receipt.epoch, receipt.seq)
+        if receipt.time_ms is not None and receipt.epoch == self._spool.epoch:
+            # A lane of this run: the core cannot have said it before the run began.
+            self._spool.timekeeper.heard(receipt.time_ms)
+        match released:
             case Release.FREED:
                 self._events.receipt_taken(held - self._spool.count)
-                self._window.receipt(receipt.seq, self._clock.monotonic_s())
-                self._wake.set()
             case Release.OTHER_EPOCH:
-                self._events.receipt_refused(f"of epoch {receipt.epoch[:64]!r}, this spool is {self._spool.epoch}")
+                self._events.receipt_refused(f"of epoch {receipt.epoch[:64]!r}, which this spool does not hold")
+                return
             case Release.BEYOND_LAST:
-                detail = f"through frame {receipt.seq}, but the spool ends at {self._spool.last}"
-                self._events.receipt_refused(f"{detail}: was its file restored from a copy?")
+                detail = f"through frame {receipt.seq} of {receipt.epoch}, which ends before"
+                self._events.receipt_refused(f"{detail}: was the spool restored from a copy?")
+                return
             case Release.REPEATED:
-                self._window.receipt(receipt.seq, self._clock.monotonic_s())
+                pass
+        self._is_core_heard = True
+        if window := self._windows.get(receipt.epoch):
+            window.receipt(receipt.seq, self._clock.monotonic_s())
+        self._wake.set()
 
     def link_taken(self, message_id: int) -> None:
         if message_id == self._status_on_the_way:
             self._status_on_the_way = None
-        elif message_id in self._on_the_way:
-            self._on_the_way.discard(message_id)
-            self._window.taken(self._clock.monotonic_s())
+        elif window := self._windows.get(self._on_the_way.pop(message_id, "")):
+            window.taken(self._clock.monotonic_s())
         self._wake.set()
 
     def link_lost(self, why: str) -> None:
@@ -158,17 +181,22 @@ class Uplink:
         link = self._make_link(self._broker, self._gateway, self)
         is_session_present = await link.open(self._receipt_topic, self._status_topic, self._offline())
         self._events.connected(self._broker.host, self._broker.port, is_session_present)
-        self._window.connected(self._clock.monotonic_s())
+        self._is_connected = True
+        for window in self._windows.values():
+            window.connected(self._clock.monotonic_s())
+        self._is_core_heard = True  # what has waited too long while there was no connection is backlog from the start
+        self._kept_s = self._ordered_s = float("-inf")
         self._status_shown = None
         try:
             while not self._is_over():
                 self._wake.clear()
                 if self._lost is not None:
                     raise Unavailable(f"connection lost: {self._lost}")
-                wait_s = min(await self._tell_status(link), await self._trim())
-                decision = self._window.decide(self._clock.monotonic_s(), self._spool.last)
+                await self._put_in_order()
+                wait_s = min(await self._keep_spool(), await self._tell_status(link))
+                lane, decision = self._decide()
                 if decision.reason.sends:
-                    await self._send(link, decision)
+                    await self._send(link, lane, decision)
                     continue
                 if decision.reason is Reason.STALLED:
                     raise Unavailable("the broker takes nothing any more")
@@ -176,32 +204,68 @@ class Uplink:
             link.publish(self._status_topic, self._offline(), retain=True)
             await link.close()
         finally:
-            self._window.disconnected()
+            self._is_connected = False
+            for window in self._windows.values():
+                window.disconnected()
             await link.abort()
 
-    async def _send(self, link: Link, decision: Decision) -> None:
+    def _decide(self) -> tuple[Lane, Decision]:
+        """What to send now, and of which lane; when nothing, how long to wait."""
+        now_s = self._clock.monotonic_s()
+        lanes = self._spool.streams()
+        decisions = []
+        for lane in lanes:
+            decision = self._window(lane).decide(now_s, lane.last if lane.is_ready else lane.released)
+            if decision.reason.sends or decision.reason is Reason.STALLED:
+                return lane, decision
+            decisions.append(decision)
+        waits_s = [decision.wait_s for decision in decisions if decision.wait_s is not None]
+        return lanes[0], replace(decisions[0], wait_s=min(waits_s, default=None))
+
+    def _window(self, lane: Lane) -> SendWindow:
+        window = self._windows.get(lane.epoch)
+        if window is None:
+            held = {other.epoch for other in self._spool.lanes}
+            self._windows = {epoch: window for epoch, window in self._windows.items() if epoch in held}
+            window = self._windows[lane.epoch] = SendWindow(self._limits, lane.released)
+            if self._is_connected:
+                window.connected(self._clock.monotonic_s())
+        window.limits = self._backlog_limits if lane.is_backlog else self._limits
+        return window
+
+    async def _send(self, link: Link, lane: Lane, decision: Decision) -> None:
         if decision.has_gone_back:
             self._events.resending(decision.after_seq)
         try:
             records = await self._in_reader(
-                lambda: self._spool.frames(decision.after_seq, decision.count_max, decision.bytes_max)
+                lambda: self._spool.frames(lane, decision.after_seq, decision.count_max, decision.bytes_max)
             )
         except Unavailable as error:
             self._events.unavailable(_DISK, str(error))
             await self._wait(1.0)
             return
         self._events.available(_DISK)
+        window = self._window(lane)
         sent_count = resent_count = 0
         for record in records:
-            payload = frames.encode(self._gateway, self._spool.epoch, record.offset, self._spool.base, record.payload)
-            if record.offset < self._spool.base:  # its receipt came while it was read
+            base = lane.released + 1
+            if record.offset < base:  # its receipt came while it was read
                 continue
+            payload = frames.encode(
+                self._gateway,
+                lane.epoch,
+                record.offset,
+                base,
+                record.payload,
+                is_backlog=lane.is_backlog,
+                behind=self._spool.behind(lane, record.offset),
+            )
             message_id = link.publish(self._frames_topic, payload, retain=False)
             if message_id is None:
                 await self._wait(1.0)  # the end of the connection is about to be reported
                 break
-            self._on_the_way.add(message_id)
-            resent_count += self._window.sent(record.offset, len(payload), self._clock.monotonic_s())
+            self._on_the_way[message_id] = lane.epoch
+            resent_count += window.sent(record.offset, len(payload), self._clock.monotonic_s())
             sent_count += 1
         self._events.frames_sent(sent_count, resent_count)
 
@@ -209,17 +273,21 @@ class Uplink:
         """Publish the status when it is due or its essence changed; seconds until it is due again."""
         now_s = self._clock.monotonic_s()
         facts = self._facts()
-        essence = (facts.get("drivers"), self._spool.is_full)
+        essence = (facts.get("drivers"), self._spool.is_full, self._spool.epoch)
         if self._status_shown == essence and now_s - self._status_s < self._status_every_s:
             return self._status_s + self._status_every_s - now_s
         if self._status_on_the_way is None:  # else the broker has not even taken the last one
             with contextlib.suppress(Unavailable):
+                held = await self._in_reader(self._spool.held)
                 status = {
                     "state": "online",
-                    "epoch": self._spool.epoch,
-                    "spooled": self._spool.count,
-                    "oldest_ms": await self._in_reader(self._spool.oldest_ms),
-                    "full": self._spool.is_full,
+                    "epoch": held.lanes[0],
+                    "lanes": held.lanes,
+                    "spooled": held.frames,
+                    "behind": held.behind,
+                    "oldest_ms": held.oldest_ms,
+                    "full": held.is_full,
+                    "damaged_lanes": held.damaged,
                     **facts,
                 }
                 self._status_on_the_way = link.publish(self._status_topic, msgspec.json.encode(status), retain=True)
@@ -230,16 +298,33 @@ class Uplink:
     def _offline(self) -> bytes:
         return msgspec.json.encode({"state": "offline", "epoch": self._spool.epoch, "spooled": self._spool.count})
 
-    async def _trim(self) -> float:
-        """Give the disk back what receipts freed, once a second at most; seconds until that is due again."""
+    async def _put_in_order(self) -> None:
+        """Make backlog of what has waited too long; only when the core is heard, else every minute would be a lane."""
         now_s = self._clock.monotonic_s()
-        if now_s - self._trimmed_s >= _TRIM_EVERY_S or self._is_over():
-            self._trimmed_s = now_s
+        if self._is_core_heard and now_s - self._ordered_s >= _KEEP_EVERY_S:
+            self._ordered_s, self._is_core_heard = now_s, False
             try:
-                await self._in_reader(self._spool.trim)
+                if await self._in_reader(self._spool.go_live_first):
+                    self._events.live_first(self._spool.behind(self._spool.live, 0))
             except Unavailable as error:
                 self._events.unavailable(_DISK, str(error))
-        return max(0.001, self._trimmed_s + _TRIM_EVERY_S - now_s)
+
+    async def _keep_spool(self) -> float:
+        """Give back to the disk what receipts freed and write down times that have become known, once a second at most.
+
+        Returns the seconds until that is due again.
+        """
+        now_s = self._clock.monotonic_s()
+        if now_s - self._kept_s >= _KEEP_EVERY_S or self._is_over():
+            self._kept_s = now_s
+            try:
+                await self._in_reader(self._spool.trim)
+                await self._in_reader(self._spool.place)
+            except Unavailable as error:
+                self._events.unavailable(_DISK, str(error))
+            for lane in self._spool.put_aside():
+                self._events.lane_damaged(lane)
+        return max(0.001, self._kept_s + _KEEP_EVERY_S - now_s)
 
     def _is_over(self) -> bool:
         if self._stop_by_s is None:

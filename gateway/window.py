@@ -58,14 +58,14 @@ class WindowLimits:
 
 
 class SendWindow:
-    """The uplink's memory of one epoch. `now_s` is monotonic.
+    """The uplink's memory of one lane. `now_s` is monotonic. `limits` may change at any time.
 
     Args:
         receipted: Everything through this seq is durable at the core.
     """
 
     def __init__(self, limits: WindowLimits, receipted: int) -> None:
-        self._limits = limits
+        self.limits = limits
         self._is_connected = False
         self._receipted = receipted
         self._sent = receipted  # the window reaches from `_receipted` (excluded) to here
@@ -80,7 +80,7 @@ class SendWindow:
     def connected(self, now_s: float) -> None:
         """A connection stands: whatever was sent on an earlier one counts for nothing."""
         self._is_connected = True
-        self._delay_s = self._limits.resend_after_s
+        self._delay_s = self.limits.resend_after_s
         self._on_the_way = 0
         self._heard_s = now_s
         self._go_back(now_s)
@@ -90,7 +90,7 @@ class SendWindow:
 
     def decide(self, now_s: float, last: int) -> Decision:
         """What to do, given the newest seq of the spool."""
-        limits = self._limits
+        limits = self.limits
         if not self._is_connected:
             return Decision(Reason.DISCONNECTED)
         has_gone_back = False
@@ -142,7 +142,7 @@ class SendWindow:
         self._sent_ever = max(self._sent_ever, seq)
         while self._sizes and self._sizes[0][0] <= seq:
             self._bytes -= self._sizes.popleft()[1]
-        self._delay_s = self._limits.resend_after_s
+        self._delay_s = self.limits.resend_after_s
         self._progress_s = now_s
 
     def _go_back(self, now_s: float) -> None:
@@ -155,5 +155,5 @@ class SendWindow:
         if not self._sizes:
             return None
         until_resend_s = self._progress_s + self._delay_s - now_s
-        until_stalled_s = self._heard_s + self._limits.stalled_after_s - now_s
+        until_stalled_s = self._heard_s + self.limits.stalled_after_s - now_s
         return max(until_resend_s, until_stalled_s if self._on_the_way else 0.0, 0.001)

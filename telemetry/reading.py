@@ -5,8 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from telemetry.frames import READINGS_MAX, encode_columns
+from telemetry.frames import READINGS_MAX, Gap, encode_columns
 from telemetry.quality import Quality
 
 
@@ -22,15 +23,28 @@ class Reading:
     key: str | None = None  # one passage of one person, so that a repeated scan is the same event
 
 
-def encode_readings(readings: Sequence[Reading]) -> bytes:
+class SeriesGap(NamedTuple):
+    """Readings of one series that were taken and are gone."""
+
+    device: str
+    metric: str
+    first_ms: int
+    last_ms: int
+    missing: int
+    reason: str
+
+
+def encode_readings(readings: Sequence[Reading], gaps: Sequence[SeriesGap] = ()) -> bytes:
     """Readings as a frame's encoded columns, in their order.
 
     Args:
-        readings: (N,), 1 to `READINGS_MAX` of them; their names hold neither "/" nor a line break.
+        readings: (N,), 1 to `READINGS_MAX` of them; their names hold neither "/" nor a line break. None if there are gaps.
+        gaps: What is missing for good.
     """
-    assert 0 < len(readings) <= READINGS_MAX
+    assert 0 < len(readings) <= READINGS_MAX or (gaps and not readings)
     lines: dict[str, int] = {}
     index = array("H", [lines.setdefault(f"{r.device}/{r.metric}", len(lines)) for r in readings])
+    named_gaps = [Gap(lines.setdefault(f"{gap.device}/{gap.metric}", len(lines)), *gap[2:]) for gap in gaps]
     return encode_columns(
         "\n".join(lines),
         index,
@@ -38,4 +52,5 @@ def encode_readings(readings: Sequence[Reading]) -> bytes:
         array("d", [r.value for r in readings]),
         array("B", [r.quality for r in readings]),
         {number: r.key for number, r in enumerate(readings) if r.key is not None},
+        named_gaps,
     )

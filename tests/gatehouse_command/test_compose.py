@@ -53,7 +53,7 @@ def test_the_gateways_file_and_environment_are_what_it_reads(monkeypatch: pytest
         monkeypatch.setenv(name, value)
     read = load_gateway(ROOT / "deploy/docker/config/gateway.yaml")
     assert read.broker.host == "mosquitto"
-    assert str(read.spool.path) == "/data/spool.db"
+    assert str(read.spool.path) == "/data/spool"
     assert any(volume.endswith(":/data") for volume in SERVICES["gateway"]["volumes"])
 
 

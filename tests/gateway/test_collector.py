@@ -39,7 +39,7 @@ def readings(count: int, device: str = "mh-1") -> list[Reading]:
 
 def counts(spool: Spool) -> list[int]:
     """Readings in each frame."""
-    stored = spool.frames(0, 1000, 10_000_000)
+    stored = spool.frames(spool.live, 0, 1000, 10_000_000)
     return [len(frames.decode(frames.encode("g", "e", s.offset, 1, s.payload))) for s in stored]
 
 
@@ -48,7 +48,7 @@ def check(
 ) -> MoodySpool:
     """Run a scenario beside the collector, then close it and let it end."""
     clock = ManualClock()
-    spool, events = MoodySpool(folder / "spool.db", clock), Events(clock)
+    spool, events = MoodySpool(folder / "spool", clock), Events(clock)
 
     async def run() -> None:
         collector = Collector(spool, events, lambda: None, limits)
@@ -76,9 +76,9 @@ def test_keep_returns_when_the_frame_is_on_disk_and_not_before(tmp_path: Path) -
     async def scenario(collector: Collector, spool: MoodySpool, _: Events) -> None:
         kept = asyncio.create_task(collector.keep(readings(1)))
         await asyncio.sleep(0)
-        assert not kept.done() and spool.last == 0
+        assert not kept.done() and spool.live.last == 0
         await kept
-        assert spool.last == 1
+        assert spool.live.last == 1
 
     check(tmp_path, scenario)
 
@@ -144,7 +144,10 @@ def test_a_used_up_budget_refuses_aloud_and_goes_on_when_there_is_room(tmp_path:
         assert events.counters()["readings"] == 0
         spool.mood = None
         await collector.keep(readings(1))
-        assert counts(spool) == [1]
+        told, kept = spool.frames(spool.live, 0, 10, 1000)
+        gaps = frames.decode(frames.encode("g", "e", 1, 1, told.payload)).gaps
+        assert [gap.missing for gap in gaps] == [2]  # whoever waited keeps theirs
+        assert len(frames.decode(frames.encode("g", "e", 1, 1, kept.payload))) == 1
 
     check(tmp_path, scenario)
 

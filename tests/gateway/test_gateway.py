@@ -128,7 +128,7 @@ def test_a_stop_keeps_what_was_taken_and_ends_without_a_broker(tmp_path: Path) -
 )
 def test_only_a_receipt_for_what_we_hold_frees_anything(tmp_path: Path, payload: str, left: int) -> None:
     clock = ManualClock()
-    spool, events = Spool(tmp_path / "spool.db", clock), Events(clock)
+    spool, events = Spool(tmp_path / "spool", clock), Events(clock)
     for _ in range(3):
         spool.append(b"x")
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from gateway.drivers import DRIVERS
 from gateway.drivers.http_push.settings import HttpPushSettings
 from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
-from gateway.settings import load_settings
+from gateway.settings import GatewaySettings, SpoolSettings, UplinkSettings, load_settings
 from telemetry.errors import BadConfiguration
 
 FILE = """\
 site: compound-1
 gateway: gw-compound-1
 broker: {host: 127.0.0.1, port: 1883}
-spool: {path: spool/gw-compound-1.db, size_max_mb: 2000}
+spool: {path: spool/gw-compound-1, size_max_mb: 2000}
 uplink: {window_frames: 32, resend_after_s: 5}
 drivers:
   - driver: modbus-tcp
@@ -60,8 +61,8 @@ def test_a_file_is_read_and_each_driver_gets_its_own_settings(tmp_path: Path) ->
 
 def test_the_spool_lies_beside_the_file_unless_its_path_is_absolute(tmp_path: Path) -> None:
     file = written(tmp_path)
-    assert load_settings(file, {}).spool.path == tmp_path / "spool/gw-compound-1.db"
-    assert load_settings(file, {"GATEWAY__SPOOL__PATH": "/var/x.db"}).spool.path == Path("/var/x.db")
+    assert load_settings(file, {}).spool.path == tmp_path / "spool/gw-compound-1"
+    assert load_settings(file, {"GATEWAY__SPOOL__PATH": "/var/spool"}).spool.path == Path("/var/spool")
 
 
 @pytest.mark.parametrize(
@@ -143,3 +144,13 @@ def test_every_driver_has_its_page() -> None:
         page = (folder / name.replace("-", "_") / "README.md").read_text()
         assert f"driver: {name}" in page
         assert kind.settings.model_fields["driver"].is_required()
+
+
+def test_every_setting_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    page = text[text.index("## A gateway") :]
+    for model, prefix in ((GatewaySettings, ""), (SpoolSettings, "spool."), (UplinkSettings, "uplink.")):
+        for name, field in model.model_fields.items():
+            kind = field.annotation
+            is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
+            assert (f"`{prefix}{name}." if is_section else f"`{prefix}{name}`") in page, f"{prefix}{name}"

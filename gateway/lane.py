@@ -1,0 +1,252 @@
+"""One lane of a spool: frames that share an epoch, numbered 1, 2, 3, … in a journal of their own.
+
+A lane is a folder `ORDER-EPOCH` inside the spool's. Its epoch is random and it is written to by one run only, so no
+number can ever stand for two different frames, whatever copy of the disk is put back. It comes into being whole: built
+under another name (`.building`), renamed when its facts are durable; it goes by being renamed (`.drained`) and deleted.
+
+A record's time is milliseconds since the lane's run began, which no step of a clock can disturb; the lane's shift makes
+a time of it, and of what the gateway itself stamped while its clock was not trusted (`gateway.timekeeping`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sqlite3
+import threading
+from array import array
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gateway.timekeeping import is_placed
+from telemetry import frames
+from telemetry.errors import Unavailable
+from telemetry.journal import Journal, Kind, Record, Stored
+from telemetry.quality import Quality
+
+BUILDING, DRAINED, DAMAGED = ".building", ".drained", ".damaged"
+_JOURNAL = "frames"
+_RELEASED = "released"  # cursor: everything through it is durable at the core
+
+# Facts of a lane.
+RUN = "run"  # which run of the gateway wrote it
+SHIFT_MS = "shift-ms"
+UNPLACED = "unplaced"  # its run began without a clock: times in it may need the shift
+GUESSED = "guessed"  # nobody ever knew its times: the shift is our guess
+BACKLOG = "backlog"
+SENT = "sent"  # some of its frames may be at the core
+THINNESS = "thinness"
+REPLACES = "replaces"  # the epoch of the lane that this one is the thinned copy of
+_FACTS = (RUN, SHIFT_MS, UNPLACED, GUESSED, BACKLOG, SENT, THINNESS, REPLACES)
+YES = b"1"
+
+
+class Lane:
+    """One lane. Raises Unavailable when the disk refuses. Any thread may call any method; its numbers need no disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        order, _, self.epoch = folder.name.partition("-")
+        self.order = int(order)
+        self._lock = threading.RLock()  # nobody lets go of the journal while somebody uses it
+        self._journal: Journal | None = None
+        journal = self._opened()
+        facts = {name: value for name in _FACTS if (value := journal.state(name).get(name))}
+        self.run = facts.get(RUN, b"").decode()
+        self.shift_ms = int(facts[SHIFT_MS]) if SHIFT_MS in facts else None
+        self.is_unplaced = UNPLACED in facts
+        self.is_guessed = GUESSED in facts
+        self.is_backlog = BACKLOG in facts
+        self.is_sent = SENT in facts
+        self.thinness = int(facts.get(THINNESS, b"0"))
+        self.replaces = facts.get(REPLACES, b"").decode()
+        self.last = journal.last
+        self.released = self._trimmed = journal.cursor(_RELEASED)
+        self.size_bytes = journal.size_bytes()
+        self.is_being_replaced = False
+
+    @property
+    def count(self) -> int:
+        """How many frames wait for their receipt."""
+        return self.last - self.released
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it may be sent: its times are known, and no thinner copy is taking its place."""
+        return (self.shift_ms is not None or not self.is_unplaced) and not self.is_being_replaced
+
+    def facts(self) -> dict[str, bytes | None]:
+        """What a thinner copy of it must know."""
+        return {
+            RUN: self.run.encode(),
+            SHIFT_MS: None if self.shift_ms is None else b"%d" % self.shift_ms,
+            UNPLACED: YES if self.is_unplaced else None,
+            GUESSED: YES if self.is_guessed else None,
+            BACKLOG: YES if self.is_backlog else None,
+            THINNESS: b"%d" % self.thinness,
+        }
+
+    def append(self, payloads: Sequence[bytes], run_ms: int, state: Mapping[str, bytes | None]) -> int:
+        """Make frames durable together with facts; return the last one's seq."""
+        with self._lock:
+            journal = self._opened()
+            changed = _written(state)
+            self.last = journal.append([Record(Kind.FRAME, run_ms, payload) for payload in payloads], changed)
+            self.size_bytes = journal.size_bytes()
+            return self.last
+
+    def read(self, after: int, count_max: int, bytes_max: int) -> list[Stored]:
+        """The next frames after a seq, as they were taken."""
+        with self._lock:
+            return self._opened().read(max(after, self.released), count_max, bytes_max)
+
+    def placed(self, columns: bytes) -> bytes:
+        """A frame's columns with the times they are sent with."""
+        if self.shift_ms is None or not self.is_unplaced:
+            return columns
+        shift_ms = self.shift_ms
+
+        def placed(time_ms: int) -> int:
+            return time_ms if is_placed(time_ms) else time_ms + shift_ms
+
+        frame = frames.decode(frames.encode("g", "e", 1, 1, columns))
+        times = array("q", map(placed, frame.time_ms))
+        quality = array("B", frame.quality)
+        if self.is_guessed:
+            for number, time_ms in enumerate(frame.time_ms):
+                if not is_placed(time_ms):
+                    quality[number] = max(quality[number], Quality.SUSPECT)
+        gaps = [gap._replace(first_ms=placed(gap.first_ms), last_ms=placed(gap.last_ms)) for gap in frame.gaps]
+        return frames.encode_columns(frame.names, frame.index, times, frame.value, quality, frame.keys, gaps)
+
+    def release(self, seq: int) -> None:
+        """Everything through `seq` is durable at the core. In memory; `trim` makes it known to the disk."""
+        self.released = max(self.released, seq)
+
+    def trim(self) -> None:
+        """Give the disk back what was released."""
+        released = self.released
+        if released > self._trimmed:
+            with self._lock:
+                journal = self._opened()
+                journal.set_cursor(_RELEASED, released)
+                journal.trim(released)
+                self._trimmed = released
+                self.size_bytes = journal.size_bytes()
+
+    def note(self, state: Mapping[str, bytes | None]) -> None:
+        """Make facts durable; a value of None is removed."""
+        with self._lock:
+            self._opened().set_state(_written(state))
+
+    def noted(self, prefix: str) -> dict[str, bytes]:
+        """The facts that start with `prefix`."""
+        with self._lock:
+            return {name: value for name, value in self._opened().state(prefix).items() if value}
+
+    def rest(self) -> None:
+        """Let go of the files until they are needed again."""
+        with self._lock:
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None
+
+    def remove(self) -> None:
+        """Delete it. A crash in the middle leaves a folder that the next start deletes."""
+        with self._lock:
+            self.rest()
+            _rename(self.folder, DRAINED)
+
+    def set_aside(self) -> Path:
+        """Keep it for whoever may be able to read it; we are not."""
+        with self._lock:
+            self.rest()
+            return _rename(self.folder, DAMAGED)
+
+    def _opened(self) -> Journal:
+        if self._journal is None:
+            if not self.folder.is_dir():  # else the journal would make a new, empty one
+                raise Unavailable(f"{self.folder} is gone")
+            self._journal = Journal(self.folder / _JOURNAL)
+        return self._journal
+
+
+class LaneBuilder:
+    """A lane that is being written and is none before `finish`."""
+
+    def __init__(self, spool: Path, order: int) -> None:
+        self._final = spool / f"{order:08d}-{secrets.token_hex(8)}"
+        self._folder = self._final.with_name(self._final.name + BUILDING)
+        self._journal = Journal(self._folder / _JOURNAL)
+
+    def append(self, payloads: Sequence[bytes], run_ms: int) -> None:
+        self._journal.append([Record(Kind.FRAME, run_ms, payload) for payload in payloads])
+
+    def size_bytes(self) -> int:
+        return self._journal.size_bytes()
+
+    def finish(self, state: Mapping[str, bytes | None]) -> Lane:
+        """The lane with its facts, durable and under its own name."""
+        self._journal.set_state(_written(state))
+        self._journal.close()
+        try:
+            self._folder.rename(self._final)
+            _sync(self._final.parent)
+        except OSError as error:
+            raise Unavailable(f"naming {self._final}: {error}") from error
+        return Lane(self._final)
+
+    def abandon(self) -> None:
+        self._journal.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def begin_lane(spool: Path, order: int, state: Mapping[str, bytes | None]) -> Lane:
+    """A new, empty lane."""
+    builder = LaneBuilder(spool, order)
+    try:
+        return builder.finish(state)
+    except Unavailable:
+        builder.abandon()
+        raise
+
+
+def delete_remains(spool: Path) -> None:
+    """Delete what a crash left of lanes that were not finished yet, or were gone already."""
+    for folder in spool.iterdir():
+        if folder.name.endswith((BUILDING, DRAINED)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_damaged(error: Unavailable) -> bool:
+    """Whether trying again is no use: the file is not what it was."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError)
+
+
+def _rename(folder: Path, ending: str) -> Path:
+    """Take a lane's name from its folder; a drained one is deleted."""
+    renamed = folder.with_name(folder.name + ending)
+    try:
+        folder.rename(renamed)
+        _sync(folder.parent)
+    except OSError as error:
+        raise Unavailable(f"renaming {folder}: {error}") from error
+    if ending == DRAINED:
+        shutil.rmtree(renamed, ignore_errors=True)
+    return renamed
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _written(state: Mapping[str, bytes | None]) -> dict[str, bytes]:
+    """A fact that is removed is kept as empty: every journal can do that."""
+    return {name: value or b"" for name, value in state.items()}

@@ -1,0 +1,127 @@
+"""The time on a box whose clock was never set, or is set while it runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.timekeeping import EARLIEST_MS, Timekeeper, is_placed
+from telemetry.clock import ManualClock
+
+NOW_MS = 1_790_000_000_000
+DAY_MS = 86_400_000
+YEAR_MS = 365 * DAY_MS
+
+
+class WallClock(ManualClock):
+    """A clock that somebody sets."""
+
+    def step(self, milliseconds: int) -> None:
+        self._now_ms += milliseconds
+
+
+def trusted() -> tuple[WallClock, Timekeeper]:
+    clock = WallClock(NOW_MS)
+    return clock, Timekeeper(clock, NOW_MS - DAY_MS)
+
+
+def test_a_clock_that_was_never_set_counts_from_when_the_run_began() -> None:
+    clock = WallClock(5_000)
+    clock.advance(100)
+    keeper = Timekeeper(clock, 0)
+    assert keeper.now_ms() == 0 and not keeper.began_trusted
+    clock.advance(1.5)
+    assert keeper.now_ms() == 1500 and keeper.shift_ms is None and not is_placed(keeper.now_ms())
+
+
+def test_a_clock_that_is_right_is_simply_right() -> None:
+    clock, keeper = trusted()
+    clock.advance(10)
+    assert keeper.now_ms() == NOW_MS + 10_000 and keeper.began_trusted
+
+
+@pytest.mark.parametrize(
+    ("wall_ms", "newest_ms", "trusted"),
+    [
+        (EARLIEST_MS - 1, 0, False),
+        (EARLIEST_MS, 0, True),
+        (NOW_MS - 60_000, NOW_MS, True),
+        (NOW_MS - 60_001, NOW_MS, False),
+        (NOW_MS + YEAR_MS, NOW_MS, True),
+    ],
+)
+def test_a_clock_behind_2020_or_behind_what_was_recorded_is_not_trusted(
+    wall_ms: int, newest_ms: int, trusted: bool
+) -> None:
+    assert Timekeeper(WallClock(wall_ms), newest_ms).began_trusted is trusted
+
+
+def test_a_clock_that_is_set_places_what_was_counted() -> None:
+    clock = WallClock(0)
+    keeper = Timekeeper(clock, 0)
+    clock.advance(30)
+    stamped = keeper.now_ms()
+    clock.advance(30)
+    clock.step(NOW_MS)
+    assert keeper.shift_ms == NOW_MS
+    assert keeper.shift_ms + stamped == NOW_MS + 30_000
+
+
+def test_the_core_tells_the_time_and_the_answer_that_travelled_least_counts() -> None:
+    clock = WallClock(0)
+    keeper = Timekeeper(clock, NOW_MS)
+    clock.advance(50)
+    keeper.heard(NOW_MS - 3_600_000)  # the broker had kept it for an hour
+    keeper.heard(NOW_MS)
+    keeper.heard(NOW_MS - 7)
+    assert keeper.shift_ms is None
+    clock.advance(2)
+    assert keeper.now_ms() == NOW_MS + 2_000
+    clock.advance(100)
+    assert keeper.now_ms() == NOW_MS + 102_000  # though the wall clock still stands in 1970
+
+
+@pytest.mark.parametrize("nonsense", [0, -1, EARLIEST_MS - 1, 2**62])
+def test_nonsense_from_the_core_is_not_believed(nonsense: int) -> None:
+    clock = WallClock(0)
+    keeper = Timekeeper(clock, 0)
+    keeper.heard(nonsense)
+    clock.advance(10)
+    assert keeper.shift_ms is None
+
+
+@pytest.mark.parametrize("step_ms", [1_000, -1_000, 59_000, -3_600_000, DAY_MS, -DAY_MS, 300 * DAY_MS])
+def test_steps_that_set_a_clock_right_are_followed(step_ms: int) -> None:
+    clock, keeper = trusted()
+    clock.step(step_ms)
+    assert keeper.now_ms() == NOW_MS + step_ms
+
+
+@pytest.mark.parametrize("step_ms", [-DAY_MS - 1, -YEAR_MS, -50 * YEAR_MS, 50 * YEAR_MS, 367 * DAY_MS, -NOW_MS])
+def test_steps_that_no_clock_needs_are_not_followed_until_the_clock_agrees_again(step_ms: int) -> None:
+    clock, keeper = trusted()
+    clock.step(step_ms)
+    clock.advance(100)
+    assert keeper.now_ms() == NOW_MS + 100_000
+    clock.step(-step_ms + 59_000)
+    assert keeper.now_ms() == NOW_MS + 159_000  # it is followed again
+
+
+def test_a_step_that_the_core_confirms_is_followed() -> None:
+    clock = WallClock(NOW_MS + 50 * YEAR_MS)  # the box began in a wrong future
+    keeper = Timekeeper(clock, NOW_MS)
+    clock.step(-50 * YEAR_MS)
+    assert keeper.now_ms() == NOW_MS + 50 * YEAR_MS
+    keeper.heard(NOW_MS - 5_000)
+    assert keeper.now_ms() == NOW_MS
+
+
+def test_what_the_core_told_is_left_only_for_a_clock_that_agrees() -> None:
+    clock = WallClock(0)
+    keeper = Timekeeper(clock, NOW_MS)
+    keeper.heard(NOW_MS)
+    clock.advance(3)
+    assert keeper.now_ms() == NOW_MS + 3_000
+    clock.step(NOW_MS + 3_600_000)
+    assert keeper.now_ms() == NOW_MS + 3_000
+    clock.step(-3_600_000 + 500)
+    assert keeper.now_ms() == NOW_MS + 3_500
