@@ -33,6 +33,7 @@ from ingest.history.parquet import ParquetWriter
 from ingest.history.quarantine import Quarantine
 from ingest.history.settings import ParquetSettings
 from ingest.live import LiveValues
+from ingest.recent import Recent
 from ingest.subscriber import Subscriber
 from ingest.vet import Vetter
 from telemetry.catalogue import Catalogue
@@ -67,7 +68,7 @@ class Core:
         self.journal = Journal(settings.journal.path)
         registry = SeriesRegistry.open(self.journal, catalogue)
         committer = Committer(self.journal, clock)
-        vetter = Vetter(catalogue, registry, committer.seen())
+        vetter = Vetter(catalogue, registry, committer.seen(), Recent.open(self.journal))
         self.subscriber = Subscriber(settings.broker, settings.client_id, vetter, committer, clock)
         store = Store(database)
         self._publisher = Publisher(settings.broker, f"{settings.client_id}-out")

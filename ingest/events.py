@@ -11,6 +11,10 @@ _readings = Counter("gatehouse_readings_total", "Readings made durable in the jo
 _rejected = Counter("gatehouse_rejected_total", "Readings or messages refused, by reason", ["reason"])
 _repaired = Counter("gatehouse_repaired_total", "Readings kept with a lower quality, by reason", ["reason"])
 _duplicates = Counter("gatehouse_duplicate_frames_total", "Frames that were durable already")
+_repeated = Counter("gatehouse_repeated_rows_total", "Plain readings that had come before and were not stored again")
+_repeated_messages = Counter(
+    "gatehouse_repeated_messages_total", "Messages with readings without a time that the broker sent again"
+)
 _waiting = Counter(
     "gatehouse_frames_ahead_total", "Frames that came before an earlier one; the gateway sends them again"
 )
@@ -38,6 +42,14 @@ def repaired(reason: str, count: int) -> None:
 
 def frame_repeated() -> None:
     _duplicates.inc()
+
+
+def rows_repeated(count: int) -> None:
+    _repeated.inc(count)
+
+
+def message_repeated() -> None:
+    _repeated_messages.inc()
 
 
 def frame_ahead(gateway: str, seq: int, expected: int) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from ingest import events
 from ingest.packets import Message
+from ingest.recent import Recent, message_digest, row_hashes
 from telemetry import frames
 from telemetry.batch import Floats, ReadingBatch, SeriesIndexes, Times, concatenate, empty_batch
 from telemetry.catalogue import Catalogue
@@ -73,6 +74,9 @@ class Group:
     seen: dict[str, int] = field(default_factory=dict)  # "gateway/epoch" -> last seq, where it moved
     receipts: dict[tuple[GatewayTopic, str], int] = field(default_factory=dict)  # (topic, epoch) -> newest seq
     packet_ids: list[int] = field(default_factory=list)
+    rows: set[int] = field(default_factory=set)  # hashes of its plain readings
+    untimed: list[bytes] = field(default_factory=list)  # digests of its messages with rows without a time
+    state: dict[str, bytes] = field(default_factory=dict)  # changes of the journal's state that belong to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ class _Rows:
         self.quality: list[int] = []
         self.keys: dict[int, str] = {}
         self.topics: list[str] = []
+        self.untimed: set[int] = set()  # numbers of those that say no time
 
     def batch(self) -> ReadingBatch:
         return ReadingBatch(
@@ -138,12 +143,16 @@ class Vetter:
 
     Args:
         seen: "gateway/epoch" -> last seq that is durable, as the journal remembers it.
+        recent: Plain readings that are durable.
     """
 
-    def __init__(self, catalogue: Catalogue, registry: SeriesRegistry, seen: Mapping[str, int]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, registry: SeriesRegistry, seen: Mapping[str, int], recent: Recent | None = None
+    ) -> None:
         self._catalogue = catalogue
         self._registry = registry
         self._seen = dict(seen)
+        self._recent = recent or Recent()
         self._topics: OrderedDict[str, GatewayTopic | BadInput] = OrderedDict()
         self._names: OrderedDict[tuple[str, str], SeriesIndexes] = OrderedDict()
         # Where nothing is declared every finite value is plausible.
@@ -185,15 +194,18 @@ class Vetter:
             except BadInput as error:
                 group.rejects.append(_reject(error, message.topic, message.payload, 1))
         if rows.series:
-            arrived.append(_Arrived(rows.batch(), rows.topics))
+            arrived.append(self._once(rows, group))
+        if group.untimed:
+            group.state |= self._recent.state(group.untimed)
         group.readings = self._vetted(arrived, now_ms, group)
         group.backlog = self._vetted(backlog, now_ms, group)
         group.seen = seen
         return group
 
     def accept(self, group: Group) -> None:
-        """The group is durable: count its frames as seen. Until then a repetition must be looked at again."""
+        """The group is durable: count what it holds as seen. Until then a repetition must be looked at again."""
         self._seen.update(group.seen)
+        self._recent.accept(group.rows, group.untimed)
 
     def _vetted(self, arrived: Sequence[_Arrived], now_ms: int, group: Group) -> ReadingBatch:
         whole = concatenate([batch.readings for batch in arrived])
@@ -319,6 +331,11 @@ class Vetter:
 
     def _plain(self, topic: GatewayTopic, message: Message, rows: _Rows, group: Group, now_ms: int) -> None:
         assert message.payload is not None
+        if message.is_duplicate and self._was_taken(message, group):
+            events.message_repeated()
+            return
+        ahead_ms = now_ms + AHEAD_MAX_MS
+        is_lasting = True  # what is stored says all that a row is known by
         for row in _plain_rows(message.payload, str(topic), group.rejects):
             index = self._registry.index.get((row.device, row.metric), -1)
             if index < 0 or self._owner[index] != topic.gateway:
@@ -343,11 +360,41 @@ class Vetter:
                 continue
             if row.key is not None:
                 rows.keys[len(rows.series)] = row.key
+            if row.time is None:
+                rows.untimed.add(len(rows.series))
+                is_lasting = False
+            elif time_ms > ahead_ms:  # stored with its arrival: after a restart only its message can be known again
+                is_lasting = False
             rows.series.append(index)
             rows.time_ms.append(time_ms)
             rows.value.append(row.value)
             rows.quality.append(quality)
             rows.topics.append(str(topic))
+        if message.packet_id and not is_lasting:
+            group.untimed.append(message_digest(message))
+
+    def _was_taken(self, message: Message, group: Group) -> bool:
+        digest = message_digest(message)
+        return self._recent.has_message(digest) or digest in group.untimed
+
+    def _once(self, rows: _Rows, group: Group) -> _Arrived:
+        """The plain rows that did not come before, neither in an earlier group nor in this one."""
+        batch, topics = rows.batch(), rows.topics
+        hashes = row_hashes(batch)
+        group.rows = set(hashes)
+        if not rows.untimed and len(group.rows) == len(hashes) and self._recent.is_new(group.rows):
+            return _Arrived(batch, topics)
+        repeated = self._recent.repeated(group.rows)
+        keep = np.ones(len(batch), np.bool_)
+        taken = set[int]()
+        for number, each in enumerate(hashes):
+            if number in rows.untimed:
+                continue
+            keep[number] = each not in repeated and each not in taken
+            taken.add(each)
+        group.rows = taken - repeated
+        events.rows_repeated(len(batch) - int(keep.sum()))
+        return _Arrived(_kept(batch, keep), [topic for topic, kept in zip(topics, keep.tolist(), strict=True) if kept])
 
     def _stranger(self, device: str, metric: str, gateway: str) -> BadInput:
         """Why a series is not one that this gateway may publish."""
