@@ -26,6 +26,10 @@ from gatehouse.migrate import migrate
 from gatehouse.mqtt import Publisher
 from gatehouse.settings import Settings
 from ingest.committer import Committer
+from ingest.completeness import CURSOR as COMPLETENESS_CURSOR
+from ingest.completeness import CompletenessLoop
+from ingest.history.completeness import Completeness
+from ingest.history.gateways import GatewayStates
 from ingest.history.history import HistoryWriter, SeriesPlace, series_places
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.loop import HistoryLoop
@@ -33,6 +37,7 @@ from ingest.history.parquet import ParquetWriter
 from ingest.history.quarantine import Quarantine
 from ingest.history.settings import ParquetSettings
 from ingest.live import LiveValues
+from ingest.local_alarms import Told
 from ingest.recent import Recent
 from ingest.subscriber import Subscriber
 from ingest.vet import Vetter
@@ -68,7 +73,15 @@ class Core:
         self.journal = Journal(settings.journal.path)
         registry = SeriesRegistry.open(self.journal, catalogue)
         committer = Committer(self.journal, clock)
-        vetter = Vetter(catalogue, registry, committer.seen(), Recent.open(self.journal))
+        states = GatewayStates(database)
+        vetter = Vetter(
+            catalogue,
+            registry,
+            committer.seen(),
+            Recent.open(self.journal),
+            Told.open(self.journal),
+            states.all(),
+        )
         self.subscriber = Subscriber(settings.broker, settings.client_id, vetter, committer, clock)
         store = Store(database)
         self._publisher = Publisher(settings.broker, f"{settings.client_id}-out")
@@ -79,6 +92,17 @@ class Core:
         self.alerts = AlertWorker(self.journal, program, catalogue, store, clock, self._wake_senders)
         places = series_places(registry, catalogue)
         self.history = HistoryLoop(self.journal, _history_writer(settings, places), Quarantine(database), clock)
+        self.completeness = CompletenessLoop(
+            self.journal,
+            Completeness(database),
+            states,
+            catalogue,
+            registry,
+            clock,
+            lambda: vetter.gateways,
+            settings.completeness.late_after_s,
+            settings.completeness.keep_days,
+        )
         self._live = LiveValues(self.journal, places, self._publisher.publish, self.readiness)
 
     def run(self, stop: threading.Event) -> None:
@@ -88,6 +112,7 @@ class Core:
             "subscriber": self.subscriber.run,
             "alerts": self.alerts.run,
             "history": self.history.run,
+            "completeness": self.completeness.run,
             "live": self._live.run,
             "housekeeping": self._keep_house,
             **{f"notices-{name}": sender.run for name, sender in self._senders.items()},
@@ -138,7 +163,7 @@ class Core:
         while not stop.wait(_TRIM_EVERY_S):
             try:
                 cursors = self.journal.cursors()
-                seen = min(cursors.get(name, 0) for name in (ALERTS_CURSOR, HISTORY_CURSOR))
+                seen = min(cursors.get(name, 0) for name in (ALERTS_CURSOR, HISTORY_CURSOR, COMPLETENESS_CURSOR))
                 self.journal.trim_to(self._settings.journal.keep_mb * 1_000_000, seen)
             except Unavailable as error:
                 _log.warning("the journal could not be trimmed; it is tried again", error=str(error))

@@ -43,6 +43,7 @@ class Committer:
             records.append(Record(Kind.REJECTS, now_ms, msgspec.json.encode(group.rejects)))
         if group.gaps:
             records.append(Record(Kind.GAPS, now_ms, msgspec.json.encode(group.gaps)))
+        records += [Record(Kind.COMMAND, now_ms, msgspec.json.encode(command)) for command in group.commands]
         elapsed_s = self._clock.monotonic_s() - self._ticked_s
         if elapsed_s >= TICK_EVERY_S:
             records.append(Record(Kind.TICK, now_ms, CONNECTED if is_connected else AWAY))

@@ -25,6 +25,14 @@ _connected = Gauge("gatehouse_broker_connected", "1 while the core's connection 
 _history_rows = Counter("gatehouse_history_rows_total", "Readings written to history")
 _history_lag = Gauge("gatehouse_history_lag_records", "Journal records that history has not got yet")
 
+_completeness = Gauge("gatehouse_completeness_ratio", "Share of the readings due that have arrived", ["site", "day"])
+_missing = Gauge("gatehouse_missing_readings", "Readings due that have not arrived", ["site", "day"])
+_late = Gauge("gatehouse_late_readings", "Readings that arrived late", ["site", "day"])
+_spooled = Gauge("gatehouse_gateway_spooled_frames", "Frames that a gateway says it still holds", ["site", "gateway"])
+_oldest = Gauge(
+    "gatehouse_gateway_oldest_seconds", "Age of the oldest reading that a gateway still holds", ["site", "gateway"]
+)
+
 
 def committed(reading_count: int, seconds: float) -> None:
     _readings.inc(reading_count)
@@ -75,6 +83,22 @@ def disk_refused(error: str, is_first: bool) -> None:
 def history_written(row_count: int, lag_records: int) -> None:
     _history_rows.inc(row_count)
     _history_lag.set(lag_records)
+
+
+def complete(site: str, day: str, ratio: float, missing: int, late: int) -> None:
+    """`day` is "today" or "yesterday" of the site."""
+    _completeness.labels(site, day).set(ratio)
+    _missing.labels(site, day).set(missing)
+    _late.labels(site, day).set(late)
+
+
+def gateway_holds(site: str, gateway: str, spooled: int, oldest_s: float) -> None:
+    _spooled.labels(site, gateway).set(spooled)
+    _oldest.labels(site, gateway).set(oldest_s)
+
+
+def completeness_unavailable(error: str, is_first: bool) -> None:
+    (_log.warning if is_first else _log.debug)("completeness cannot be written; the journal holds it", error=error)
 
 
 def history_unavailable(error: str, is_first: bool) -> None:

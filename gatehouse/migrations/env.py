@@ -4,6 +4,8 @@ from alembic import context
 
 import alerts.store
 import api.accounts
+import ingest.history.completeness
+import ingest.history.gateways
 import ingest.history.quarantine  # noqa: F401  (imported so that every table is known)
 from telemetry.database import metadata
 
