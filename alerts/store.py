@@ -100,6 +100,25 @@ _SENT_TO_PEOPLE = (What.RAISED, What.SEVERITY_UP)
 _IN_MAX = 500  # names in one query
 
 
+def _due() -> sa.Select[Any]:
+    """Made once: making a statement costs many times what it costs to run it."""
+    channel, now_ms = sa.bindparam("channel_", type_=sa.String), sa.bindparam("now_ms", type_=sa.BigInteger)
+    earlier = notices.alias()
+    held_up = sa.exists().where(
+        earlier.c.alarm == notices.c.alarm,
+        earlier.c.channel == channel,
+        earlier.c.state == "waiting",
+        earlier.c.due_ms > now_ms,
+        earlier.c.id < notices.c.id,
+    )
+    waits = (notices.c.channel == channel) & (notices.c.state == "waiting") & (notices.c.due_ms <= now_ms)
+    limit = sa.bindparam("limit_", type_=sa.Integer)
+    return sa.select(notices).where(waits, ~held_up).order_by(notices.c.id).limit(limit)
+
+
+_DUE = _due()
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One message of the outbox."""
@@ -181,18 +200,9 @@ class Store:
 
     def due_notices(self, channel: str, now_ms: int, limit: int) -> list[Notice]:
         """Messages of a channel whose time has come, oldest first; none before an earlier one of its alarm."""
-        earlier = notices.alias()
-        held_up = sa.exists().where(
-            earlier.c.alarm == notices.c.alarm,
-            earlier.c.channel == channel,
-            earlier.c.state == "waiting",
-            earlier.c.due_ms > now_ms,
-            earlier.c.id < notices.c.id,
-        )
-        waits = (notices.c.channel == channel) & (notices.c.state == "waiting") & (notices.c.due_ms <= now_ms)
-        query = sa.select(notices).where(waits, ~held_up).order_by(notices.c.id).limit(limit)
         with self._database.connect() as db:
-            return [Notice(row.id, row.key, row.attempts, row.created_ms, row.body) for row in db.execute(query)]
+            rows = db.execute(_DUE, {"channel_": channel, "now_ms": now_ms, "limit_": limit})
+            return [Notice(row.id, row.key, row.attempts, row.created_ms, row.body) for row in rows]
 
     def delivered(self, ids: Sequence[int], now_ms: int) -> None:
         """These messages were handed over."""

@@ -27,6 +27,10 @@ from gatehouse.mqtt import Publisher
 from gatehouse.settings import Settings
 from ingest import events
 from ingest.committer import Committer
+from ingest.completeness import CURSOR as COMPLETENESS_CURSOR
+from ingest.completeness import CompletenessLoop
+from ingest.history.completeness import Completeness
+from ingest.history.gateways import GatewayStates
 from ingest.history.history import HistoryWriter, SeriesPlace, series_places
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.loop import HistoryLoop
@@ -34,6 +38,8 @@ from ingest.history.parquet import ParquetWriter
 from ingest.history.quarantine import Quarantine
 from ingest.history.settings import ParquetSettings
 from ingest.live import LiveValues
+from ingest.local_alarms import Told
+from ingest.recent import Recent
 from ingest.subscriber import Subscriber
 from ingest.vet import Vetter
 from telemetry.catalogue import Catalogue
@@ -69,7 +75,15 @@ class Core:
         events.journal_opened(self.journal.torn, self.journal.damages())
         registry = SeriesRegistry.open(self.journal, catalogue)
         committer = Committer(self.journal, clock)
-        vetter = Vetter(catalogue, registry, committer.seen())
+        states = GatewayStates(database)
+        vetter = Vetter(
+            catalogue,
+            registry,
+            committer.seen(),
+            Recent.open(self.journal),
+            Told.open(self.journal),
+            states.all(),
+        )
         self.subscriber = Subscriber(settings.broker, settings.client_id, vetter, committer, clock)
         store = Store(database)
         self._publisher = Publisher(settings.broker, f"{settings.client_id}-out")
@@ -80,6 +94,17 @@ class Core:
         self.alerts = AlertWorker(self.journal, program, catalogue, store, clock, self._wake_senders)
         places = series_places(registry, catalogue)
         self.history = HistoryLoop(self.journal, _history_writer(settings, places), Quarantine(database), clock)
+        self.completeness = CompletenessLoop(
+            self.journal,
+            Completeness(database),
+            states,
+            catalogue,
+            registry,
+            clock,
+            lambda: vetter.gateways,
+            settings.completeness.late_after_s,
+            settings.completeness.keep_days,
+        )
         self._live = LiveValues(self.journal, places, self._publisher.publish, self.readiness)
 
     def run(self, stop: threading.Event) -> None:
@@ -89,6 +114,7 @@ class Core:
             "subscriber": self.subscriber.run,
             "alerts": self.alerts.run,
             "history": self.history.run,
+            "completeness": self.completeness.run,
             "live": self._live.run,
             "housekeeping": self._keep_house,
             **{f"notices-{name}": sender.run for name, sender in self._senders.items()},
@@ -142,7 +168,7 @@ class Core:
     def _keep_house(self, stop: threading.Event) -> None:
         while not stop.wait(_TRIM_EVERY_S):
             try:
-                cursors = {ALERTS_CURSOR: 0, HISTORY_CURSOR: 0} | self.journal.cursors()
+                cursors = {ALERTS_CURSOR: 0, HISTORY_CURSOR: 0, COMPLETENESS_CURSOR: 0} | self.journal.cursors()
                 seen = min(cursors.values())
                 if not self.journal.trim_to(self._settings.journal.keep_mb * 1_000_000, seen):
                     slowest = min(cursors, key=lambda name: cursors[name])

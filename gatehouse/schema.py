@@ -2,7 +2,15 @@
 
 import alerts.store
 import api.accounts
+import ingest.history.completeness
+import ingest.history.gateways
 import ingest.history.quarantine
 from telemetry.database import metadata as metadata
 
-OWNERS = (alerts.store, api.accounts, ingest.history.quarantine)
+OWNERS = (
+    alerts.store,
+    api.accounts,
+    ingest.history.completeness,
+    ingest.history.gateways,
+    ingest.history.quarantine,
+)

@@ -39,6 +39,15 @@ class DatabaseSettings(BaseModel):
     url: str = "sqlite:///data/gatehouse.db"
 
 
+class CompletenessSettings(BaseModel):
+    """What counts as late, and how long the figures are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    late_after_s: PositiveInt = 60
+    keep_days: PositiveInt = 400
+
+
 class ApiSettings(BaseModel):
     """Where the screens and the API are served."""
 
@@ -70,6 +79,7 @@ class Settings(BaseModel):
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
     history: HistorySettings = ParquetSettings()
+    completeness: CompletenessSettings = CompletenessSettings()
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
     channels: dict[str, WebhookSettings] = {}

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import sqlite3
 import threading
 from array import array
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from telemetry import frames
 from telemetry.errors import Unavailable
 from telemetry.journal import Journal, Kind, Record, Stored
 from telemetry.quality import Quality
+from telemetry.segment import DAMAGE_ERRORS
 
 BUILDING, DRAINED, DAMAGED = ".building", ".drained", ".damaged"
 _JOURNAL = "frames"
@@ -91,8 +91,7 @@ class Lane:
         """Make frames durable together with facts; return the last one's seq."""
         with self._lock:
             journal = self._opened()
-            changed = _written(state)
-            self.last = journal.append([Record(Kind.FRAME, run_ms, payload) for payload in payloads], changed)
+            self.last = journal.append([Record(Kind.FRAME, run_ms, payload) for payload in payloads], state)
             self.size_bytes = journal.size_bytes()
             return self.last
 
@@ -138,7 +137,7 @@ class Lane:
     def note(self, state: Mapping[str, bytes | None]) -> None:
         """Make facts durable; a value of None is removed."""
         with self._lock:
-            self._opened().set_state(_written(state))
+            self._opened().set_state(state)
 
     def noted(self, prefix: str) -> dict[str, bytes]:
         """The facts that start with `prefix`."""
@@ -188,7 +187,7 @@ class LaneBuilder:
 
     def finish(self, state: Mapping[str, bytes | None]) -> Lane:
         """The lane with its facts, durable and under its own name."""
-        self._journal.set_state(_written(state))
+        self._journal.set_state(state)
         self._journal.close()
         try:
             self._folder.rename(self._final)
@@ -221,8 +220,7 @@ def delete_remains(spool: Path) -> None:
 
 def is_damaged(error: Unavailable) -> bool:
     """Whether trying again is no use: the file is not what it was."""
-    cause = error.__cause__
-    return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError)
+    return isinstance(error.__cause__, DAMAGE_ERRORS)
 
 
 def _rename(folder: Path, ending: str) -> Path:
@@ -245,8 +243,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _written(state: Mapping[str, bytes | None]) -> dict[str, bytes]:
-    """A fact that is removed is kept as empty: every journal can do that."""
-    return {name: value or b"" for name, value in state.items()}

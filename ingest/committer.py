@@ -43,13 +43,15 @@ class Committer:
             records.append(Record(Kind.REJECTS, now_ms, msgspec.json.encode(group.rejects)))
         if group.gaps:
             records.append(Record(Kind.GAPS, now_ms, msgspec.json.encode(group.gaps)))
+        records += [Record(Kind.COMMAND, now_ms, msgspec.json.encode(command)) for command in group.commands]
         elapsed_s = self._clock.monotonic_s() - self._ticked_s
         if elapsed_s >= TICK_EVERY_S:
             records.append(Record(Kind.TICK, now_ms, CONNECTED if is_connected else AWAY))
-        if not records and not group.seen:
+        state = {_SEEN_PREFIX + s: str(seq).encode() for s, seq in group.seen.items()} | group.state
+        if not records and not state:
             return
         started = time.perf_counter()
-        self._journal.append(records, {_SEEN_PREFIX + s: str(seq).encode() for s, seq in group.seen.items()})
+        self._journal.append(records, state)
         if elapsed_s >= TICK_EVERY_S:
             self._ticked_s += elapsed_s if elapsed_s >= 2 * TICK_EVERY_S else TICK_EVERY_S
         events.committed(len(group.readings) + len(group.backlog), time.perf_counter() - started)

@@ -15,6 +15,10 @@ _readings = Counter("gatehouse_readings_total", "Readings made durable in the jo
 _rejected = Counter("gatehouse_rejected_total", "Readings or messages refused, by reason", ["reason"])
 _repaired = Counter("gatehouse_repaired_total", "Readings kept with a lower quality, by reason", ["reason"])
 _duplicates = Counter("gatehouse_duplicate_frames_total", "Frames that were durable already")
+_repeated = Counter("gatehouse_repeated_rows_total", "Plain readings that had come before and were not stored again")
+_repeated_messages = Counter(
+    "gatehouse_repeated_messages_total", "Messages with readings without a time that the broker sent again"
+)
 _waiting = Counter(
     "gatehouse_frames_ahead_total", "Frames that came before an earlier one; the gateway sends them again"
 )
@@ -26,6 +30,14 @@ _damaged = Counter("gatehouse_journal_damaged_records_total", "Journal records f
 _torn = Counter("gatehouse_journal_torn_pages_total", "Pages of a write that a crash left unfinished, cut off on start")
 _history_rows = Counter("gatehouse_history_rows_total", "Readings written to history")
 _history_lag = Gauge("gatehouse_history_lag_records", "Journal records that history has not got yet")
+
+_completeness = Gauge("gatehouse_completeness_ratio", "Share of the readings due that have arrived", ["site", "day"])
+_missing = Gauge("gatehouse_missing_readings", "Readings due that have not arrived", ["site", "day"])
+_late = Gauge("gatehouse_late_readings", "Readings that arrived late", ["site", "day"])
+_spooled = Gauge("gatehouse_gateway_spooled_frames", "Frames that a gateway says it still holds", ["site", "gateway"])
+_oldest = Gauge(
+    "gatehouse_gateway_oldest_seconds", "Age of the oldest reading that a gateway still holds", ["site", "gateway"]
+)
 
 
 def committed(reading_count: int, seconds: float) -> None:
@@ -44,6 +56,14 @@ def repaired(reason: str, count: int) -> None:
 
 def frame_repeated() -> None:
     _duplicates.inc()
+
+
+def rows_repeated(count: int) -> None:
+    _repeated.inc(count)
+
+
+def message_repeated() -> None:
+    _repeated_messages.inc()
 
 
 def frame_ahead(gateway: str, seq: int, expected: int) -> None:
@@ -88,6 +108,22 @@ def journal_damaged(damage: Damage) -> None:
 def history_written(row_count: int, lag_records: int) -> None:
     _history_rows.inc(row_count)
     _history_lag.set(lag_records)
+
+
+def complete(site: str, day: str, ratio: float, missing: int, late: int) -> None:
+    """`day` is "today" or "yesterday" of the site."""
+    _completeness.labels(site, day).set(ratio)
+    _missing.labels(site, day).set(missing)
+    _late.labels(site, day).set(late)
+
+
+def gateway_holds(site: str, gateway: str, spooled: int, oldest_s: float) -> None:
+    _spooled.labels(site, gateway).set(spooled)
+    _oldest.labels(site, gateway).set(oldest_s)
+
+
+def completeness_unavailable(error: str, is_first: bool) -> None:
+    (_log.warning if is_first else _log.debug)("completeness cannot be written; the journal holds it", error=error)
 
 
 def history_unavailable(error: str, is_first: bool) -> None:

@@ -38,6 +38,7 @@ class Message(NamedTuple):
     payload: bytes | None
     packet_id: int  # 0 for QoS 0: nothing to acknowledge
     is_retained: bool
+    is_duplicate: bool = False  # the broker sends it again: it does not know whether it was taken (3.3.1.1)
 
 
 @dataclass(slots=True)
@@ -121,7 +122,7 @@ class PacketReader:
                     raise ProtocolError("PUBLISH whose topic is longer than the packet")
                 payload = buffer[body:stop] if stop - body <= self._payload_max else None
                 topic = buffer[start + 2 : topic_end].decode("utf-8", "replace")
-                add(Message(topic, payload, packet_id, bool(head & 1)))
+                add(Message(topic, payload, packet_id, bool(head & 1), bool(head & 8)))
             elif kind == CONNACK:
                 if length != 2:
                     raise ProtocolError("CONNACK of a wrong length")
@@ -156,7 +157,8 @@ class PacketReader:
         if len(buffer) < body + 2:
             return None
         packet_id = buffer[body] << 8 | buffer[body + 1] if head & 0x06 else 0
-        return Message(buffer[start + 2 : body].decode("utf-8", "replace"), None, packet_id, bool(head & 1))
+        topic = buffer[start + 2 : body].decode("utf-8", "replace")
+        return Message(topic, None, packet_id, bool(head & 1), bool(head & 8))
 
 
 def connect(client_id: str, keep_alive_s: int, username: str | None, password: str | None) -> bytes:

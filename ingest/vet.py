@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,7 +17,10 @@ import msgspec
 import numpy as np
 
 from ingest import events
+from ingest.history.gateways import GatewayState
+from ingest.local_alarms import Told, decode_local_alarms, told_locally
 from ingest.packets import Message
+from ingest.recent import Recent, message_digest, row_hashes
 from telemetry import frames
 from telemetry.batch import Floats, ReadingBatch, SeriesIndexes, Times, concatenate, empty_batch
 from telemetry.catalogue import Catalogue
@@ -73,6 +76,12 @@ class Group:
     seen: dict[str, int] = field(default_factory=dict)  # "gateway/epoch" -> last seq, where it moved
     receipts: dict[tuple[GatewayTopic, str], int] = field(default_factory=dict)  # (topic, epoch) -> newest seq
     packet_ids: list[int] = field(default_factory=list)
+    rows: set[int] = field(default_factory=set)  # hashes of its plain readings
+    untimed: list[bytes] = field(default_factory=list)  # digests of its messages with rows without a time
+    commands: list[dict[str, object]] = field(default_factory=list)  # what the engine is told of gateways
+    told: dict[str, list[str]] = field(default_factory=dict)  # gateway -> local alarms among them
+    gateways: dict[str, GatewayState] = field(default_factory=dict)  # those that were heard
+    state: dict[str, bytes] = field(default_factory=dict)  # changes of the journal's state that belong to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,16 @@ _STATUS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LANES = msgspec.json.Decoder(
     Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=100)]
 )
+
+
+class _Figures(msgspec.Struct):
+    spooled: int | None = None
+    oldest_ms: int | None = None
+    behind: int | None = None
+    full: bool | None = None
+
+
+_FIGURES = msgspec.json.Decoder(_Figures)
 _QUALITY = {"good": 0, "suspect": 1, "bad": 2}
 
 
@@ -122,6 +141,7 @@ class _Rows:
         self.quality: list[int] = []
         self.keys: dict[int, str] = {}
         self.topics: list[str] = []
+        self.untimed: set[int] = set()  # numbers of those that say no time
 
     def batch(self) -> ReadingBatch:
         return ReadingBatch(
@@ -138,12 +158,26 @@ class Vetter:
 
     Args:
         seen: "gateway/epoch" -> last seq that is durable, as the journal remembers it.
+        recent: Plain readings that are durable.
+        told: Local alarms of gateways that the engine was told of.
+        gateways: What gateways said before this start.
     """
 
-    def __init__(self, catalogue: Catalogue, registry: SeriesRegistry, seen: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        registry: SeriesRegistry,
+        seen: Mapping[str, int],
+        recent: Recent | None = None,
+        told: Told | None = None,
+        gateways: Mapping[str, GatewayState] | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._registry = registry
         self._seen = dict(seen)
+        self._recent = recent or Recent()
+        self._told = told or Told()
+        self.gateways: Mapping[str, GatewayState] = dict(gateways or {})
         self._topics: OrderedDict[str, GatewayTopic | BadInput] = OrderedDict()
         self._names: OrderedDict[tuple[str, str], SeriesIndexes] = OrderedDict()
         # Where nothing is declared every finite value is plausible.
@@ -177,7 +211,7 @@ class Vetter:
                 if message.payload is None:
                     raise BadInput("too-large", "the message is larger than a core accepts; send smaller batches")
                 if topic.leaf == "status":
-                    self._status(topic, message.payload, rows, group, now_ms)
+                    self._status(topic, message, rows, group, now_ms)
                 elif topic.leaf == "frames":
                     self._frame(topic, message, group, seen, arrived, backlog)
                 else:
@@ -185,15 +219,22 @@ class Vetter:
             except BadInput as error:
                 group.rejects.append(_reject(error, message.topic, message.payload, 1))
         if rows.series:
-            arrived.append(_Arrived(rows.batch(), rows.topics))
+            arrived.append(self._once(rows, group))
+        if group.untimed:
+            group.state |= self._recent.state(group.untimed)
         group.readings = self._vetted(arrived, now_ms, group)
         group.backlog = self._vetted(backlog, now_ms, group)
         group.seen = seen
         return group
 
     def accept(self, group: Group) -> None:
-        """The group is durable: count its frames as seen. Until then a repetition must be looked at again."""
+        """The group is durable: count what it holds as seen. Until then a repetition must be looked at again."""
         self._seen.update(group.seen)
+        self._recent.accept(group.rows, group.untimed)
+        for gateway, ids in group.told.items():
+            self._told.accept(gateway, ids)
+        if group.gateways:
+            self.gateways = {**self.gateways, **group.gateways}  # a new one: other threads read it
 
     def _vetted(self, arrived: Sequence[_Arrived], now_ms: int, group: Group) -> ReadingBatch:
         whole = concatenate([batch.readings for batch in arrived])
@@ -222,9 +263,10 @@ class Vetter:
             raise BadInput(known.reason, known.detail)
         return known
 
-    def _status(self, topic: GatewayTopic, payload: bytes, rows: _Rows, group: Group, now_ms: int) -> None:
+    def _status(self, topic: GatewayTopic, message: Message, rows: _Rows, group: Group, now_ms: int) -> None:
+        assert message.payload is not None
         try:
-            status = _STATUS.decode(payload)
+            status = _STATUS.decode(message.payload)
             state = msgspec.json.decode(status.get("state", b"null"))
             lanes = _LANES.decode(status.get("lanes", b"[]"))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -235,11 +277,41 @@ class Vetter:
         for epoch in lanes if state == "online" else ():
             where = GatewayTopic(topic.site, topic.gateway, "receipt"), epoch
             group.receipts.setdefault(where, self._seen.get(f"{topic.gateway}/{epoch}", 0))
+        rows.untimed.add(len(rows.series))
         rows.series.append(self._registry.index[topic.gateway, ONLINE])
         rows.time_ms.append(now_ms)
         rows.value.append(float(state == "online"))
         rows.quality.append(Quality.GOOD)
         rows.topics.append(str(topic))
+        self._heard(topic, message, state == "online", group, now_ms)
+        self._told_locally(topic, status.get("local_alarms", b"[]"), group)
+
+    def _heard(self, topic: GatewayTopic, message: Message, is_online: bool, group: Group, now_ms: int) -> None:
+        """Keep what a gateway says about itself."""
+        assert message.payload is not None
+        try:
+            figures = _FIGURES.decode(message.payload)
+        except msgspec.MsgspecError as error:
+            group.rejects.append(_reject(BadInput("bad-value", f"a status: {error}"), str(topic), message.payload, 1))
+            figures = _Figures()
+        said = GatewayState(
+            is_online, figures.spooled, figures.oldest_ms, figures.behind, figures.full, heard_ms=now_ms
+        )
+        before = group.gateways.get(topic.gateway, self.gateways.get(topic.gateway))
+        if message.is_retained and before is not None and replace(before, heard_ms=now_ms) == said:
+            return  # what the broker kept is no new word of the gateway
+        group.gateways[topic.gateway] = said
+
+    def _told_locally(self, topic: GatewayTopic, raw: bytes, group: Group) -> None:
+        """Tell the engine of alarms that a gateway raised by itself."""
+        alarms, errors = decode_local_alarms(raw)
+        group.rejects += [_reject(error, str(topic), raw, 1) for error in errors]
+        told = group.told.get(topic.gateway, [])
+        new = [alarm for alarm in self._told.new(topic.gateway, alarms) if alarm.id not in told]
+        if new:
+            group.told[topic.gateway] = told + [alarm.id for alarm in new]
+            group.commands += [told_locally(topic.gateway, alarm) for alarm in new]
+            group.state |= self._told.state(topic.gateway, group.told[topic.gateway])
 
     def _frame(
         self,
@@ -319,6 +391,11 @@ class Vetter:
 
     def _plain(self, topic: GatewayTopic, message: Message, rows: _Rows, group: Group, now_ms: int) -> None:
         assert message.payload is not None
+        if message.is_duplicate and self._was_taken(message, group):
+            events.message_repeated()
+            return
+        ahead_ms = now_ms + AHEAD_MAX_MS
+        is_lasting = True  # what is stored says all that a row is known by
         for row in _plain_rows(message.payload, str(topic), group.rejects):
             index = self._registry.index.get((row.device, row.metric), -1)
             if index < 0 or self._owner[index] != topic.gateway:
@@ -343,11 +420,41 @@ class Vetter:
                 continue
             if row.key is not None:
                 rows.keys[len(rows.series)] = row.key
+            if row.time is None:
+                rows.untimed.add(len(rows.series))
+                is_lasting = False
+            elif time_ms > ahead_ms:  # stored with its arrival: after a restart only its message can be known again
+                is_lasting = False
             rows.series.append(index)
             rows.time_ms.append(time_ms)
             rows.value.append(row.value)
             rows.quality.append(quality)
             rows.topics.append(str(topic))
+        if message.packet_id and not is_lasting:
+            group.untimed.append(message_digest(message))
+
+    def _was_taken(self, message: Message, group: Group) -> bool:
+        digest = message_digest(message)
+        return self._recent.has_message(digest) or digest in group.untimed
+
+    def _once(self, rows: _Rows, group: Group) -> _Arrived:
+        """The plain rows that did not come before, neither in an earlier group nor in this one."""
+        batch, topics = rows.batch(), rows.topics
+        hashes = row_hashes(batch)
+        group.rows = set(hashes)
+        if not rows.untimed and len(group.rows) == len(hashes) and self._recent.is_new(group.rows):
+            return _Arrived(batch, topics)
+        repeated = self._recent.repeated(group.rows)
+        keep = np.ones(len(batch), np.bool_)
+        taken = set[int]()
+        for number, each in enumerate(hashes):
+            if number in rows.untimed:
+                continue
+            keep[number] = each not in repeated and each not in taken
+            taken.add(each)
+        group.rows = taken - repeated
+        events.rows_repeated(len(batch) - int(keep.sum()))
+        return _Arrived(_kept(batch, keep), [topic for topic, kept in zip(topics, keep.tolist(), strict=True) if kept])
 
     def _stranger(self, device: str, metric: str, gateway: str) -> BadInput:
         """Why a series is not one that this gateway may publish."""

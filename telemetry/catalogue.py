@@ -57,6 +57,7 @@ class Metric(_Declared):
     plausible: tuple[float, float] | None = None  # outside it a reading's quality is bad
     decimals: int = Field(default=1, ge=0, le=6)
     counter: bool = False  # a register that only grows, but for resets
+    interval_s: PositiveFloat | None = None  # a reading is due so often; learned from the readings when not given
 
 
 class DeviceKind(_Declared):

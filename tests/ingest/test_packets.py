@@ -1,7 +1,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.packets import (
@@ -19,12 +19,13 @@ from ingest.packets import (
 PAYLOAD_MAX = 1000
 
 
-def publish_packet(topic: str, payload: bytes, packet_id: int, retained: bool) -> bytes:
+def publish_packet(topic: str, payload: bytes, packet_id: int, retained: bool, duplicate: bool = False) -> bytes:
     packet = bytearray(publish(topic, payload, packet_id or 1))
-    packet[0] |= retained
+    flags = retained | duplicate << 3
+    packet[0] |= flags
     if not packet_id:
         body = struct.pack(">H", len(topic.encode())) + topic.encode() + payload
-        packet = bytearray([0x30 | retained]) + _length(len(body)) + body
+        packet = bytearray([0x30 | flags]) + _length(len(body)) + body
     return bytes(packet)
 
 
@@ -38,12 +39,14 @@ def _length(size: int) -> bytes:
 
 
 TOPICS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
-MESSAGES = st.lists(st.tuples(TOPICS, st.binary(max_size=400), st.integers(0, 65_535), st.booleans()), max_size=8)
+MESSAGES = st.lists(
+    st.tuples(TOPICS, st.binary(max_size=400), st.integers(0, 65_535), st.booleans(), st.booleans()), max_size=8
+)
 
 
 @given(MESSAGES, st.lists(st.integers(1, 60), max_size=100))
 def test_any_cut_of_the_stream_gives_the_same_messages(
-    messages: list[tuple[str, bytes, int, bool]], cuts: list[int]
+    messages: list[tuple[str, bytes, int, bool, bool]], cuts: list[int]
 ) -> None:
     stream = b"".join(publish_packet(*message) for message in messages)
     reader, found, start = PacketReader(PAYLOAD_MAX), [], 0
@@ -53,6 +56,7 @@ def test_any_cut_of_the_stream_gives_the_same_messages(
     assert found == [Message(*message) for message in messages]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200_000), st.integers(1, 5000))
 def test_a_message_that_is_too_large_is_passed_over_and_the_next_one_read(size: int, piece: int) -> None:
     large = publish_packet("a/b", b"x" * (PAYLOAD_MAX + size), 7, False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-FAULTS_UNTIL_S = 240.0
+FAULTS_UNTIL_S = 150.0
 CORE, EAST, WEST = "core", "gw-east", "gw-west"
 NODES = (CORE, EAST, WEST)
 

@@ -12,6 +12,9 @@ from typing import Any
 EPOCH_MS = 1_790_000_000_000  # when the simulated world begins
 
 
+_ROUND_S = 2e-6  # what a round of the loop takes: without it, a wait shorter than a float can tell would last for ever
+
+
 class Stuck(Exception):
     """Nothing is left that could ever happen: somebody waits for ever."""
 
@@ -22,7 +25,7 @@ class _Selector(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
             raise Stuck
-        self.loop.elapsed_s += max(0.0, timeout)
+        self.loop.elapsed_s += max(_ROUND_S, timeout)
         return []
 
 

@@ -128,11 +128,16 @@ class Broker:
                 self._feed_core()
             elif kind >> 4 == 3:
                 size = struct.unpack(">H", body[:2])[0]
-                topic, number, payload = body[2 : 2 + size].decode(), body[2 + size : 4 + size], body[4 + size :]
-                core.send(b"\x40\x02" + number)
+                topic, packet_id, payload = body[2 : 2 + size].decode(), body[2 + size : 4 + size], body[4 + size :]
+                core.send(b"\x40\x02" + packet_id)
                 self.publish(topic, payload, retain=bool(kind & 1))
             elif kind >> 4 == 12:
                 core.send(b"\xd0\x00")
+
+    async def until_up(self) -> None:
+        """Wait until it runs."""
+        while not self.is_up:  # noqa: ASYNC110 - on virtual time
+            await asyncio.sleep(1.0)
 
     # What happens to it
 

@@ -23,7 +23,6 @@ from typing import Any
 from unittest import mock
 
 import apsw
-import numpy as np
 import sqlalchemy as sa
 import structlog
 import urllib3
@@ -38,11 +37,11 @@ from alerts.program import compile_rules
 from alerts.rules import load_rules
 from alerts.store import MQTT_CHANNEL, Notice, Store, alarms, notices, transitions
 from alerts.worker import AlertWorker
+from gatehouse.migrate import migrate
 from gateway.driver import Sink
 from gateway.drivers import DRIVERS, DriverKind
 from gateway.settings import GatewaySettings, SpoolSettings, UplinkSettings
 from gateway.uplink import Uplink
-from gatehouse.migrate import migrate
 from ingest.committer import Committer
 from ingest.history.history import HistoryWriter, series_places
 from ingest.history.influx import InfluxWriter
@@ -50,14 +49,16 @@ from ingest.history.loop import HistoryLoop
 from ingest.history.parquet import ParquetWriter, parts_of
 from ingest.history.quarantine import Quarantine
 from ingest.history.settings import InfluxSettings
+from ingest.local_alarms import Told
 from ingest.packets import ProtocolError
+from ingest.recent import Recent
 from ingest.subscriber import Session
 from ingest.vet import Group, Vetter
 from telemetry.batch import decode_batch, empty_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SteadyClock
 from telemetry.database import open_database
-from telemetry.errors import BadInput, Unavailable
+from telemetry.errors import Unavailable
 from telemetry.identity import alarm_id
 from telemetry.journal import Journal, Kind
 from telemetry.reading import Reading
@@ -162,20 +163,23 @@ def _determined(seed: int) -> Iterator[None]:
     numbers = random.Random(f"jitter {seed}")
     made = random.Random
 
-    class Seeded(made):
-        def __init__(self, given: Any = None) -> None:
-            super().__init__(numbers.randrange(1 << 62) if given is None else given)
+    def seeded(given: Any = None) -> random.Random:
+        return made(numbers.randrange(1 << 62) if given is None else given)
 
     with (
-        mock.patch.object(random, "Random", Seeded),
+        mock.patch.object(random, "Random", seeded),
         mock.patch.object(secrets, "token_hex", lambda size: f"{numbers.randrange(1 << (8 * size)):0{2 * size}x}"),
     ):
         previous = structlog.get_config()
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(100), cache_logger_on_first_use=False)
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50), processors=[_drop])
         try:
             yield
         finally:
             structlog.configure(**previous)
+
+
+def _drop(logger: Any, method: str, event: Any) -> Any:
+    raise structlog.DropEvent
 
 
 class Disks:
@@ -300,7 +304,7 @@ class ScriptDriver:
         rng = random.Random(world.rng.randrange(1 << 30))
         while True:
             await asyncio.sleep(at.every_s * rng.uniform(0.6, 1.0))
-            if world.loop.time() > FAULTS_UNTIL_S + 60:
+            if world.loop.time() > FAULTS_UNTIL_S + 30:
                 continue
             reading = world.measured(at.device, at.metric, rng)
             key = (reading.device, reading.time_ms)
@@ -428,9 +432,9 @@ class CoreNode(Node):
                 self.die(Unsynced.LOST, self.back_after_s)
                 return
         parts: list[tuple[Callable[[], bool], float]] = [
-            (self.alerts.step, 0.1),
-            (self.history.step, 0.5),
-            *((sender.step, 0.5) for sender in self.senders),
+            (self._judge_step, 0.3),
+            (self.history.step, 1.5),
+            *((sender.step, 2.0) for sender in self.senders),
             (self._trim, 20.0),
         ]
         self._tasks += [self.world.loop.create_task(self._work(step, pause_s)) for step, pause_s in parts]
@@ -446,7 +450,8 @@ class CoreNode(Node):
         self.steady = SteadyClock(self.clock, newest[-1].time_ms if newest else 0)
         self.registry = SeriesRegistry.open(self.journal, world.catalogue)
         self.committer = Committer(self.journal, self.steady)
-        self.vetter = Vetter(world.catalogue, self.registry, self.committer.seen())
+        recent, told = Recent.open(self.journal), Told.open(self.journal)
+        self.vetter = Vetter(world.catalogue, self.registry, self.committer.seen(), recent, told)
         store = Store(self.database)
         program = compile_rules(world.rules, world.catalogue, self.registry)
         self.alerts = AlertWorker(self.journal, program, world.catalogue, store, self.steady, lambda: None)
@@ -454,6 +459,25 @@ class CoreNode(Node):
             self.journal, world.history_writer(self.registry), Quarantine(self.database), self.steady
         )
         self.senders = [Sender(pager.name, pager, store, self.steady) for pager in world.pagers]
+
+    def _judge_step(self) -> bool:
+        from alerts.engine import Effects
+
+        w = self.alerts
+        if not hasattr(w, "_pending"):
+            w._pending = None
+        if w._pending is None:
+            merged = Effects()
+            records = w._journal.read(w.position, 200)
+            for record in records:
+                w._merge(merged, w.engine.apply(record), record.offset)
+                w.position = record.offset
+            w._pending = merged
+        w._keep(w._pending)
+        w._pending = None
+        if self.rng.random() < 0.05:
+            w._snapshot()
+        return w.lag > 0
 
     def _begins(self, connection: sa.Connection) -> None:
         if self.world.loop.time() < self.database_until_s:
@@ -545,15 +569,14 @@ class PlainDevice:
         world = self._world
         rng = random.Random(world.rng.randrange(1 << 30))
         topic = readings_topic("west", WEST)
-        while world.loop.time() < FAULTS_UNTIL_S + 60:
+        while world.loop.time() < FAULTS_UNTIL_S + 30:
             await asyncio.sleep(rng.uniform(2.0, 5.0))
             reading = world.measured("plain-1", "power", rng)
             key = (reading.device, reading.time_ms)
             world.offered[key] = reading
             row = {"device": "plain-1", "metric": "power", "time": reading.time_ms, "value": reading.value}
             payload = json.dumps({"readings": [row]}).encode()
-            while not world.broker.is_up:
-                await asyncio.sleep(1.0)
+            await world.broker.until_up()
             world.plain[payload] = key
             for _ in range(2 if rng.random() < 0.1 else 1):
                 world.broker.publish(topic, payload, retain=False)
@@ -578,7 +601,7 @@ class World:
         self.history_until_s = dict.fromkeys(("history-away", "history-partial", "history-hangs"), 0.0)
         self.channel_until_s = 0.0
         self.influx = InfluxModel(self)
-        self.uses_parquet = self.rng.random() < 0.4
+        self.uses_parquet = self.rng.random() < 0.25
         (folder / "catalogue").mkdir()
         (folder / "rules").mkdir()
         (folder / "catalogue" / "all.yaml").write_text(CATALOGUE)
@@ -596,9 +619,9 @@ class World:
         places = series_places(registry, self.catalogue)
         if self.uses_parquet:
             return ParquetWriter(self.core.folder / "history", places)
-        settings = InfluxSettings(type="influxdb", url="http://history", token=SecretStr("t"), org="o", bucket="b")
+        settings = InfluxSettings(url="http://history", token=SecretStr("t"), org="o", bucket="b")
         writer = InfluxWriter(settings, places)
-        writer._api = self.influx  # type: ignore[assignment]
+        writer._api = self.influx
         return writer
 
     def measured(self, device: str, metric: str, rng: random.Random) -> Reading:
@@ -620,7 +643,7 @@ class World:
             device = self.loop.create_task(PlainDevice(self).run())
             for fault in self.faults:
                 self.loop.call_at(fault.at_s, self._strike, fault)
-            await asyncio.sleep(FAULTS_UNTIL_S + 61)
+            await asyncio.sleep(FAULTS_UNTIL_S + 31)
             self._heal()
             await device
             verdict = Verdict(self.seed, self.faults, crashes=self.crashes)
@@ -651,8 +674,8 @@ class World:
             link.is_dead = lambda: disk.is_dead
             return link
 
-        def uplink(*given: Any) -> Uplink:
-            return Uplink(*given, make_link=make_link)
+        def uplink(*given: Any, **named: Any) -> Uplink:
+            return Uplink(*given, **named, make_link=make_link)
 
         rename, write_file = Path.rename, ingest.history.parquet._write_file
 
@@ -670,7 +693,7 @@ class World:
             mock.patch.object(gateway.lane, "Journal", self.disks.journal),
             mock.patch.object(Path, "rename", renamed),
             mock.patch.object(ingest.history.parquet, "_write_file", written),
-            mock.patch.dict(DRIVERS, {"script": DriverKind(ScriptSettings, ScriptDriver)}),  # type: ignore[arg-type]
+            mock.patch.dict(DRIVERS, {"script": DriverKind(ScriptSettings, ScriptDriver)}),
         ):
             yield
 

@@ -1,0 +1,352 @@
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from ingest import completeness
+from ingest.completeness import CURSOR, CompletenessLoop
+from ingest.history.completeness import Completeness, SeriesDay
+from ingest.history.coverage import learned_interval_ms
+from ingest.history.days import MINUTES_MAX, Days
+from ingest.history.gateways import GatewayState, GatewayStates
+from ingest.vet import Gap, Reject
+from telemetry.batch import ReadingBatch, encode_batch
+from telemetry.catalogue import Catalogue
+from telemetry.clock import ManualClock
+from telemetry.database import metadata
+from telemetry.journal import Journal, Kind, Record
+from telemetry.series import SeriesRegistry
+from tests import district
+from tests.oracles.completeness import count
+
+MIDNIGHT_MS = 1_792_879_200_000  # 25 October 2026 in Berlin: the day has 25 hours
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+NOW_MS = MIDNIGHT_MS + 30 * HOUR_MS
+DAYS = ("2026-10-24", "2026-10-25", "2026-10-26")
+ZONES = {"east": "Europe/Berlin", "west": "Asia/Shanghai"}
+INTERVALS_MS = {"level": 45_000, "power": 300_000}
+LEVEL, SKIN, POWER = ("level-1", "level"), ("scanner", "skin_temperature"), ("meter", "power")
+ROUTES = {"level-1": ("gw-east", "east"), "scanner": ("gw-east", "east"), "meter": ("gw-west", "west")}
+
+Arrival = tuple[tuple[str, str], int, int, int, bool]  # series, time, known, quality, is backlog
+
+
+class World:
+    """A journal, a database that can be made to refuse, and the reader between them, which can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        district.write_district(folder)
+        text = district.CATALOGUE.replace("name: East}", "name: East, timezone: Europe/Berlin}")
+        text = text.replace("unit: m,", "unit: m, interval_s: 45,").replace("unit: W}", "unit: W, interval_s: 300}")
+        (folder / "catalogue" / "all.yaml").write_text(text, encoding="utf-8")
+        self.catalogue = Catalogue.load(folder / "catalogue")
+        self.journal = Journal(folder / "journal.db")
+        self.registry = SeriesRegistry.open(self.journal, self.catalogue)
+        self.database = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+        metadata.create_all(self.database)
+        self.clock = ManualClock(NOW_MS)
+        self.store = Completeness(self.database)
+        self.heard: dict[str, GatewayState] = {}
+        self.refusals = 0
+        sa.event.listen(self.database, "commit", self._refuse)
+        self.start()
+
+    def start(self) -> None:
+        self.loop = CompletenessLoop(
+            self.journal,
+            self.store,
+            GatewayStates(self.database),
+            self.catalogue,
+            self.registry,
+            self.clock,
+            lambda: self.heard,
+            keep_days=30,
+        )
+
+    def finish(self) -> None:
+        """Until nothing is left to do."""
+        for _ in range(5):
+            while self.loop.step():
+                pass
+            self.clock.advance(60)
+
+    def shown(self, day: str, now_ms: int = NOW_MS) -> dict[tuple[str, str], SeriesDay]:
+        found = self.store.day(self.catalogue, ZONES, date.fromisoformat(day), now_ms)
+        return {(each.device, each.metric): each for each in found}
+
+    def journal_readings(self, *arrivals: Arrival) -> None:
+        self.journal.append([self.record(arrivals)])
+
+    def record(self, arrivals: Sequence[Arrival]) -> Record:
+        """One record of arrivals that were learned of together."""
+        _, _, known_ms, _, is_backlog = arrivals[0]
+        batch = ReadingBatch(
+            np.array([self.registry.index[a[0]] for a in arrivals], np.uint32),
+            np.array([a[1] for a in arrivals], np.int64),
+            np.ones(len(arrivals)),
+            np.array([a[3] for a in arrivals], np.uint8),
+        )
+        return Record(Kind.BACKLOG if is_backlog else Kind.READINGS, known_ms, encode_batch(batch))
+
+    def _refuse(self, _connection: sa.Connection) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise sa.exc.OperationalError("COMMIT", {}, Exception("disk full"))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def every(series: tuple[str, str], step_ms: int, start_ms: int, end_ms: int, is_backlog: bool = False) -> list[Arrival]:
+    return [(series, time_ms, time_ms + 500, 0, is_backlog) for time_ms in range(start_ms, end_ms, step_ms)]
+
+
+def silent(world: World, day: str = DAYS[1]) -> list[tuple[int, int]]:
+    """Hours since midnight."""
+    found = world.shown(day)[LEVEL].coverage.silent
+    return [((a - MIDNIGHT_MS) // HOUR_MS, (b - MIDNIGHT_MS) // HOUR_MS) for a, b in found]
+
+
+def feed(world: World, arrivals: Sequence[Arrival]) -> None:
+    world.journal_readings(*arrivals)
+    world.finish()
+
+
+def test_a_full_day_lacks_nothing_also_when_it_has_25_hours(world: World) -> None:
+    feed(world, every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + 25 * HOUR_MS))
+    shown = world.shown(DAYS[1])[LEVEL]
+    assert (shown.coverage.expected, shown.coverage.missing, shown.coverage.silent) == (2000, 0, ())
+    assert shown.tally is not None and (shown.tally.good, shown.tally.received) == (2000, 2000)
+
+
+def test_a_gap_is_shown_and_closes_when_the_backlog_arrives_in_whatever_order(world: World) -> None:
+    hours = [MIDNIGHT_MS + n * HOUR_MS for n in range(26)]
+    feed(world, every(LEVEL, 45_000, hours[0], hours[5]) + every(LEVEL, 45_000, hours[9], hours[25]))
+    assert silent(world) == [(5, 9)]
+    assert world.shown(DAYS[1])[LEVEL].coverage.missing == 320
+    feed(world, every(LEVEL, 45_000, hours[7], hours[8], is_backlog=True))
+    assert silent(world) == [(5, 7), (8, 9)]
+    feed(world, every(LEVEL, 45_000, hours[8], hours[9], is_backlog=True))
+    feed(world, every(LEVEL, 45_000, hours[5], hours[7], is_backlog=True))
+    assert silent(world) == []
+    shown = world.shown(DAYS[1])[LEVEL]
+    assert shown.tally is not None and (shown.coverage.missing, shown.tally.late) == (0, 320)
+
+
+def test_nothing_is_due_of_what_comes_when_it_comes(world: World) -> None:
+    feed(world, [(SKIN, MIDNIGHT_MS + n * n * 1000, MIDNIGHT_MS + n * n * 1000, 0, False) for n in range(200)])
+    shown = world.shown(DAYS[1])[SKIN]
+    assert (shown.interval_ms, shown.coverage.expected, shown.coverage.missing, shown.gaps()) == (None, None, None, [])
+    assert shown.tally is not None and shown.tally.received == 200
+
+
+def test_a_series_is_due_from_when_it_was_known_of(world: World) -> None:
+    assert world.shown(DAYS[0]) == {}
+    feed(world, every(LEVEL, 45_000, NOW_MS, NOW_MS + HOUR_MS))
+    later = world.shown(DAYS[2], now_ms=NOW_MS + 2 * HOUR_MS)[LEVEL].coverage
+    assert (later.expected, later.missing) == (7140 // 45, 7140 // 45 - 80)
+    assert later.silent == ((NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS - MINUTE_MS),)
+
+
+def test_what_a_gateway_says_is_gone_is_kept_with_its_reason_and_cut_at_midnight(world: World) -> None:
+    level = world.registry.index[LEVEL]
+    gaps = [
+        Gap(level, MIDNIGHT_MS - HOUR_MS, MIDNIGHT_MS + 3 * HOUR_MS - 1, 400, "thinned"),
+        Gap(level, MIDNIGHT_MS + 9 * HOUR_MS, MIDNIGHT_MS + 9 * HOUR_MS, 1, "refused"),
+        Gap(level, 0, MIDNIGHT_MS - 29 * DAY_MS, 7, "refused"),
+    ]
+    rejects = [Reject("gap", "", "gatehouse/v1/east/gw-east/frames", "", 12), Reject("gap", "", "rubbish", "", 5)]
+    world.journal.append(
+        [
+            Record(Kind.GAPS, MIDNIGHT_MS, msgspec.json.encode(gaps)),
+            Record(Kind.REJECTS, MIDNIGHT_MS, msgspec.json.encode(rejects)),
+            Record(Kind.REJECTS, MIDNIGHT_MS, msgspec.json.encode(rejects)),
+        ]
+    )
+    feed(world, every(LEVEL, 45_000, MIDNIGHT_MS - HOUR_MS, NOW_MS))
+    before, after = world.shown(DAYS[0])[LEVEL], world.shown(DAYS[1])[LEVEL]
+    assert (before.known_lost, after.known_lost) == (100, 301)
+    assert [gap[2] for gap in after.gaps()] == ["thinned", "refused"]
+    assert world.store.frames_lost(date.fromisoformat(DAYS[1])) == {"gw-east": 24}
+
+
+def test_the_cursor_follows_in_the_journal_so_that_it_can_be_trimmed(world: World) -> None:
+    feed(world, every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS))
+    world.journal.append([Record(Kind.TICK, NOW_MS, b"connected")])
+    world.finish()
+    assert world.journal.cursor(CURSOR) == world.store.cursor() == 2
+
+
+def test_a_database_that_refuses_is_tried_again_and_nothing_counts_twice(world: World) -> None:
+    world.refusals = 2
+    feed(world, every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS))
+    tally = world.shown(DAYS[1])[LEVEL].tally
+    assert tally is not None and tally.received == 80
+
+
+def test_what_is_older_than_the_days_kept_is_not_counted_and_forgotten(world: World) -> None:
+    feed(world, [(LEVEL, NOW_MS - 31 * DAY_MS, NOW_MS, 0, False), (LEVEL, NOW_MS - 29 * DAY_MS, NOW_MS, 0, False)])
+    with world.database.connect() as db:
+        assert db.execute(sa.text("SELECT count(*) FROM completeness_day")).scalar() == 1
+    world.clock.advance(3 * 86_400)
+    world.finish()
+    with world.database.connect() as db:
+        assert db.execute(sa.text("SELECT count(*) FROM completeness_day")).scalar() == 0
+
+
+def test_the_metrics_tell_how_complete_each_site_is_and_what_gateways_hold(world: World) -> None:
+    world.heard["gw-east"] = GatewayState(True, 12, NOW_MS - 90_000, 10, False, NOW_MS)
+    world.journal_readings(*every(LEVEL, 90_000, MIDNIGHT_MS, MIDNIGHT_MS + 25 * HOUR_MS))
+    world.finish()
+
+    def value(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(name, labels)
+
+    assert value("gatehouse_completeness_ratio", site="east", day="yesterday") == pytest.approx(0.5)
+    assert value("gatehouse_missing_readings", site="east", day="yesterday") == 1000
+    assert value("gatehouse_gateway_spooled_frames", site="east", gateway="gw-east") == 12
+    assert (value("gatehouse_gateway_oldest_seconds", site="east", gateway="gw-east") or 0) >= 90
+    assert GatewayStates(world.database).all() == world.heard
+
+
+# Readings on both sides of everything: midnights, minutes, what is late, what is due.
+TIMES = st.builds(
+    lambda base, offset: MIDNIGHT_MS + base + offset,
+    st.sampled_from([0, 25 * HOUR_MS, -8 * HOUR_MS, 16 * HOUR_MS, 17 * HOUR_MS, 2 * HOUR_MS, 3 * HOUR_MS]),
+    st.sampled_from([-MINUTE_MS, -1, 0, 1, 59_999, MINUTE_MS, 3 * MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS]),
+)
+ARRIVALS = st.lists(
+    st.tuples(
+        st.sampled_from([LEVEL, SKIN, POWER]),
+        TIMES,
+        st.sampled_from([0, 59_999, 60_000, 60_001, HOUR_MS]),
+        st.sampled_from([0, 0, 1, 2]),
+        st.booleans(),
+    ),
+    min_size=4,
+    max_size=30,
+)
+LOSSES = st.lists(st.tuples(TIMES, st.sampled_from([0, 1, HOUR_MS, DAY_MS]), st.integers(1, 5)), max_size=3)
+WHENS = st.lists(st.sampled_from(["step", "step", "pause", "pause", "crash", "refuse"]), max_size=25)
+
+
+@settings(deadline=None, max_examples=120)
+@given(ARRIVALS, LOSSES, st.data(), WHENS)
+def test_any_order_any_cut_and_any_crash_give_the_figures_of_the_oracle(
+    drawn: list[tuple[tuple[str, str], int, int, int, bool]],
+    lost: list[tuple[int, int, int]],
+    data: st.DataObject,
+    whens: list[str],
+) -> None:
+    arrivals: list[Arrival] = [(series, t, t + delay, quality, old) for series, t, delay, quality, old in drawn]
+    gaps = [(first_ms, first_ms + length_ms, missing) for first_ms, length_ms, missing in lost]
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(completeness, "_RECORDS_AT_ONCE", data.draw(st.integers(1, 4)))
+        patch.setattr(completeness, "ROWS_MAX", data.draw(st.sampled_from([1, 5, 1000])))
+        world = World(Path(folder))
+        level = world.registry.index[LEVEL]
+        records = [
+            Record(Kind.GAPS, NOW_MS, msgspec.json.encode([Gap(level, first_ms, last_ms, missing, "thinned")]))
+            for first_ms, last_ms, missing in gaps
+        ]
+        # What was learned of together may still come in one record or in several.
+        together: dict[tuple[int, bool], list[Arrival]] = {}
+        for arrival in arrivals:
+            together.setdefault((arrival[2], arrival[4]), []).append(arrival)
+        for group in together.values():
+            cut = data.draw(st.integers(0, len(group)))
+            records += [world.record(part) for part in (group[:cut], group[cut:]) if part]
+        world.journal.append(data.draw(st.permutations(records)))
+        for when in whens:
+            if when == "step":
+                world.loop.step()
+            elif when == "pause":
+                world.clock.advance(5)
+            elif when == "crash":
+                world.refusals = 0
+                world.start()
+            else:
+                world.refusals = 1
+        world.refusals = 0
+        world.finish()
+        for day in DAYS:
+            shown = world.shown(day)
+            for series in (LEVEL, SKIN, POWER):
+                due = count(
+                    [(t, known_ms, q, old) for name, t, known_ms, q, old in arrivals if name == series],
+                    gaps if series == LEVEL else [],
+                    ZONES[ROUTES[series[0]][1]],
+                    day,
+                    INTERVALS_MS.get(series[1]),
+                    NOW_MS,
+                    NOW_MS,
+                    60_000,
+                )
+                assert figures(shown.get(series)) == due, (day, series)
+        world.journal.close()
+        world.database.dispose()
+
+
+def figures(shown: SeriesDay | None) -> dict[str, object] | None:
+    if shown is None:
+        return None
+    tally, coverage = shown.tally, shown.coverage
+    return {
+        "good": tally.good if tally else 0,
+        "suspect": tally.suspect if tally else 0,
+        "bad": tally.bad if tally else 0,
+        "late": tally.late if tally else 0,
+        "expected": coverage.expected,
+        "missing": coverage.missing,
+        "silent": list(coverage.silent),
+        "known_lost": shown.known_lost,
+    }
+
+
+def by_minute(times_s: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+    return np.bincount([int(t // 60) for t in times_s], minlength=MINUTES_MAX).astype(np.uint16)
+
+
+@given(st.sampled_from([1, 2, 5, 7, 11, 30, 45, 60, 300, 900]), st.integers(0, 2**32), st.booleans())
+@settings(deadline=None)
+def test_an_interval_is_learned_from_what_comes_like_a_clock_also_with_holes(
+    interval_s: int, seed: int, has_holes: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    times = np.arange(0, 5 * 3600, interval_s) + rng.uniform(0, 0.05 * interval_s)
+    if has_holes:
+        times = times[(times < 6000) | (times > 7300)]
+    learned_ms = learned_interval_ms(by_minute(times.tolist()))
+    assert learned_ms == pytest.approx(interval_s * 1000, rel=0.02)
+
+
+@given(st.sampled_from([0.02, 0.1, 0.5, 1, 2, 3, 5, 8, 20]), st.integers(0, 2**32))
+@settings(deadline=None)
+def test_nothing_is_learned_from_people_who_come_when_they_come(per_minute: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.exponential(60 / per_minute, 3000))
+    assert learned_interval_ms(by_minute(times[times < 18 * 3600].tolist())) is None
+
+
+def test_too_little_teaches_nothing() -> None:
+    assert learned_interval_ms(np.zeros(MINUTES_MAX, np.uint16)) is None
+    assert learned_interval_ms(by_minute(list(range(0, 1000, 2)))) is None
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"])
+def test_every_time_lies_in_its_day(zone: str) -> None:
+    days = Days(zone)
+    times = np.arange(1_790_000_000_000, 1_800_000_000_000, 7_123_457)
+    for time_ms, day in zip(times.tolist(), days.of(times).tolist(), strict=True):
+        assert days.start_ms(day) <= time_ms < days.start_ms(day + 1)
+        assert days.start_ms(day + 1) - days.start_ms(day) <= MINUTES_MAX * MINUTE_MS
