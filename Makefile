@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help env screens demo test check lint types format bench locks clean
+.PHONY: help env screens demo test check lint types format faults bench locks clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,11 @@ check: env  ## format, lint, types
 format: env  ## mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+SEEDS ?= 200
+FIRST ?= 1
+faults: env  ## many runs of a simulated district under faults, SEEDS of them from FIRST on
+	$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
 
 bench: env  ## the ladder: where a reading's time goes
 	$(BIN)/python -m bench

@@ -62,6 +62,7 @@ class Broker:
         self._next_id = 0
         self.core: CoreEnd | None = None
         self.links: dict[str, GatewayLink] = {}
+        self.cut_off_until_s: dict[str, float] = {}  # client -> no connection before
         self._kept: tuple[list[tuple[str, bytes, bool]], dict[str, bytes]] = ([], {})
 
     # Messages
@@ -100,8 +101,8 @@ class Broker:
 
     def connect_core(self) -> CoreEnd:
         """A new connection; one that stood is over. Raises OSError while the broker is down."""
-        if not self.is_up:
-            raise ConnectionRefusedError("the broker is down")
+        if not self.reaches("core"):
+            raise ConnectionRefusedError("no way to the broker")
         if self.core is not None:
             self.core.cut()
         self.core = CoreEnd(self, _Wire(self.loop, self.rng, self.trouble))
@@ -133,6 +134,10 @@ class Broker:
                 self.publish(topic, payload, retain=bool(kind & 1))
             elif kind >> 4 == 12:
                 core.send(b"\xd0\x00")
+
+    def reaches(self, client: str) -> bool:
+        """Whether a client could connect now."""
+        return self.is_up and self.loop.time() >= self.cut_off_until_s.get(client, 0.0)
 
     async def until_up(self) -> None:
         """Wait until it runs."""
@@ -225,7 +230,7 @@ class GatewayLink:
 
     async def open(self, subscribe_to: str, will_topic: str, will: bytes) -> bool:
         await asyncio.sleep(self._broker.rng.uniform(0.001, 0.05))
-        if not self._broker.is_up:
+        if not self._broker.reaches(self._client_id):
             raise Unavailable("connecting: refused")
         before = self._broker.links.get(self._client_id)
         if before is not None:

@@ -751,21 +751,16 @@ class World:
             raise AssertionError(fault)
 
     def _cut(self, fault: Fault, is_silent: bool) -> None:
-        """Cut a connection again and again until the fault is over, or let it go silent."""
-        until_s = self.loop.time() + fault.lasts_s
-
-        def once() -> None:
-            end = self.broker.core if fault.where == CORE else self.broker.links.get(fault.where)
-            if isinstance(end, GatewayLink) and is_silent:
-                end.go_silent()
-            elif isinstance(end, CoreEnd) and is_silent:
-                end.wire.is_silent = True
-            elif end is not None:
-                end.cut()
-            if self.loop.time() < until_s and not is_silent:
-                self.loop.call_later(0.5, once)
-
-        once()
+        """Cut a connection and the way to a new one until the fault is over, or let it go silent."""
+        end = self.broker.core if fault.where == CORE else self.broker.links.get(fault.where)
+        if not is_silent:
+            self.broker.cut_off_until_s[fault.where] = self.loop.time() + fault.lasts_s
+        if isinstance(end, GatewayLink) and is_silent:
+            end.go_silent()
+        elif isinstance(end, CoreEnd) and is_silent:
+            end.wire.is_silent = True
+        elif end is not None:
+            end.cut()
 
     def _heal(self) -> None:
         for node in self.nodes.values():
@@ -777,6 +772,7 @@ class World:
         self.core.database_until_s = self.channel_until_s = 0.0
         self.history_until_s = dict.fromkeys(self.history_until_s, 0.0)
         self.broker.is_up = True
+        self.broker.cut_off_until_s.clear()
         self.broker.trouble.lose = self.broker.trouble.repeat = self.broker.trouble.reorder = 0.0
         self.broker.trouble.delay_s = 0.02
 
