@@ -1,0 +1,206 @@
+"""Bugs that a system like this could have, each as a patch. A simulation that does not find them proves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from unittest import mock
+
+import apsw
+
+import ingest.vet
+from alerts.notify.sender import Sender
+from alerts.worker import AlertWorker
+from gateway.collector import Collector
+from gateway.uplink import Uplink
+from ingest.committer import Committer
+from ingest.history.loop import CURSOR as HISTORY_CURSOR
+from ingest.history.loop import HistoryLoop
+from ingest.recent import Recent
+from ingest.vet import Group, Vetter
+from telemetry import segment
+from telemetry.batch import concatenate
+from telemetry.errors import Unavailable
+from telemetry.journal import Journal, Kind
+
+
+@contextlib.contextmanager
+def acknowledge_before_durable() -> Iterator[None]:
+    """The core answers at once and writes its journal every other second."""
+    commit = Committer.commit
+
+    def later(self: Any, group: Group, is_connected: bool) -> None:
+        waiting = self.__dict__.setdefault("waiting", [])
+        waiting.append(group)
+        if self._clock.monotonic_s() - self.__dict__.get("written_s", 0.0) >= 2.0:
+            self.__dict__["written_s"] = self._clock.monotonic_s()
+            while waiting:
+                commit(self, waiting[0], is_connected)
+                waiting.pop(0)
+
+    with mock.patch.object(Committer, "commit", later):
+        yield
+
+
+@contextlib.contextmanager
+def cursor_before_effect() -> Iterator[None]:
+    """History notes its place, then writes."""
+
+    def keep(self: Any) -> None:
+        first, last, batch = self._written + 1, self._read, concatenate(self._batches)
+        self._journal.set_cursor(HISTORY_CURSOR, last)
+        self._batches, self._row_count, self._written = [], 0, last
+        list(self._writer.write(batch, first, last))
+
+    with mock.patch.object(HistoryLoop, "_keep", keep):
+        yield
+
+
+@contextlib.contextmanager
+def duplicates_known_in_memory_only() -> Iterator[None]:
+    """Which frames were durable is forgotten when the core stops."""
+    with mock.patch.object(Committer, "seen", lambda self: {}):
+        yield
+
+
+@contextlib.contextmanager
+def spool_trusts_the_broker() -> Iterator[None]:
+    """What the broker acknowledged is let go."""
+    taken = Uplink.link_taken
+
+    def release(self: Any, message_id: int) -> None:
+        epoch = self._on_the_way.get(message_id)
+        taken(self, message_id)
+        for lane in self._spool.lanes:
+            if lane.epoch == epoch and epoch is not None:
+                self._spool.release(epoch, min(lane.last, lane.released + 1))
+                self._windows[epoch].receipt(lane.released, self._clock.monotonic_s())
+
+    with mock.patch.object(Uplink, "link_taken", release):
+        yield
+
+
+@contextlib.contextmanager
+def gateway_promises_before_its_disk() -> Iterator[None]:
+    """A device is told that its reading is kept when it is in memory."""
+
+    async def keep(self: Any, readings: Any) -> None:
+        await self.offer(readings)
+
+    with mock.patch.object(Collector, "keep", keep):
+        yield
+
+
+@contextlib.contextmanager
+def no_sync() -> Iterator[None]:
+    """The journal leaves it to the system when its writes reach the disk."""
+    connect = segment.connect
+
+    def unsynced(path: Any, vfs: str | None = None) -> apsw.Connection:
+        connection = connect(path, vfs)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
+    with mock.patch.object(segment, "connect", unsynced):
+        yield
+
+
+@contextlib.contextmanager
+def facts_after_records() -> Iterator[None]:
+    """Which frames are durable is written down in a transaction of its own, after the readings."""
+    append = Journal.append
+
+    def twice(self: Any, records: Any, state: Mapping[str, bytes | None] | None = None) -> int:
+        last = append(self, records)
+        if state:
+            self.set_state(state)
+        return last
+
+    with mock.patch.object(Journal, "append", twice):
+        yield
+
+
+@contextlib.contextmanager
+def delivered_before_it_is() -> Iterator[None]:
+    """A notice is marked as delivered, then handed over."""
+
+    def step(self: Any) -> bool:
+        for notice in self._store.due_notices(self._name, self._clock.now_ms(), limit=100):
+            self._store.delivered([notice.id], self._clock.now_ms())
+            with contextlib.suppress(Unavailable):
+                self._channel.deliver(notice)
+        return False
+
+    with mock.patch.object(Sender, "step", step):
+        yield
+
+
+@contextlib.contextmanager
+def frames_out_of_turn() -> Iterator[None]:
+    """A frame that overtook an earlier one is taken; the earlier one then counts as a repetition."""
+    takes_turn = Vetter._takes_turn
+
+    def any_turn(self: Any, topic: Any, frame: Any, group: Group, seen: dict[str, int]) -> bool:
+        source = f"{frame.gateway}/{frame.epoch}"
+        last = seen.get(source, self._seen.get(source, 0))
+        if frame.seq > last + 1:
+            seen[source] = frame.seq - 1
+        return takes_turn(self, topic, frame, group, seen)
+
+    with mock.patch.object(Vetter, "_takes_turn", any_turn):
+        yield
+
+
+@contextlib.contextmanager
+def plain_readings_are_never_remembered() -> Iterator[None]:
+    """What a broker hands out again is taken again."""
+    with mock.patch.object(ingest.vet, "Recent", Recent), mock.patch.object(Recent, "accept", lambda *given: None):
+        yield
+
+
+@contextlib.contextmanager
+def backlog_is_not_judged() -> Iterator[None]:
+    """What happened during an outage goes to history and raises no alarm."""
+    from alerts.engine import Engine
+
+    apply = Engine.apply
+
+    def without(self: Any, record: Any, *given: Any) -> Any:
+        if record.kind is Kind.BACKLOG:
+            record = type(record)(record.offset, Kind.GAPS, record.time_ms, b"[]")
+        return apply(self, record, *given)
+
+    with mock.patch.object(Engine, "apply", without):
+        yield
+
+
+@contextlib.contextmanager
+def alarms_forgotten_over_a_restart() -> Iterator[None]:
+    """The engine begins anew where it had stopped, without its memory."""
+
+    def resume(self: Any, *given: Any) -> None:
+        self._stored, self.position, _ = self._store.memory()
+        self.position = max(self.position, self._stored)
+
+    with mock.patch.object(AlertWorker, "_resume", resume):
+        yield
+
+
+BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
+    made.__name__: made
+    for made in (
+        acknowledge_before_durable,
+        cursor_before_effect,
+        duplicates_known_in_memory_only,
+        spool_trusts_the_broker,
+        gateway_promises_before_its_disk,
+        no_sync,
+        facts_after_records,
+        delivered_before_it_is,
+        frames_out_of_turn,
+        plain_readings_are_never_remembered,
+        backlog_is_not_judged,
+        alarms_forgotten_over_a_restart,
+    )
+}
