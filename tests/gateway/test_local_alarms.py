@@ -125,6 +125,7 @@ def test_each_passage_is_judged_alone_and_over_when_measured_again(tmp_path: Pat
     gateway = Gateway(tmp_path, FEVER)
     gateway.passes("p1", 37.3)
     gateway.passes("p2", 36.5, 1)
+    gateway.passes("p1", 36.5)  # of the same moment: no second measurement
     gateway.passes("p1", 36.5, 2, Quality.SUSPECT)
     assert [alarm["key"] for alarm in gateway.open] == ["p1"]
     gateway.passes("p1", 36.5, 3)
@@ -164,6 +165,15 @@ def test_two_levels_of_a_rule_are_one_alarm_with_two_lamps(tmp_path: Path) -> No
     assert gateway.lamps == {"lamp": True, "siren": False} and len(gateway.open) == 1
     gateway.at(3, 0.5)
     assert gateway.lamps == {"lamp": False, "siren": False} and not gateway.open
+
+
+def test_an_alarm_begins_with_the_first_of_the_levels_that_fire_together(tmp_path: Path) -> None:
+    higher = {**LEVEL, "at_least": 2.0, "for_s": 20}
+    gateway = Gateway(tmp_path, higher, {**LEVEL, "for_s": 30})
+    gateway.at(0, 1.6)
+    gateway.at(10, 2.0)
+    gateway.at(40, 2.0)
+    assert gateway.open[0]["onset_ms"] == T0
 
 
 def test_alarms_and_what_was_waiting_survive_a_restart(tmp_path: Path) -> None:

@@ -289,7 +289,9 @@ def test_what_is_refused_is_told_as_soon_as_there_is_room(tmp_path: Path, restar
     assert refused(spool) == {"a": (NOW_MS, NOW_MS + 2000, 4), "b": (NOW_MS, NOW_MS, 1)}
     spool.trim()
     spool.append(encode_readings(level([1.0])))
-    assert sum(len(decoded(p).gaps) for p in contents(Spool(tmp_path, clock, 400_000))) == 2  # told once
+    again = Spool(tmp_path, clock, 400_000)
+    again.append(encode_readings(level([1.0])))
+    assert sum(len(decoded(p).gaps) for p in contents(again)) == 2  # told once
 
 
 def test_refused_readings_survive_being_thinned_twice(tmp_path: Path) -> None:
