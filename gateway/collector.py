@@ -45,13 +45,15 @@ class Collector:
     """Implements `Sink`.
 
     Args:
-        grown: Called after each commit, on the loop's thread.
+        kept: Called with the readings of each commit, on the loop's thread.
     """
 
-    def __init__(self, spool: Spool, events: Events, grown: Callable[[], None], limits: GroupLimits) -> None:
+    def __init__(
+        self, spool: Spool, events: Events, kept: Callable[[Sequence[Reading]], None], limits: GroupLimits
+    ) -> None:
         self._spool = spool
         self._events = events
-        self._grown = grown
+        self._kept = kept
         self._limits = limits
         self._waiting: deque[_Waiting] = deque()
         self._queued = 0
@@ -142,7 +144,7 @@ class Collector:
         self._events.readings_kept(readings)
         self.last_ms = max(reading.time_ms for reading in readings)
         _release(group, None)
-        self._grown()
+        self._kept(readings)
 
     async def _give_up(self, writer: ThreadPoolExecutor, readings: Sequence[Reading]) -> None:
         """Have readings counted as missing for good: those that nobody waits for, so that nobody else keeps them."""

@@ -167,6 +167,16 @@ class Events:
         self._away.discard("broker")
         _log.info("connected to the broker", host=host, port=port, session_present=session_present)
 
+    # Local alarms
+
+    def local_alarm_raised(self, rule: str, device: str) -> None:
+        self._count["local_alarms"] += 1
+        _log.warning("local alarm", rule=rule, device=device)
+
+    def output_failed(self, output: str, error: str) -> None:
+        self._count["output_failures"] += 1
+        self.unavailable(f"output {output}", error)
+
     # The process
 
     def started(self, gateway: str, epoch: str, spooled: int) -> None:

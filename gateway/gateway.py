@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,12 +18,15 @@ from gateway.collector import Collector, GroupLimits
 from gateway.driver import Driver, Sink
 from gateway.drivers import DRIVERS
 from gateway.events import Events
+from gateway.local_alarms import LocalAlarms
+from gateway.outputs import Outputs, make_output
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool
 from gateway.uplink import Uplink
 from gateway.window import WindowLimits
 from telemetry.clock import Clock
 from telemetry.errors import BadConfiguration, Unavailable
+from telemetry.reading import Reading
 
 _DELAY_FIRST_S = 0.5
 _DELAY_MAX_S = 30.0
@@ -52,6 +55,7 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
             "unwritten": collector.queued,
             "drivers": {name: state.value for name, state in events.drivers.items()},
             "counters": events.counters(),
+            "local_alarms": local_alarms.told(),
         }
 
     tuned = settings.uplink
@@ -73,11 +77,22 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
         facts,
     )
     limits = GroupLimits(settings.spool.gather_ms / 1000, queue_readings_max=settings.spool.queue_readings_max)
-    collector = Collector(spool, events, uplink.wake, limits)
+    outputs = Outputs({name: make_output(entry) for name, entry in settings.outputs.items()}, events)
+    local_alarms = LocalAlarms(settings.local_alarms, spool, events, outputs.switch, uplink.wake)
+
+    def kept(readings: Sequence[Reading]) -> None:
+        local_alarms.judge(readings)
+        uplink.wake()
+
+    collector = Collector(spool, events, kept, limits)
     async with asyncio.TaskGroup() as group:
         uplink_task = group.create_task(uplink.run(), name="uplink")
         collector_task = group.create_task(collector.run(), name="collector")
         thinner_task = group.create_task(keep_room(spool, events), name="thinner")
+        local_tasks = [
+            group.create_task(outputs.run(), name="outputs"),
+            group.create_task(local_alarms.run(), name="local alarms"),
+        ]
         drivers = []
         for entry in settings.drivers:
             events.driver_added(entry.name)
@@ -91,6 +106,8 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
         thinner_task.cancel()
         collector.close()
         await collector_task
+        for task in local_tasks:  # an output stays as it is: the alarm is not over because we are
+            task.cancel()
         uplink.stop(settings.drain_on_stop_s)
         await uplink_task
 

@@ -12,13 +12,22 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from gateway.driver import DriverSettings
 from gateway.drivers import DRIVERS
-from telemetry.catalogue import Name
+from telemetry.catalogue import MetricName, Name
 from telemetry.declaration import Document, Mistake, Mistakes, read_document, validate
 from telemetry.errors import BadConfiguration
 from telemetry.settings import BrokerSettings
@@ -52,6 +61,72 @@ class UplinkSettings(_Section):
     live_first_after_s: PositiveFloat = 60.0  # what has waited longer goes out behind what is new
 
 
+class CoilSettings(_Section):
+    """A coil of a Modbus TCP unit."""
+
+    host: str
+    port: int = Field(default=502, ge=1, le=65535)
+    unit: int = Field(default=1, ge=0, le=255)
+    coil: int = Field(ge=0, le=0xFFFF)  # as on the wire, from 0
+
+
+class OutputSettings(_Section):
+    """A lamp or relay: a file that holds its state, or a coil."""
+
+    file: Path | None = None  # relative to the configuration file
+    on: str = "1"
+    off: str = "0"
+    modbus: CoilSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _words_that_yaml_takes_for_truths(cls, data: Any) -> Any:
+        """In YAML 1.1 an unquoted `on` or `off` is true or false, as a key too, and 1 is no text."""
+        if not isinstance(data, dict):
+            return data
+        named = {{True: "on", False: "off"}.get(key, key) if isinstance(key, bool) else key: data[key] for key in data}
+        return {k: str(v) if k in ("on", "off") and type(v) is int else v for k, v in named.items()}
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.file is None) == (self.modbus is None):
+            raise ValueError("give either 'file' or 'modbus'")
+        return self
+
+
+class LocalAlarmSettings(_Section):
+    """One level of a rule of the core, judged here too."""
+
+    rule: Name
+    device: Name
+    metric: MetricName
+    at_least: FiniteFloat | None = None
+    at_most: FiniteFloat | None = None
+    clear: FiniteFloat | None = None  # over strictly past it; the limit itself when not given
+    for_s: NonNegativeFloat = 0.0
+    per_passage: bool = False
+    passage_s: PositiveFloat = 300.0  # how long a passage's alarm stays open here without a second measurement
+    output: str
+
+    @property
+    def limit(self) -> float:
+        limit = self.at_most if self.at_least is None else self.at_least
+        assert limit is not None
+        return limit
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("give either 'at_least' or 'at_most'")
+        if self.clear is not None and self.at_least is not None and self.clear > self.at_least:
+            raise ValueError("'clear' must not lie above 'at_least'")
+        if self.clear is not None and self.at_most is not None and self.clear < self.at_most:
+            raise ValueError("'clear' must not lie below 'at_most'")
+        if self.per_passage and (self.clear is not None or self.for_s):
+            raise ValueError("a passage is judged alone: 'clear' and 'for_s' say nothing with 'per_passage'")
+        return self
+
+
 class GatewaySettings(_Section):
     """A gateway's configuration file."""
 
@@ -62,6 +137,8 @@ class GatewaySettings(_Section):
     uplink: UplinkSettings = UplinkSettings()
     drain_on_stop_s: NonNegativeFloat = 0.0  # how long a stop may wait for the core to take what is spooled
     drivers: tuple[DriverSettings, ...] = ()
+    outputs: dict[str, OutputSettings] = {}
+    local_alarms: tuple[LocalAlarmSettings, ...] = ()
 
 
 def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> GatewaySettings:
@@ -81,10 +158,32 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
         settings = validate(Document(document.file, data, document.root), GatewaySettings)
     except Mistakes as error:
         mistakes = [_blamed(mistake, variables) for mistake in error.mistakes] + mistakes
+    if settings is not None and not mistakes:
+        mistakes = _local_mistakes(document, settings, {name for driver in drivers for name in driver.device_names()})
     if mistakes or settings is None:
         raise Mistakes(mistakes)
+    outputs = {
+        name: output if output.file is None else output.model_copy(update={"file": file.parent / output.file})
+        for name, output in settings.outputs.items()
+    }
     spool = settings.spool.model_copy(update={"path": file.parent / settings.spool.path})
-    return settings.model_copy(update={"spool": spool, "drivers": tuple(drivers)})
+    return settings.model_copy(update={"spool": spool, "drivers": tuple(drivers), "outputs": outputs})
+
+
+def _local_mistakes(document: Document, settings: GatewaySettings, devices: set[str]) -> list[Mistake]:
+    """What the local alarms name and nobody declares."""
+    mistakes: list[Mistake] = []
+    for number, entry in enumerate(settings.local_alarms):
+        where = ("local_alarms", number)
+        if entry.output not in settings.outputs:
+            mistakes.append(
+                document.mistake((*where, "output"), f"there is no output '{entry.output}' under 'outputs'")
+            )
+        if entry.device not in devices:
+            mistakes.append(document.mistake((*where, "device"), f"no driver of this gateway reads '{entry.device}'"))
+        if entry in settings.local_alarms[:number]:
+            mistakes.append(document.mistake(where, "stands twice; keep one"))
+    return mistakes
 
 
 def _drivers(document: Document, entries: object) -> tuple[list[DriverSettings], list[Mistake]]:
@@ -156,7 +255,7 @@ def _scalars(model: type[BaseModel]) -> list[tuple[str, ...]]:
         kind = field.annotation
         if isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, BaseModel):
             paths += [(name, *path) for path in _scalars(kind)]
-        elif typing.get_origin(kind) is not tuple:
+        elif typing.get_origin(kind) not in (tuple, dict):
             paths.append((name,))
     return paths
 

@@ -50,7 +50,8 @@ _WORTH_IT = 0.9  # a copy that is hardly smaller is not worth the writing
 # Facts that are handed on from lane to lane: the live one has them.
 _NEWEST_MS = "newest-ms"
 _REFUSED = "refused/"  # and the series: readings that were refused and are not told of yet
-_HANDED_ON = (_NEWEST_MS, _REFUSED)
+_REMEMBERED = "remembered/"
+_HANDED_ON = (_NEWEST_MS, _REFUSED, _REMEMBERED)
 
 
 class SpoolFull(Unavailable):
@@ -266,6 +267,17 @@ class Spool:
             self._refused_unwritten.clear()
         self._hand_on(state)
         return seq
+
+    def remember(self, name: str, value: bytes) -> None:
+        """Keep a fact of somebody else over restarts."""
+        with self._writing:
+            state: dict[str, bytes | None] = {_REMEMBERED + name: value}
+            self.live.note(state)
+            self._hand_on(state)
+
+    def recalled(self, name: str) -> bytes:
+        """What was remembered; nothing when nothing was."""
+        return self._handed_on.get(_REMEMBERED + name) or b""
 
     # Sending
 

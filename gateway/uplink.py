@@ -273,7 +273,7 @@ class Uplink:
         """Publish the status when it is due or its essence changed; seconds until it is due again."""
         now_s = self._clock.monotonic_s()
         facts = self._facts()
-        essence = (facts.get("drivers"), self._spool.is_full, self._spool.epoch)
+        essence = (facts.get("drivers"), facts.get("local_alarms"), self._spool.is_full, self._spool.epoch)
         if self._status_shown == essence and now_s - self._status_s < self._status_every_s:
             return self._status_s + self._status_every_s - now_s
         if self._status_on_the_way is None:  # else the broker has not even taken the last one

@@ -54,6 +54,7 @@ class FakeModbus:
     def __init__(self, units: dict[int, dict[int, int]]) -> None:
         self.units = units  # unit -> address -> register, for both functions
         self.requests: list[tuple[int, int, int, int]] = []  # unit, function, address, count
+        self.coils: dict[tuple[int, int], bool] = {}  # (unit, address), as they were written
         self.port = 0
         self._server: asyncio.Server | None = None
 
@@ -74,6 +75,10 @@ class FakeModbus:
                 self.requests.append((unit, function, address, count))
                 registers = self.units.get(unit)
                 if registers is None:
+                    continue
+                if function == 5:
+                    self.coils[unit, address] = count == 0xFF00
+                    writer.write(struct.pack(">HHHBBHH", transaction, 0, 6, unit, function, address, count))
                     continue
                 wanted = [registers.get(address + i) for i in range(count)]
                 if None in wanted:

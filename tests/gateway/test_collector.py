@@ -51,7 +51,7 @@ def check(
     spool, events = MoodySpool(folder / "spool", clock), Events(clock)
 
     async def run() -> None:
-        collector = Collector(spool, events, lambda: None, limits)
+        collector = Collector(spool, events, lambda readings: None, limits)
         task = asyncio.create_task(collector.run())
         await scenario(collector, spool, events)
         collector.close()

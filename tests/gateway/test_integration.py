@@ -22,6 +22,7 @@ from gateway.settings import GatewaySettings, load_settings
 from gateway.spool import Spool
 from telemetry import frames
 from telemetry.clock import SystemClock
+from telemetry.identity import alarm_id
 from telemetry.topics import receipt_topic
 from tests.gateway.support import FakeModbus, free_port, http, post, until
 
@@ -339,5 +340,29 @@ def test_nothing_acknowledged_is_missing_after_the_gateway_was_killed(tmp_path: 
             process.kill()
             await process.wait()
             core.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_lamp_goes_on_without_any_broker_and_the_status_tells_of_it_later(tmp_path: Path, broker: Broker) -> None:
+    async def scenario() -> None:
+        pin, push_port = tmp_path / "pin", free_port()
+        scanner, metric = "gate-1-lane-1-scanner", "skin_temperature"
+        alarm = {"rule": "fever", "device": scanner, "metric": metric, "at_least": 36.5, "per_passage": True}
+        local = {"outputs": {"lamp": {"file": str(pin)}}, "local_alarms": [{**alarm, "output": "lamp"}]}
+        settings = configured(tmp_path, broker.port, free_port(), push_port, **local)
+        core = Core(broker.port)
+        async with running(settings):
+            await until(lambda: pin.exists() and pin.read_text() == "0", "the lamp is off")
+            await pushed(push_port, 1)
+            await until(lambda: pin.read_text() == "1", "the lamp is on")
+            broker.start()
+            core.start()
+            await until(lambda: any(s.get("local_alarms") for s in core.statuses), "the alarm is told")
+            (told,) = core.statuses[-1]["local_alarms"]
+        core.stop()
+        onset_ms = 1_795_392_000_001
+        assert (told["key"], told["onset_ms"], told["cleared_ms"]) == ("p1", onset_ms, None)
+        assert told["id"] == alarm_id("fever", scanner, metric, "p1", onset_ms)
 
     asyncio.run(scenario())

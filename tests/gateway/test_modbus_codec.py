@@ -19,6 +19,7 @@ from gateway.drivers.modbus_tcp.codec import (
     ResponseReader,
     decode_value,
     encode_read,
+    encode_write_coil,
 )
 
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "modbus.json"
@@ -169,3 +170,13 @@ def test_published_read_requests_and_responses() -> None:
                 assert decode_value(response.registers, "int16", False) == decoded["value"], name
         checked += 1
     assert checked >= 12
+
+
+def test_a_coil_is_written_as_the_standard_shows_and_its_answer_repeats_the_request() -> None:
+    request = encode_write_coil(1, 0x11, 0xAC, True)  # Application Protocol V1.1b3, §6.5
+    assert request.hex() == "000100000006110500acff00"
+    assert encode_write_coil(1, 0x11, 0xAC, False)[-2:] == b"\0\0"
+    for cut in range(len(request)):
+        reader = ResponseReader()
+        (answer,) = [*reader.feed(request[:cut]), *reader.feed(request[cut:])]
+        assert answer == Answer(1, 0x11, 5, (0xAC, 0xFF00)) and reader.noise_bytes == 0

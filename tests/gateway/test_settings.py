@@ -5,12 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from gateway.drivers import DRIVERS
 from gateway.drivers.http_push.settings import HttpPushSettings
 from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
-from gateway.settings import GatewaySettings, SpoolSettings, UplinkSettings, load_settings
+from gateway.settings import (
+    CoilSettings,
+    GatewaySettings,
+    LocalAlarmSettings,
+    OutputSettings,
+    SpoolSettings,
+    UplinkSettings,
+    load_settings,
+)
 from telemetry.errors import BadConfiguration
 
 FILE = """\
@@ -149,8 +156,62 @@ def test_every_driver_has_its_page() -> None:
 def test_every_setting_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
     page = text[text.index("## A gateway") :]
-    for model, prefix in ((GatewaySettings, ""), (SpoolSettings, "spool."), (UplinkSettings, "uplink.")):
-        for name, field in model.model_fields.items():
-            kind = field.annotation
-            is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
-            assert (f"`{prefix}{name}." if is_section else f"`{prefix}{name}`") in page, f"{prefix}{name}"
+    models = (
+        (GatewaySettings, ""),
+        (SpoolSettings, "spool."),
+        (UplinkSettings, "uplink."),
+        (OutputSettings, ""),
+        (CoilSettings, ""),
+        (LocalAlarmSettings, ""),
+    )
+    named = {"device", "metric"}  # shown in the example
+    for model, prefix in models:
+        for name in model.model_fields:
+            assert name in named or f"`{prefix}{name}." in page or f"`{prefix}{name}`" in page, f"{prefix}{name}"
+
+
+LOCAL = """
+outputs:
+  lamp: {modbus: {host: 10.0.0.31, unit: 2, coil: 7}}
+  siren: {file: pins/17, on: high, off: 0}
+local_alarms:
+  - {rule: fever, device: gate-1-lane-1-scanner, metric: skin_temperature, at_least: 37.3, per_passage: true, output: lamp}
+  - {rule: drain-level, device: mh-1-1-level, metric: level, at_least: 1.4, clear: 1.3, output: siren}
+"""
+
+
+def test_local_alarms_and_their_outputs_are_read(tmp_path: Path) -> None:
+    settings = load_settings(written(tmp_path, FILE + LOCAL), {})
+    assert settings.outputs["siren"].file == tmp_path / "pins/17"
+    assert (settings.outputs["siren"].on, settings.outputs["siren"].off) == ("high", "0")
+    lamp = settings.outputs["lamp"].modbus
+    assert lamp is not None and (lamp.host, lamp.port, lamp.unit, lamp.coil) == ("10.0.0.31", 502, 2, 7)
+    fever, drain = settings.local_alarms
+    assert fever.per_passage and fever.limit == 37.3 and drain.clear == 1.3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "line", "words"),
+    [
+        ("output: lamp", "output: lmap", 6, "local_alarms[0].output: there is no output 'lmap'"),
+        (
+            "device: mh-1-1-level, metric: level, at",
+            "device: mh-9, metric: level, at",
+            7,
+            "no driver of this gateway reads",
+        ),
+        ("at_least: 37.3, ", "", 6, "give either 'at_least' or 'at_most'"),
+        ("at_least: 1.4, clear: 1.3", "at_least: 1.4, clear: 1.5", 7, "'clear' must not lie above"),
+        ("at_least: 1.4, clear: 1.3", "at_most: 1.4, clear: 1.3", 7, "'clear' must not lie below"),
+        ("at_least: 1.4, clear: 1.3", "at_most: .nan", 7, "local_alarms[1].at_most"),
+        ("per_passage: true", "per_passage: true, for_s: 5", 6, "'for_s' say nothing with 'per_passage'"),
+        ("file: pins/17, ", "", 4, "give either 'file' or 'modbus'"),
+        ("coil: 7", "coil: 70000", 3, "outputs.lamp.modbus.coil"),
+        ("rule: fever", "rule: Fever", 6, "local_alarms[0].rule"),
+    ],
+)
+def test_a_mistake_in_a_local_alarm_is_named(tmp_path: Path, wrong: str, right: str, line: int, words: str) -> None:
+    assert wrong in LOCAL
+    message = refusal(tmp_path, FILE + LOCAL.replace(wrong, right, 1))
+    assert f"gw.yaml:{line + len(FILE.splitlines())}:" in message
+    assert words in message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -206,6 +206,21 @@ def test_a_lane_that_is_sent_while_it_is_thinned_stays_as_it_was(tmp_path: Path)
     assert not list(tmp_path.glob("*.building"))
 
 
+def test_a_lane_that_is_sent_from_at_the_last_moment_stays_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = filled(tmp_path, ManualClock(NOW_MS))
+    spool._size_max_bytes = spool.size_bytes()
+    first, copy = spool.lanes[0], spool._copy_thinner
+
+    def copy_and_send(lane: Lane, builder: lanes.LaneBuilder, is_stopping: Callable[[], bool]) -> bool:
+        is_whole = copy(lane, builder, is_stopping)
+        spool.frames(lane, 0, 1, 1)
+        return is_whole
+
+    monkeypatch.setattr(spool, "_copy_thinner", copy_and_send)
+    assert spool.make_room(lambda: False) is None
+    assert spool.lanes[0] is first and first.folder.is_dir()
+
+
 def test_a_stop_breaks_the_thinning_off_and_leaves_nothing(tmp_path: Path) -> None:
     spool = filled(tmp_path, ManualClock(NOW_MS))
     spool._size_max_bytes = spool.size_bytes()
@@ -231,6 +246,7 @@ def test_a_crash_between_the_copy_and_the_end_of_the_old_lane_leaves_one_of_both
     shutil.copytree(tmp_path / "spool", tmp_path / "crashed")
     again = Spool(tmp_path / "crashed", ManualClock(NOW_MS + 10**8))
     assert accounted(contents(again)) == before and again.lanes[0].thinness == 1
+    assert len(list((tmp_path / "crashed").iterdir())) == len(again.lanes)
     spool.append(encode_readings(level([1.0])))
     spool.trim()
     spool._leave(spool.lanes[-2])  # what could not be deleted is tried again with the next
@@ -289,7 +305,9 @@ def test_what_is_refused_is_told_as_soon_as_there_is_room(tmp_path: Path, restar
     assert refused(spool) == {"a": (NOW_MS, NOW_MS + 2000, 4), "b": (NOW_MS, NOW_MS, 1)}
     spool.trim()
     spool.append(encode_readings(level([1.0])))
-    assert sum(len(decoded(p).gaps) for p in contents(Spool(tmp_path, clock, 400_000))) == 2  # told once
+    again = Spool(tmp_path, clock, 400_000)
+    again.append(encode_readings(level([1.0])))
+    assert sum(len(decoded(p).gaps) for p in contents(again)) == 2  # told once
 
 
 def test_refused_readings_survive_being_thinned_twice(tmp_path: Path) -> None:

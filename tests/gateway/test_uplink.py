@@ -165,6 +165,7 @@ def test_a_core_that_was_away_while_the_broker_stayed_finds_the_newest_first(tmp
         began_s = clock.monotonic_s()
         await until(lambda: clock.monotonic_s() > began_s + 200, "an outage has passed")
         assert len(spool.lanes) == 1  # no lane is begun for a core that is away
+        assert {f.base for f in core.frames} == {1} and {f.seq for f in core.frames} == set(range(1, 9))
         core.frames.clear()
         core.is_there = True
         await until(lambda: spool.count == 0, "an empty spool")
@@ -173,6 +174,22 @@ def test_a_core_that_was_away_while_the_broker_stayed_finds_the_newest_first(tmp
     assert any(f.is_backlog for f in core.frames)
     assert [f.behind for f in core.frames if f.is_backlog][-1] == 0
     assert sorted(set(core.values)) == list(range(100))
+
+
+def test_little_backlog_lies_at_the_broker_at_once(tmp_path: Path) -> None:
+    clock, core = ManualClock(NOW_MS), Core()
+    core.is_there = False
+    spool = Spool(tmp_path, clock)
+    for value in range(100):
+        spool.append(frame(value))
+    clock.advance(3600)
+
+    async def scenario() -> None:
+        began_s = clock.monotonic_s()
+        await until(lambda: clock.monotonic_s() > began_s + 30, "half a minute has passed")
+        assert {f.seq for f in core.frames} == set(range(1, 17)) and all(f.is_backlog for f in core.frames)
+
+    check(spool, clock, core, scenario)
 
 
 def test_the_status_names_the_lanes_and_its_answer_frees_what_the_core_has(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Modbus TCP as bytes, without I/O: read requests out; answers and refusals in.
+"""Modbus TCP as bytes, without I/O: requests out; answers and refusals in.
 
 An answer on the wire: transaction (2), protocol (2, zero), length (2), unit (1), function (1), then for a read the byte
-count (1) and registers of 2 bytes, for a refusal (function + 0x80) one exception code. Everything is big-endian.
+count (1) and registers of 2 bytes, for the write of a coil its address and value as they were asked, for a refusal
+(function + 0x80) one exception code. Everything is big-endian.
 Nothing in TCP marks where an answer starts; after noise the reader moves on byte by byte until the fixed bytes and the
 two lengths agree with each other.
 
@@ -37,15 +38,16 @@ EXCEPTION_WORDS = {
 
 
 class Function(IntEnum):
-    """The two reads."""
+    """The two reads, and the write of a single coil."""
 
     HOLDING = 3
     INPUT = 4
+    WRITE_COIL = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A unit answered with registers."""
+    """A unit answered with registers; after a write, with the coil's address and value."""
 
     transaction: int
     unit: int
@@ -74,6 +76,13 @@ def encode_read(transaction: int, unit: int, function: Function, address: int, c
     """A request for `count` registers from `address` on."""
     assert 1 <= count <= REGISTERS_MAX and 0 <= address <= ADDRESS_MAX + 1 - count
     return struct.pack(">HHHBBHH", transaction, 0, 6, unit, function, address, count)
+
+
+def encode_write_coil(transaction: int, unit: int, address: int, is_on: bool) -> bytes:
+    """A request to switch one coil."""
+    assert 0 <= address <= ADDRESS_MAX
+    value = 0xFF00 if is_on else 0
+    return struct.pack(">HHHBBHH", transaction, 0, 6, unit, Function.WRITE_COIL, address, value)
 
 
 class ResponseReader:
@@ -132,6 +141,9 @@ def _response_size(buffer: bytearray, start: int) -> int | None:
     if function & _EXCEPTION:
         if length != 3 or not 1 <= function - _EXCEPTION <= _FUNCTION_MAX:
             return 0
+    elif function == Function.WRITE_COIL:
+        if length != 6:
+            return 0
     else:
         if function not in (Function.HOLDING, Function.INPUT) or length % 2 == 0 or length < 5:
             return 0
@@ -144,4 +156,6 @@ def _parsed(response: bytes) -> Response:
     transaction, _, _, unit, function = struct.unpack_from(">HHHBB", response)
     if function & _EXCEPTION:
         return Refusal(transaction, unit, function - _EXCEPTION, response[8])
+    if function == Function.WRITE_COIL:
+        return Answer(transaction, unit, function, struct.unpack_from(">HH", response, 8))
     return Answer(transaction, unit, function, struct.unpack(f">{response[8] // 2}H", response[9:]))

@@ -1,0 +1,365 @@
+"""Alarms that the gateway judges by itself, so that a lamp at the gate goes on whether or not there is a core.
+
+They mirror the levels of the core's rules, one reading at a time, with the semantics of the core's `alerts/lifecycle.py`:
+a level fires when the limit is reached (and, with `for_s`, has been for so long), and is over at the first good reading
+strictly past the clear limit. A doubtful reading may help to raise, never to clear; a bad one does neither; one that is
+not newer than the last of its series counts for nothing; silence moves nothing. An alarm is one rule on one series (or,
+per passage, on one person): it is open while any of its levels fires, and its id is the one that the core comes to.
+
+A person's decision at the core does not reach the gateway. A passage's alarm is therefore over here when the passage is
+measured again and found good, or after its entry's `passage_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.events import Events
+from gateway.settings import LocalAlarmSettings
+from gateway.spool import Spool
+from gateway.timekeeping import is_placed
+from telemetry.errors import Unavailable
+from telemetry.identity import alarm_id
+from telemetry.quality import Quality
+from telemetry.reading import Reading
+
+ENDED_SHOWN = 20
+_HOLD_MAX_MS = 300_000  # as the core's rules: how long after a reading its value may still raise an alarm by time
+_PASSAGES_OPEN_MAX = 200  # of all lanes; the oldest is over first
+_PASSAGES_REMEMBERED = 1000
+_TICK_S = 1.0
+_FACT = "alarms"
+
+Series = tuple[str, str]  # device, metric
+
+
+class _Condition(msgspec.Struct, frozen=True):
+    """Where one level stands."""
+
+    fires: bool = False
+    pending_ms: int | None = None  # since when the limit is reached, not yet for long enough
+
+
+_NORMAL = _Condition()
+
+
+class _Alarm(msgspec.Struct):
+    rule: str
+    device: str
+    metric: str
+    key: str | None
+    onset_ms: int
+    raised_ms: int
+    levels: list[str]  # those that fire
+    cleared_ms: int | None = None
+    until_ms: int | None = None  # a passage's is over then
+
+    @property
+    def where(self) -> tuple[str, str, str, str | None]:
+        return self.rule, self.device, self.metric, self.key
+
+    @property
+    def id(self) -> str:
+        return alarm_id(self.rule, self.device, self.metric, self.key, self.onset_ms)
+
+
+class _Memory(msgspec.Struct):
+    """What survives a restart."""
+
+    conditions: dict[str, _Condition] = {}
+    last_ms: dict[str, int] = {}  # "device/metric" -> the newest reading that counted
+    open: list[_Alarm] = []
+    ended: list[_Alarm] = []
+    passages: list[str] = []  # ids of passages' alarms that ended: a repeated reading must not open them again
+
+
+_MEMORY = msgspec.json.Decoder(_Memory)
+
+
+class _Level:
+    """One entry, turned so that higher is worse."""
+
+    def __init__(self, entry: LocalAlarmSettings) -> None:
+        self.entry = entry
+        self._sign = 1.0 if entry.at_least is not None else -1.0
+        self._raise_at = self._sign * entry.limit
+        self._clear_below = self._sign * (entry.limit if entry.clear is None else entry.clear)
+        self._for_ms = round(entry.for_s * 1000)
+        # A changed limit is another condition: it must not go on from where the old one stood.
+        self.name = entry.model_dump_json()
+        self.condition = _NORMAL
+
+    def reaches(self, value: float) -> bool:
+        return self._sign * value >= self._raise_at
+
+    def observe(self, reading: Reading, time_ms: int) -> int | None:
+        """Advance by one usable reading. The onset, if the level begins to fire with it.
+
+        A condition is replaced and never changed, so that whoever looks can tell.
+        """
+        condition = self.condition
+        is_breach = self._sign * reading.value >= (self._clear_below if condition.fires else self._raise_at)
+        if not is_breach:
+            if reading.quality == Quality.GOOD and condition != _NORMAL:
+                self.condition = _NORMAL
+            return None
+        if condition.fires:
+            return None
+        onset_ms = time_ms if condition.pending_ms is None else condition.pending_ms
+        if time_ms - onset_ms >= self._for_ms:
+            self.condition = _Condition(fires=True)
+            return onset_ms
+        if condition.pending_ms is None:
+            self.condition = _Condition(pending_ms=onset_ms)
+        return None
+
+    def lasts(self, now_ms: int, last_ms: int) -> int | None:
+        """The onset, if the level begins to fire because its time is over though no reading says so."""
+        onset_ms = self.condition.pending_ms
+        if onset_ms is None or now_ms < onset_ms + self._for_ms or now_ms - last_ms > _HOLD_MAX_MS:
+            return None
+        self.condition = _Condition(fires=True)
+        return onset_ms
+
+
+class LocalAlarms:
+    """The alarms of one gateway. For the event loop's thread.
+
+    Args:
+        switch: Told of every output whether it is on, at the start and whenever that changes.
+        changed: Called when the status has something new to say.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[LocalAlarmSettings],
+        spool: Spool,
+        events: Events,
+        switch: Callable[[str, bool], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._spool = spool
+        self._time = spool.timekeeper
+        self._events = events
+        self._switch = switch
+        self._changed = changed
+        self._levels: dict[Series, dict[str, list[_Level]]] = {}  # by rule
+        self._passages: dict[Series, dict[str, list[_Level]]] = {}
+        for entry in entries:
+            kind = self._passages if entry.per_passage else self._levels
+            kind.setdefault((entry.device, entry.metric), {}).setdefault(entry.rule, []).append(_Level(entry))
+        self._output = {level.name: level.entry.output for level in self._each(self._levels, self._passages)}
+        self._lit: dict[str, bool] = {}
+        self._wake = asyncio.Event()
+        self._is_unwritten = False
+        self._is_placed = self._time.shift_ms is not None
+        self._last_ms: dict[str, int] = {}
+        self._open: dict[tuple[str, str, str, str | None], _Alarm] = {}
+        self._ended: deque[_Alarm] = deque(maxlen=ENDED_SHOWN)
+        self._passages_ended: deque[str] = deque(maxlen=_PASSAGES_REMEMBERED)
+        self._recall(spool.recalled(_FACT))
+        self._light()
+
+    def judge(self, readings: Sequence[Reading]) -> None:
+        """Look at readings that are durable now, in their order."""
+        if not self._output:
+            return
+        self._place()
+        for reading in readings:
+            series = reading.device, reading.metric
+            if reading.quality == Quality.BAD:
+                continue
+            time_ms = self._placed(reading.time_ms)
+            for rule, levels in self._passages.get(series, {}).items():
+                self._judge_passage(rule, levels, reading, time_ms)
+            if series in self._levels and time_ms > self._last_ms.get("/".join(series), -1):
+                self._last_ms["/".join(series)] = time_ms
+                for rule, levels in self._levels[series].items():
+                    before = [level.condition for level in levels]
+                    onsets = [onset for level in levels if (onset := level.observe(reading, time_ms)) is not None]
+                    if any(level.condition is not was for level, was in zip(levels, before, strict=True)):
+                        self._settle(rule, series, levels, onsets, time_ms)
+        self._light()
+
+    def tick(self) -> None:
+        """Time has passed."""
+        self._place()
+        now_ms = self._time.now_ms()
+        for series, rules in self._levels.items():
+            last_ms = self._last_ms.get("/".join(series), 0)
+            for rule, levels in rules.items():
+                if onsets := [onset for level in levels if (onset := level.lasts(now_ms, last_ms)) is not None]:
+                    self._settle(rule, series, levels, onsets, now_ms)
+        for alarm in [a for a in self._open.values() if a.until_ms is not None and a.until_ms <= now_ms]:
+            self._end(alarm, now_ms)
+        self._light()
+
+    def told(self) -> list[dict[str, Any]]:
+        """What the status says: what is open, and the last that ended. An alarm without a time yet has no id yet."""
+        return [
+            {
+                "id": alarm.id,
+                "rule": alarm.rule,
+                "device": alarm.device,
+                "metric": alarm.metric,
+                "key": alarm.key,
+                "severity": None,
+                "onset_ms": alarm.onset_ms,
+                "raised_ms": alarm.raised_ms,
+                "cleared_ms": alarm.cleared_ms,
+            }
+            for alarm in [*self._open.values(), *self._ended]
+            if is_placed(alarm.onset_ms)
+        ]
+
+    async def run(self) -> None:
+        """Let time pass and keep what is known on disk, until cancelled."""
+        while True:
+            self.tick()
+            if self._is_unwritten:
+                self._is_unwritten = False
+                try:
+                    await asyncio.to_thread(self._spool.remember, _FACT, self._memory())
+                except Unavailable as error:
+                    self._is_unwritten = True
+                    self._events.unavailable("spool (local alarms)", str(error))
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._wake.wait()
+
+    def _judge_passage(self, rule: str, levels: list[_Level], reading: Reading, time_ms: int) -> None:
+        key = reading.key or f"t{time_ms}"
+        where = (rule, reading.device, reading.metric, key)
+        reached = [level.name for level in levels if level.reaches(reading.value)]
+        alarm = self._open.get(where)
+        if reached and alarm is None:
+            now_ms = self._time.now_ms()
+            until_ms = now_ms + round(1000 * max(level.entry.passage_s for level in levels))
+            alarm = _Alarm(*where, time_ms, now_ms, reached, until_ms=until_ms)
+            if alarm.id not in self._passages_ended:
+                self._raise(alarm)
+                passages = [a for a in self._open.values() if a.until_ms is not None]
+                if len(passages) > _PASSAGES_OPEN_MAX:
+                    self._end(passages[0], time_ms)
+        elif reached and alarm is not None:
+            if added := [name for name in reached if name not in alarm.levels]:
+                alarm.levels += added
+                self._stir()
+        elif alarm is not None and reading.quality == Quality.GOOD and time_ms > alarm.onset_ms:
+            self._end(alarm, time_ms)
+
+    def _settle(self, rule: str, series: Series, levels: list[_Level], onsets: list[int], time_ms: int) -> None:
+        """Bring an alarm in line with its levels, of which one has changed."""
+        where = (rule, *series, None)
+        firing = [level.name for level in levels if level.condition.fires]
+        alarm = self._open.get(where)
+        if alarm is None:
+            if onsets:
+                self._raise(_Alarm(*where, min(onsets), self._time.now_ms(), firing))
+        elif not firing:
+            self._end(alarm, time_ms)
+        else:
+            alarm.levels = firing
+        self._stir()
+
+    def _raise(self, alarm: _Alarm) -> None:
+        self._open[alarm.where] = alarm
+        self._events.local_alarm_raised(alarm.rule, alarm.device)
+        self._stir()
+
+    def _end(self, alarm: _Alarm, time_ms: int) -> None:
+        del self._open[alarm.where]
+        alarm.cleared_ms, alarm.levels = time_ms, []
+        self._ended.append(alarm)
+        if alarm.key is not None:
+            self._passages_ended.append(alarm.id)
+        self._stir()
+
+    def _stir(self) -> None:
+        self._is_unwritten = True
+        self._wake.set()
+        self._changed()
+
+    def _light(self) -> None:
+        lit = dict.fromkeys(self._output.values(), False)
+        for alarm in self._open.values():
+            for name in alarm.levels:
+                lit[self._output[name]] = True
+        for output, is_on in lit.items():
+            if self._lit.get(output) is not is_on:
+                self._switch(output, is_on)
+        self._lit = lit
+
+    # Time that becomes known while we run
+
+    def _placed(self, time_ms: int) -> int:
+        shift_ms = self._time.shift_ms
+        return time_ms if is_placed(time_ms) or shift_ms is None else time_ms + shift_ms
+
+    def _place(self) -> None:
+        """Once it is known when this run began, everything that was counted from there gets its time."""
+        if self._is_placed or self._time.shift_ms is None:
+            return
+        self._is_placed = True
+        for level in self._each(self._levels):
+            if level.condition.pending_ms is not None:
+                level.condition = _Condition(pending_ms=self._placed(level.condition.pending_ms))
+        self._last_ms = {series: self._placed(time_ms) for series, time_ms in self._last_ms.items()}
+        for alarm in [*self._open.values(), *self._ended]:
+            if alarm.key == f"t{alarm.onset_ms}":
+                alarm.key = f"t{self._placed(alarm.onset_ms)}"
+            alarm.onset_ms, alarm.raised_ms = self._placed(alarm.onset_ms), self._placed(alarm.raised_ms)
+            if alarm.cleared_ms is not None:
+                alarm.cleared_ms = self._placed(alarm.cleared_ms)
+            if alarm.until_ms is not None:
+                alarm.until_ms = self._placed(alarm.until_ms)
+        self._open = {alarm.where: alarm for alarm in self._open.values()}
+        self._stir()
+
+    # Memory
+
+    def _memory(self) -> bytes:
+        conditions = {level.name: level.condition for level in self._each(self._levels)}
+        return msgspec.json.encode(
+            _Memory(
+                {name: c for name, c in conditions.items() if c.fires or c.pending_ms is not None},
+                self._last_ms,
+                list(self._open.values()),
+                list(self._ended),
+                list(self._passages_ended),
+            )
+        )
+
+    def _recall(self, written: bytes) -> None:
+        """Go on from what an earlier run knew, as far as the entries are still the same."""
+        memory = _Memory()
+        with contextlib.suppress(msgspec.DecodeError):
+            memory = _MEMORY.decode(written or b"{}")
+        now_ms = self._time.now_ms()
+        self._last_ms = {series: time_ms for series, time_ms in memory.last_ms.items() if is_placed(time_ms)}
+        for level in self._each(self._levels):
+            known = memory.conditions.get(level.name, level.condition)
+            # How long ago an earlier run without a clock counted is unknown: waiting begins anew.
+            if known.fires or is_placed(known.pending_ms or 0):
+                level.condition = known
+        self._ended.extend(alarm for alarm in memory.ended if is_placed(alarm.onset_ms))
+        self._passages_ended.extend(memory.passages)
+        for alarm in memory.open:
+            if not is_placed(alarm.onset_ms):
+                alarm.onset_ms = alarm.raised_ms = now_ms
+                alarm.until_ms = None if alarm.until_ms is None else now_ms
+            alarm.levels = [name for name in alarm.levels if name in self._output]
+            self._open[alarm.where] = alarm
+            if not alarm.levels:  # its entry is gone or was changed
+                self._end(alarm, now_ms)
+
+    @staticmethod
+    def _each(*kinds: dict[Series, dict[str, list[_Level]]]) -> list[_Level]:
+        return [level for kind in kinds for rules in kind.values() for levels in rules.values() for level in levels]
