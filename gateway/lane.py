@@ -51,6 +51,8 @@ class Lane:
         self.order = int(order)
         self._lock = threading.RLock()  # nobody lets go of the journal while somebody uses it
         self._journal: Journal | None = None
+        self.last = self.released = 0
+        self.damage = ""  # why what follows `last` is lost; such a lane is written to no more
         journal = self._opened()
         facts = {name: value for name in _FACTS if (value := journal.state(name).get(name))}
         self.run = facts.get(RUN, b"").decode()
@@ -61,8 +63,7 @@ class Lane:
         self.is_sent = SENT in facts
         self.thinness = int(facts.get(THINNESS, b"0"))
         self.replaces = facts.get(REPLACES, b"").decode()
-        self.last = journal.last
-        self.released = self._trimmed = journal.cursor(_RELEASED)
+        self.released = self._trimmed = min(journal.cursor(_RELEASED), self.last)
         self.size_bytes = journal.size_bytes()
         self.is_being_replaced = False
 
@@ -91,14 +92,20 @@ class Lane:
         """Make frames durable together with facts; return the last one's seq."""
         with self._lock:
             journal = self._opened()
+            self._refuse_damaged()
             self.last = journal.append([Record(Kind.FRAME, run_ms, payload) for payload in payloads], state)
             self.size_bytes = journal.size_bytes()
             return self.last
 
     def read(self, after: int, count_max: int, bytes_max: int) -> list[Stored]:
-        """The next frames after a seq, as they were taken."""
+        """The next frames after a seq, as they were taken. Raises Unavailable when that finds the lane damaged."""
         with self._lock:
-            return self._opened().read(max(after, self.released), count_max, bytes_max)
+            journal, before = self._opened(), self.damage
+            found = journal.read(max(after, self.released), count_max, bytes_max)
+            self._look_for_damage(journal)
+            if self.damage != before:
+                self._refuse_damaged()
+            return [stored for stored in found if stored.offset <= self.last]
 
     def placed(self, columns: bytes) -> bytes:
         """A frame's columns with the times they are sent with."""
@@ -168,7 +175,22 @@ class Lane:
             if not self.folder.is_dir():  # else the journal would make a new, empty one
                 raise Unavailable(f"{self.folder} is gone")
             self._journal = Journal(self.folder / _JOURNAL)
+            if not self.damage:
+                self.last = self._journal.last
+            self._look_for_damage(self._journal)
         return self._journal
+
+    def _look_for_damage(self, journal: Journal) -> None:
+        """A lane ends where it is damaged: its numbers have no holes, and what follows would be taken for missing."""
+        for damage in journal.damages():
+            if not self.damage or damage.first <= self.last:
+                self.last = min(self.last, damage.first - 1)
+                self.released = min(self.released, self.last)
+                self.damage = damage.detail
+
+    def _refuse_damaged(self) -> None:
+        if self.damage:
+            raise Unavailable(f"{self.folder} ends after frame {self.last}") from DAMAGE_ERRORS[0](self.damage)
 
 
 class LaneBuilder:

@@ -136,7 +136,7 @@ class Spool:
         self._lanes.append(self._begun(self._lanes[-1].order + 1 if self._lanes else 1))
         for lane in self._lanes[:-1]:
             if lane.count == 0:
-                self._drop(lane)
+                self._end(lane)
             else:
                 lane.rest()
         self._continue_backlog()
@@ -161,7 +161,8 @@ class Spool:
                     raise
                 damaged = self.live
                 self._begin_live()
-                self._put_aside(damaged, str(error))
+                if damaged.count == 0:
+                    self._put_aside(damaged, str(error))
                 return self._append([columns])
 
     def refuse(self, readings: Sequence[Reading]) -> None:
@@ -352,7 +353,7 @@ class Spool:
             in_use = [*self.streams(), self.live]
             for lane in self.lanes:
                 if lane.count == 0 and lane is not self.live:
-                    self._drop(lane)
+                    self._end(lane)
                     continue
                 lane.trim()
                 if lane not in in_use:
@@ -484,6 +485,13 @@ class Spool:
             self._lanes.append(lane)
         frozen.rest()
 
+    def _end(self, lane: Lane) -> None:
+        """Nothing of a lane waits any more. What is left of a damaged one is kept for whoever may be able to read it."""
+        if lane.damage:
+            self._put_aside(lane, lane.damage)
+        else:
+            self._drop(lane)
+
     def _drop(self, lane: Lane) -> None:
         with self._lock:
             self._lanes.remove(lane)
@@ -561,7 +569,8 @@ class Spool:
         with self._writing:
             if lane is self.live:
                 self._begin_live()
-            self._put_aside(lane, str(error))
+            if not (lane.damage and lane.count):  # what stands before the damage is sent yet
+                self._put_aside(lane, str(error))
 
     def _put_aside(self, lane: Lane, why: str) -> None:
         with self._lock:

@@ -310,6 +310,26 @@ def test_a_lane_that_is_damaged_while_it_is_sent_is_set_aside(tmp_path: Path) ->
     assert everything(spool) == [b"2"] and spool.held().damaged == 1
 
 
+def test_what_stands_before_the_damage_is_sent_and_then_the_rest_is_set_aside(tmp_path: Path) -> None:
+    spool = spool_with(tmp_path, 0)
+    for number in range(1, 6):
+        spool.append(b"<%d>" % number * 50)
+    spool.close()
+    (file,) = spool.live.folder.rglob("*.db")
+    data = bytearray(file.read_bytes())
+    data[data.index(b"<4>")] ^= 1
+    file.write_bytes(data)
+    again = reopened(spool)
+    again.append(b"new")
+    old = again.lanes[0]
+    assert [stored.offset for stored in again.frames(old, 0, 10, 10_000)] == [1, 2, 3]
+    assert (old.last, old.count, again.count) == (3, 3, 4)
+    assert again.release(old.epoch, 3) is Release.FREED
+    again.trim()
+    assert everything(again) == [b"new"] and again.held().damaged == 1
+    assert "not what was written" in again.put_aside()[0]
+
+
 def test_a_live_lane_that_is_damaged_gives_way_and_nothing_new_is_lost(tmp_path: Path) -> None:
     spool = spool_with(tmp_path, 1)
     spoiled(spool.live)
