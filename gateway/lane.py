@@ -100,7 +100,8 @@ class Lane:
     def read(self, after: int, count_max: int, bytes_max: int) -> list[Stored]:
         """The next frames after a seq, as they were taken. Raises Unavailable when that finds the lane damaged."""
         with self._lock:
-            journal, before = self._opened(), self.damage
+            before = self.damage
+            journal = self._opened()
             found = journal.read(max(after, self.released), count_max, bytes_max)
             self._look_for_damage(journal)
             if self.damage != before:
