@@ -151,10 +151,22 @@ def test_a_breach_fires_by_time_while_its_last_reading_still_counts() -> None:
     bench.ticks(20, 21)
     assert bench.said("heater") == [("raised", "high")]
     assert bench.steps[0].event_ms == T0 + 20_000
-    stale = Bench()
-    stale.readings([("meter/power", 1500, 0)], known=1000)
-    stale.take(Kind.TICK, 1001, b"connected")
-    assert not stale.steps  # a backlog's last word is too old to speak for now
+    late = Bench()
+    late.readings([("meter/power", 1500, 0)], known=1000)
+    late.take(Kind.TICK, 1001, b"connected")
+    assert [(s.alarm, s.event_ms) for s in late.steps] == [(s.alarm, s.event_ms) for s in bench.steps]
+
+
+def test_a_breach_fires_by_time_also_where_no_tick_came_to_say_so() -> None:
+    bench = Bench()
+    bench.readings([("meter/power", 1500, 0), ("meter/power", 100, 60)])
+    assert [(s.what.value, s.reason, s.event_ms) for s in bench.steps] == [
+        ("raised", "lasted", T0 + 20_000),
+        ("returned", "good-readings", T0 + 60_000),
+    ]
+    held = Bench()
+    held.readings([("meter/power", 1500, 0), ("meter/power", 100, 20)])
+    assert not held.steps  # the reading of that moment says more than the time
 
 
 def test_a_forecast_warns_before_the_level_does() -> None:
