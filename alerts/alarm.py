@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from alerts.rules import Severity
 
+LATE_DATA = "late-data"
+"""Reason of what is said about an outage after it."""
+
 
 class What(StrEnum):
     """What a transition is."""

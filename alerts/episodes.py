@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from alerts.alarm import Alarm, Effects, What, Where
+from alerts.alarm import LATE_DATA, Alarm, Effects, What, Where
 from alerts.book import AlarmBook
 from alerts.conditions import Conditions, Step
 from alerts.program import Program
@@ -31,7 +31,6 @@ from telemetry.identity import alarm_id
 from telemetry.journal import Kind, Stored
 from telemetry.quality import Quality
 
-LATE_DATA = "late-data"
 RETRACTED = "retracted-by-late-data"
 PERSON = "person"
 _NEVER_MS = np.iinfo(np.int64).max

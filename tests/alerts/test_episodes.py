@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.alarm import Alarm, Transition, What
+from alerts.alarm import LATE_DATA, Alarm, Transition, What
 from alerts.conditions import Conditions
 from alerts.engine import Engine
 from alerts.episodes import RETRACTED
@@ -291,3 +291,198 @@ def test_what_comes_of_readings_does_not_depend_on_outages(
         assert said[0].what is What.RAISED
         ends = sum(step.what.is_end for step in said) - sum(step.what is What.REOPENED for step in said)
         assert ends == (not alarm.is_open)
+
+
+# --- what is put right, case by case --------------------------------------------------------------------------------
+
+
+def test_what_began_and_ended_in_the_outage_is_on_record_with_its_own_times() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(7, 100), gw_a=2)
+    world.backlog(101, level(12, 20), level(7, 40), gw_a=1)
+    assert not world.of("level")  # not before the whole outage is known
+    world.backlog(102, level(7, 60), gw_a=0)
+    (alarm,) = world.of("level")
+    assert world.said(alarm) == [("raised", LATE_DATA), ("returned", LATE_DATA)]
+    assert [step.event_ms - T0 for step in world.steps if step.alarm == alarm.id] == [20_000, 60_000]
+    assert (alarm.onset_ms, alarm.closed_ms, alarm.raised_ms) == (T0 + 20_000, T0 + 60_000, T0 + 102_000)
+
+
+def test_what_began_in_the_outage_and_lasts_is_raised_with_its_true_onset() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(9, 100), gw_a=1)  # inside the dead band: nothing to see for who does not know
+    world.backlog(101, level(12, 20), gw_a=0)
+    alarm = world.open("level")
+    assert world.said(alarm) == [("raised", LATE_DATA)]
+    assert alarm.onset_ms == T0 + 20_000
+
+
+def test_an_alarm_that_began_earlier_is_amended_and_keeps_its_id() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(12, 100), gw_a=1)
+    name = world.open("level").id
+    world.backlog(101, level(12, 20), gw_a=0)
+    alarm = world.open("level")
+    assert (alarm.id, alarm.onset_ms) == (name, T0 + 20_000)
+    assert world.said(alarm) == [("raised", "limit-reached"), ("amended", LATE_DATA)]
+
+
+def test_an_alarm_that_had_been_worse_says_so() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(12, 100), gw_a=1)
+    world.backlog(101, level(25, 20), level(12, 40), gw_a=0)
+    alarm = world.open("level")
+    assert (alarm.severity.word, alarm.severity_max.word) == ("high", "critical")
+    assert world.said(alarm)[1:] == [("amended", LATE_DATA)]
+
+
+def test_an_alarm_that_has_become_worse_is_told_again() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(19, 100), gw_a=1)  # critical for who knows that it was at 25
+    world.backlog(101, level(25, 20), gw_a=0)
+    assert world.said(world.open("level"))[1:] == [("amended", LATE_DATA), ("severity-up", LATE_DATA)]
+
+
+def test_an_alarm_that_ended_in_the_outage_is_closed_at_that_time() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(9, 100), gw_a=1)
+    world.backlog(101, level(7, 20), level(7, 45), gw_a=0)
+    (alarm,) = world.of("level")
+    assert world.said(alarm)[1:] == [("returned", LATE_DATA)]
+    assert alarm.closed_ms == T0 + 45_000
+
+
+def test_an_alarm_that_was_not_over_is_open_again() -> None:
+    world = World()
+    world.live(0, level(12, 0), level(7, 1))
+    world.live(100, level(7, 100), gw_a=1)  # for long enough, it seems
+    assert world.of("level")[0].closed_ms
+    world.backlog(101, level(12, 50), gw_a=0)
+    alarm = world.open("level")
+    assert world.said(alarm)[-2:] == [("returned", "good-readings"), ("reopened", LATE_DATA)]
+    world.live(130, level(7, 130))
+    assert world.said(alarm)[-1] == ("returned", "good-readings")
+
+
+def test_an_alarm_that_ended_at_another_time_is_amended() -> None:
+    world = World()
+    world.live(0, level(12, 0), level(7, 1))
+    world.live(100, level(7, 100), gw_a=1)
+    world.backlog(101, level(7, 50), gw_a=0)
+    (alarm,) = world.of("level")
+    assert world.said(alarm)[-1] == ("amended", LATE_DATA)
+    assert alarm.closed_ms == T0 + 50_000
+
+
+def test_an_alarm_that_never_was_is_closed_and_says_why() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.ticks(1, 25)  # it seems to last
+    world.live(100, level(7.5, 100), gw_a=1)
+    closed = [a for a in world.of("lasts") if not a.is_open]
+    world.backlog(101, level(9, 10), gw_a=0)
+    (alarm,) = closed
+    assert world.said(alarm)[-1] == ("amended", RETRACTED)
+    still_open = World()
+    still_open.live(0, level(12, 0))
+    still_open.ticks(1, 25)
+    still_open.backlog(101, level(9, 10), gw_a=0)
+    (alarm,) = still_open.of("lasts")
+    assert still_open.said(alarm)[-1] == ("closed", RETRACTED)
+    assert not alarm.is_open
+
+
+def test_an_alarm_that_a_person_closed_stays_closed_and_comes_again_only_when_its_limit_is_reached_anew() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(12, 100), gw_a=1)
+    world.close(110, "a1", "level")
+    world.live(120, level(12, 120), gw_a=1)
+    world.backlog(121, level(13, 20), gw_a=0)
+    (alarm,) = world.of("level")
+    assert (alarm.closed_reason, world.said(alarm)[-1]) == ("person", ("closed", "person"))
+    world.live(130, level(25, 130))
+    assert world.open("level").onset_ms == T0 + 130_000
+
+
+def test_what_became_worse_after_a_person_closed_it_is_not_taken_back() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(12, 100), gw_a=1)
+    world.close(110, "a1", "level")
+    world.live(120, level(25, 120), gw_a=1)
+    before = world.open("level").id
+    world.backlog(121, level(13, 20), gw_a=0)
+    assert world.open("level").id == before
+    assert world.said(world.open("level")) == [("raised", "limit-reached")]
+
+
+def test_live_readings_between_two_outages_come_before_the_backlog_of_the_second() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(12, 100), gw_a=2)  # back; then away again before its backlog was through
+    world.live(300, level(7, 300), gw_a=3)
+    world.backlog(301, level(7, 50), gw_a=2)
+    world.backlog(302, level(7, 200), gw_a=1)  # the end of what began at 100
+    world.backlog(303, level(7, 250), gw_a=0)
+    (alarm,) = world.of("level")
+    assert (alarm.onset_ms, alarm.closed_ms) == (T0 + 100_000, T0 + 250_000)
+
+
+def test_the_backlog_is_over_too_when_a_live_frame_has_nothing_behind_it() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(7, 100), gw_a=5)
+    world.backlog(101, level(12, 20), gw_a=4)
+    world.live(102, level(7, 102), gw_a=0)  # what was left is lost
+    assert world.engine.needed_after is None
+    assert world.of("level")[0].onset_ms == T0 + 20_000
+
+
+def test_one_gateways_outage_is_nothing_to_another() -> None:
+    world = World()
+    world.live(0, level(7, 0), level(7, 0, "b1"))
+    world.live(100, level(7, 100), level(12, 100, "b1"), gw_a=1, gw_b=0)
+    world.live(110, level(7, 110, "b1"), gw_b=0)
+    world.live(140, level(7, 140, "b1"), gw_b=0)
+    assert world.said(world.of("level", "b1")[0]) == [("raised", "limit-reached"), ("returned", "good-readings")]
+    world.backlog(141, level(12, 20), gw_a=0)
+    assert len(world.of("level", "b1")) == 1
+
+
+def test_a_reading_that_comes_by_another_way_meanwhile_is_kept_in_its_place() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(7, 100), gw_a=1)
+    world.live(101, level(12, 101, "a2"))  # plain, without a frame
+    world.backlog(102, level(12, 20), gw_a=0)
+    assert world.said(world.open("level", "a2")) == [("raised", "limit-reached")]
+
+
+def test_where_the_journal_was_trimmed_what_was_said_stands_and_what_was_missed_is_added() -> None:
+    world = World()
+    world.live(0, level(7, 0), level(7, 0, "a2"))
+    world.live(100, level(12, 100), level(7, 100, "a2"), gw_a=1)
+    world.live(101, level(12, 101), gw_a=1)
+    world.held_from = 3
+    world.backlog(102, level(12, 20), level(12, 20, "a2"), level(7, 40, "a2"), gw_a=0)
+    assert world.incomplete == ["gw-a"]
+    assert world.said(world.open("level")) == [("raised", "limit-reached")]
+    assert world.said(world.of("level", "a2")[0]) == [("raised", LATE_DATA), ("returned", LATE_DATA)]
+    world.live(130, level(12, 130))
+    assert world.open("level").onset_ms == T0 + 100_000
+
+
+def test_what_is_to_be_read_again_is_known_from_the_first_record_on() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    assert world.engine.needed_after is None
+    world.live(100, level(7, 100), gw_a=1)
+    world.live(101, level(7, 101), gw_a=1)
+    assert world.engine.needed_after == 1
