@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from alerts.rules import Severity
 
+LATE_DATA = "late-data"
+"""Reason of what is said about an outage after it."""
+
 
 class What(StrEnum):
     """What a transition is."""
@@ -18,7 +21,10 @@ class What(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     COMMENTED = "commented"
     DISPOSED = "disposed"  # a person decided: the alarm closes
-    CLOSED = "closed"  # by a person, or because its rule is gone
+    CLOSED = "closed"  # by a person, because its rule is gone, or because it never was
+    AMENDED = "amended"  # late readings say that it began, peaked or ended otherwise
+    REOPENED = "reopened"  # late readings say that it never was over
+    TOLD_LOCALLY = "told-locally"  # its gateway had raised it by itself
 
     @property
     def is_end(self) -> bool:
@@ -76,7 +82,25 @@ class Alarm:
     closed_ms: int | None = None
     closed_reason: str | None = None
     disposition: str | None = None
+    told_locally_ms: int | None = None
+    heights: list[tuple[int, Severity]] = field(default_factory=list)  # (event time, severity) of each new severity_max
 
     @property
     def is_open(self) -> bool:
         return self.closed_ms is None
+
+
+Where = tuple[int, int, str | None]
+"""What an alarm is about: (rule, series, key of a passage)."""
+
+
+@dataclass(slots=True)
+class Effects:
+    """What one record came to: transitions in order, and the alarms they belong to as they stand after them."""
+
+    transitions: list[Transition] = field(default_factory=list)
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    ended: list[tuple[Where, Alarm]] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)  # command id -> "" when done, else why not
+    late: int = 0
+    incomplete: list[str] = field(default_factory=list)  # gateways whose outage could not be judged to its end

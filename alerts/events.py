@@ -15,6 +15,7 @@ _transitions = Counter("gatehouse_alarm_transitions_total", "Steps of alarms", [
 _open = Gauge("gatehouse_alarms_open", "Alarms that are open")
 _late = Counter("gatehouse_readings_late_total", "Readings that came after a newer one of their series; history only")
 _lag = Gauge("gatehouse_alerts_lag_records", "Journal records that the alert core has not seen yet")
+_incomplete = Counter("gatehouse_outages_incomplete_total", "Outages whose alarms could not be judged to the end")
 _notices = Counter("gatehouse_notices_total", "Messages to people and systems", ["channel", "outcome"])
 
 
@@ -47,6 +48,18 @@ def database_unavailable(error: str, is_first: bool) -> None:
 
 def snapshot_ignored(why: str) -> None:
     _log.warning("the alert core starts from the journal's beginning", why=why)
+
+
+def outage_incomplete(gateway: str) -> None:
+    _incomplete.inc()
+    _log.error(
+        "the journal no longer holds what came during a gateway's outage; alarms stay as they were judged then",
+        gateway=gateway,
+    )
+
+
+def rules_switched(rule_count: int) -> None:
+    _log.info("other rules hold from here on", rules=rule_count)
 
 
 def notice_delivered(channel: str, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -50,6 +51,9 @@ class Level(_Declared):
     at_least: float | None = None
     at_most: float | None = None
     clear: float | None = None
+    local: bool = (
+        False  # its gateway raises it by itself too, when the core cannot be asked; the core judges it as ever
+    )
 
     @model_validator(mode="after")
     def _one_direction(self) -> Self:
@@ -138,6 +142,24 @@ class RuleFile(_Declared):
     """One YAML file of rules."""
 
     rules: tuple[Rule, ...] = ()
+
+
+class _InForce(_Declared):
+    """Rules with the catalogue that they speak of."""
+
+    rules: tuple[Rule, ...]
+    catalogue: Catalogue
+
+
+def encode_rules(rules: Sequence[Rule], catalogue: Catalogue) -> bytes:
+    """What holds from here on, as a journal record's payload: the same bytes for the same rules and catalogue."""
+    return _InForce(rules=tuple(rules), catalogue=catalogue).model_dump_json(by_alias=True).encode()
+
+
+def decode_rules(payload: bytes) -> tuple[tuple[Rule, ...], Catalogue]:
+    """Read back what `encode_rules` wrote."""
+    found = _InForce.model_validate_json(payload)
+    return found.rules, found.catalogue
 
 
 def load_rules(folder: Path, catalogue: Catalogue) -> tuple[LevelRule | RateRule | ForecastRule | SilenceRule, ...]:

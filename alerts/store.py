@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from alerts.alarm import Alarm, Transition, What
+from alerts.alarm import LATE_DATA, Alarm, Transition, What
 from alerts.rules import Severity
 from telemetry.database import metadata
 
@@ -96,7 +96,7 @@ _ACTIONABLE_MS = {
     Severity.LOW: 3_600_000,
 }
 MQTT_CHANNEL = "mqtt"
-_SENT_TO_PEOPLE = (What.RAISED, What.SEVERITY_UP)
+_SENT_TO_PEOPLE = (What.RAISED, What.SEVERITY_UP, What.REOPENED)
 _IN_MAX = 500  # names in one query
 
 
@@ -224,9 +224,12 @@ class Store:
         documents: Mapping[str, dict[str, Any]],
         channels: Mapping[str, Sequence[str]],
     ) -> list[dict[str, Any]]:
-        """The notices that transitions call for. Nobody is called for what was over long ago."""
-        actionable = [taken for taken in steps if taken.known_ms - taken.event_ms <= _ACTIONABLE_MS[taken.severity]]
-        ended = [taken.alarm for taken in actionable if taken.what.is_end and channels[taken.alarm]]
+        """The notices that transitions call for. Nobody is called for what was over before it was known, or long ago."""
+        late = [taken for taken in steps if taken.reason == LATE_DATA]
+        over = {(taken.alarm, taken.known_ms) for taken in late if taken.what.is_end}
+        ended = [
+            taken.alarm for taken in steps if taken.what.is_end and (channels[taken.alarm] or not _is_recent(taken))
+        ]
         told: set[tuple[str, str]] = set()
         for start in range(0, len(ended), _IN_MAX):
             query = sa.select(notices.c.alarm, notices.c.channel).where(
@@ -234,14 +237,26 @@ class Store:
             )
             told |= {(row.alarm, row.channel) for row in db.execute(query)}
         rows = []
-        for taken in actionable:
-            rows.append(_notice_row(taken, MQTT_CHANNEL, documents[taken.alarm]))
-            for channel in channels[taken.alarm]:
-                # The end is told to those who were told of the beginning.
-                if taken.what in _SENT_TO_PEOPLE or (taken.what.is_end and (taken.alarm, channel) in told):
+        for taken in steps:
+            # What late readings say of now is news, however long it has been true.
+            is_over = taken.reason == LATE_DATA and (taken.alarm, taken.known_ms) in over
+            is_news = _is_recent(taken) or (taken.reason == LATE_DATA and not is_over)
+            for channel in (MQTT_CHANNEL, *channels[taken.alarm]):
+                if taken.what.is_end:
+                    # The end is told to those who were told of the beginning, also when it turns out to be long ago.
+                    is_owed = (taken.alarm, channel) in told or (channel == MQTT_CHANNEL and is_news)
+                elif channel == MQTT_CHANNEL:
+                    is_owed = is_news
+                else:
+                    is_owed = is_news and taken.what in _SENT_TO_PEOPLE and not is_over
+                if is_owed:
                     rows.append(_notice_row(taken, channel, documents[taken.alarm]))
                     told.add((taken.alarm, channel))
         return rows
+
+
+def _is_recent(taken: Transition) -> bool:
+    return taken.known_ms - taken.event_ms <= _ACTIONABLE_MS[taken.severity]
 
 
 def _alarm_row(alarm: Alarm, document: dict[str, Any]) -> dict[str, Any]:

@@ -2,37 +2,80 @@
 
 After a crash the engine is the snapshot plus the records after it; effects that were stored before are left alone, so
 the outcome is the same as without the crash. A snapshot of another version is not read: the journal is.
+
+Rules and catalogue are records like everything else: at start those of the files go into the journal where they differ,
+and hold from that record on. So the journal read again gives the same alarms, whatever the files say now.
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
 from alerts import events
-from alerts.alarm import Alarm
-from alerts.engine import SNAPSHOT_VERSION, Effects, Engine, snapshot_version
-from alerts.program import Program
+from alerts.alarm import Alarm, Effects
+from alerts.engine import Engine
+from alerts.program import Program, compile_rules
+from alerts.rules import Rule, decode_rules, encode_rules
+from alerts.snapshot import SNAPSHOT_VERSION
 from alerts.store import Store
 from alerts.texts import document
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
 from telemetry.errors import Unavailable
-from telemetry.journal import Journal, Kind, Record
+from telemetry.journal import Journal, Kind, Record, Stored
+from telemetry.series import SeriesRegistry
 
 CURSOR = "alerts"
 SNAPSHOT_EVERY_S = 20.0
 COMMANDS_EVERY_S = 0.1
 _RECORDS_MAX = 200  # read at once: so much is stored in one transaction
+_REREAD_AT_ONCE = 1000
+REREAD_RECORDS_MAX = 5_000_000  # some days: a gateway that never finishes must not keep the journal for ever
+_DIGEST = "rules"  # in the journal's state, of the last rules that went into it
+
+
+T = TypeVar("T")
+
+
+class _Memory(msgspec.Struct):
+    """A snapshot of the engine, and the rules that it was taken under."""
+
+    version: int
+    rules: bytes
+    engine: bytes
+
+
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+_MEMORY = msgspec.msgpack.Decoder(_Memory)
+_VERSIONED = msgspec.msgpack.Decoder(_Versioned)
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """What decides, and what alarms are described by."""
+
+    encoded: bytes
+    rules: dict[str, Rule]
+    catalogue: Catalogue
 
 
 class AlertWorker:
-    """One thread that owns the engine."""
+    """One thread that owns the engine.
+
+    Args:
+        program: The rules as the files have them, over `catalogue`.
+    """
 
     def __init__(
         self,
@@ -44,18 +87,23 @@ class AlertWorker:
         on_notices: Callable[[], None],
     ) -> None:
         self._journal = journal
-        self._catalogue = catalogue
         self._store = store
         self._clock = clock
         self._on_notices = on_notices
-        self._rules = {rule.id: rule for rule in program.rules}
         self._random = random.Random()  # jitter only
-        self.engine = Engine(program)
+        self._registry = SeriesRegistry(program.names)
+        encoded = encode_rules(program.rules, catalogue)
+        self._in_force = _InForce(encoded, {rule.id: rule for rule in program.rules}, catalogue)
+        self._announce_rules(encoded)
+        self.engine = Engine(program, self._reread)
         self.position = 0
         self._stored = 0
         self._kept = 0
-        self._resume(program)
+        self._resume()
+        self._described_by = self._in_force
         self._kept = self.position
+        self._in_hand: Effects | None = None  # judged and not stored yet
+        self._commands_s = self._snapshot_s = clock.monotonic_s()
         events.watch_lag(lambda: self.lag)
 
     @property
@@ -65,43 +113,91 @@ class AlertWorker:
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`; then keep a last snapshot, so that the next start has nothing to repeat."""
-        snapshot_s = commands_s = self._clock.monotonic_s()
         while not stop.is_set():
-            records = self._journal.read(self.position, _RECORDS_MAX)
-            merged = Effects()
-            for record in records:
-                self._merge(merged, self.engine.apply(record), record.offset)
-                self.position = record.offset
-            if not self._patiently(partial(self._keep, merged), stop):
-                return
-            events.progressed(len(list(self.engine.open_alarms)), merged.late)
-            now_s = self._clock.monotonic_s()
-            if now_s - commands_s >= COMMANDS_EVERY_S:
-                commands_s = now_s
-                self._patiently(self._take_commands, stop)
-            if now_s - snapshot_s >= SNAPSHOT_EVERY_S:
-                snapshot_s = now_s
-                self._patiently(self._snapshot, stop)
-            if not records:
+            if self._patiently(self.step, stop) is False:
                 self._journal.wait(self.position, COMMANDS_EVERY_S)
         self._patiently(self._snapshot, stop)
 
-    def _resume(self, program: Program) -> None:
+    def step(self) -> bool:
+        """Judge and store a bounded piece; True when there is more at once.
+
+        Raises Unavailable or OperationalError: a store is away. What is in hand stays in hand; call again later.
+        """
+        if self._in_hand is None:
+            self._in_hand = self.judge(self._journal.read(self.position, _RECORDS_MAX))
+        self._keep(self._in_hand)
+        events.progressed(len(list(self.engine.open_alarms)), self._in_hand.late)
+        self._in_hand = None
+        now_s = self._clock.monotonic_s()
+        if now_s - self._commands_s >= COMMANDS_EVERY_S:
+            self._commands_s = now_s
+            self._take_commands()
+        if now_s - self._snapshot_s >= SNAPSHOT_EVERY_S:
+            self._snapshot_s = now_s
+            self._snapshot()
+        return self.lag > 0
+
+    def judge(self, records: Sequence[Stored]) -> Effects:
+        """What records come to, up to the first that changes the rules: what came before is told in the words of its own."""
+        merged = Effects()
+        for record in records:
+            if record.kind is Kind.RULES:
+                self._merge(merged, self._switch(record), record.offset)
+            else:
+                self._merge(merged, self.engine.apply(record), record.offset)
+            self.position = record.offset
+            if self._described_by is not self._in_force:
+                break
+        return merged
+
+    def _announce_rules(self, encoded: bytes) -> None:
+        digest = hashlib.sha256(encoded).digest()
+        if self._journal.state(_DIGEST).get(_DIGEST) != digest:
+            self._journal.append([Record(Kind.RULES, self._clock.now_ms(), encoded)], {_DIGEST: digest})
+
+    def _switch(self, record: Stored) -> Effects:
+        if record.payload == self._in_force.encoded:
+            return Effects()
+        old = self.engine
+        self._put_in_force(record.payload)
+        events.rules_switched(len(self._in_force.rules))
+        return self.engine.load(old.save(), record.time_ms)
+
+    def _put_in_force(self, encoded: bytes) -> None:
+        rules, catalogue = decode_rules(encoded)
+        self.engine = Engine(compile_rules(rules, catalogue, self._registry), self._reread)
+        self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue)
+
+    def _resume(self) -> None:
         self._stored, snapshot_cursor, saved = self._store.memory()
-        if saved is not None and snapshot_version(saved) != SNAPSHOT_VERSION:
+        if saved is not None and _VERSIONED.decode(saved).version != SNAPSHOT_VERSION:
             events.snapshot_ignored("its snapshot was written by another version")
             saved = None
         if saved is not None:
+            memory = _MEMORY.decode(saved)
+            if memory.rules != self._in_force.encoded:
+                self._put_in_force(memory.rules)
             self.position = snapshot_cursor
-            retired = self.engine.load(saved, self._clock.now_ms())
-            if retired.transitions:
-                self._keep(retired)
+            self.engine.load(memory.engine, self._clock.now_ms())
         elif self._stored and self._journal.first > 1:
             events.snapshot_ignored(f"records before {self._journal.first} are no longer held")
+
+    def _reread(self, after: int, through: int) -> Iterator[Stored]:
+        while after < through:
+            records = self._journal.read(after, min(_REREAD_AT_ONCE, through - after))
+            for record in records:
+                if record.offset > through:
+                    return  # between them something was trimmed away
+                yield record
+            if not records:
+                return
+            after = records[-1].offset
 
     def _merge(self, merged: Effects, new: Effects, offset: int) -> None:
         """Gather effects; those of records that were stored before a crash only bring the engine up to date."""
         merged.late += new.late
+        for gateway in new.incomplete:
+            events.outage_incomplete(gateway)
         if offset > self._stored:
             merged.transitions += new.transitions
             merged.alarms |= new.alarms
@@ -110,23 +206,24 @@ class AlertWorker:
     def _keep(self, effects: Effects) -> None:
         if not (effects.transitions or effects.answers):
             # Nothing to store; the cursor follows with the next snapshot.
-            self._kept = self.position
+            self._kept, self._described_by = self.position, self._in_force
             return
-        documents = {a.id: document(a, self._rules.get(a.rule), self._catalogue) for a in effects.alarms.values()}
+        words = self._described_by
+        documents = {a.id: document(a, words.rules.get(a.rule), words.catalogue) for a in effects.alarms.values()}
         channels = {a.id: self._channels(a) for a in effects.alarms.values()}
         cursor = max(self.position, self._stored)
         has_notices = self._store.apply(
             cursor, effects.transitions, effects.alarms, documents, channels, effects.answers
         )
         self._stored = cursor
-        self._kept = self.position
+        self._kept, self._described_by = self.position, self._in_force
         for taken in effects.transitions:
             events.transition(effects.alarms[taken.alarm], taken)
         if has_notices:
             self._on_notices()
 
     def _channels(self, alarm: Alarm) -> tuple[str, ...]:
-        rule = self._rules.get(alarm.rule)
+        rule = self._described_by.rules.get(alarm.rule)
         return rule.notify if rule else ()
 
     def _take_commands(self) -> None:
@@ -139,19 +236,22 @@ class AlertWorker:
         self._store.journaled(name for name, _ in waiting)
 
     def _snapshot(self) -> None:
-        self._store.keep_snapshot(self.position, self.engine.save())
-        self._journal.set_cursor(CURSOR, self.position)
+        memory = _Memory(SNAPSHOT_VERSION, self._in_force.encoded, self.engine.save())
+        self._store.keep_snapshot(self.position, msgspec.msgpack.encode(memory))
+        # What the end of an outage will read again stays, too.
+        needed_after = self.engine.needed_after
+        needed_after = self.position if needed_after is None else min(self.position, needed_after)
+        self._journal.set_cursor(CURSOR, max(needed_after, self.position - REREAD_RECORDS_MAX))
 
-    def _patiently(self, attempt: Callable[[], None], stop: threading.Event) -> bool:
-        """Try until the database takes it, with growing pauses; False when stopped before."""
+    def _patiently(self, attempt: Callable[[], T], stop: threading.Event) -> T | None:
+        """Try until the database takes it, with growing pauses; None when stopped before."""
         delay_s, is_first = 0.2, True
         while True:
             try:
-                attempt()
-                return True
+                return attempt()
             except (sa.exc.OperationalError, Unavailable) as error:
                 events.database_unavailable(str(error), is_first)
                 is_first = False
             if stop.wait(delay_s * self._random.uniform(0.5, 1.0)):
-                return False
+                return None
             delay_s = min(delay_s * 2, 30.0)

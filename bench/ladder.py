@@ -22,8 +22,8 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 
-from alerts.alarm import What
-from alerts.engine import Effects, Engine
+from alerts.alarm import Effects, What
+from alerts.engine import Engine
 from alerts.program import Program, compile_rules
 from alerts.store import Store
 from alerts.texts import document

@@ -224,6 +224,9 @@ class Vetter:
             group.state |= self._recent.state(group.untimed)
         group.readings = self._vetted(arrived, now_ms, group)
         group.backlog = self._vetted(backlog, now_ms, group)
+        # The journal has what is new before the backlog of the same read: at its place that is still to come.
+        for gateway in group.behind.keys() & group.behind_backlog.keys():
+            group.behind[gateway] = max(group.behind[gateway], 1)
         group.seen = seen
         return group
 
@@ -354,7 +357,7 @@ class Vetter:
             group.behind_backlog[frame.gateway] = frame.behind
         else:
             arrived.append(_Arrived(batch, [message.topic], frame.names, frame.index))
-            group.behind[frame.gateway] = frame.behind
+            group.behind[frame.gateway] = max(frame.behind, group.behind.get(frame.gateway, 0))
 
     def _takes_turn(
         self, topic: GatewayTopic, frame: frames.Header | frames.Frame, group: Group, seen: dict[str, int]

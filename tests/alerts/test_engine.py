@@ -151,10 +151,22 @@ def test_a_breach_fires_by_time_while_its_last_reading_still_counts() -> None:
     bench.ticks(20, 21)
     assert bench.said("heater") == [("raised", "high")]
     assert bench.steps[0].event_ms == T0 + 20_000
-    stale = Bench()
-    stale.readings([("meter/power", 1500, 0)], known=1000)
-    stale.take(Kind.TICK, 1001, b"connected")
-    assert not stale.steps  # a backlog's last word is too old to speak for now
+    late = Bench()
+    late.readings([("meter/power", 1500, 0)], known=1000)
+    late.take(Kind.TICK, 1001, b"connected")
+    assert [(s.alarm, s.event_ms) for s in late.steps] == [(s.alarm, s.event_ms) for s in bench.steps]
+
+
+def test_a_breach_fires_by_time_also_where_no_tick_came_to_say_so() -> None:
+    bench = Bench()
+    bench.readings([("meter/power", 1500, 0), ("meter/power", 100, 60)])
+    assert [(s.what.value, s.reason, s.event_ms) for s in bench.steps] == [
+        ("raised", "lasted", T0 + 20_000),
+        ("returned", "good-readings", T0 + 60_000),
+    ]
+    held = Bench()
+    held.readings([("meter/power", 1500, 0), ("meter/power", 100, 20)])
+    assert not held.steps  # the reading of that moment says more than the time
 
 
 def test_a_forecast_warns_before_the_level_does() -> None:
@@ -458,3 +470,44 @@ def test_a_batch_of_any_size_goes_through(readings: int) -> None:
     bench = Bench()
     bench.readings([level(0.3 + (i % 7) * 0.01, i) for i in range(readings)])
     assert not bench.said("drain-level")
+
+
+def test_a_passage_in_a_backlog_is_judged_once_like_any_other() -> None:
+    bench = Bench()
+    rows: list[Row] = [("scanner/skin_temperature", 38.5, 0, {"key": "p1"})]
+    bench.readings([("scanner/skin_temperature", 36.5, 100, {"key": "p2"})])
+    bench.take(Kind.BACKLOG, 101, encode_batch(batch(rows), {"gw-east": 1}))
+    assert bench.said("fever") == [("raised", "critical")]
+    bench.take(Kind.BACKLOG, 102, encode_batch(batch([level(0.3, 1)]), {"gw-east": 0}))
+    assert bench.said("fever") == [("raised", "critical")]
+
+
+def test_a_backlog_ends_a_silence_that_began_before_it_and_none_that_began_after() -> None:
+    bench = Bench()
+    bench.ticks(0, 1)
+    bench.readings([level(0.2, 1), level(0.2, 1, "level-2")])
+    bench.ticks(2, 40)
+    assert len(bench.said("drain-silent")) == 2
+    bench.take(Kind.BACKLOG, 41, encode_batch(batch([level(0.2, 0), level(0.2, 20, "level-2")]), {"gw-east": 0}))
+    assert [alarm.device for alarm in bench.open()] == ["level-1"]
+    bench.ticks(41, 60)
+    assert [alarm.device for alarm in bench.open()] == ["level-1"]  # and both were heard from just now
+
+
+def test_what_a_gateway_told_by_itself_is_the_same_alarm_whichever_comes_first() -> None:
+    bench = Bench()
+    bench.readings([level(1.5, 0)])
+    name = bench.open()[0].id
+    for _ in range(2):
+        bench.command(1, action="told-locally", alarm=name, raised_ms=T0 + 500, output="siren")
+    first = Bench()
+    first.command(0, action="told-locally", alarm=name, raised_ms=T0 + 500, output="siren")
+    saved = first.engine.save()
+    first.engine = Engine(small()[1])
+    first.engine.load(saved, T0)
+    first.readings([level(1.5, 0)])
+    for told in (bench, first):
+        assert told.said("drain-level") == [("raised", "high"), ("told-locally", "high")]
+        assert (told.steps[1].reason, told.steps[1].note, told.steps[1].event_ms) == ("local", "siren", T0 + 500)
+    bench.readings([level(1.0, 100), level(1.0, 200)])
+    assert bench.said("drain-level")[-1] == ("returned", "high")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from alerts.alarm import Alarm, Transition, What
+from alerts.alarm import LATE_DATA, Alarm, Transition, What
 from alerts.notify.channels import MqttChannel, WebhookChannel, WebhookSettings
 from alerts.notify.sender import GIVE_UP_AFTER_MS, Sender
 from alerts.rules import Severity
@@ -50,11 +50,17 @@ def alarm(**changes: object) -> Alarm:
     return Alarm(**(given | changes))  # type: ignore[arg-type]
 
 
-def tell(store: Store, *steps: tuple[What, Severity, int], channels: tuple[str, ...] = ("pager",)) -> None:
+def tell(
+    store: Store,
+    *steps: tuple[What, Severity, int],
+    channels: tuple[str, ...] = ("pager",),
+    reason: str = "r",
+    first: int = 1,
+) -> None:
     """Transitions (what, severity, age in ms) of one alarm."""
     taken = [
-        Transition("a1", number, what, severity, NOW_MS - age_ms, NOW_MS, "r")
-        for number, (what, severity, age_ms) in enumerate(steps, 1)
+        Transition("a1", number, what, severity, NOW_MS - age_ms, NOW_MS, reason)
+        for number, (what, severity, age_ms) in enumerate(steps, first)
     ]
     document = {"id": "a1", "site": "east", "state": "open", "severity": "high"}
     store.apply(1, taken, {"a1": alarm()}, {"a1": document}, {"a1": channels}, {})
@@ -76,6 +82,25 @@ def test_a_raise_a_rise_and_the_end_are_told_a_comment_is_not(database: sa.Engin
 def test_nobody_is_called_for_what_was_over_long_ago_and_then_its_end_is_not_told_either(database: sa.Engine) -> None:
     tell(Store(database), (What.RAISED, Severity.HIGH, 5 * 3_600_000), (What.RETURNED, Severity.HIGH, 0))
     assert waiting(database, "pager") == []
+
+
+def test_nobody_is_called_for_what_was_over_before_it_was_known_but_systems_hear_of_it(database: sa.Engine) -> None:
+    tell(Store(database), (What.RAISED, Severity.HIGH, 60_000), (What.RETURNED, Severity.HIGH, 0), reason=LATE_DATA)
+    assert waiting(database, "pager") == []
+    assert [seq for seq, _, _ in waiting(database, "mqtt")] == [1, 2]
+
+
+def test_what_has_lasted_for_long_when_it_is_learned_of_is_told(database: sa.Engine) -> None:
+    tell(Store(database), (What.RAISED, Severity.HIGH, 9 * 3_600_000), reason=LATE_DATA)
+    assert [seq for seq, _, _ in waiting(database, "pager")] == [1]
+
+
+def test_who_was_told_of_an_alarm_is_told_its_end_however_long_ago_it_was(database: sa.Engine) -> None:
+    store = Store(database)
+    tell(store, (What.RAISED, Severity.HIGH, 0))
+    tell(store, (What.RETURNED, Severity.HIGH, 9 * 3_600_000), (What.REOPENED, Severity.HIGH, 0), first=2)
+    for channel in ("pager", "mqtt"):
+        assert [seq for seq, _, _ in waiting(database, channel)] == [1, 2, 3]
 
 
 def test_the_same_effects_written_twice_are_told_once(database: sa.Engine) -> None:

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from alerts.engine import Effects
+from alerts.program import compile_rules
+from alerts.rules import load_rules
 from alerts.store import Store, alarms, commands, notices, transitions
-from alerts.worker import AlertWorker
+from alerts.worker import CURSOR, AlertWorker
 from gatehouse.migrate import migrate
 from telemetry.batch import encode_batch
+from telemetry.catalogue import Catalogue
 from telemetry.clock import ManualClock, SystemClock
 from telemetry.database import open_database
 from telemetry.journal import Journal, Kind, Record
+from telemetry.series import SeriesRegistry
 from tests import district
 from tests.alerts.test_engine import T0, Row, batch
 
@@ -81,11 +84,7 @@ def work(tmp_path: Path, journal: Journal, store: Store, pieces: random.Random) 
     catalogue, _, program = district.load(tmp_path)
     worker = AlertWorker(journal, program, catalogue, store, ManualClock(T0), lambda: None)
     while worker.lag:
-        gathered = Effects()
-        for record in journal.read(worker.position, pieces.randint(1, 40)):
-            worker._merge(gathered, worker.engine.apply(record), record.offset)
-            worker.position = record.offset
-        worker._keep(gathered)
+        worker._keep(worker.judge(journal.read(worker.position, pieces.randint(1, 40))))
         if pieces.random() < 0.3:
             worker._snapshot()
 
@@ -114,11 +113,11 @@ def outcome(url: str) -> list[tuple[Any, ...]]:
     return found
 
 
-def undisturbed(tmp_path: Path) -> list[tuple[Any, ...]]:
+def undisturbed(tmp_path: Path, journal: Journal) -> list[tuple[Any, ...]]:
     url = f"sqlite:///{tmp_path}/calm.db"
     migrate(url)
     database = open_database(url)
-    work(tmp_path, Journal(tmp_path / "journal.db"), Store(database), random.Random(0))
+    work(tmp_path, journal, Store(database), random.Random(0))
     database.dispose()
     return outcome(url)
 
@@ -126,7 +125,7 @@ def undisturbed(tmp_path: Path) -> list[tuple[Any, ...]]:
 def test_no_crash_at_any_write_shows_in_the_outcome(tmp_path: Path, url: str) -> None:
     journal = Journal(tmp_path / "journal.db")
     journal.append(records())
-    expected = undisturbed(tmp_path)
+    expected = undisturbed(tmp_path, journal)
     assert len(expected) > 50
     crashes = 0
     for crash_at in range(1, 70):
@@ -188,4 +187,136 @@ def test_a_command_travels_from_its_row_through_the_journal_to_its_answer(tmp_pa
     assert (row.state, row.answer) == ("refused", "the alarm is closed")
     (record,) = [r for r in journal.read(0) if r.kind is Kind.COMMAND]
     assert json.loads(record.payload)["id"] == "c1"
+    database.dispose()
+
+
+def open_worker(tmp_path: Path, journal: Journal, database: sa.Engine, rules: str = district.RULES) -> AlertWorker:
+    district.write_district(tmp_path)
+    (tmp_path / "rules" / "all.yaml").write_text(rules, encoding="utf-8")
+    catalogue = Catalogue.load(tmp_path / "catalogue")
+    registry = SeriesRegistry.open(journal, catalogue)
+    program = compile_rules(load_rules(tmp_path / "rules", catalogue), catalogue, registry)
+    return AlertWorker(journal, program, catalogue, Store(database), ManualClock(T0), lambda: None)
+
+
+def work_off(worker: AlertWorker) -> list[tuple[str, str]]:
+    said = []
+    while worker.lag:
+        effects = worker.judge(worker._journal.read(worker.position, 7))
+        said += [(effects.alarms[step.alarm].rule, step.reason) for step in effects.transitions]
+        worker._keep(effects)
+    return said
+
+
+def judged(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The transitions among an outcome that readings and people made."""
+    return [row for row in rows if len(row) == 8 and row[6] != "retired"]
+
+
+STRICTER = district.RULES.replace("at_least: 1000", "at_least: 50").replace("id: drain-level", "id: drain-height")
+
+
+def test_rules_go_into_the_journal_once_and_again_when_they_change(tmp_path: Path, url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+    for rules in (district.RULES, district.RULES, STRICTER, STRICTER):
+        open_worker(tmp_path, journal, database, rules)
+    assert [record.kind for record in journal.read(0)] == [Kind.RULES, Kind.RULES]
+
+
+def test_the_journal_read_again_gives_the_same_alarms_whatever_the_files_say_now(tmp_path: Path, url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+    made = records()
+    worker = open_worker(tmp_path, journal, database)
+    journal.append(made[:300])
+    work_off(worker)
+    worker._snapshot()
+    changed = open_worker(tmp_path, journal, database, STRICTER)
+    journal.append(made[300:])
+    said = work_off(changed)
+    assert ("drain-level", "retired") in said
+    assert changed.engine.program.rules[0].id == "drain-height"
+    before = outcome(url)
+    with database.begin() as db:
+        for table in ("notice", "transition", "alarm", "engine_memory"):
+            db.execute(sa.text(f"DELETE FROM {table}"))
+    work_off(open_worker(tmp_path, journal, database, district.RULES.replace("id: heater", "id: cooker")))
+    database.dispose()
+    # The rules that came last retire what is open of others; up to there everything is as it was.
+    assert judged(outcome(url)) == judged(before)
+
+
+def test_the_end_of_an_alarm_of_a_rule_that_is_gone_is_told_to_those_who_were_told_of_it(
+    tmp_path: Path, url: str
+) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+    worker = open_worker(tmp_path, journal, database)
+    journal.append([Record(Kind.READINGS, T0, encode_batch(batch([("level-1/level", 1.5, 0)])))])
+    work_off(worker)
+    worker._snapshot()
+    work_off(open_worker(tmp_path, journal, database, STRICTER))
+    with database.connect() as db:
+        told = db.execute(sa.select(notices.c.key).where(notices.c.channel == "pager")).scalars().all()
+    database.dispose()
+    assert [key.split("/")[1] for key in told] == ["1", "2"]
+
+
+def test_a_snapshot_goes_on_under_the_rules_it_was_taken_under(tmp_path: Path, url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+    worker = open_worker(tmp_path, journal, database)
+    journal.append(records()[:100])
+    work_off(worker)
+    worker._snapshot()
+    changed = open_worker(tmp_path, journal, database, STRICTER)
+    assert changed.engine.program.rules[0].id == "drain-level"  # until the record that says otherwise
+    assert changed.lag == 1
+    work_off(changed)
+    assert changed.engine.program.rules[0].id == "drain-height"
+    database.dispose()
+
+
+def outage() -> list[Record]:
+    """A gateway comes back; its backlog is through after a while, and tells of an alarm that nobody saw."""
+    rows: list[tuple[Kind, list[Row], int]] = [
+        (Kind.READINGS, [("level-1/level", 0.5, 0)], 0),
+        (Kind.READINGS, [("level-1/level", 1.35, 100)], 2),
+        (Kind.BACKLOG, [("level-1/level", 1.5, 20)], 1),
+        (Kind.READINGS, [("level-1/level", 1.35, 110)], 1),
+        (Kind.BACKLOG, [("level-1/level", 1.75, 60), ("level-1/level", 1.1, 70)], 0),
+        (Kind.READINGS, [("level-1/level", 1.1, 120)], 0),
+    ]
+    return [
+        Record(kind, T0 + 100_000 + number * 1000, encode_batch(batch(made), {"gw-east": behind}))
+        for number, (kind, made, behind) in enumerate(rows)
+    ]
+
+
+def test_the_journal_keeps_what_the_end_of_an_outage_will_read_again(tmp_path: Path, url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+    worker = open_worker(tmp_path, journal, database)
+    journal.append(outage()[:5])
+    for offset, kept in ((2, 2), (3, 2), (5, 2), (6, 6)):
+        while worker.position < offset:
+            worker._keep(worker.judge(journal.read(worker.position, 1)))
+        worker._snapshot()
+        assert journal.cursor(CURSOR) == kept
+    database.dispose()
+
+
+def test_no_crash_in_an_outage_shows_in_the_outcome(tmp_path: Path, url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+    journal.append(outage())
+    work(tmp_path, journal, Store(database), random.Random(0))
+    expected = outcome(url)
+    assert any(row[6] == "late-data" for row in expected if len(row) == 8)
+    for crash_at in range(1, 30):
+        with database.begin() as db:
+            for table in ("notice", "transition", "alarm", "engine_memory"):
+                db.execute(sa.text(f"DELETE FROM {table}"))
+        while True:
+            try:
+                work(tmp_path, journal, FragileStore(database, crash_at), random.Random(crash_at))
+                break
+            except Crash:
+                crash_at += 3
+        assert outcome(url) == expected
     database.dispose()

@@ -305,8 +305,8 @@ def test_a_lane_that_is_damaged_while_it_is_sent_is_set_aside(tmp_path: Path) ->
     spool = reopened(spool_with(tmp_path, 1))
     spool.append(b"2")
     spoiled(spool.lanes[0])
-    with pytest.raises(Unavailable):
-        payloads(spool, spool.lanes[0])
+    assert payloads(spool, spool.lanes[0]) == []
+    spool.trim()
     assert everything(spool) == [b"2"] and spool.held().damaged == 1
 
 

@@ -272,6 +272,17 @@ def test_a_backlog_frame_is_told_apart_and_both_say_what_is_still_to_come(vetter
     assert {epoch: seq for (_, epoch), seq in group.receipts.items()} == {"new": 1, "old": 2}
 
 
+def test_what_is_new_never_says_the_backlog_is_over_that_the_same_read_brought(vetter: Vetter) -> None:
+    columns = frames.encode_columns(
+        "level-1/level", array("H", [0]), array("q", [NOW_MS]), array("d", [0.5]), array("B", [0]), {}
+    )
+    old = frames.encode("gw-east", "old", 1, 1, columns, is_backlog=True, behind=0)
+    live = [frames.encode("gw-east", "new", n, 1, columns, behind=0) for n in (1, 2)]
+    group = vet_frames(vetter, old, *live)
+    # The journal has the readings of a read before its backlog.
+    assert (group.behind, group.behind_backlog) == ({"gw-east": 1}, {"gw-east": 0})
+
+
 def test_a_gateway_that_says_which_lanes_it_holds_is_told_what_of_them_is_durable(vetter: Vetter) -> None:
     vet_frames(vetter, frame(1), frame(2))
     status = json.dumps({"state": "online", "lanes": ["epoch", "other"]}).encode()

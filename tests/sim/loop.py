@@ -42,7 +42,9 @@ class SimLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.elapsed_s
 
-    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         future = self.create_future()
         try:
             result = func(*args)

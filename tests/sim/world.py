@@ -432,7 +432,7 @@ class CoreNode(Node):
                 self.die(Unsynced.LOST, self.back_after_s)
                 return
         parts: list[tuple[Callable[[], bool], float]] = [
-            (self._judge_step, 0.3),
+            (self.alerts.step, 0.3),
             (self.history.step, 1.5),
             *((sender.step, 2.0) for sender in self.senders),
             (self._trim, 20.0),
@@ -459,25 +459,6 @@ class CoreNode(Node):
             self.journal, world.history_writer(self.registry), Quarantine(self.database), self.steady
         )
         self.senders = [Sender(pager.name, pager, store, self.steady) for pager in world.pagers]
-
-    def _judge_step(self) -> bool:
-        from alerts.engine import Effects
-
-        w = self.alerts
-        if not hasattr(w, "_pending"):
-            w._pending = None
-        if w._pending is None:
-            merged = Effects()
-            records = w._journal.read(w.position, 200)
-            for record in records:
-                w._merge(merged, w.engine.apply(record), record.offset)
-                w.position = record.offset
-            w._pending = merged
-        w._keep(w._pending)
-        w._pending = None
-        if self.rng.random() < 0.05:
-            w._snapshot()
-        return w.lag > 0
 
     def _begins(self, connection: sa.Connection) -> None:
         if self.world.loop.time() < self.database_until_s:
@@ -675,7 +656,7 @@ class World:
             return link
 
         def uplink(*given: Any, **named: Any) -> Uplink:
-            return Uplink(*given, **named, make_link=make_link)
+            return Uplink(*given, **(named | {"make_link": make_link}))
 
         rename, write_file = Path.rename, ingest.history.parquet._write_file
 

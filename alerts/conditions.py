@@ -1,0 +1,325 @@
+"""What every limit of every rule on every series has come to: readings in, steps of alarms out.
+
+A batch goes through in four steps. (1) Readings are put in order per series: what is not newer than what was seen is
+late. (2) Detectors turn readings into signals (the value itself, its rate, the minutes to a limit). (3) Signals meet the
+instances they are for; most change nothing and are done. (4) The rest advance one observation a round through the table
+of `lifecycle`, and what began or ceased to fire becomes a `Step`, in the order of the readings, so that the way the
+stream was cut into batches cannot be seen in the outcome.
+
+A breach that has lasted its time fires at the moment its time was up, whoever notices first: a tick, or the next reading.
+So what comes of readings depends on their times alone, and a past that is judged later comes out as it would have then.
+
+Axes: N readings, E evaluations (a reading at an instance), I instances, S series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from alerts.detectors.trend import minutes_until, trend
+from alerts.detectors.windows import UNSET_MS, Windows
+from alerts.lifecycle import FIRING, NORMAL, PENDING, Counts, States, changes_nothing, step
+from alerts.program import Feed, Program, WindowPlan
+from telemetry.batch import Floats, Indexes, Masks, ReadingBatch, Times
+from telemetry.quality import Quality
+from telemetry.segments import expand, group, rank_within
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one reading, or the passing of time, did to one rule on one series."""
+
+    rule: int
+    series: int
+    worst: int | None  # the most severe instance that fires after it; None when none does
+    onset_ms: int | None  # when that began which now begins to fire; None when nothing does
+    time_ms: int
+    value: float
+    low: float  # band of a forecast; NaN elsewhere
+    high: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Usable readings in order, series by series, (N,)."""
+
+    series: Indexes
+    time_ms: Times
+    value: Floats
+    good: Masks
+    arrival: Indexes  # number of the reading in its batch
+    first: Masks  # of its series in this batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluations:
+    """Signals at their instances, (E,)."""
+
+    instance: Indexes
+    value: Floats  # turned so that higher is worse
+    row: Indexes  # of `_Rows`
+    low: Floats  # band of a forecast; NaN elsewhere
+    high: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """An instance began or ceased to fire."""
+
+    arrival: int
+    instance: int
+    fires: bool
+    onset_ms: int
+    time_ms: int
+    value: float
+    low: float = np.nan
+    high: float = np.nan
+    reason: str = "limit-reached"
+
+
+class Conditions:
+    """The state of every instance, and of every series what its next reading is held against."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        instance_count, series_count = len(program.rule), len(program.names)
+        self.state: States = np.full(instance_count, NORMAL, np.uint8)
+        self.since_ms: Times = np.zeros(instance_count, np.int64)
+        self.streak: Counts = np.zeros(instance_count, np.uint16)
+        self.last_ms: Times = np.full(series_count, UNSET_MS, np.int64)
+        self.last_value: Floats = np.full(series_count, np.nan)
+        self.windows = [Windows(len(plan.watched), plan.readings) for plan in program.windows]
+
+    def readings(self, batch: ReadingBatch) -> tuple[list[Step], int]:
+        """Take readings; return (what they did, how many of them were late). Bad ones are no observation."""
+        usable = np.flatnonzero(batch.quality < Quality.BAD)
+        rows = self._in_order(batch, usable)
+        late = len(usable) - len(rows.arrival)
+        if not len(rows.arrival):
+            return [], late
+        everything = np.arange(len(rows.arrival))
+        parts = [self._evaluate(self.program.plain, rows, everything, rows.value)]
+        for plan, windows in zip(self.program.windows, self.windows, strict=True):
+            part = self._evaluate_windows(plan, windows, rows)
+            if part is not None:
+                parts.append(part)
+        changes: list[_Change] = []
+        for part in parts:
+            self._advance(part, rows, changes)
+        # Within a series rows ascend in time, so the last write of each is its newest.
+        self.last_ms[rows.series] = rows.time_ms
+        self.last_value[rows.series] = rows.value
+        return self._steps(changes), late
+
+    def by_time(self, now_ms: int, of: Masks | None = None) -> list[Step]:
+        """Fire what has breached for long enough by now, of all series or of some, (S,)."""
+        waiting = np.flatnonzero(self.state == PENDING)
+        if of is not None:
+            waiting = waiting[of[self.program.series[waiting]]]
+        if not len(waiting):
+            return []
+        series = self.program.series[waiting]
+        due_ms = self._due_ms(waiting, self.last_ms[series])
+        changes: list[_Change] = []
+        is_due = due_ms <= now_ms
+        self._fire_by_time(waiting[is_due], due_ms[is_due], self.last_value[series[is_due]], 0, changes)
+        return self._steps(changes)
+
+    def is_calm(self, series: int) -> bool:
+        """Whether no limit of a series is breached, or is being left."""
+        feed = self.program.by_series
+        of_series = feed.instances[feed.start[series] : feed.start[series] + feed.count[series]]
+        return bool((self.state[of_series] == NORMAL).all())
+
+    def firing(self, rule: int, series: int) -> set[int]:
+        """The instances of a rule on a series that fire."""
+        feed = self.program.by_series
+        of_series = feed.instances[feed.start[series] : feed.start[series] + feed.count[series]]
+        return {int(i) for i in of_series if self.program.rule[i] == rule and self.state[i] >= FIRING}
+
+    def adopt(self, other: Conditions, of: Masks) -> None:
+        """Take over what another one of the same program knows of some series, (S,)."""
+        instances = of[self.program.series]
+        self.state[instances] = other.state[instances]
+        self.since_ms[instances] = other.since_ms[instances]
+        self.streak[instances] = other.streak[instances]
+        self.last_ms[of] = other.last_ms[of]
+        self.last_value[of] = other.last_value[of]
+        for plan, mine, theirs in zip(self.program.windows, self.windows, other.windows, strict=True):
+            rings = of[plan.watched]
+            mine.time_ms[rings] = theirs.time_ms[rings]
+            mine.value[rings] = theirs.value[rings]
+
+    def undo_time(self, instances: Indexes) -> Indexes:
+        """Of these instances, put those that fired by time after the last reading of their series back to waiting."""
+        fired = self.state[instances] == FIRING
+        undone: Indexes = instances[fired & (self.since_ms[instances] > self.last_ms[self.program.series[instances]])]
+        self.state[undone] = PENDING
+        self.since_ms[undone] -= self.program.limits.raise_after_ms[undone]
+        return undone
+
+    # --- readings at their instances --------------------------------------------------------------------------------
+
+    def _in_order(self, batch: ReadingBatch, usable: Indexes) -> _Rows:
+        """Readings that are newer than everything before them of their series, grouped by series."""
+        groups = group(batch.series[usable].astype(np.intp))
+        arrival = usable[groups.order]
+        series, time_ms = batch.series[arrival].astype(np.intp), batch.time_ms[arrival]
+        first = np.zeros(len(arrival), np.bool_)
+        first[groups.start] = True
+        before_ms = np.where(first, self.last_ms[series], np.roll(time_ms, 1))
+        if not (time_ms > before_ms).all():
+            keep = np.empty(len(arrival), np.bool_)
+            for start, end, key in zip(groups.start, groups.end, groups.key, strict=True):
+                newest = np.maximum.accumulate(np.append(self.last_ms[key], time_ms[start:end]))
+                keep[start:end] = time_ms[start:end] > newest[:-1]
+            arrival, series, time_ms = arrival[keep], series[keep], time_ms[keep]
+            first = np.append(True, series[1:] != series[:-1])[: len(series)]
+        good = batch.quality[arrival] == Quality.GOOD
+        return _Rows(series, time_ms, batch.value[arrival], good, arrival, first)
+
+    def _evaluate(self, feed: Feed, rows: _Rows, chosen: Indexes, signal: Floats) -> _Evaluations:
+        """Bring the signals of some rows to the instances that look at them."""
+        series = rows.series[chosen]
+        source, position = expand(feed.start[series], feed.count[series])
+        instance = feed.instances[position]
+        unknown = np.full(len(source), np.nan)
+        return _Evaluations(instance, signal[source] * self.program.sign[instance], chosen[source], unknown, unknown)
+
+    def _evaluate_windows(self, plan: WindowPlan, windows: Windows, rows: _Rows) -> _Evaluations | None:
+        watched = np.flatnonzero(plan.row[rows.series] >= 0)
+        if not len(watched):
+            return None
+        groups = group(plan.row[rows.series[watched]])
+        watched = watched[groups.order]
+        times, values = windows.push(groups, rows.time_ms[watched], rows.value[watched])
+        span_ms = np.where(times[:, 0] == UNSET_MS, -1, times[:, -1] - times[:, 0])
+        whole = np.flatnonzero((span_ms >= plan.span_min_ms) & (span_ms <= plan.span_max_ms))
+        if not len(whole):
+            return None
+        watched = watched[whole]
+        trends = trend(times[whole], values[whole])
+        if plan.target is None:
+            return self._evaluate(plan.feed, rows, watched, trends.slope)
+        signal, low, high = minutes_until(trends, plan.target[rows.series[watched]])
+        found = self._evaluate(plan.feed, rows, watched, signal)
+        source, _ = expand(plan.feed.start[rows.series[watched]], plan.feed.count[rows.series[watched]])
+        return replace(found, low=low[source], high=high[source])
+
+    def _advance(self, seen: _Evaluations, rows: _Rows, changes: list[_Change]) -> None:
+        """Show evaluations to their instances, in order, and note which began or ceased to fire."""
+        limits = self.program.limits
+        idle = changes_nothing(self.state[seen.instance], seen.value, limits.of(seen.instance))
+        if idle.all():
+            return
+        stirred = np.zeros(len(self.state), np.bool_)
+        stirred[seen.instance[~idle]] = True
+        taken = np.flatnonzero(stirred[seen.instance])
+        groups = group(seen.instance[taken])
+        rank = rank_within(groups)
+        taken = taken[groups.order][np.argsort(rank, kind="stable")]
+        bounds = np.append(0, np.cumsum(np.bincount(rank)))
+        for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            now = taken[start:end]  # at most one evaluation an instance
+            instance, row = seen.instance[now], seen.row[now]
+            self._catch_up_with_time(instance, row, rows, changes)
+            state, since_ms = self.state[instance], self.since_ms[instance]
+            held = limits.of(instance)
+            value, time_ms = seen.value[now], rows.time_ms[row]
+            bar = np.where(state >= FIRING, held.clear_below, held.raise_at)
+            # A doubtful reading may help to raise; it is no evidence that anything is over.
+            counts = rows.good[row] | (value >= bar)
+            next_state, next_since_ms, streak = step(state, since_ms, self.streak[instance], value, time_ms, held)
+            self.state[instance] = np.where(counts, next_state, state)
+            self.since_ms[instance] = np.where(counts, next_since_ms, since_ms)
+            self.streak[instance] = np.where(counts, streak, self.streak[instance])
+            fired = state >= FIRING
+            fires = self.state[instance] >= FIRING
+            for i in np.flatnonzero(fired != fires).tolist():
+                onset_ms = since_ms[i] if state[i] == PENDING else time_ms[i]
+                changes.append(
+                    _Change(
+                        int(rows.arrival[row[i]]),
+                        int(instance[i]),
+                        bool(fires[i]),
+                        int(onset_ms),
+                        int(time_ms[i]),
+                        float(value[i] * self.program.sign[instance[i]]),
+                        float(seen.low[now[i]]),
+                        float(seen.high[now[i]]),
+                    )
+                )
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def _catch_up_with_time(self, instance: Indexes, row: Indexes, rows: _Rows, changes: list[_Change]) -> None:
+        """Before a reading is shown: what had lasted its time by then has fired, whether or not a tick came to say so."""
+        waiting = np.flatnonzero(self.state[instance] == PENDING)
+        if not len(waiting):
+            return
+        instance, row = instance[waiting], row[waiting]
+        series, first, before = rows.series[row], rows.first[row], row - 1
+        due_ms = self._due_ms(instance, np.where(first, self.last_ms[series], rows.time_ms[before]))
+        value = np.where(first, self.last_value[series], rows.value[before])
+        for i in np.flatnonzero(due_ms < rows.time_ms[row]).tolist():
+            one = slice(i, i + 1)
+            self._fire_by_time(instance[one], due_ms[one], value[one], int(rows.arrival[row[i]]), changes)
+
+    def _due_ms(self, waiting: Indexes, last_ms: Times) -> Times:
+        """When waiting instances fire if nothing else is heard; never, where their last reading would be too old then."""
+        limits = self.program.limits
+        due_ms = self.since_ms[waiting] + limits.raise_after_ms[waiting]
+        fires = (due_ms - last_ms <= self.program.hold_max_ms[waiting]) & (
+            self.streak[waiting] >= limits.raise_count[waiting]
+        )
+        found: Times = np.where(fires, due_ms, np.iinfo(np.int64).max)
+        return found
+
+    def _fire_by_time(
+        self, instances: Indexes, due_ms: Times, value: Floats, arrival: int, changes: list[_Change]
+    ) -> None:
+        onset_ms = self.since_ms[instances]
+        self.state[instances] = FIRING
+        self.since_ms[instances] = due_ms
+        for number, instance in enumerate(instances.tolist()):
+            found = int(onset_ms[number]), int(due_ms[number]), float(value[number])
+            changes.append(_Change(arrival, instance, True, *found, reason="lasted"))
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    def _steps(self, changes: list[_Change]) -> list[Step]:
+        """What began and ceased to fire, as one step a rule and moment."""
+        changes.sort(key=lambda change: (change.arrival, change.time_ms, change.instance))
+        program = self.program
+        where = [(int(program.rule[change.instance]), int(program.series[change.instance])) for change in changes]
+        # The state arrays already stand at the end of the batch; walk back to what fired before it.
+        firing: dict[tuple[int, int], set[int]] = {}
+        for change, at in zip(reversed(changes), reversed(where), strict=True):
+            if at not in firing:
+                firing[at] = self.firing(*at)
+            (firing[at].discard if change.fires else firing[at].add)(change.instance)
+        steps: list[Step] = []
+        start = 0
+        while start < len(changes):
+            first, at = changes[start], where[start]
+            end = start
+            while (
+                end < len(changes)
+                and where[end] == at
+                and (changes[end].arrival, changes[end].time_ms) == (first.arrival, first.time_ms)
+            ):
+                (firing[at].add if changes[end].fires else firing[at].discard)(changes[end].instance)
+                end += 1
+            steps.append(self._step(at, firing[at], changes[start:end]))
+            start = end
+        return steps
+
+    def _step(self, at: tuple[int, int], firing: set[int], changes: Sequence[_Change]) -> Step:
+        worst = max(firing, key=lambda i: (self.program.severity[i], i)) if firing else None
+        onset_ms = min((change.onset_ms for change in changes if change.fires), default=None)
+        last = changes[-1]
+        return Step(*at, worst, onset_ms, last.time_ms, last.value, last.low, last.high, last.reason)

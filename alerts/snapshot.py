@@ -1,0 +1,194 @@
+"""What the engine knows, as bytes, to go on from: by this or another set of rules.
+
+Instances, series, rules and gateways go by name, so that numbers may change: what is the same in both keeps its state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+
+from alerts.alarm import Alarm, Where
+from alerts.book import Telling
+from alerts.conditions import Conditions
+from alerts.episodes import Decision, Episodes
+from alerts.program import Program
+from telemetry.batch import Indexes
+
+SNAPSHOT_VERSION = 2
+
+
+class Ring(msgspec.Struct):
+    """The last readings of some series."""
+
+    series: list[str]
+    time_ms: bytes
+    value: bytes
+
+
+class KeptConditions(msgspec.Struct):
+    """Columns of `Conditions`, in the order of the snapshot's instances and series."""
+
+    state: bytes
+    since_ms: bytes
+    streak: bytes
+    last_ms: bytes
+    last_value: bytes
+    windows: dict[str, Ring]
+
+
+class KeptEpisodes(msgspec.Struct):
+    """Gateways that are catching up. Alarms carry their rule and series by name."""
+
+    past: KeptConditions
+    after: dict[str, int]
+    gapped: list[str]
+    next_live_ms: bytes
+    open: list[Alarm]
+    over: list[Alarm]
+    closed: list[Alarm]
+    decisions: list[tuple[int, str, str]]  # (when, rule, series)
+
+
+class Snapshot(msgspec.Struct):
+    """Everything."""
+
+    listening_ms: int
+    tick_ms: int
+    instances: str  # names, one a line
+    series: str
+    conditions: KeptConditions
+    heard_ms: bytes
+    alarms: list[Alarm]
+    passages: list[str]
+    commands: list[str]
+    tellings: list[Telling]
+    episodes: KeptEpisodes | None
+
+
+_OUT = msgspec.msgpack.Encoder()
+_IN = msgspec.msgpack.Decoder(Snapshot)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """As it is stored."""
+    return _OUT.encode(snapshot)
+
+
+def decode(saved: bytes) -> Snapshot:
+    """Read back what `encode` wrote."""
+    return _IN.decode(saved)
+
+
+class Names:
+    """A program's names, and where each stands in a snapshot."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.series = ["/".join(name) for name in program.names]
+        self.series_number = {name: number for number, name in enumerate(self.series)}
+        self.rule_number = {rule.id: number for number, rule in enumerate(program.rules)}
+
+    def where(self, alarm: Alarm) -> Where | None:
+        """What an alarm is about; None where its rule or series is gone."""
+        at = self.at(alarm.rule, f"{alarm.device}/{alarm.metric}")
+        return None if at is None else (*at, alarm.key)
+
+    def at(self, rule: str, series: str) -> tuple[int, int] | None:
+        """(rule, series) by number; None where one of them is gone."""
+        r, s = self.rule_number.get(rule), self.series_number.get(series)
+        return None if r is None or s is None or not self.program.site[s] else (r, s)
+
+    def placed(self, alarms: Iterable[Alarm]) -> list[tuple[Where, Alarm]]:
+        """Alarms with what they are about, without those whose rule or series is gone."""
+        found = ((self.where(alarm), alarm) for alarm in alarms)
+        return [(where, alarm) for where, alarm in found if where is not None]
+
+
+def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
+    """Conditions as bytes."""
+    plans = enumerate(zip(conditions.program.windows, conditions.windows, strict=True))
+    return KeptConditions(
+        conditions.state.tobytes(),
+        conditions.since_ms.tobytes(),
+        conditions.streak.tobytes(),
+        conditions.last_ms.tobytes(),
+        conditions.last_value.tobytes(),
+        {
+            _window_name(conditions.program, number): Ring(
+                [names.series[s] for s in plan.watched.tolist()], ring.time_ms.tobytes(), ring.value.tobytes()
+            )
+            for number, (plan, ring) in plans
+        },
+    )
+
+
+def restore_conditions(kept: KeptConditions, snapshot: Snapshot, conditions: Conditions, names: Names) -> None:
+    """Write what was kept over fresh conditions."""
+    mine, theirs = matched(conditions.program.keys, snapshot.instances.split("\n"))
+    conditions.state[mine] = np.frombuffer(kept.state, np.uint8)[theirs]
+    conditions.since_ms[mine] = np.frombuffer(kept.since_ms, np.int64)[theirs]
+    conditions.streak[mine] = np.frombuffer(kept.streak, np.uint16)[theirs]
+    mine, theirs = matched(names.series, snapshot.series.split("\n"))
+    conditions.last_ms[mine] = np.frombuffer(kept.last_ms, np.int64)[theirs]
+    conditions.last_value[mine] = np.frombuffer(kept.last_value, np.float64)[theirs]
+    for number, (plan, windows) in enumerate(zip(conditions.program.windows, conditions.windows, strict=True)):
+        ring = kept.windows.get(_window_name(conditions.program, number))
+        if ring is not None:
+            mine, theirs = matched([names.series[s] for s in plan.watched.tolist()], ring.series)
+            shape = (len(ring.series), plan.readings)
+            windows.time_ms[mine] = np.frombuffer(ring.time_ms, np.int64).reshape(shape)[theirs]
+            windows.value[mine] = np.frombuffer(ring.value, np.float64).reshape(shape)[theirs]
+
+
+def keep_episodes(episodes: Episodes, names: Names) -> KeptEpisodes | None:
+    """Episodes as bytes; None when there are none."""
+    if episodes.past is None:
+        return None
+    program = names.program
+    return KeptEpisodes(
+        keep_conditions(episodes.past, names),
+        {program.names[number][0]: after for number, after in episodes.after.items()},
+        [program.names[number][0] for number in sorted(episodes.gapped)],
+        episodes.next_live_ms.tobytes(),
+        list(episodes.past_book.open.values()),
+        [alarm for _, alarm in episodes.over],
+        [alarm for _, alarm in episodes.closed],
+        [(d.known_ms, program.rules[d.rule].id, names.series[d.series]) for d in episodes.decisions],
+    )
+
+
+def restore_episodes(kept: KeptEpisodes, snapshot: Snapshot, episodes: Episodes, names: Names) -> None:
+    """Go on with episodes, as far as their gateways, rules and series are still there."""
+    for gateway, after in kept.after.items():
+        episodes.begin(episodes.known([gateway]), after + 1)
+    if episodes.past is None:
+        return
+    restore_conditions(kept.past, snapshot, episodes.past, names)
+    episodes.gapped = episodes.known(kept.gapped)
+    mine, theirs = matched(names.series, snapshot.series.split("\n"))
+    episodes.next_live_ms[mine] = np.frombuffer(kept.next_live_ms, np.int64)[theirs]
+    for where, alarm in names.placed(kept.open):
+        episodes.past_book.enter(where, alarm)
+    episodes.over = names.placed(kept.over)
+    episodes.closed = names.placed(kept.closed)
+    for known_ms, rule, series in kept.decisions:
+        at = names.at(rule, series)
+        if at is not None:
+            episodes.decisions.append(Decision(known_ms, *at))
+
+
+def matched(mine: list[str], theirs: list[str]) -> tuple[Indexes, Indexes]:
+    """Positions of the names that both lists have."""
+    at = {name: number for number, name in enumerate(theirs)}
+    pairs = [(number, at[name]) for number, name in enumerate(mine) if name in at]
+    return np.array([p[0] for p in pairs], np.intp), np.array([p[1] for p in pairs], np.intp)
+
+
+def _window_name(program: Program, number: int) -> str:
+    # Two windows of one length on the same metric hold the same readings; their order among the rules tells them apart.
+    plan = program.windows[number]
+    same = [n for n, other in enumerate(program.windows) if other.readings == plan.readings]
+    return f"{plan.readings}/{same.index(number)}"

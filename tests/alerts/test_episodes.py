@@ -1,0 +1,488 @@
+"""Outages that are made up for: the outcome must be that of an undisturbed run."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.alarm import LATE_DATA, Alarm, Transition, What
+from alerts.conditions import Conditions
+from alerts.engine import Engine
+from alerts.episodes import RETRACTED
+from alerts.lifecycle import PENDING
+from alerts.program import Program, compile_rules
+from alerts.rules import RuleFile
+from telemetry.batch import ReadingBatch, encode_batch
+from telemetry.catalogue import Catalogue, CatalogueFile
+from telemetry.identity import alarm_id
+from telemetry.journal import Kind, Stored
+from telemetry.series import ONLINE, SeriesRegistry
+
+T0 = 1_795_000_000_000
+GATEWAYS = {"a1": "gw-a", "a2": "gw-a", "b1": "gw-b"}
+
+Row = tuple[str, float, int, int]
+"""(device, value, seconds after T0, quality)."""
+
+
+@cache
+def program() -> Program:
+    """Two levels with a dead band and an end that must last, a breach that must last, a rate, a forecast."""
+    high, critical = {"severity": "high", "at_least": 10}, {"severity": "critical", "at_least": 20}
+    soon = [{"severity": "medium", "at_most": 10}, {"severity": "high", "at_most": 3}]
+    declared: dict[str, dict[str, object]] = {
+        "level": {"type": "level", "levels": [high, critical], "deadband": 2, "clear_after_s": 20},
+        "lasts": {"type": "level", "levels": [high, critical], "raise_after_s": 20, "hold_max_s": 30},
+        "twice": {"type": "level", "levels": [high], "raise_after_s": 5, "raise_count": 2},
+        "low": {"type": "level", "levels": [{"severity": "low", "at_most": 5, "clear": 8}]},
+        "rate": {"type": "rate", "window_readings": 8, "levels": [high, critical], "raise_after_s": 10},
+        "soon": {"type": "forecast", "window_readings": 8, "target": 40, "levels": soon},
+    }
+    common = {"class": "drain", "metric": "level"}
+    rules = RuleFile.model_validate({"rules": [{"id": n, "name": n, **common, **rule} for n, rule in declared.items()]})
+    catalogue = Catalogue.model_validate(
+        CatalogueFile.model_validate(
+            {
+                "sites": [{"id": "east", "name": "East"}],
+                "kinds": [{"id": "drain-level", "name": "L", "metrics": [{"id": "level", "name": "L", "unit": "m"}]}],
+                "gateways": [{"id": g, "name": g, "site": "east"} for g in ("gw-a", "gw-b")],
+                "places": [{"id": "drains", "name": "Drains", "kind": "drain", "site": "east"}],
+                "devices": [
+                    {"id": d, "kind": "drain-level", "place": "drains", "gateway": g} for d, g in GATEWAYS.items()
+                ],
+            }
+        ).model_dump()
+    )
+    registry = SeriesRegistry([*catalogue.metric, ("gw-a", ONLINE), ("gw-b", ONLINE)])
+    return compile_rules(rules.rules, catalogue, registry)
+
+
+@dataclass
+class World:
+    """An engine and its journal."""
+
+    journal: list[Stored] = field(default_factory=list)
+    steps: list[Transition] = field(default_factory=list)
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    incomplete: list[str] = field(default_factory=list)
+    held_from: int = 1  # what is before was trimmed away
+    crash_at: int = 0
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(program(), self.reread)
+
+    def reread(self, after: int, through: int) -> Iterator[Stored]:
+        return (r for r in self.journal if after < r.offset <= through and r.offset >= self.held_from)
+
+    def take(self, kind: Kind, second: float, payload: bytes) -> None:
+        record = Stored(len(self.journal) + 1, kind, T0 + round(second * 1000), payload)
+        if record.offset == self.crash_at:
+            saved = self.engine.save()
+            self.engine = Engine(program(), self.reread)
+            assert not self.engine.load(saved, T0).transitions
+            # The alarms that people know of are the engine's own again.
+            self.alarms |= {alarm.id: alarm for alarm in self.engine.open_alarms}
+        self.journal.append(record)
+        effects = self.engine.apply(record)
+        self.steps += effects.transitions
+        self.alarms |= effects.alarms
+        self.incomplete += effects.incomplete
+
+    def live(self, second: float, *rows: Row, **behind: int) -> None:
+        self.take(Kind.READINGS, second, payload(rows, behind))
+
+    def backlog(self, second: float, *rows: Row, **behind: int) -> None:
+        self.take(Kind.BACKLOG, second, payload(rows, behind))
+
+    def ticks(self, first: int, last: int) -> None:
+        for second in range(first, last + 1):
+            self.take(Kind.TICK, second, b"connected")
+
+    def close(self, second: float, device: str, rule: str) -> None:
+        alarm = self.open(rule, device)
+        body = {"id": f"c{second}", "action": "close", "alarm": alarm.id, "seq": alarm.seq, "actor": "li"}
+        self.take(Kind.COMMAND, second, json.dumps(body).encode())
+
+    def open(self, rule: str, device: str = "a1") -> Alarm:
+        (alarm,) = [a for a in self.engine.open_alarms if (a.rule, a.device) == (rule, device)]
+        return alarm
+
+    def of(self, rule: str, device: str = "a1") -> list[Alarm]:
+        return sorted(
+            (a for a in self.alarms.values() if (a.rule, a.device) == (rule, device)), key=lambda a: a.onset_ms
+        )
+
+    def said(self, alarm: Alarm) -> list[tuple[str, str]]:
+        return [(step.what.value, step.reason) for step in self.steps if step.alarm == alarm.id]
+
+    def occurrences(self) -> list[tuple[object, ...]]:
+        """Everything that was, without what was taken back."""
+        return sorted(
+            (a.rule, a.device, (a.onset_ms - T0) // 1000, a.severity_max.word, str(_seconds(a.closed_ms)))
+            for a in self.alarms.values()
+            if a.closed_reason != RETRACTED
+        )
+
+    def state(self) -> list[Any]:
+        now: Conditions = self.engine._conditions
+        # A streak decides only while something waits; batches leave different ones behind elsewhere.
+        streak = np.where(now.state == PENDING, now.streak, 0)
+        arrays: list[Any] = [now.state, now.since_ms, streak, now.last_ms, np.nan_to_num(now.last_value, nan=-1.0)]
+        for ring in now.windows:
+            arrays += [ring.time_ms, ring.value]
+        shown = sorted(
+            (a.rule, a.device, a.severity, a.value, a.limit, str(a.forecast)) for a in self.engine.open_alarms
+        )
+        return [*(array.tolist() for array in arrays), shown]
+
+
+def _seconds(time_ms: int | None) -> float | None:
+    return None if time_ms is None else (time_ms - T0) / 1000
+
+
+def payload(rows: Sequence[Row], behind: Mapping[str, int]) -> bytes:
+    index = {name: number for number, (name, _) in enumerate(program().names)}
+    batch = ReadingBatch(
+        np.array([index[row[0]] for row in rows], np.uint32),
+        np.array([T0 + row[2] * 1000 for row in rows], np.int64),
+        np.array([row[1] for row in rows], np.float64),
+        np.array([row[3] for row in rows], np.uint8),
+    )
+    return encode_batch(batch, {gateway.replace("_", "-"): left for gateway, left in behind.items()})
+
+
+def level(value: float, second: int, device: str = "a1") -> Row:
+    return (device, value, second, 0)
+
+
+# --- the law --------------------------------------------------------------------------------------------------------
+
+# Limits and their neighbours; ramps, because a rate and a forecast need a trend; what is doubtful, and what is broken.
+VALUES = st.sampled_from([4.0, 5.0, 7.9, 8.0, 9.9, 10.0, 18.0, 20.0])
+STEPS = st.one_of(VALUES.map(lambda v: ("at", v)), st.sampled_from([0.0, 1.5, 4.0]).map(lambda v: ("by", v)))
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["a1", "a1", "a2", "b1"]),
+        st.sampled_from([0, 1, 5, 5, 15, 20, 25, 31]),
+        STEPS,
+        st.sampled_from([0, 0, 0, 0, 1, 2]),
+    ),
+    min_size=20,
+    max_size=60,
+)
+OUTAGES = st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.booleans())
+
+
+def history(drawn: Sequence[tuple[str, int, tuple[str, float], int]]) -> list[Row]:
+    rows: list[Row] = []
+    value: dict[str, float] = {}
+    last: dict[str, int] = {}
+    second = 0
+    for device, gap, (how, amount), quality in drawn:
+        second += gap
+        value[device] = amount if how == "at" else value.get(device, 7.0) + amount
+        if last.get(device) != second:
+            last[device] = second
+            rows.append((device, value[device], second, quality))
+    return rows
+
+
+def outages(rows: Sequence[Row], drawn: tuple[float, float, float, float, bool]) -> list[tuple[int, int]]:
+    """One or two stretches in which nothing comes."""
+    end = rows[-1][2] + 1
+    a, b, c, d = sorted(int(part * end) for part in drawn[:4])
+    return [(a, b), (c, d)] if drawn[4] else [(a, c)]
+
+
+def moments(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """(second, next second) of the readings."""
+    seconds = sorted({row[2] for row in rows})
+    return list(zip(seconds, [*seconds[1:], seconds[-1] + 50], strict=True))
+
+
+def undisturbed(rows: Sequence[Row]) -> World:
+    world = World()
+    for second, next_second in moments(rows):
+        world.live(second, *[row for row in rows if row[2] == second])
+        world.take(Kind.TICK, second, b"connected")
+        world.take(Kind.TICK, (second + next_second) / 2, b"connected")
+    world.take(Kind.TICK, rows[-1][2] + 60, b"connected")
+    return world
+
+
+def disturbed(
+    rows: Sequence[Row], away: Mapping[str, list[tuple[int, int]]], chunks: Sequence[tuple[int, int]], crash_at: int
+) -> World:
+    """The same readings; what was taken while its gateway was away follows in pieces, between what is new."""
+    world = World(crash_at=crash_at)
+    kept: dict[str, list[Row]] = {gateway: [] for gateway in away}
+    rhythm = iter([*chunks] * 20)
+
+    def is_away(gateway: str, second: int) -> bool:
+        return any(start <= second < end for start, end in away[gateway])
+
+    def make_up(second: int, everything: bool) -> None:
+        while True:
+            piece, go_on = next(rhythm, (1000, 1))
+            sent: list[Row] = []
+            behind = {}
+            for gateway, waiting in kept.items():
+                count = len(waiting) if everything else piece
+                if count and waiting and not is_away(gateway, second):
+                    sent += waiting[:count]
+                    del waiting[:count]
+                    behind[gateway] = len(waiting)
+            if sent:
+                world.backlog(second, *sent, **behind)
+            if not go_on or not sent:
+                return
+
+    for second, next_second in moments(rows):
+        fresh: list[Row] = []
+        for row in rows:
+            gateway = GATEWAYS[row[0]]
+            if row[2] == second:
+                (kept[gateway] if is_away(gateway, second) else fresh).append(row)
+        if fresh:
+            behind = {GATEWAYS[row[0]]: len(kept[GATEWAYS[row[0]]]) for row in fresh}
+            world.live(second, *fresh, **behind)
+        world.take(Kind.TICK, second, b"connected")
+        make_up(second, everything=False)
+        world.take(Kind.TICK, (second + next_second) / 2, b"connected")
+    away = {gateway: [] for gateway in away}
+    make_up(rows[-1][2] + 50, everything=True)
+    world.take(Kind.TICK, rows[-1][2] + 60, b"connected")
+    return world
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ROWS,
+    OUTAGES,
+    OUTAGES,
+    st.lists(st.tuples(st.sampled_from([0, 0, 1, 2, 5]), st.sampled_from([0, 0, 1])), min_size=1, max_size=12),
+    st.integers(0, 120),
+)
+def test_what_comes_of_readings_does_not_depend_on_outages(
+    drawn: list[tuple[str, int, tuple[str, float], int]],
+    away_a: tuple[float, float, float, float, bool],
+    away_b: tuple[float, float, float, float, bool],
+    chunks: list[tuple[int, int]],
+    crash_at: int,
+) -> None:
+    rows = history(drawn)
+    calm = undisturbed(rows)
+    world = disturbed(rows, {"gw-a": outages(rows, away_a), "gw-b": outages(rows, away_b)}, chunks, crash_at)
+    assert world.engine.needed_after is None
+    assert world.occurrences() == calm.occurrences()
+    assert world.state() == calm.state()
+    assert not world.incomplete
+    amended = {step.alarm for step in world.steps if step.what is What.AMENDED}
+    for alarm in world.alarms.values():
+        if alarm.closed_reason != RETRACTED and alarm.id not in amended:
+            assert alarm.id == alarm_id(alarm.rule, alarm.device, alarm.metric, None, alarm.onset_ms)
+        said = [step for step in world.steps if step.alarm == alarm.id]
+        assert [step.seq for step in said] == list(range(1, len(said) + 1))
+        assert said[0].what is What.RAISED
+        ends = sum(step.what.is_end for step in said) - sum(step.what is What.REOPENED for step in said)
+        assert ends == (not alarm.is_open)
+
+
+# --- what is put right, case by case --------------------------------------------------------------------------------
+
+
+def test_what_began_and_ended_in_the_outage_is_on_record_with_its_own_times() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(7, 100), gw_a=2)
+    world.backlog(101, level(12, 20), level(7, 40), gw_a=1)
+    assert not world.of("level")  # not before the whole outage is known
+    world.backlog(102, level(7, 60), gw_a=0)
+    (alarm,) = world.of("level")
+    assert world.said(alarm) == [("raised", LATE_DATA), ("returned", LATE_DATA)]
+    assert [step.event_ms - T0 for step in world.steps if step.alarm == alarm.id] == [20_000, 60_000]
+    assert (alarm.onset_ms, alarm.closed_ms, alarm.raised_ms) == (T0 + 20_000, T0 + 60_000, T0 + 102_000)
+
+
+def test_what_began_in_the_outage_and_lasts_is_raised_with_its_true_onset() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(9, 100), gw_a=1)  # inside the dead band: nothing to see for who does not know
+    world.backlog(101, level(12, 20), gw_a=0)
+    alarm = world.open("level")
+    assert world.said(alarm) == [("raised", LATE_DATA)]
+    assert alarm.onset_ms == T0 + 20_000
+
+
+def test_an_alarm_that_began_earlier_is_amended_and_keeps_its_id() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(12, 100), gw_a=1)
+    name = world.open("level").id
+    world.backlog(101, level(12, 20), gw_a=0)
+    alarm = world.open("level")
+    assert (alarm.id, alarm.onset_ms) == (name, T0 + 20_000)
+    assert world.said(alarm) == [("raised", "limit-reached"), ("amended", LATE_DATA)]
+
+
+def test_an_alarm_that_had_been_worse_says_so() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(12, 100), gw_a=1)
+    world.backlog(101, level(25, 20), level(12, 40), gw_a=0)
+    alarm = world.open("level")
+    assert (alarm.severity.word, alarm.severity_max.word) == ("high", "critical")
+    assert world.said(alarm)[1:] == [("amended", LATE_DATA)]
+
+
+def test_an_alarm_that_has_become_worse_is_told_again() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(19, 100), gw_a=1)  # critical for who knows that it was at 25
+    world.backlog(101, level(25, 20), gw_a=0)
+    assert world.said(world.open("level"))[1:] == [("amended", LATE_DATA), ("severity-up", LATE_DATA)]
+
+
+def test_an_alarm_that_ended_in_the_outage_is_closed_at_that_time() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(9, 100), gw_a=1)
+    world.backlog(101, level(7, 20), level(7, 45), gw_a=0)
+    (alarm,) = world.of("level")
+    assert world.said(alarm)[1:] == [("returned", LATE_DATA)]
+    assert alarm.closed_ms == T0 + 45_000
+
+
+def test_an_alarm_that_was_not_over_is_open_again() -> None:
+    world = World()
+    world.live(0, level(12, 0), level(7, 1))
+    world.live(100, level(7, 100), gw_a=1)  # for long enough, it seems
+    assert world.of("level")[0].closed_ms
+    world.backlog(101, level(12, 50), gw_a=0)
+    alarm = world.open("level")
+    assert world.said(alarm)[-2:] == [("returned", "good-readings"), ("reopened", LATE_DATA)]
+    world.live(130, level(7, 130))
+    assert world.said(alarm)[-1] == ("returned", "good-readings")
+
+
+def test_an_alarm_that_ended_at_another_time_is_amended() -> None:
+    world = World()
+    world.live(0, level(12, 0), level(7, 1))
+    world.live(100, level(7, 100), gw_a=1)
+    world.backlog(101, level(7, 50), gw_a=0)
+    (alarm,) = world.of("level")
+    assert world.said(alarm)[-1] == ("amended", LATE_DATA)
+    assert alarm.closed_ms == T0 + 50_000
+
+
+def test_an_alarm_that_never_was_is_closed_and_says_why() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.ticks(1, 25)  # it seems to last
+    world.live(100, level(7.5, 100), gw_a=1)
+    closed = [a for a in world.of("lasts") if not a.is_open]
+    world.backlog(101, level(9, 10), gw_a=0)
+    (alarm,) = closed
+    assert world.said(alarm)[-1] == ("amended", RETRACTED)
+    still_open = World()
+    still_open.live(0, level(12, 0))
+    still_open.ticks(1, 25)
+    still_open.backlog(101, level(9, 10), gw_a=0)
+    (alarm,) = still_open.of("lasts")
+    assert still_open.said(alarm)[-1] == ("closed", RETRACTED)
+    assert not alarm.is_open
+
+
+def test_an_alarm_that_a_person_closed_stays_closed_and_comes_again_only_when_its_limit_is_reached_anew() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(12, 100), gw_a=1)
+    world.close(110, "a1", "level")
+    world.live(120, level(12, 120), gw_a=1)
+    world.backlog(121, level(13, 20), gw_a=0)
+    (alarm,) = world.of("level")
+    assert (alarm.closed_reason, world.said(alarm)[-1]) == ("person", ("closed", "person"))
+    world.live(130, level(25, 130))
+    assert world.open("level").onset_ms == T0 + 130_000
+
+
+def test_what_became_worse_after_a_person_closed_it_is_not_taken_back() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(100, level(12, 100), gw_a=1)
+    world.close(110, "a1", "level")
+    world.live(120, level(25, 120), gw_a=1)
+    before = world.open("level").id
+    world.backlog(121, level(13, 20), gw_a=0)
+    assert world.open("level").id == before
+    assert world.said(world.open("level")) == [("raised", "limit-reached")]
+
+
+def test_live_readings_between_two_outages_come_before_the_backlog_of_the_second() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(12, 100), gw_a=2)  # back; then away again before its backlog was through
+    world.live(300, level(7, 300), gw_a=3)
+    world.backlog(301, level(7, 50), gw_a=2)
+    world.backlog(302, level(7, 200), gw_a=1)  # the end of what began at 100
+    world.backlog(303, level(7, 250), gw_a=0)
+    (alarm,) = world.of("level")
+    assert (alarm.onset_ms, alarm.closed_ms) == (T0 + 100_000, T0 + 250_000)
+
+
+def test_the_backlog_is_over_too_when_a_live_frame_has_nothing_behind_it() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(7, 100), gw_a=5)
+    world.backlog(101, level(12, 20), gw_a=4)
+    world.live(102, level(7, 102), gw_a=0)  # what was left is lost
+    assert world.engine.needed_after is None
+    assert world.of("level")[0].onset_ms == T0 + 20_000
+
+
+def test_one_gateways_outage_is_nothing_to_another() -> None:
+    world = World()
+    world.live(0, level(7, 0), level(7, 0, "b1"))
+    world.live(100, level(7, 100), level(12, 100, "b1"), gw_a=1, gw_b=0)
+    world.live(110, level(7, 110, "b1"), gw_b=0)
+    world.live(140, level(7, 140, "b1"), gw_b=0)
+    assert world.said(world.of("level", "b1")[0]) == [("raised", "limit-reached"), ("returned", "good-readings")]
+    world.backlog(141, level(12, 20), gw_a=0)
+    assert len(world.of("level", "b1")) == 1
+
+
+def test_a_reading_that_comes_by_another_way_meanwhile_is_kept_in_its_place() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    world.live(100, level(7, 100), gw_a=1)
+    world.live(101, level(12, 101, "a2"))  # plain, without a frame
+    world.backlog(102, level(12, 20), gw_a=0)
+    assert world.said(world.open("level", "a2")) == [("raised", "limit-reached")]
+
+
+def test_where_the_journal_was_trimmed_what_was_said_stands_and_what_was_missed_is_added() -> None:
+    world = World()
+    world.live(0, level(7, 0), level(7, 0, "a2"))
+    world.live(100, level(12, 100), level(7, 100, "a2"), gw_a=1)
+    world.live(101, level(12, 101), gw_a=1)
+    world.held_from = 3
+    world.backlog(102, level(12, 20), level(12, 20, "a2"), level(7, 40, "a2"), gw_a=0)
+    assert world.incomplete == ["gw-a"]
+    assert world.said(world.open("level")) == [("raised", "limit-reached")]
+    assert world.said(world.of("level", "a2")[0]) == [("raised", LATE_DATA), ("returned", LATE_DATA)]
+    world.live(130, level(12, 130))
+    assert world.open("level").onset_ms == T0 + 100_000
+
+
+def test_what_is_to_be_read_again_is_known_from_the_first_record_on() -> None:
+    world = World()
+    world.live(0, level(7, 0))
+    assert world.engine.needed_after is None
+    world.live(100, level(7, 100), gw_a=1)
+    world.live(101, level(7, 101), gw_a=1)
+    assert world.engine.needed_after == 1
