@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from api.accounts import User
 from ingest.history.completeness import GAPS_MAX, Completeness, SeriesDay, Total
+from ingest.history.days import Days
 from ingest.history.gateways import GatewayState
 from telemetry.catalogue import Catalogue
 
@@ -35,7 +36,10 @@ def page(
     last = rest[limit - 1] if len(rest) > limit else None
     return {
         "day": day.isoformat(),
-        "sites": [{"site": site} | _total([each for each in shown if each.site == site]) for site in sites],
+        "sites": [
+            {"site": site} | _bounds(catalogue, site, day) | _total([each for each in shown if each.site == site])
+            for site in sites
+        ],
         "gateways": [
             {"gateway": gateway.id, "site": gateway.site, "frames_lost": frames_lost.get(gateway.id, 0)}
             | _total([each for each in shown if each.gateway == gateway.id])
@@ -68,6 +72,11 @@ def gateways(catalogue: Catalogue, user: User, states: Mapping[str, GatewayState
             }
         )
     return items
+
+
+def _bounds(catalogue: Catalogue, site: str, day: date) -> dict[str, int]:
+    zone, number = Days(catalogue.site[site].timezone), day.toordinal()
+    return {"start_ms": zone.start_ms(number), "end_ms": zone.start_ms(number + 1)}
 
 
 def _total(shown: Sequence[SeriesDay]) -> dict[str, Any]:

@@ -389,6 +389,7 @@ def test_completeness_is_told_by_series_with_totals_and_gaps(world: World, tmp_p
     assert power["gaps"][0][1] - power["gaps"][0][0] == pytest.approx(HOUR_MS, abs=15 * 60_000)
     assert (skin["expected"], skin["missing"], skin["received"], skin["gaps"]) == (None, None, 1, [])
     sites = {total["site"]: total for total in answer["sites"]}
+    assert sites["west"]["end_ms"] - sites["west"]["start_ms"] == 24 * HOUR_MS
     assert (sites["west"]["missing"], sites["east"]["ratio"]) == (power["missing"], None)
     assert {total["gateway"]: total["received"] for total in answer["gateways"]} == {
         "gw-east": 1,
