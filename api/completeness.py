@@ -103,6 +103,7 @@ def _series(catalogue: Catalogue, each: SeriesDay) -> dict[str, Any]:
         "gateway": each.gateway,
         "interval_ms": each.interval_ms,
         "learned": each.is_learned,
+        "since_ms": each.since_ms,
         "expected": each.coverage.expected,
         "received": 0 if tally is None else tally.received,
         "suspect": 0 if tally is None else tally.suspect,

@@ -256,6 +256,8 @@ export interface SeriesCompleteness extends Completeness {
   interval_ms: number | null;
   /** From the readings, not from the catalogue. */
   learned: boolean;
+  /** From when on readings were due. */
+  since_ms: number;
   gaps: Gap[];
   gaps_more: number;
 }

@@ -193,12 +193,13 @@ interface StripProps {
 
 function DayStrip({ item, total: { start_ms, end_ms }, zone, now_ms }: StripProps) {
   const { data } = useTexts();
-  const passed = Math.min(1, Math.max(0, (now_ms - start_ms) / (end_ms - start_ms)));
+  const partOf = (time_ms: number) => Math.min(1, Math.max(0, (time_ms - start_ms) / (end_ms - start_ms)));
+  const [began, passed] = [partOf(item.since_ms), partOf(now_ms)];
   const words = (from_ms: number, until_ms: number, reason: string) =>
     data.gap(minuteOfDay(from_ms, zone), minuteOfDay(until_ms, zone), reasonOf(reason, data.reasons));
   return (
     <div
-      className={item.received > 0 || item.gaps.length > 0 ? "data-strip" : "data-strip data-strip-empty"}
+      className={item.expected === null ? "data-strip data-strip-any" : "data-strip"}
       role="img"
       aria-label={item.gaps.map(([from_ms, until_ms, reason]) => words(from_ms, until_ms, reason)).join("; ")}
     >
@@ -210,6 +211,7 @@ function DayStrip({ item, total: { start_ms, end_ms }, zone, now_ms }: StripProp
           title={words(from_ms, until_ms, reason)}
         />
       ))}
+      {began > 0 && <i className="data-ahead" style={{ left: 0, width: `${began * 100}%` }} title={data.unknown} />}
       {passed < 1 && (
         <i className="data-ahead" style={{ left: `${passed * 100}%`, right: 0 }} title={data.ahead} />
       )}
@@ -260,7 +262,7 @@ function GatewayRow({ gateway, total }: { gateway: GatewayState; total: GatewayC
       )}
       {total !== undefined && <Counts of={total} />}
       {total !== undefined && total.frames_lost > 0 && <span>{data.framesLost(shown(total.frames_lost))}</span>}
-      <span className="soft">{heard_ms === null ? data.neverHeard : <Ago time_ms={heard_ms} within={data.heard} />}</span>
+      <span className="soft">{heard_ms === null ? texts.gateways.noStatus : <Ago time_ms={heard_ms} within={data.heard} />}</span>
     </div>
   );
 }

@@ -84,6 +84,7 @@ export const en = {
     gap: (from: string, until: string, why: string) => `${from}–${until}: ${why}`,
     reasons: { silent: "nothing arrived", thinned: "thinned out by the gateway", refused: "refused by the gateway" },
     ahead: "still to come",
+    unknown: "not counted yet",
     series: "Series",
     showAll: (n: number) => `Show all ${n}`,
     gateways: "What gateways still hold",
@@ -93,7 +94,6 @@ export const en = {
     behind: (n: string) => `${n} of them from an outage`,
     full: "its disk budget is used up",
     heard: (ago: string) => `heard ${ago}`,
-    neverHeard: "never heard",
   },
 
   catchingUp: {

@@ -86,6 +86,7 @@ export const zh: Texts = {
     gap: (from: string, until: string, why: string) => `${from}–${until}：${why}`,
     reasons: { silent: "没有数据", thinned: "网关抽稀", refused: "网关拒收" },
     ahead: "尚未到来",
+    unknown: "尚未开始统计",
     series: "测点",
     showAll: (n: number) => `显示全部 ${n} 个`,
     gateways: "网关尚未送出的数据",
@@ -95,7 +96,6 @@ export const zh: Texts = {
     behind: (n: string) => `其中 ${n} 帧来自断网期间`,
     full: "磁盘配额已用完",
     heard: (ago: string) => `上次消息 ${ago}`,
-    neverHeard: "从未有消息",
   },
 
   catchingUp: {
