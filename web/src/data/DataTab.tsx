@@ -32,7 +32,7 @@ export function DataTab({ site }: { site: Site }) {
     <div className="data">
       <div className="data-head">
         <DayChooser day={day} today={today} choose={(next) => setChosen(next >= today ? null : next)} />
-        {total !== undefined && <Total total={total} />}
+        {figures !== null && figures.page.items.length > 0 && total !== undefined && <Total total={total} />}
       </div>
       {figures === null && problem !== null && <Failure problem={problem} retry={() => void load()} />}
       {figures === null && problem === null && (

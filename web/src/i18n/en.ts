@@ -78,7 +78,7 @@ export const en = {
     late: (n: string) => `${n} late`,
     lost: (n: string) => `${n} lost for good`,
     framesLost: (n: string) => `${n} frames gone`,
-    moreGaps: (n: number) => `and ${n} more`,
+    moreGaps: (n: number) => `and ${n} more gaps`,
     every: (interval: string) => `every ${interval}`,
     learned: "learned from the readings",
     gap: (from: string, until: string, why: string) => `${from}–${until}: ${why}`,

@@ -80,7 +80,7 @@ export const zh: Texts = {
     late: (n: string) => `迟到 ${n} 条`,
     lost: (n: string) => `确认丢失 ${n} 条`,
     framesLost: (n: string) => `丢失 ${n} 帧`,
-    moreGaps: (n: number) => `另有 ${n} 处`,
+    moreGaps: (n: number) => `另有 ${n} 处缺口`,
     every: (interval: string) => `每 ${interval} 一次`,
     learned: "由读数推算",
     gap: (from: string, until: string, why: string) => `${from}–${until}：${why}`,
