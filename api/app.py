@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,11 +18,13 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.rules import Rule, Severity
-from api import problems
+from api import completeness, problems
 from api.accounts import Accounts, Session, TooManyFailures, User
 from api.alarms import Alarms, Filter, NoAnswer, Refused
 from api.events import Events, TooManyClients, gateway_state
 from api.problems import Problem
+from ingest.history.completeness import Completeness
+from ingest.history.gateways import GatewayStates
 from ingest.history.history import Aggregate, HistoryReader
 from ingest.history.quarantine import Quarantine
 from telemetry.catalogue import Catalogue, LocalText
@@ -70,6 +73,8 @@ def make_app(
     rules: tuple[Rule, ...],
     history: HistoryReader,
     quarantine: Quarantine,
+    counts: Completeness,
+    gateway_states: GatewayStates,
     accounts: Accounts,
     alarms: Alarms,
     events: Events,
@@ -284,6 +289,33 @@ def make_app(
             raise Problem(403, "Not for this user", "refused input is shown to users of all sites only")
         items = [{name: getattr(entry, name) for name in type(entry).__slots__} for entry in quarantine.newest(limit)]
         return {"counts": quarantine.counts(), "items": items}
+
+    @app.get("/api/v1/completeness")
+    def complete(
+        session: Reading,
+        site: str | None = None,
+        day: Annotated[date | None, Query(description="a day of the site, today when not given")] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 200,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        wanted = [each.id for each in catalogue.sites if session.user.sees(each.id) and site in (None, each.id)]
+        if site is not None and not wanted:
+            raise Problem(404, "No such site", f"there is no site '{site}' that you may see: GET /api/v1/sites")
+        after = None
+        if cursor is not None:
+            device, slash, metric = cursor.partition("/")
+            if not slash:
+                raise Problem(422, "The request does not fit", "'cursor' is the 'next' of the page before")
+            after = (device, metric)
+        now_ms = clock.now_ms()
+        day = day or completeness.today(catalogue, wanted, now_ms)
+        if not 1970 < day.year < 9999:
+            raise Problem(422, "The request does not fit", "'day' is a day of these years, like 2026-11-23")
+        return completeness.page(catalogue, counts, wanted, day, now_ms, limit, after)
+
+    @app.get("/api/v1/gateways")
+    def gateways(session: Reading) -> dict[str, Any]:
+        return {"items": completeness.gateways(catalogue, session.user, gateway_states.all()), "next": None}
 
     # --- alarms -----------------------------------------------------------------------------------------------------
 

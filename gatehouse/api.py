@@ -11,6 +11,8 @@ from api.app import make_app
 from api.events import Events
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
+from ingest.history.completeness import Completeness
+from ingest.history.gateways import GatewayStates
 from ingest.history.history import HistoryReader
 from ingest.history.parquet_reader import ParquetReader
 from ingest.history.quarantine import Quarantine
@@ -32,6 +34,8 @@ def run_api(settings: Settings) -> None:
         rules=load_rules(settings.rules, catalogue),
         history=_history_reader(settings),
         quarantine=Quarantine(database),
+        counts=Completeness(database),
+        gateway_states=GatewayStates(database),
         accounts=Accounts(database, clock, settings.api.session_hours),
         alarms=alarms,
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),

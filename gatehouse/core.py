@@ -22,6 +22,7 @@ from alerts.rules import load_rules
 from alerts.store import MQTT_CHANNEL, Store
 from alerts.worker import CURSOR as ALERTS_CURSOR
 from alerts.worker import AlertWorker
+from gatehouse.catching_up import CatchUp
 from gatehouse.migrate import migrate
 from gatehouse.mqtt import Publisher
 from gatehouse.settings import Settings
@@ -52,7 +53,7 @@ from telemetry.series import SeriesRegistry
 _log = structlog.get_logger("core")
 
 _TRIM_EVERY_S = 60.0
-_BEHIND_MAX = 200  # records; with more than this to judge, the core is catching up
+_BEHIND_MAX = 200  # records to judge and frames at gateways; with more than this the core is catching up
 
 
 class Core:
@@ -60,7 +61,9 @@ class Core:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._settings = settings
-        clock = clock or SystemClock()
+        self._clock = clock = clock or SystemClock()
+        self._catch_up = CatchUp()
+        self._estimating = threading.Lock()  # live values and probes ask from threads of their own
         # Arrow's own allocators keep the room that the largest merge once needed; the system's gives it back.
         pa.set_memory_pool(pa.system_memory_pool())
         catalogue = Catalogue.load(settings.catalogue)
@@ -76,7 +79,7 @@ class Core:
         registry = SeriesRegistry.open(self.journal, catalogue)
         committer = Committer(self.journal, clock)
         states = GatewayStates(database)
-        vetter = Vetter(
+        self._vetter = vetter = Vetter(
             catalogue,
             registry,
             committer.seen(),
@@ -148,13 +151,21 @@ class Core:
 
     def readiness(self) -> dict[str, object]:
         """Whether the core does its work now, and what is in the way."""
-        reasons = []
+        reasons: list[dict[str, object]] = []
         if not self.subscriber.is_connected:
             reasons.append(
                 {"code": "broker-away", "detail": "no connection to the broker; gateways keep their readings"}
             )
-        if self.alerts.lag > _BEHIND_MAX:
-            reasons.append({"code": "catching-up", "detail": f"{self.alerts.lag} journal records still to be judged"})
+        lag = self.alerts.lag
+        # Of a gateway that is offline nobody knows what it holds now, and nothing of it is on its way.
+        held = sum(state.spooled or 0 for state in self._vetter.gateways.values() if state.is_online)
+        with self._estimating:
+            self._catch_up.observe(self._clock.monotonic_s(), self.journal.last - lag)
+            seconds = self._catch_up.seconds(lag + held)
+        if lag + held > _BEHIND_MAX:
+            about = "nothing is judged just now" if seconds is None else f"about {seconds} s"
+            detail = f"{lag + held} records behind, {about}"
+            reasons.append({"code": "catching-up", "detail": detail, "behind": lag + held, "seconds": seconds})
         warnings = [
             {"code": "journal-damaged", "detail": f"records {d.first} to {d.last} cannot be trusted: {d.detail}"}
             for d in self.journal.damages()[-3:]

@@ -72,7 +72,9 @@ class CompletenessLoop:
         self._site_of = np.array(
             [sites.index(catalogue.site_of(n[0])) if n in catalogue.metric else -1 for n in registry.names], np.int64
         )
-        self._store.know(registry.names, clock.now_ms())
+        # The first time, what the journal still holds is counted too: series were known since then.
+        oldest = journal.read(0, 1) if not store.cursor() else []
+        self._store.know(registry.names, min([clock.now_ms(), *(record.time_ms for record in oldest)]))
         # A journal that begins anew must not be waited for to reach the old one's numbers.
         self._kept = self._read = min(store.cursor(), journal.last)
         self._gathered: list[Counted] = []
@@ -139,7 +141,7 @@ class CompletenessLoop:
             time_ms = batch.time_ms[rows]
             day = zone.of(time_ms)
             minute = minute_of(time_ms, day, zone)
-            self._gathered.append(Counted(batch.series[rows], day, minute, time_ms, batch.quality[rows], is_late[rows]))
+            self._gathered.append(Counted(batch.series[rows], day, minute, batch.quality[rows], is_late[rows]))
             self._row_count += len(rows)
 
     def _lose_frames(self, topic: str, count: int, time_ms: int) -> None:
@@ -205,5 +207,5 @@ class CompletenessLoop:
 
 def _concatenated(gathered: list[Counted]) -> Counted:
     columns = [[getattr(counted, name) for counted in gathered] for name in Counted.__slots__]
-    dtypes = (np.uint32, np.int64, np.int64, np.int64, np.uint8, np.bool_)
+    dtypes = (np.uint32, np.int64, np.int64, np.uint8, np.bool_)
     return Counted(*(np.concatenate([np.empty(0, d), *parts]) for d, parts in zip(dtypes, columns, strict=True)))

@@ -287,7 +287,7 @@ class Vetter:
         rows.quality.append(Quality.GOOD)
         rows.topics.append(str(topic))
         self._heard(topic, message, state == "online", group, now_ms)
-        self._told_locally(topic, status.get("local_alarms", b"[]"), group)
+        self._told_locally(topic, bytes(status.get("local_alarms", b"[]")), group)
 
     def _heard(self, topic: GatewayTopic, message: Message, is_online: bool, group: Group, now_ms: int) -> None:
         """Keep what a gateway says about itself."""

@@ -45,7 +45,6 @@ days = sa.Table(
     sa.Column("suspect", sa.BigInteger, nullable=False),
     sa.Column("bad", sa.BigInteger, nullable=False),
     sa.Column("late", sa.BigInteger, nullable=False),
-    sa.Column("first_ms", sa.BigInteger, nullable=False),
     sa.Column("minutes", sa.LargeBinary, nullable=False),
     sa.Index("completeness_by_day", "day"),
 )
@@ -83,7 +82,6 @@ class Counted:
     series: SeriesIndexes
     day: NDArray[np.int64]  # local, as `date.toordinal`
     minute: NDArray[np.int64]  # of the local day
-    time_ms: Times
     quality: Qualities
     is_late: Masks
 
@@ -109,6 +107,7 @@ class SeriesDay:
     site: str
     interval_ms: int | None
     is_learned: bool
+    since_ms: int  # from when on readings were due
     tally: Tally | None
     coverage: Coverage
     losses: tuple[Loss, ...]
@@ -223,7 +222,7 @@ class Completeness:
             interval_ms, is_learned = _interval_ms(catalogue, (device, metric), tally, earlier)
             coverage = cover(tally, start_ms, end_ms, since_ms, now_ms, interval_ms)
             gateway = catalogue.device[device].gateway
-            here = (device, metric, gateway, site, interval_ms, is_learned, tally, coverage)
+            here = (device, metric, gateway, site, interval_ms, is_learned, since_ms, tally, coverage)
             found.append(SeriesDay(*here, tuple(lost.get(series, ()))))
         return sorted(found, key=lambda shown: (shown.site, shown.device, shown.metric))
 
@@ -256,8 +255,6 @@ def _add_pairs(
     count = len(keys)
     quality = np.bincount(pair * 3 + counted.quality[rows], minlength=3 * count).reshape(count, 3).tolist()
     late = np.bincount(pair[counted.is_late[rows]], minlength=count).tolist()
-    first_ms = np.full(count, np.iinfo(np.int64).max)
-    np.minimum.at(first_ms, pair, counted.time_ms[rows])
     cells, cell_counts = np.unique(pair * MINUTES_MAX + counted.minute[rows], return_counts=True)
     edges = np.searchsorted(cells, np.arange(count + 1) * MINUTES_MAX)
     new: list[dict[str, object]] = []
@@ -273,7 +270,6 @@ def _add_pairs(
             "suspect": suspect + (before.suspect if before else 0),
             "bad": bad + (before.bad if before else 0),
             "late": late[number] + (before.late if before else 0),
-            "first_ms": min(int(first_ms[number]), before.first_ms if before else int(first_ms[number])),
             "minutes": zlib.compress(np.minimum(minutes, 0xFFFF).astype("<u2").tobytes(), 1),
         }
         place = {"of_series": key // _DAY, "of_day": date.fromordinal(key % _DAY)}
@@ -298,7 +294,7 @@ def _held(db: sa.Connection, keys: NDArray[np.int64]) -> dict[int, Tally]:
 
 def _tally(row: sa.Row[tuple[int, ...]]) -> Tally:
     minutes = np.frombuffer(zlib.decompress(row.minutes), "<u2")
-    return Tally(row.good, row.suspect, row.bad, row.late, row.first_ms, minutes)
+    return Tally(row.good, row.suspect, row.bad, row.late, minutes)
 
 
 def split_by_day(zone: Days, series: int, first_ms: int, last_ms: int, missing: int, reason: str) -> list[Loss]:

@@ -30,7 +30,6 @@ class Tally:
     suspect: int
     bad: int
     late: int
-    first_ms: int  # the earliest reading's time
     minutes: Minutes  # (M,) readings by the minute
 
     @property
@@ -69,24 +68,21 @@ def cover(
     Args:
         tally: None where nothing arrived.
         start_ms, end_ms: The day.
-        since_ms: When the series was first known of; before it only what arrived was due.
+        since_ms: When the series was first known of; before it nothing was due.
     """
-    until_ms = min(end_ms, now_ms - SETTLED_MS)
-    from_ms = max(start_ms, since_ms if tally is None else min(since_ms, tally.first_ms))
     if interval_ms is None:
         return Coverage(None, None, ())
-    # Counts are by the minute, so the last, broken one does not count.
-    last = max(0, until_ms - start_ms) // MINUTE_MS
-    until_ms = start_ms + last * MINUTE_MS
-    if from_ms >= until_ms:
+    # Counts are by the minute, so those that are broken at either end do not count.
+    first = -(-max(0, since_ms - start_ms) // MINUTE_MS)
+    last = max(0, min(end_ms, now_ms - SETTLED_MS) - start_ms) // MINUTE_MS
+    if first >= last:
         return Coverage(0, 0, ())
-    expected = (until_ms - from_ms) // interval_ms
-    minutes = np.zeros(last, np.uint16) if tally is None else tally.minutes[:last]
-    first = -(-(from_ms - start_ms) // MINUTE_MS)
+    expected = (last - first) * MINUTE_MS // interval_ms
+    minutes = np.zeros(last - first, np.uint16) if tally is None else tally.minutes[first:last]
     length_min = max(1, math.ceil(GAP_INTERVALS * interval_ms / MINUTE_MS))
     silent = [
-        (start_ms + a * MINUTE_MS, start_ms + b * MINUTE_MS)
-        for a, b in _empty_runs(minutes, first)
+        (start_ms + (first + a) * MINUTE_MS, start_ms + (first + b) * MINUTE_MS)
+        for a, b in _empty_runs(minutes)
         if b - a >= length_min
     ]
     return Coverage(expected, max(0, expected - int(minutes.sum(dtype=np.int64))), tuple(silent))
@@ -101,8 +97,8 @@ def _regular(values: NDArray[np.float64]) -> float | None:
     return float(values[(values >= kept[0]) & (values <= kept[-1])].mean())
 
 
-def _empty_runs(minutes: Minutes, first: int) -> list[tuple[int, int]]:
-    """[start, end) of every run of minutes without a reading, from minute `first` on."""
-    empty = np.concatenate(([False], minutes[first:] == 0, [False]))
-    edges = np.flatnonzero(empty[1:] != empty[:-1]) + first
+def _empty_runs(minutes: Minutes) -> list[tuple[int, int]]:
+    """[start, end) of every run of minutes without a reading."""
+    empty = np.concatenate(([False], minutes == 0, [False]))
+    edges = np.flatnonzero(empty[1:] != empty[:-1])
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -18,6 +18,9 @@ from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
 from gatehouse.migrate import migrate
+from ingest.completeness import CompletenessLoop
+from ingest.history.completeness import Completeness
+from ingest.history.gateways import GatewayState, GatewayStates
 from ingest.history.history import series_places
 from ingest.history.parquet import ParquetWriter
 from ingest.history.parquet_reader import ParquetReader
@@ -110,6 +113,8 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         rules=load_rules(tmp_path / "rules", catalogue),
         history=ParquetReader(tmp_path / "history"),
         quarantine=quarantine,
+        counts=Completeness(database),
+        gateway_states=GatewayStates(database),
         accounts=accounts,
         alarms=alarms,
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
@@ -344,3 +349,102 @@ def test_not_ready_says_why(world: World) -> None:
     answer = world.client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.json()["reasons"][0]["code"] == "broker-away"
+
+
+HOUR_MS = 3_600_000
+
+
+def count(world: World, tmp_path: Path, states: dict[str, GatewayState] | None = None) -> None:
+    """What the core's counting reader would do with everything that waits; it knew of all series six hours ago."""
+    catalogue, registry, _ = district.load(tmp_path)
+    store = Completeness(world.database)
+    store.know(registry.names, world.clock.now_ms() - 6 * HOUR_MS)
+    loop = CompletenessLoop(
+        world.journal,
+        store,
+        GatewayStates(world.database),
+        catalogue,
+        registry,
+        world.clock,
+        lambda: states or {},
+    )
+    for _ in range(3):
+        while loop.step():
+            pass
+        world.clock.advance(60)
+
+
+def test_completeness_is_told_by_series_with_totals_and_gaps(world: World, tmp_path: Path) -> None:
+    world.log_in()
+    # A reading every ten minutes of the last six hours, but for one hour.
+    rows = [("meter/power", 1.0, ago) for ago in range(0, 6 * 3600, 600) if not 7200 <= ago < 10_800]
+    world.readings(*rows, ("scanner/skin_temperature", 36.6, 60))
+    count(world, tmp_path)
+    answer = world.client.get("/api/v1/completeness").json()
+    items = {f"{item['device']}/{item['metric']}": item for item in answer["items"]}
+    power, skin = items["meter/power"], items["scanner/skin_temperature"]
+    assert (power["place"], power["learned"], power["interval_ms"]) == ("room", True, 600_000)
+    assert (power["received"], power["late"]) == (len(rows), len(rows) - 1)
+    assert power["expected"] - power["missing"] == len(rows)
+    assert [reason for _, _, reason in power["gaps"]] == ["silent"]
+    assert power["gaps"][0][1] - power["gaps"][0][0] == pytest.approx(HOUR_MS, abs=15 * 60_000)
+    assert (skin["expected"], skin["missing"], skin["received"], skin["gaps"]) == (None, None, 1, [])
+    sites = {total["site"]: total for total in answer["sites"]}
+    assert sites["west"]["end_ms"] - sites["west"]["start_ms"] == 24 * HOUR_MS
+    assert (sites["west"]["missing"], sites["east"]["ratio"]) == (power["missing"], None)
+    assert {total["gateway"]: total["received"] for total in answer["gateways"]} == {
+        "gw-east": 1,
+        "gw-west": len(rows),
+    }
+
+
+def test_completeness_is_paged_and_every_page_has_the_totals(world: World, tmp_path: Path) -> None:
+    world.log_in()
+    world.readings(("meter/power", 1.0, 1), ("level-1/level", 0.1, 1), ("level-2/level", 0.1, 1))
+    count(world, tmp_path)
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = world.client.get("/api/v1/completeness", params=query).json()
+        assert sum(total["received"] for total in page["sites"]) == 3
+        seen += [f"{item['device']}/{item['metric']}" for item in page["items"]]
+        if (cursor := page["next"]) is None:
+            break
+    assert seen == sorted(seen) and len(seen) == len(set(seen)) == 6
+
+
+def test_completeness_and_gateways_of_other_sites_are_nobody_elses_business(world: World, tmp_path: Path) -> None:
+    world.log_in("manager")
+    world.readings(("meter/power", 1.0, 1), ("level-1/level", 0.1, 1))
+    count(world, tmp_path, {name: GatewayState(True, 3, 7, 1, False, 9) for name in ("gw-east", "gw-west")})
+    answer = world.client.get("/api/v1/completeness").json()
+    assert {item["device"] for item in answer["items"]} == {"meter"}
+    assert [total["site"] for total in answer["sites"]] == ["west"]
+    assert [total["gateway"] for total in answer["gateways"]] == ["gw-west"]
+    assert world.client.get("/api/v1/completeness?site=east").status_code == 404
+    (gateway,) = world.client.get("/api/v1/gateways").json()["items"]
+    assert gateway == {
+        "id": "gw-west",
+        "name": {"en": "Gateway", "zh": "Gateway"},
+        "site": "west",
+        "online": True,
+        "spooled": 3,
+        "oldest_ms": 7,
+        "behind": 1,
+        "full": False,
+        "heard_ms": 9,
+    }
+
+
+@pytest.mark.parametrize("query", ["day=yesterday", "day=0001-01-01", "day=9999-12-31", "cursor=x", "limit=0"])
+def test_a_completeness_request_that_does_not_fit_says_why(world: World, query: str) -> None:
+    world.log_in()
+    answer = world.client.get(f"/api/v1/completeness?{query}")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_a_day_of_which_nothing_is_known_is_empty(world: World) -> None:
+    world.log_in()
+    answer = world.client.get("/api/v1/completeness?day=2020-02-02").json()
+    assert (answer["items"], answer["next"], answer["day"]) == ([], None, "2020-02-02")
+    assert [gateway["online"] for gateway in world.client.get("/api/v1/gateways").json()["items"]] == [None, None]

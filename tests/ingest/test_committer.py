@@ -1,7 +1,10 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from alerts.book import Telling
+from alerts.engine import decode_command
 from ingest.committer import Committer, decode_rejects
 from ingest.packets import Message
 from ingest.vet import Group, Vetter
@@ -47,6 +50,17 @@ def test_a_group_is_one_transaction_with_its_tick(tmp_path: Path, journal: Faili
     assert len(decode_batch(journal.read(0)[0].payload)) == 2
     assert [reject.reason for reject in decode_rejects(journal.read(0)[1].payload)] == ["bad-frame"]
     assert committer.seen() == {"gw-east/epoch": 2}
+
+
+def test_a_local_alarm_becomes_a_command_that_is_remembered_with_it(tmp_path: Path, journal: FailingJournal) -> None:
+    alarm = {"id": "a1", "rule": "r", "device": "level-1", "metric": "level", "onset_ms": 1, "raised_ms": 2}
+    payload = msgspec.json.encode({"state": "online", "local_alarms": [alarm]})
+    committer = Committer(journal, ManualClock())
+    vetter = make_vetter(tmp_path, committer)
+    committer.commit(vetter.vet([Message(f"{EAST}/status", payload, 1, True)], 1_795_000_000_000), is_connected=True)
+    told = next(r.payload for r in journal.read(0) if r.kind is Kind.COMMAND)
+    assert decode_command(told) == Telling("a1", raised_ms=2)
+    assert journal.state("told/") == {"told/gw-east": b'["a1"]'}
 
 
 def test_what_was_seen_survives_a_restart(tmp_path: Path, journal: FailingJournal) -> None:

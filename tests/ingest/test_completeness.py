@@ -42,7 +42,7 @@ Arrival = tuple[tuple[str, str], int, int, int, bool]  # series, time, known, qu
 class World:
     """A journal, a database that can be made to refuse, and the reader between them, which can be killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, since_ms: int = MIDNIGHT_MS - DAY_MS) -> None:
         district.write_district(folder)
         text = district.CATALOGUE.replace("name: East}", "name: East, timezone: Europe/Berlin}")
         text = text.replace("unit: m,", "unit: m, interval_s: 45,").replace("unit: W}", "unit: W, interval_s: 300}")
@@ -52,12 +52,13 @@ class World:
         self.registry = SeriesRegistry.open(self.journal, self.catalogue)
         self.database = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
         metadata.create_all(self.database)
-        self.clock = ManualClock(NOW_MS)
+        self.clock = ManualClock(since_ms)
         self.store = Completeness(self.database)
         self.heard: dict[str, GatewayState] = {}
-        self.refusals = 0
+        self.refused: list[int] = []  # numbers of the commits that will be refused, counted from now
         sa.event.listen(self.database, "commit", self._refuse)
         self.start()
+        self.clock.advance((NOW_MS - since_ms) / 1000)
 
     def start(self) -> None:
         self.loop = CompletenessLoop(
@@ -97,8 +98,9 @@ class World:
         return Record(Kind.BACKLOG if is_backlog else Kind.READINGS, known_ms, encode_batch(batch))
 
     def _refuse(self, _connection: sa.Connection) -> None:
-        if self.refusals:
-            self.refusals -= 1
+        is_refused = 0 in self.refused
+        self.refused = [number - 1 for number in self.refused if number > 0]
+        if is_refused:
             raise sa.exc.OperationalError("COMMIT", {}, Exception("disk full"))
 
 
@@ -150,12 +152,28 @@ def test_nothing_is_due_of_what_comes_when_it_comes(world: World) -> None:
     assert shown.tally is not None and shown.tally.received == 200
 
 
-def test_a_series_is_due_from_when_it_was_known_of(world: World) -> None:
-    assert world.shown(DAYS[0]) == {}
+def test_a_series_is_due_from_when_it_was_known_of(tmp_path: Path) -> None:
+    world = World(tmp_path, since_ms=NOW_MS)
+    assert world.shown(DAYS[1]) == {}
     feed(world, every(LEVEL, 45_000, NOW_MS, NOW_MS + HOUR_MS))
     later = world.shown(DAYS[2], now_ms=NOW_MS + 2 * HOUR_MS)[LEVEL].coverage
     assert (later.expected, later.missing) == (7140 // 45, 7140 // 45 - 80)
     assert later.silent == ((NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS - MINUTE_MS),)
+    # What it had measured before was not due, but is counted.
+    feed(world, every(LEVEL, 45_000, NOW_MS - HOUR_MS, NOW_MS, is_backlog=True))
+    shown = world.shown(DAYS[2], now_ms=NOW_MS + 2 * HOUR_MS)[LEVEL]
+    assert shown.coverage == later and shown.tally is not None and shown.tally.received == 160
+
+
+def test_at_its_first_start_it_counts_what_the_journal_still_holds(tmp_path: Path) -> None:
+    world = World(tmp_path, since_ms=NOW_MS)
+    world.journal_readings(*every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS))
+    with world.database.begin() as db:
+        db.execute(sa.text("DELETE FROM completeness_series"))
+    world.start()
+    world.finish()
+    coverage = world.shown(DAYS[1])[LEVEL].coverage
+    assert coverage.expected == (25 * HOUR_MS - MINUTE_MS) // 45_000
 
 
 def test_what_a_gateway_says_is_gone_is_kept_with_its_reason_and_cut_at_midnight(world: World) -> None:
@@ -188,7 +206,7 @@ def test_the_cursor_follows_in_the_journal_so_that_it_can_be_trimmed(world: Worl
 
 
 def test_a_database_that_refuses_is_tried_again_and_nothing_counts_twice(world: World) -> None:
-    world.refusals = 2
+    world.refused = [0, 1, 3]
     feed(world, every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS))
     tally = world.shown(DAYS[1])[LEVEL].tally
     assert tally is not None and tally.received == 80
@@ -212,8 +230,10 @@ def test_the_metrics_tell_how_complete_each_site_is_and_what_gateways_hold(world
     def value(name: str, **labels: str) -> float | None:
         return REGISTRY.get_sample_value(name, labels)
 
-    assert value("gatehouse_completeness_ratio", site="east", day="yesterday") == pytest.approx(0.5)
-    assert value("gatehouse_missing_readings", site="east", day="yesterday") == 1000
+    assert value("gatehouse_completeness_ratio", site="east", day="yesterday") == pytest.approx(0.25)
+    assert (
+        value("gatehouse_missing_readings", site="east", day="yesterday") == 1000 + 2000
+    )  # of two sensors, one silent
     assert value("gatehouse_gateway_spooled_frames", site="east", gateway="gw-east") == 12
     assert (value("gatehouse_gateway_oldest_seconds", site="east", gateway="gw-east") or 0) >= 90
     assert GatewayStates(world.database).all() == world.heard
@@ -237,14 +257,16 @@ ARRIVALS = st.lists(
     max_size=30,
 )
 LOSSES = st.lists(st.tuples(TIMES, st.sampled_from([0, 1, HOUR_MS, DAY_MS]), st.integers(1, 5)), max_size=3)
-WHENS = st.lists(st.sampled_from(["step", "step", "pause", "pause", "crash", "refuse"]), max_size=25)
+SINCES = st.sampled_from([MIDNIGHT_MS - DAY_MS, MIDNIGHT_MS + 30_001, MIDNIGHT_MS + 26 * HOUR_MS + 1])
+WHENS = st.lists(st.sampled_from(["step", "step", "pause", "pause", "crash", "refuse", "refuse-next"]), max_size=25)
 
 
 @settings(deadline=None, max_examples=120)
-@given(ARRIVALS, LOSSES, st.data(), WHENS)
+@given(ARRIVALS, LOSSES, SINCES, st.data(), WHENS)
 def test_any_order_any_cut_and_any_crash_give_the_figures_of_the_oracle(
     drawn: list[tuple[tuple[str, str], int, int, int, bool]],
     lost: list[tuple[int, int, int]],
+    since_ms: int,
     data: st.DataObject,
     whens: list[str],
 ) -> None:
@@ -253,7 +275,7 @@ def test_any_order_any_cut_and_any_crash_give_the_figures_of_the_oracle(
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(completeness, "_RECORDS_AT_ONCE", data.draw(st.integers(1, 4)))
         patch.setattr(completeness, "ROWS_MAX", data.draw(st.sampled_from([1, 5, 1000])))
-        world = World(Path(folder))
+        world = World(Path(folder), since_ms)
         level = world.registry.index[LEVEL]
         records = [
             Record(Kind.GAPS, NOW_MS, msgspec.json.encode([Gap(level, first_ms, last_ms, missing, "thinned")]))
@@ -273,11 +295,11 @@ def test_any_order_any_cut_and_any_crash_give_the_figures_of_the_oracle(
             elif when == "pause":
                 world.clock.advance(5)
             elif when == "crash":
-                world.refusals = 0
+                world.refused = []
                 world.start()
             else:
-                world.refusals = 1
-        world.refusals = 0
+                world.refused = [0] if when == "refuse" else [1]
+        world.refused = []
         world.finish()
         for day in DAYS:
             shown = world.shown(day)
@@ -288,7 +310,7 @@ def test_any_order_any_cut_and_any_crash_give_the_figures_of_the_oracle(
                     ZONES[ROUTES[series[0]][1]],
                     day,
                     INTERVALS_MS.get(series[1]),
-                    NOW_MS,
+                    since_ms,
                     NOW_MS,
                     60_000,
                 )

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from ingest.history.gateways import GatewayState
+from ingest.local_alarms import LISTED_MAX, TOLD_MAX, Told
 from ingest.packets import Message
 from ingest.vet import Group, Vetter
 from telemetry import frames
+from telemetry.journal import Journal
 from telemetry.series import ONLINE
 from tests import district
 
@@ -299,3 +302,81 @@ def test_a_gap_of_the_gateways_own_series_is_kept_and_a_foreign_one_is_not(vette
     group = vet_frames(vetter, frames.encode("gw-east", "epoch", 1, 1, columns))
     assert [(gap.first_ms, gap.last_ms, gap.missing, gap.reason) for gap in group.gaps] == [(5, 9, 3, "thinned")]
     assert not len(group.readings) and group.seen == {"gw-east/epoch": 1}
+
+
+ALARM = {"id": "a1", "rule": "fever", "device": "scanner", "metric": "skin_temperature", "key": "p1"} | {
+    "onset_ms": NOW_MS - 5000,
+    "raised_ms": NOW_MS - 4000,
+    "cleared_ms": None,
+}
+
+
+def status(vetter: Vetter, retained: bool = False, **more: object) -> Group:
+    group = plain(vetter, {"state": "online"} | more, f"{EAST}/status", retained)
+    vetter.accept(group)
+    return group
+
+
+def test_a_status_says_what_the_gateway_still_holds(vetter: Vetter) -> None:
+    status(vetter, spooled=12, oldest_ms=NOW_MS - 9000, behind=3, full=False)
+    assert vetter.gateways == {"gw-east": GatewayState(True, 12, NOW_MS - 9000, 3, False, NOW_MS)}
+    group = status(vetter, spooled="many")
+    assert (len(group.readings), reasons(group)) == (1, [("bad-value", 1)])
+    assert vetter.gateways["gw-east"].spooled is None
+
+
+def test_a_status_that_the_broker_kept_is_no_new_word(vetter: Vetter) -> None:
+    status(vetter, spooled=12)
+    later = vetter.vet([Message(f"{EAST}/status", b'{"state":"online","spooled":12}', 1, True)], NOW_MS + 60_000)
+    assert later.gateways == {}
+    changed = vetter.vet([Message(f"{EAST}/status", b'{"state":"offline","spooled":12}', 1, True)], NOW_MS + 60_000)
+    assert changed.gateways == {"gw-east": GatewayState(False, 12, None, None, None, NOW_MS + 60_000)}
+
+
+def test_two_statuses_of_one_moment_are_two_readings(vetter: Vetter) -> None:
+    message = Message(f"{EAST}/status", b'{"state":"online"}', 1, False)
+    assert len(vetter.vet([message, message], NOW_MS).readings) == 2
+
+
+def test_a_local_alarm_is_told_once_however_often_its_gateway_says_it(tmp_path: Path) -> None:
+    catalogue, registry, _ = district.load(tmp_path)
+    vetter = Vetter(catalogue, registry, {})
+    # Not durable: it must be told again.
+    plain(vetter, {"state": "online", "local_alarms": [ALARM]}, f"{EAST}/status")
+    group = status(vetter, local_alarms=[ALARM, ALARM, ALARM | {"id": "a2"}])
+    assert [command["id"] for command in group.commands] == ["local/gw-east/a1", "local/gw-east/a2"]
+    assert group.commands[0] == {
+        "id": "local/gw-east/a1",
+        "action": "told-locally",
+        "alarm": "a1",
+        "seq": 0,
+        "actor": "gw-east",
+        "note": None,
+        "raised_ms": NOW_MS - 4000,
+    }
+    assert not status(vetter, local_alarms=[ALARM]).commands
+    journal = Journal(tmp_path / "journal.db")
+    journal.set_state(group.state)
+    again = Vetter(catalogue, registry, {}, told=Told.open(journal))
+    journal.close()
+    assert not status(again, retained=True, local_alarms=[ALARM, ALARM | {"id": "a2"}]).commands
+    assert len(status(again, local_alarms=[ALARM | {"id": "a3"}]).commands) == 1
+
+
+def test_local_alarms_that_are_none_cost_the_rest_of_the_status_nothing(vetter: Vetter) -> None:
+    group = status(vetter, spooled=1, local_alarms=[7, {"id": "a1"}, ALARM | {"raised_ms": "now"}, ALARM])
+    assert (len(group.readings), len(group.commands), reasons(group)) == (1, 1, [("bad-value", 1)] * 3)
+    assert vetter.gateways["gw-east"].spooled == 1
+    assert reasons(status(vetter, local_alarms={"id": 1})) == [("bad-value", 1)]
+
+
+def test_what_is_remembered_of_local_alarms_is_bounded(vetter: Vetter) -> None:
+    state: dict[str, bytes] = {}
+    for start in range(0, 2000, 100):
+        state |= status(vetter, local_alarms=[ALARM | {"id": f"a{start + n}"} for n in range(100)]).state
+    assert list(state) == ["told/gw-east"]
+    assert len(json.loads(state["told/gw-east"])) == TOLD_MAX
+    many = [ALARM | {"id": f"b{n}"} for n in range(LISTED_MAX + 5)]
+    group = status(vetter, local_alarms=many)
+    assert (len(group.commands), reasons(group)) == (LISTED_MAX, [("bad-value", 1)])
+    assert not status(vetter, local_alarms=many).commands

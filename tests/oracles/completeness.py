@@ -39,10 +39,9 @@ def count(
     }
     if interval_ms is None:
         return figures
-    begin_ms = since_ms
-    for time_ms, *_ in here:
-        begin_ms = min(begin_ms, time_ms)
-    begin_ms = max(begin_ms, start_ms)
+    begin_ms = start_ms  # the first whole minute of which it was known
+    while begin_ms < since_ms:
+        begin_ms += 60_000
     minutes = []  # those that have passed for a minute at least
     at_ms = start_ms
     while at_ms + 60_000 <= min(end_ms, now_ms - 60_000):
@@ -53,7 +52,7 @@ def count(
     expected = 0
     while begin_ms + (expected + 1) * interval_ms <= at_ms:
         expected += 1
-    arrived = sum(1 for a in here if a[0] < at_ms)
+    arrived = sum(1 for a in here if begin_ms <= a[0] < at_ms)
     silent: list[tuple[int, int]] = []
     open_ms = None
     for minute in [*minutes, at_ms]:

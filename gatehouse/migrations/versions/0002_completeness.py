@@ -25,7 +25,6 @@ def upgrade() -> None:
         sa.Column("suspect", sa.BigInteger(), nullable=False),
         sa.Column("bad", sa.BigInteger(), nullable=False),
         sa.Column("late", sa.BigInteger(), nullable=False),
-        sa.Column("first_ms", sa.BigInteger(), nullable=False),
         sa.Column("minutes", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("series", "day"),
     )

@@ -3,7 +3,7 @@
 import { Alert } from "antd";
 
 import { useTexts } from "../i18n/language";
-import { reasonText } from "../show/codes";
+import { healthText } from "../show/codes";
 import { health } from "../state/health";
 import { useStore } from "../state/store";
 
@@ -20,9 +20,9 @@ export function HealthNotice() {
       description={
         <>
           <ul className="health-reasons">
-            {reasons.map(({ code, detail }) => (
-              <li key={code} title={detail}>
-                {reasonText(code, texts)}
+            {reasons.map((reason) => (
+              <li key={reason.code} title={reason.detail}>
+                {healthText(reason, texts)}
               </li>
             ))}
           </ul>

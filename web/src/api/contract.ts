@@ -208,9 +208,17 @@ export interface LiveEvent {
   values: LiveRow[];
 }
 
+export interface HealthReason {
+  code: string;
+  detail: string;
+  /** Of `catching-up`: records behind, and about how long they take; null while nothing moves. */
+  behind?: number;
+  seconds?: number | null;
+}
+
 export interface HealthEvent {
   ready: boolean;
-  reasons: { code: string; detail: string }[];
+  reasons: HealthReason[];
   gateways: GatewayHealth[];
 }
 
@@ -225,4 +233,65 @@ export interface QuarantineItem {
 export interface Quarantine {
   counts: Record<string, number>;
   items: QuarantineItem[];
+}
+
+export interface Completeness {
+  /** null: nobody knows how many were due. */
+  expected: number | null;
+  received: number;
+  late: number;
+  missing: number | null;
+  known_lost: number;
+}
+
+export type GapReason = "silent" | "thinned" | "refused";
+export type Gap = [start_ms: number, end_ms: number, reason: GapReason | string];
+
+export interface SeriesCompleteness extends Completeness {
+  device: string;
+  metric: string;
+  place: string;
+  site: string;
+  gateway: string;
+  interval_ms: number | null;
+  /** From the readings, not from the catalogue. */
+  learned: boolean;
+  /** From when on readings were due. */
+  since_ms: number;
+  gaps: Gap[];
+  gaps_more: number;
+}
+
+export interface SiteCompleteness extends Completeness {
+  site: string;
+  start_ms: number;
+  end_ms: number;
+  ratio: number | null;
+}
+
+export interface GatewayCompleteness extends Completeness {
+  gateway: string;
+  site: string;
+  frames_lost: number;
+  ratio: number | null;
+}
+
+export interface CompletenessPage {
+  day: string;
+  sites: SiteCompleteness[];
+  gateways: GatewayCompleteness[];
+  items: SeriesCompleteness[];
+  next: string | null;
+}
+
+export interface GatewayState {
+  id: string;
+  name: Named;
+  site: string;
+  online: boolean | null;
+  spooled: number | null;
+  oldest_ms: number | null;
+  behind: number | null;
+  full: boolean | null;
+  heard_ms: number | null;
 }

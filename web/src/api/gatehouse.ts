@@ -1,7 +1,8 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, Disposition, Kind, Quarantine, ReadingColumns, Rule, Session, Site,
+  Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, GatewayState, Kind, Quarantine,
+  ReadingColumns, Rule, Session, Site,
 } from "./contract";
 import { fetchJson, sendJson } from "./request";
 
@@ -65,3 +66,20 @@ export const closeAlarm = (id: string, seq: number, note: string) =>
   sendJson<AlarmDetail>("POST", `${alarmPath(id)}/close`, { seq, note });
 
 export const fetchQuarantine = () => fetchJson<Quarantine>("/quarantine", { limit: 50 });
+
+/** A site with more series than this is told of by its first ones; the totals are of all. */
+const COMPLETENESS_PAGES_MAX = 10;
+
+export async function fetchCompleteness(site: string, day: string | undefined): Promise<CompletenessPage> {
+  const wanted = { site, day, limit: 500 };
+  const whole = await fetchJson<CompletenessPage>("/completeness", wanted);
+  for (let page = 1; page < COMPLETENESS_PAGES_MAX && whole.next !== null; page += 1) {
+    // The day of the first page: it may be midnight.
+    const more = await fetchJson<CompletenessPage>("/completeness", { ...wanted, day: whole.day, cursor: whole.next });
+    whole.items.push(...more.items);
+    whole.next = more.next;
+  }
+  return whole;
+}
+
+export const fetchGateways = async () => (await fetchJson<{ items: GatewayState[] }>("/gateways")).items;

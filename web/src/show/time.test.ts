@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { tables } from "../i18n/language";
-import { ago, duration, timeOfDay, timeOnDay, wallClockMs, zoneName } from "./time";
+import { ago, dayAfter, dayOf, duration, timeOfDay, timeOnDay, wallClockMs, zoneName } from "./time";
 
 const SHANGHAI = "Asia/Shanghai";
 const at = (iso: string) => Date.parse(iso);
@@ -42,4 +42,11 @@ test("ages are said in the largest fitting unit, and the future is now", () => {
   expect(said(86_400_000)).toBe("1 day ago");
   expect(duration(59_999, tables.en)).toBe("under 1 min");
   expect(duration(5_400_000, tables.en)).toBe("1 h 30 min");
+});
+
+test("a day is the site's, and the next one follows it over the end of a month", () => {
+  expect(dayOf(Date.UTC(2026, 9, 31, 17), "Asia/Shanghai")).toBe("2026-11-01");
+  expect(dayOf(Date.UTC(2026, 9, 31, 15, 59), "Asia/Shanghai")).toBe("2026-10-31");
+  expect(dayAfter("2026-10-31", 1)).toBe("2026-11-01");
+  expect(dayAfter("2026-03-01", -1)).toBe("2026-02-28");
 });

@@ -67,6 +67,17 @@ export function timeOnDay(time_ms: number, zone: string, now_ms: number): string
   return time;
 }
 
+/** 2025-11-23, as the API and the browser's own date field write it. */
+export function dayOf(time_ms: number, zone: string): string {
+  const { year, month, day } = clockAt(time_ms, zone);
+  return `${year}-${two(month)}-${two(day)}`;
+}
+
+/** The day so many days later. */
+export function dayAfter(day: string, days: number): string {
+  return new Date(Date.parse(`${day}T00:00:00Z`) + days * DAY_MS).toISOString().slice(0, 10);
+}
+
 /** "China Standard Time (GMT+8)" */
 export function zoneName(zone: string, language: Language, now_ms: number): string {
   return `${zonePart(zone, language, now_ms, "long")} (${zoneOffset(zone, language, now_ms)})`;

@@ -5,6 +5,7 @@ import { useMemo, type ReactNode } from "react";
 
 import type { Severity, Site } from "../api/contract";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { DataTab } from "../data/DataTab";
 import { AsOf } from "../parts/AsOf";
 import { SeverityMark } from "../parts/SeverityMark";
 import { alarms } from "../state/alarms";
@@ -64,6 +65,7 @@ function SiteTabs({ site }: { site: Site }) {
       onChange={(key) => replaceRoute({ tab: key })}
       items={tabs.map(({ key, ids, children }) => ({
         key,
+        destroyOnHidden: key === "data", // it asks the server for as long as it stands
         label: <TabLabel title={texts.tabs[key]} ids={ids} />,
         children,
       }))}
@@ -72,7 +74,7 @@ function SiteTabs({ site }: { site: Site }) {
 }
 
 interface Tab {
-  key: "gates" | "drains" | "dormitories" | "others";
+  key: "gates" | "drains" | "dormitories" | "others" | "data";
   /** Devices and places whose alarms mark the tab. */
   ids: readonly string[];
   children: ReactNode;
@@ -106,6 +108,7 @@ function tabsOf(site: Site, { lanes, manholes, rain, floors, others }: SiteLayou
       ids: others.map((device) => device.id),
       children: <OthersTab devices={others} />,
     });
+  if (tabs.length > 0) tabs.push({ key: "data", ids: [], children: <DataTab key={site.id} site={site} /> });
   return tabs;
 }
 
