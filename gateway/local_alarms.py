@@ -119,11 +119,17 @@ class _Level:
             self.condition = _Condition(pending_ms=onset_ms)
         return None
 
-    def lasts(self, now_ms: int, last_ms: int) -> int | None:
-        """The onset, if the level begins to fire because its time is over though no reading says so."""
-        onset_ms = self.condition.pending_ms
-        if onset_ms is None or now_ms < onset_ms + self._for_ms or now_ms - last_ms > _HOLD_MAX_MS:
+    def due_ms(self, last_ms: int) -> int | None:
+        """When the level fires though no reading says so; None when its last reading would be too old by then."""
+        if self.condition.pending_ms is None:
             return None
+        due_ms = self.condition.pending_ms + self._for_ms
+        return due_ms if due_ms - last_ms <= _HOLD_MAX_MS else None
+
+    def fire(self) -> int:
+        """Its time is over; returns the onset."""
+        onset_ms = self.condition.pending_ms
+        assert onset_ms is not None
         self.condition = _Condition(fires=True)
         return onset_ms
 
@@ -179,6 +185,7 @@ class LocalAlarms:
             for rule, levels in self._passages.get(series, {}).items():
                 self._judge_passage(rule, levels, reading, time_ms)
             if series in self._levels and time_ms > self._last_ms.get("/".join(series), -1):
+                self._fire_by_time(series, time_ms - 1)
                 self._last_ms["/".join(series)] = time_ms
                 for rule, levels in self._levels[series].items():
                     before = [level.condition for level in levels]
@@ -191,11 +198,8 @@ class LocalAlarms:
         """Time has passed."""
         self._place()
         now_ms = self._time.now_ms()
-        for series, rules in self._levels.items():
-            last_ms = self._last_ms.get("/".join(series), 0)
-            for rule, levels in rules.items():
-                if onsets := [onset for level in levels if (onset := level.lasts(now_ms, last_ms)) is not None]:
-                    self._settle(rule, series, levels, onsets, now_ms)
+        for series in self._levels:
+            self._fire_by_time(series, now_ms)
         for alarm in [a for a in self._open.values() if a.until_ms is not None and a.until_ms <= now_ms]:
             self._end(alarm, now_ms)
         self._light()
@@ -254,6 +258,15 @@ class LocalAlarms:
                 self._stir()
         elif alarm is not None and reading.quality == Quality.GOOD and time_ms > alarm.onset_ms:
             self._end(alarm, time_ms)
+
+    def _fire_by_time(self, series: Series, until_ms: int) -> None:
+        """What had lasted its time by then fires at the moment its time was up, whoever notices: a tick, or a reading."""
+        last_ms = self._last_ms.get("/".join(series), 0)
+        for rule, levels in self._levels[series].items():
+            dues = {level.due_ms(last_ms) for level in levels}
+            for due_ms in sorted(due for due in dues if due is not None and due <= until_ms):
+                onsets = [level.fire() for level in levels if level.due_ms(last_ms) == due_ms]
+                self._settle(rule, series, levels, onsets, due_ms)
 
     def _settle(self, rule: str, series: Series, levels: list[_Level], onsets: list[int], time_ms: int) -> None:
         """Bring an alarm in line with its levels, of which one has changed."""
