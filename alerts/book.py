@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.alarm import Alarm, Effects, Forecast, Transition, What, Where
-from alerts.conditions import Step
+from alerts.conditions import RETRACTED, Step
 from alerts.program import Program
 from alerts.rules import LevelRule, Severity
 from telemetry.identity import alarm_id
@@ -42,7 +42,8 @@ class AlarmBook:
         value = finite(step.value)  # a forecast without an end is no number that anybody could show
         if step.worst is None:
             if alarm is not None:
-                self.close(alarm, What.RETURNED, step.time_ms, known_ms, "good-readings", effects, value=value)
+                reason = step.reason if step.reason == RETRACTED else "good-readings"
+                self.close(alarm, What.RETURNED, step.time_ms, known_ms, reason, effects, value=value)
             return
         severity = Severity(int(program.severity[step.worst]))
         if alarm is None:

@@ -8,6 +8,8 @@ stream was cut into batches cannot be seen in the outcome.
 
 A breach that has lasted its time fires at the moment its time was up, whoever notices first: a tick, or the next reading.
 So what comes of readings depends on their times alone, and a past that is judged later comes out as it would have then.
+A tick fires it only after we have listened to the series for as long: our own absence is no evidence. If a reading comes
+after all that was taken before the time was up and breaches nothing, the alarm is taken back (`RETRACTED`).
 
 Axes: N readings, E evaluations (a reading at an instance), I instances, S series.
 """
@@ -26,6 +28,8 @@ from alerts.program import Feed, Program, WindowPlan
 from telemetry.batch import Floats, Indexes, Masks, ReadingBatch, Times
 from telemetry.quality import Quality
 from telemetry.segments import expand, group, rank_within
+
+RETRACTED = "retracted-by-late-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +119,12 @@ class Conditions:
         self.last_value[rows.series] = rows.value
         return self._steps(changes), late
 
-    def by_time(self, now_ms: int, of: Masks | None = None) -> list[Step]:
-        """Fire what has breached for long enough by now, of all series or of some, (S,)."""
+    def by_time(self, now_ms: int, of: Masks | None = None, listened_ms: Times | None = None) -> list[Step]:
+        """Fire what has breached for long enough by now, of all series or of some, (S,).
+
+        Args:
+            listened_ms: For how long each series could have been heard since it last was, (S,); long enough, if not given.
+        """
         waiting = np.flatnonzero(self.state == PENDING)
         if of is not None:
             waiting = waiting[of[self.program.series[waiting]]]
@@ -126,6 +134,8 @@ class Conditions:
         due_ms = self._due_ms(waiting, self.last_ms[series])
         changes: list[_Change] = []
         is_due = due_ms <= now_ms
+        if listened_ms is not None:
+            is_due &= due_ms - self.last_ms[series] <= listened_ms[series]
         self._fire_by_time(waiting[is_due], due_ms[is_due], self.last_value[series[is_due]], 0, changes)
         return self._steps(changes)
 
@@ -214,6 +224,8 @@ class Conditions:
         """Show evaluations to their instances, in order, and note which began or ceased to fire."""
         limits = self.program.limits
         idle = changes_nothing(self.state[seen.instance], seen.value, limits.of(seen.instance))
+        if self._fired_ahead_of(rows):
+            idle &= ~self._is_ahead(seen.instance, rows.time_ms[seen.row])
         if idle.all():
             return
         stirred = np.zeros(len(self.state), np.bool_)
@@ -230,10 +242,15 @@ class Conditions:
             state, since_ms = self.state[instance], self.since_ms[instance]
             held = limits.of(instance)
             value, time_ms = seen.value[now], rows.time_ms[row]
-            bar = np.where(state >= FIRING, held.clear_below, held.raise_at)
+            is_ahead = self._is_ahead(instance, time_ms)
+            bar = np.where((state >= FIRING) & ~is_ahead, held.clear_below, held.raise_at)
             # A doubtful reading may help to raise; it is no evidence that anything is over.
             counts = rows.good[row] | (value >= bar)
             next_state, next_since_ms, streak = step(state, since_ms, self.streak[instance], value, time_ms, held)
+            was_wrong = is_ahead & (value < held.raise_at)
+            if was_wrong.any():
+                next_state = np.where(was_wrong, np.uint8(NORMAL), next_state)
+                next_since_ms, streak = np.where(was_wrong, time_ms, next_since_ms), np.where(was_wrong, 0, streak)
             self.state[instance] = np.where(counts, next_state, state)
             self.since_ms[instance] = np.where(counts, next_since_ms, since_ms)
             self.streak[instance] = np.where(counts, streak, self.streak[instance])
@@ -251,6 +268,7 @@ class Conditions:
                         float(value[i] * self.program.sign[instance[i]]),
                         float(seen.low[now[i]]),
                         float(seen.high[now[i]]),
+                        RETRACTED if was_wrong[i] else "limit-reached",
                     )
                 )
 
@@ -268,6 +286,17 @@ class Conditions:
         for i in np.flatnonzero(due_ms < rows.time_ms[row]).tolist():
             one = slice(i, i + 1)
             self._fire_by_time(instance[one], due_ms[one], value[one], int(rows.arrival[row[i]]), changes)
+
+    def _fired_ahead_of(self, rows: _Rows) -> bool:
+        """Whether time has made anything fire later than the newest reading of its series."""
+        firing = np.flatnonzero(self.state == FIRING)
+        newest_ms = self.last_ms[self.program.series[firing]]
+        return bool((self.since_ms[firing] > newest_ms).any())
+
+    def _is_ahead(self, instance: Indexes, time_ms: Times) -> Masks:
+        """Which instances were made to fire by time, at a moment that these readings come before."""
+        found: Masks = (self.state[instance] == FIRING) & (self.since_ms[instance] > time_ms)
+        return found
 
     def _due_ms(self, waiting: Indexes, last_ms: Times) -> Times:
         """When waiting instances fire if nothing else is heard; never, where their last reading would be too old then."""

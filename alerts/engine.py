@@ -141,7 +141,8 @@ class Engine:
 
     def _end_episodes(self, gateways: set[int], record: Stored, effects: Effects) -> None:
         if gateways:
-            self._episodes.end(gateways, record.offset - 1, self._tick_ms, record.time_ms, effects)
+            listened_ms = self._listening_ms - self._heard_ms
+            self._episodes.end(gateways, record.offset - 1, self._tick_ms, record.time_ms, listened_ms, effects)
 
     def _heard(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
         """What holds of every reading whenever it was taken: its device lives, and a passage is a passage."""
@@ -211,14 +212,14 @@ class Engine:
         self._tick_ms = now_ms
         if could_hear and 0 < passed_ms <= TICK_MAX_MS:
             self._listening_ms += passed_ms
-        for step in self._conditions.by_time(now_ms):
-            self._book.follow(step, now_ms, effects)
         program = self.program
         online = program.gateway_online
         behind = np.flatnonzero(online >= 0)
         cut = behind[self._conditions.last_value[online[behind]] == 0.0]
         # A device behind a gateway that is offline gets its full time again once the gateway is back.
         self._heard_ms[cut] = self._listening_ms
+        for step in self._conditions.by_time(now_ms, listened_ms=self._listening_ms - self._heard_ms):
+            self._book.follow(step, now_ms, effects)
         for plan in program.silences:
             silent = plan.series[self._listening_ms - self._heard_ms[plan.series] >= plan.after_ms]
             for series in silent.tolist():

@@ -23,7 +23,7 @@ import numpy as np
 
 from alerts.alarm import LATE_DATA, Alarm, Effects, What, Where
 from alerts.book import AlarmBook
-from alerts.conditions import Conditions, Step
+from alerts.conditions import RETRACTED, Conditions, Step
 from alerts.program import Program
 from alerts.rules import Severity, SilenceRule
 from telemetry.batch import Masks, ReadingBatch, Times, concatenate, decode_batch, empty_batch
@@ -31,7 +31,6 @@ from telemetry.identity import alarm_id
 from telemetry.journal import Kind, Stored
 from telemetry.quality import Quality
 
-RETRACTED = "retracted-by-late-data"
 PERSON = "person"
 _NEVER_MS = np.iinfo(np.int64).max
 _LONG_AGO_MS = np.iinfo(np.int64).min
@@ -144,7 +143,9 @@ class Episodes:
         np.maximum.at(until_ms, rows.series, rows.time_ms)
         return self._judge_with_live(gateways, until_ms, rows, through)
 
-    def end(self, gateways: set[int], through: int, tick_ms: int, known_ms: int, effects: Effects) -> None:
+    def end(
+        self, gateways: set[int], through: int, tick_ms: int, known_ms: int, listened_ms: Times, effects: Effects
+    ) -> None:
         """The backlog of gateways is over: bring their past to the present, and put right what was said."""
         assert self.past is not None
         until_ms = np.full(len(self.of), _NEVER_MS, np.int64)
@@ -153,7 +154,7 @@ class Episodes:
         for decision in self.decisions:
             if of[decision.series]:
                 self._decide(self.past, decision)
-        self._follow(self.past.by_time(tick_ms, of))
+        self._follow(self.past.by_time(tick_ms, of, listened_ms))
         whole = self._series_of(gateways - self.gapped)
         self._put_right(whole, known_ms, effects)
         self._add_what_is_known(of & ~whole, known_ms, effects)

@@ -44,7 +44,7 @@ from ingest.recent import Recent
 from ingest.subscriber import Subscriber
 from ingest.vet import Vetter
 from telemetry.catalogue import Catalogue
-from telemetry.clock import Clock, SystemClock
+from telemetry.clock import Clock, SteadyClock, SystemClock
 from telemetry.database import open_database
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal
@@ -61,7 +61,7 @@ class Core:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._settings = settings
-        self._clock = clock = clock or SystemClock()
+        machine = clock or SystemClock()
         self._catch_up = CatchUp()
         self._estimating = threading.Lock()  # live values and probes ask from threads of their own
         # Arrow's own allocators keep the room that the largest merge once needed; the system's gives it back.
@@ -76,6 +76,8 @@ class Core:
         database = open_database(settings.database.url)
         self.journal = Journal(settings.journal.path, on_damage=events.journal_damaged)
         events.journal_opened(self.journal.torn, self.journal.damages())
+        newest = self.journal.read(self.journal.last - 1, 1)
+        self._clock = clock = SteadyClock(machine, newest[0].time_ms if newest else 0)
         registry = SeriesRegistry.open(self.journal, catalogue)
         committer = Committer(self.journal, clock)
         states = GatewayStates(database)

@@ -153,7 +153,9 @@ def test_a_breach_fires_by_time_while_its_last_reading_still_counts() -> None:
     assert bench.steps[0].event_ms == T0 + 20_000
     late = Bench()
     late.readings([("meter/power", 1500, 0)], known=1000)
-    late.take(Kind.TICK, 1001, b"connected")
+    late.ticks(1000, 1018)
+    assert not late.steps  # what follows it may be on its way just as late
+    late.ticks(1019, 1021)
     assert [(s.alarm, s.event_ms) for s in late.steps] == [(s.alarm, s.event_ms) for s in bench.steps]
 
 
@@ -511,3 +513,32 @@ def test_what_a_gateway_told_by_itself_is_the_same_alarm_whichever_comes_first()
         assert (told.steps[1].reason, told.steps[1].note, told.steps[1].event_ms) == ("local", "siren", T0 + 500)
     bench.readings([level(1.0, 100), level(1.0, 200)])
     assert bench.said("drain-level")[-1] == ("returned", "high")
+
+
+def test_our_own_absence_makes_no_breach_last() -> None:
+    bench = Bench()
+    bench.readings([("meter/power", 1500, 0)])
+    bench.ticks(1, 5)
+    bench.take(Kind.TICK, 60, b"connected")  # the core was stopped, and goes on
+    bench.ticks(61, 62)
+    assert not bench.said("heater")
+    bench.readings([("meter/power", 200, 10)], known=63)  # what came meanwhile says otherwise
+    bench.ticks(63, 120)
+    assert not bench.said("heater")
+
+
+def test_what_time_raised_is_taken_back_when_a_reading_from_before_says_otherwise() -> None:
+    bench = Bench()
+    bench.readings([("meter/power", 1500, 0)])
+    bench.ticks(1, 30)
+    assert bench.said("heater") == [("raised", "high")]
+    bench.readings([("meter/power", 1500, 5)], known=31)
+    assert bench.said("heater") == [("raised", "high")]  # this one agrees
+    bench.readings([("meter/power", 200, 10, {"quality": 1})], known=32)
+    assert bench.said("heater") == [("raised", "high")]  # and this one is in doubt itself
+    bench.readings([("meter/power", 999, 15)], known=33)
+    assert bench.said("heater") == [("raised", "high"), ("returned", "high")]
+    assert (bench.steps[-1].reason, bench.steps[-1].event_ms) == ("retracted-by-late-data", T0 + 15_000)
+    bench.readings([("meter/power", 1500, 16), ("meter/power", 1500, 36)], known=40)
+    assert bench.said("heater")[-1] == ("raised", "high")
+    assert bench.open()[0].onset_ms == T0 + 16_000

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.alarm import LATE_DATA, Alarm, Transition, What
-from alerts.conditions import Conditions
+from alerts.conditions import RETRACTED, Conditions
 from alerts.engine import Engine
-from alerts.episodes import RETRACTED
 from alerts.lifecycle import PENDING
 from alerts.program import Program, compile_rules
 from alerts.rules import RuleFile
@@ -211,7 +210,7 @@ def undisturbed(rows: Sequence[Row]) -> World:
         world.live(second, *[row for row in rows if row[2] == second])
         world.take(Kind.TICK, second, b"connected")
         world.take(Kind.TICK, (second + next_second) / 2, b"connected")
-    world.take(Kind.TICK, rows[-1][2] + 60, b"connected")
+    world.ticks(rows[-1][2] + 1, rows[-1][2] + 60)
     return world
 
 
@@ -256,7 +255,7 @@ def disturbed(
         world.take(Kind.TICK, (second + next_second) / 2, b"connected")
     away = {gateway: [] for gateway in away}
     make_up(rows[-1][2] + 50, everything=True)
-    world.take(Kind.TICK, rows[-1][2] + 60, b"connected")
+    world.ticks(rows[-1][2] + 1, rows[-1][2] + 60)
     return world
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from tests.oracles.lifecycle import Condition
 
+HOLD_MAX_MS = 300_000  # how long after a reading its value may still raise an alarm
+
 
 @dataclass(frozen=True)
 class OneReading:
@@ -25,6 +27,7 @@ class LevelPlan:
     levels: Sequence[tuple[int, float]]
     deadband: float = 0.0
     raise_count: int = 1
+    raise_after_ms: int = 0
     clear_after_ms: int = 0
     per_passage: bool = False
 
@@ -67,7 +70,7 @@ def _passages(plan: LevelPlan, device: str, readings: Sequence[OneReading]) -> s
 def _levels(plan: LevelPlan, device: str, readings: Sequence[OneReading]) -> set[Occurrence]:
     found = set()
     conditions = [
-        (severity, Condition(limit, limit - plan.deadband, 0, plan.raise_count, plan.clear_after_ms))
+        (severity, Condition(limit, limit - plan.deadband, plan.raise_after_ms, plan.raise_count, plan.clear_after_ms))
         for severity, limit in plan.levels
     ]
     newest_ms = None
@@ -75,6 +78,7 @@ def _levels(plan: LevelPlan, device: str, readings: Sequence[OneReading]) -> set
     for reading in readings:
         if reading.quality == 2 or (newest_ms is not None and reading.time_ms <= newest_ms):
             continue
+        onset_ms, worst = _lasted(plan, conditions, newest_ms, reading.time_ms, onset_ms, worst)
         newest_ms = reading.time_ms
         was_open = any(condition.state in ("firing", "clearing") for _, condition in conditions)
         began = []
@@ -94,6 +98,28 @@ def _levels(plan: LevelPlan, device: str, readings: Sequence[OneReading]) -> set
             worst = max(worst, *firing)
         elif was_open:
             found.add(Occurrence(plan.rule, device, None, onset_ms, worst, reading.time_ms))
+    onset_ms, worst = _lasted(plan, conditions, newest_ms, None, onset_ms, worst)
     if any(condition.state in ("firing", "clearing") for _, condition in conditions):
         found.add(Occurrence(plan.rule, device, None, onset_ms, worst, None))
     return found
+
+
+def _lasted(
+    plan: LevelPlan,
+    conditions: Sequence[tuple[int, Condition]],
+    newest_ms: int | None,
+    until_ms: int | None,
+    onset_ms: int,
+    worst: int,
+) -> tuple[int, int]:
+    """A breach whose time is up before the next reading fires by itself, if its last reading still counts by then."""
+    for severity, condition in conditions:
+        due_ms = condition.since_ms + plan.raise_after_ms
+        if condition.state != "pending" or newest_ms is None or condition.streak < plan.raise_count:
+            continue
+        if due_ms - newest_ms > HOLD_MAX_MS or (until_ms is not None and due_ms >= until_ms):
+            continue
+        was_open = any(other.state in ("firing", "clearing") for _, other in conditions)
+        onset_ms, worst = (onset_ms, max(worst, severity)) if was_open else (condition.since_ms, severity)
+        condition.state, condition.since_ms = "firing", due_ms
+    return onset_ms, worst
