@@ -23,6 +23,7 @@ from telemetry import segment
 from telemetry.batch import concatenate
 from telemetry.errors import Unavailable
 from telemetry.journal import Journal, Kind
+from tests.sim.world import run
 
 
 @contextlib.contextmanager
@@ -204,3 +205,19 @@ BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
         alarms_forgotten_over_a_restart,
     )
 }
+
+
+def _search() -> None:
+    """Say for each bug the first seed that finds it."""
+    for name, plant in BUGS.items():
+        for seed in range(1, 100):
+            with plant():
+                if not run(seed).is_good:
+                    print(f'    "{name}": {seed},')
+                    break
+        else:
+            print(f"    {name}: NOT FOUND")
+
+
+if __name__ == "__main__":
+    _search()

@@ -34,7 +34,7 @@ import gateway.lane
 import ingest.history.parquet
 from alerts.notify.sender import Sender
 from alerts.program import compile_rules
-from alerts.rules import load_rules
+from alerts.rules import Severity, load_rules
 from alerts.store import MQTT_CHANNEL, Notice, Store, alarms, notices, transitions
 from alerts.worker import AlertWorker
 from gatehouse.migrate import migrate
@@ -120,6 +120,9 @@ GATEWAYS = {
     EAST: ("east", (("level-1", "level", 4.0), ("level-2", "level", 5.0), ("lane-1", "skin_temperature", 7.0))),
     WEST: ("west", (("meter-1", "power", 3.0), ("meter-2", "power", 6.0))),
 }
+
+
+_SEVERITIES = {severity.word: int(severity) for severity in Severity}
 
 
 class PowerCut(BaseException):
@@ -862,7 +865,9 @@ class World:
                 continue
             if shown["closed_reason"] == "retracted-by-late-data":
                 continue  # time was up, and what came later said otherwise: told, and taken back
-            worst = max(step.severity for step in steps if step.alarm == row.id)
+            worst = _SEVERITIES[shown["severity_max"]]
+            if max(step.severity for step in steps if step.alarm == row.id) > worst:
+                wrong(f"an alarm that was told as worse than it is on record: {shown}")
             found.add(Occurrence(row.rule, row.device, shown.get("key"), row.onset_ms, worst, row.closed_ms))
             amended = any(step.what == "amended" for step in steps if step.alarm == row.id)
             metric = shown["metric"]

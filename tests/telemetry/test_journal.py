@@ -78,6 +78,22 @@ def test_a_group_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert journal.append(records(b"c")) == 1
 
 
+def test_a_disk_that_fails_while_the_journal_is_opened_or_closed_is_away_and_no_more(tmp_path: Path) -> None:
+    disk = Disk()
+    journal = Journal(tmp_path / "j", vfs=disk.name)
+    journal.append(records(b"a"))
+
+    def fail(kind: str, path: str) -> None:
+        raise apsw.IOError
+
+    disk.step = fail
+    journal.close()
+    with pytest.raises(Unavailable):
+        Journal(tmp_path / "other", vfs=disk.name)
+    disk.step = lambda kind, path: None
+    assert [record.payload for record in Journal(tmp_path / "j", vfs=disk.name).read(0)] == [b"a"]
+
+
 def test_a_journal_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "j"
     Journal(path).close()
