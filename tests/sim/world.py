@@ -637,7 +637,8 @@ class World:
             if not await self._settled():
                 verdict.violations.append(f"not settled after {HEAL_MAX_S:.0f} s: {self._unsettled()}")
             verdict.simulated_s = self.loop.time()
-            self._judge(verdict)
+            if verdict.is_good:  # else there is no end to be judged
+                self._judge(verdict)
             for node in self.nodes.values():
                 node.is_running = False
                 node.disk.over()
