@@ -47,7 +47,8 @@ class Committer:
         elapsed_s = self._clock.monotonic_s() - self._ticked_s
         if elapsed_s >= TICK_EVERY_S:
             records.append(Record(Kind.TICK, now_ms, CONNECTED if is_connected else AWAY))
-        state = {_SEEN_PREFIX + s: str(seq).encode() for s, seq in group.seen.items()} | group.state
+        state: dict[str, bytes | None] = {_SEEN_PREFIX + s: str(seq).encode() for s, seq in group.seen.items()}
+        state |= group.state | dict.fromkeys(_SEEN_PREFIX + source for source in group.forgotten)
         if not records and not state:
             return
         started = time.perf_counter()

@@ -35,6 +35,7 @@ EXCERPT_MAX = 200
 _LEAVES = ("frames", "readings", "status")  # the topics that the core subscribes to end in these
 _TIME_MAX_MS = 2**53  # past it, it is no time of ours, and JSON cannot carry it exactly
 REJECTS_PER_MESSAGE_MAX = 50  # kinds of reject shown of one message; all are counted
+_EPOCHS_KEPT_MAX = 256  # of lanes that a gateway says it no longer holds, so that a restored copy of one is still known
 _REMEMBERED_MAX = 2048  # topics and name tables remembered
 
 K = TypeVar("K")
@@ -74,6 +75,7 @@ class Group:
     rejects: list[Reject] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)  # "gateway/epoch" -> last seq, where it moved
+    forgotten: list[str] = field(default_factory=list)  # "gateway/epoch" of lanes that are long gone
     receipts: dict[tuple[GatewayTopic, str], int] = field(default_factory=dict)  # (topic, epoch) -> newest seq
     packet_ids: list[int] = field(default_factory=list)
     rows: set[int] = field(default_factory=set)  # hashes of its plain readings
@@ -81,7 +83,7 @@ class Group:
     commands: list[dict[str, object]] = field(default_factory=list)  # what the engine is told of gateways
     told: dict[str, list[str]] = field(default_factory=dict)  # gateway -> local alarms among them
     gateways: dict[str, GatewayState] = field(default_factory=dict)  # those that were heard
-    state: dict[str, bytes] = field(default_factory=dict)  # changes of the journal's state that belong to it
+    state: dict[str, bytes | None] = field(default_factory=dict)  # changes of the journal's state that belong to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,9 @@ class Vetter:
         self._catalogue = catalogue
         self._registry = registry
         self._seen = dict(seen)
+        self._epochs: dict[str, dict[str, None]] = {}  # of each gateway, those that `_seen` knows
+        for source in seen:
+            self._note_epoch(source)
         self._recent = recent or Recent()
         self._told = told or Told()
         self.gateways: Mapping[str, GatewayState] = dict(gateways or {})
@@ -233,6 +238,12 @@ class Vetter:
     def accept(self, group: Group) -> None:
         """The group is durable: count what it holds as seen. Until then a repetition must be looked at again."""
         self._seen.update(group.seen)
+        for source in group.seen:
+            self._note_epoch(source)
+        for source in group.forgotten:
+            gateway, _, epoch = source.partition("/")
+            self._seen.pop(source, None)
+            self._epochs[gateway].pop(epoch, None)
         self._recent.accept(group.rows, group.untimed)
         for gateway, ids in group.told.items():
             self._told.accept(gateway, ids)
@@ -266,6 +277,16 @@ class Vetter:
             raise BadInput(known.reason, known.detail)
         return known
 
+    def _note_epoch(self, source: str) -> None:
+        gateway, _, epoch = source.partition("/")
+        self._epochs.setdefault(gateway, {})[epoch] = None
+
+    def _forget_epochs(self, gateway: str, lanes: Sequence[str], group: Group) -> None:
+        """A gateway makes an epoch at each of its starts: of those that it no longer holds, the newest are enough."""
+        gone = [epoch for epoch in self._epochs.get(gateway, ()) if epoch not in lanes]
+        for epoch in gone[:-_EPOCHS_KEPT_MAX]:
+            group.forgotten.append(f"{gateway}/{epoch}")
+
     def _status(self, topic: GatewayTopic, message: Message, rows: _Rows, group: Group, now_ms: int) -> None:
         assert message.payload is not None
         try:
@@ -280,6 +301,8 @@ class Vetter:
         for epoch in lanes if state == "online" else ():
             where = GatewayTopic(topic.site, topic.gateway, "receipt"), epoch
             group.receipts.setdefault(where, self._seen.get(f"{topic.gateway}/{epoch}", 0))
+        if lanes:
+            self._forget_epochs(topic.gateway, lanes, group)
         rows.untimed.add(len(rows.series))
         rows.series.append(self._registry.index[topic.gateway, ONLINE])
         rows.time_ms.append(now_ms)

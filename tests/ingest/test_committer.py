@@ -104,3 +104,17 @@ def test_after_a_long_pause_there_is_one_tick_not_many(journal: FailingJournal) 
     for _ in range(5):
         committer.commit(Group(empty_batch()), is_connected=True)
     assert journal.last == 2
+
+
+def test_of_lanes_that_are_gone_only_the_newest_are_remembered(tmp_path: Path, journal: FailingJournal) -> None:
+    seen = {f"seen/gw-east/{number:04d}": b"7" for number in range(300)}
+    journal.set_state(seen)
+    committer = Committer(journal, ManualClock())
+    vetter = make_vetter(tmp_path, committer)
+    status = msgspec.json.encode({"state": "online", "lanes": ["0000", "9999"]})
+    committer.commit(
+        group := vetter.vet([Message(f"{EAST}/status", status, 1, True)], 1_795_000_000_000), is_connected=True
+    )
+    vetter.accept(group)
+    kept = [source.partition("/")[2] for source in committer.seen()]
+    assert kept == ["0000", *(f"{number:04d}" for number in range(44, 300))]
