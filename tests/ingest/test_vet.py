@@ -371,11 +371,11 @@ def test_local_alarms_that_are_none_cost_the_rest_of_the_status_nothing(vetter: 
 
 
 def test_what_is_remembered_of_local_alarms_is_bounded(vetter: Vetter) -> None:
-    state: dict[str, bytes] = {}
+    state: dict[str, bytes | None] = {}
     for start in range(0, 2000, 100):
         state |= status(vetter, local_alarms=[ALARM | {"id": f"a{start + n}"} for n in range(100)]).state
     assert list(state) == ["told/gw-east"]
-    assert len(json.loads(state["told/gw-east"])) == TOLD_MAX
+    assert len(json.loads(state["told/gw-east"] or b"")) == TOLD_MAX
     many = [ALARM | {"id": f"b{n}"} for n in range(LISTED_MAX + 5)]
     group = status(vetter, local_alarms=many)
     assert (len(group.commands), reasons(group)) == (LISTED_MAX, [("bad-value", 1)])
