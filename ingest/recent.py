@@ -109,10 +109,10 @@ def row_hashes(batch: ReadingBatch) -> list[int]:
     hashes: NDArray[np.uint64] = _mixed(batch.series.astype(np.uint64) * _MIX[0] ^ batch.time_ms.view(np.uint64))
     hashes = _mixed(hashes ^ batch.value.view(np.uint64))
     if batch.keys:
-        keys = np.zeros(len(batch), np.uint64)
-        for number, key in batch.keys.items():
-            keys[number] = hash(key) & 0xFFFF_FFFF_FFFF_FFFF
-        hashes = _mixed(hashes ^ _mixed(keys))
+        # A row is known by itself: whether its neighbours have keys must not show in it.
+        keyed = np.fromiter(batch.keys, np.intp)
+        keys = np.array([hash(key) & 0xFFFF_FFFF_FFFF_FFFF for key in batch.keys.values()], np.uint64)
+        hashes[keyed] = _mixed(hashes[keyed] ^ _mixed(keys))
     return hashes.tolist()  # type: ignore[no-any-return]
 
 

@@ -49,6 +49,7 @@ class Session:
         self._clock = clock
         self._reader = PacketReader(PAYLOAD_MAX)
         self._waiting: list[packets.Message] = []
+        self._answers: list[bytes] = []  # kept over a commit that the disk refuses
         self._packet_id = 0
         self._heard_s = self._asked_s = clock.monotonic_s()
         self.is_connected = False
@@ -64,21 +65,21 @@ class Session:
 
         Raises Unavailable when the disk refuses: feed nothing more, and call again with nothing until it takes it.
         """
-        answers = []
         now_s = self._clock.monotonic_s()
         if data:
             received = self._reader.feed(data)
             self._heard_s = now_s
-            answers = [self._answered(packet) for packet in received.others]
+            self._answers += [self._answered(packet) for packet in received.others]
             self._waiting += received.messages
-        answers.append(self._committed())
+        self._answers.append(self._committed())
         keep_alive_s = self._settings.keep_alive_s
         if now_s - self._heard_s > 1.5 * keep_alive_s:
             raise ProtocolError(f"nothing heard for {now_s - self._heard_s:.0f} s")
         if now_s - max(self._heard_s, self._asked_s) > keep_alive_s / 2:
-            answers.append(packets.PINGREQ)
+            self._answers.append(packets.PINGREQ)
             self._asked_s = now_s
-        return b"".join(answers)
+        answer, self._answers = b"".join(self._answers), []
+        return answer
 
     def _answered(self, packet: packets.Connected | packets.Subscribed) -> bytes:
         if isinstance(packet, packets.Subscribed):

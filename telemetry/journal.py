@@ -33,6 +33,7 @@ from telemetry.segment import DAMAGE_ERRORS, Damage
 SEGMENT_BYTES = 64_000_000
 _RECORD_OVERHEAD = 32  # bytes of a row beside its payload, about
 _EMPTY_BYTES = 24_576  # of a segment that holds nothing yet
+_SEGMENTS_KEPT = 8  # on a full disk
 _JUMP = 1_000_000_000  # past anything a segment can hold: where to go on when not even its end can be read
 
 CONNECTED, AWAY = b"connected", b"away"
@@ -378,9 +379,10 @@ class Journal:
         self._sealed_bytes[sealed] = self._file_bytes(sealed)
 
     def _free_oldest(self) -> bool:
-        """Make room on a full disk, if there is a segment that every reader has seen."""
+        """Make room on a full disk, if there is an old segment that every reader has seen."""
         seen = min(self._cursors.values(), default=0)
-        if len(self._firsts) < 2 or self._firsts[1] - 1 > seen:
+        # The newest stay: what a broker hands out again is known by them.
+        if len(self._firsts) <= _SEGMENTS_KEPT or self._firsts[1] - 1 > seen:
             return False
         self._drop_oldest()
         return True

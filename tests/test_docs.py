@@ -21,7 +21,8 @@ def test_every_link_into_the_project_resolves(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_that_is_shown_exists(page: Path) -> None:
-    commands = {c.name or c.callback.__name__ for c in command.app.registered_commands if c.callback} | {"user"}
+    commands = {c.name or c.callback.__name__ for c in command.app.registered_commands if c.callback}
+    commands |= {group.name for group in command.app.registered_groups if group.name}
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"(?:^    |`|bin/)gatehouse ([a-z]+)", text, re.MULTILINE):

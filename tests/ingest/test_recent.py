@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from ingest.committer import Committer
 from ingest.packets import Message
 from ingest.recent import Recent, message_digest
 from ingest.vet import Vetter
-from telemetry.batch import decode_batch
+from telemetry.batch import ReadingBatch, decode_batch
 from telemetry.clock import ManualClock
 from telemetry.journal import Journal, Kind
 from tests import district
@@ -184,3 +185,21 @@ def test_any_pattern_of_redelivery_stores_each_row_once(
         expected = {float(n * 10 + i): 1 for n, rows in enumerate(sent) for i in range(len(rows))}
         assert core.values() == expected | ({0.25: 1} if len(sent) > 1 else {})
         core.journal.close()
+
+
+def test_a_row_is_known_again_whatever_company_it_had() -> None:
+    def batch(*rows: tuple[int, int, float, str | None]) -> ReadingBatch:
+        keys = {number: key for number, (*_, key) in enumerate(rows) if key is not None}
+        columns = list(zip(*rows, strict=True))
+        return ReadingBatch(
+            np.array(columns[0], np.uint32),
+            np.array(columns[1], np.int64),
+            np.array(columns[2], np.float64),
+            np.zeros(len(rows), np.uint8),
+            keys,
+        )
+
+    rows = [(1, 5, 0.5, None), (2, 5, 36.6, "p1"), (1, 6, 0.5, None), (2, 5, 36.6, "p2")]
+    alone = [recent.row_hashes(batch(row))[0] for row in rows]
+    assert recent.row_hashes(batch(*rows)) == alone
+    assert len(set(alone)) == 4

@@ -94,6 +94,13 @@ def test_the_core_subscribes_again_even_when_the_broker_says_it_remembers(sessio
     assert session.is_connected
 
 
+def test_a_disk_that_refuses_just_then_costs_no_subscription(session: Session, disk: Disk) -> None:
+    disk.refusals = 1
+    with pytest.raises(Unavailable):
+        session.feed(b"\x20\x02\x01\x00" + sent((f"{EAST}/frames", frame(1))))
+    assert session.feed(b"")[0] == 0x82
+
+
 @pytest.mark.parametrize(
     ("answer", "said"), [(b"\x20\x02\x00\x05", "may not connect"), (b"\x90\x05\x00\x01\x01\x80\x01", "access list")]
 )

@@ -157,19 +157,30 @@ def test_trimming_to_a_size_forgets_the_oldest_and_never_what_a_reader_has_not_s
 def test_a_full_disk_takes_the_room_of_old_records_that_every_reader_has_seen(tmp_path: Path) -> None:
     disk = Disk()
     journal = Journal(tmp_path / "j", segment_bytes=1, vfs=disk.name)
-    for name in (b"a", b"b", b"c"):
-        journal.append(records(name))
+    for name in b"abcdefghi":
+        journal.append(records(bytes([name])))
 
     def full_until_freed(kind: str, path: str) -> None:
-        if kind == "write" and len(list((tmp_path / "j").glob("*.db"))) > 3:
+        if kind == "write" and len(list((tmp_path / "j").glob("*.db"))) > 9:
             raise apsw.FullError
 
     disk.step = full_until_freed
     with pytest.raises(Unavailable):
-        journal.append(records(b"d"))
-    journal.set_cursor("history", 1)
-    assert journal.append(records(b"d")) == 4
-    assert [r.payload for r in journal.read(0)] == [b"b", b"c", b"d"]
+        journal.append(records(b"j"))
+    journal.set_cursor("history", 5)
+    assert journal.append(records(b"j")) == 10
+    assert b"".join(r.payload for r in journal.read(0)) == b"bcdefghij"
+    journal.append(records(b"k"))
+    assert journal.first == 3
+
+    def full(kind: str, path: str) -> None:
+        raise apsw.FullError
+
+    disk.step = full
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            journal.append(records(b"l"))
+    assert journal.first == 4  # the newest stay: what a broker hands out again is known by them
 
 
 def test_segments_follow_each_other_unseen(tmp_path: Path) -> None:
