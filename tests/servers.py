@@ -83,10 +83,42 @@ def gatehouse(*arguments: str | Path) -> list[str | Path]:
     return [sys.executable, "-m", "gatehouse", *arguments]
 
 
+def mosquitto_program() -> str | None:
+    """Where Mosquitto is."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+
+
+def influxd_program() -> str | None:
+    """Where InfluxDB 2 is: installed, or built by deploy/influxdb/build.sh."""
+    tools = Path(
+        os.environ.get("GATEHOUSE_TOOLS")
+        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gatehouse"
+    )
+    built = sorted(tools.glob("influxd-2*"))
+    return shutil.which("influxd") or (str(built[-1]) if built else None)
+
+
+def influxd_command(program: str, folder: Path, port: int) -> list[str | Path]:
+    """A server of its own below `folder`."""
+    command: list[str | Path] = [program, "--http-bind-address", f"127.0.0.1:{port}", "--reporting-disabled"]
+    command += ["--log-level", "error", "--bolt-path", folder / "influx.bolt", "--engine-path", folder / "engine"]
+    return [*command, "--sqlite-path", folder / "influx.sqlite"]
+
+
+def set_up_influxdb(url: str) -> str:
+    """Make the first organisation and bucket, both `gatehouse`; an all-access token."""
+    token = "integration-test-token-of-no-worth"
+    body = f'{{"username":"test","password":"test-password","org":"gatehouse","bucket":"gatehouse","token":"{token}"}}'
+    request = urllib.request.Request(f"{url}/api/v2/setup", body.encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 201
+    return token
+
+
 @contextlib.contextmanager
 def mosquitto(folder: Path, port: int | None = None) -> Iterator[int]:
     """A real broker; its port."""
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    program = mosquitto_program()
     if program is None:
         missing("mosquitto", "apt-get install mosquitto")
         raise AssertionError
@@ -103,27 +135,12 @@ def mosquitto(folder: Path, port: int | None = None) -> Iterator[int]:
 @contextlib.contextmanager
 def influxdb(folder: Path) -> Iterator[tuple[str, str]]:
     """A real InfluxDB 2; its URL and an all-access token."""
-    tools = Path(
-        os.environ.get("GATEHOUSE_TOOLS")
-        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gatehouse"
-    )
-    built = sorted(tools.glob("influxd-2*"))
-    program = shutil.which("influxd") or (str(built[-1]) if built else None)
+    program = influxd_program()
     if program is None:
         missing("influxd (InfluxDB 2)", "run deploy/influxdb/build.sh, which builds and caches it")
         raise AssertionError
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [program, "--http-bind-address", f"127.0.0.1:{port}", "--reporting-disabled", "--log-level", "error"]
-    command += ["--bolt-path", str(folder / "influx.bolt"), "--engine-path", str(folder / "engine")]
-    command += ["--sqlite-path", str(folder / "influx.sqlite")]
-    with process(command, folder / "influxd.log"):
+    with process(influxd_command(program, folder, port), folder / "influxd.log"):
         wait_until(lambda: answers(f"{url}/health"), what="influxd")
-        token = "integration-test-token-of-no-worth"
-        body = (
-            f'{{"username":"test","password":"test-password","org":"gatehouse","bucket":"gatehouse","token":"{token}"}}'
-        )
-        request = urllib.request.Request(f"{url}/api/v2/setup", body.encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 201
-        yield url, token
+        yield url, set_up_influxdb(url)
