@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 from rich.console import Console
 
-from bench import drain, ladder, latency, memory
+from bench import drain, ladder, latency, memory, receipt, small_gateway
 from bench.report import Report
 from telemetry.errors import BadConfiguration
 
@@ -23,12 +23,16 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "drain": drain.run,
     "latency": latency.run,
     "memory": memory.run,
+    "receipt": receipt.run,
+    "small_gateway": small_gateway.run,
 }
 QUICK: dict[str, Callable[[], Report]] = {
     "ladder": partial(ladder.run, readings=400_000, rounds=1, alarm_readings=40_000),
     "drain": partial(drain.run, readings=20_000, rounds=2, frame_rounds=1),
     "latency": partial(latency.run, rates=(10_000,), seconds=8.0),
     "memory": partial(memory.run, seconds=15.0),
+    "receipt": partial(receipt.run, seconds=8.0, flood_readings=100_000),
+    "small_gateway": partial(small_gateway.run, readings=200_000, steady_s=10.0),
 }
 
 

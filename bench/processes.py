@@ -118,8 +118,17 @@ def cpu_s(pid: int) -> float:
 
 def memory_mb(pid: int) -> float:
     """Resident memory of one process, megabytes of 10⁶ bytes."""
+    return _status_mb(pid, "VmRSS")
+
+
+def memory_peak_mb(pid: int) -> float:
+    """The most resident memory a process ever had."""
+    return _status_mb(pid, "VmHWM")
+
+
+def _status_mb(pid: int, what: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+    found = re.search(rf"^{what}:\s+(\d+) kB", status, re.MULTILINE)
     return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
@@ -135,10 +144,14 @@ def metrics(port: int, *names: str) -> list[float]:
 
 
 def wait_until(
-    condition: Callable[[], object], what: str, running: subprocess.Popen[bytes] | None = None, every_s: float = 0.02
+    condition: Callable[[], object],
+    what: str,
+    running: subprocess.Popen[bytes] | None = None,
+    every_s: float = 0.02,
+    patience_s: float = _PATIENCE_S,
 ) -> None:
     """Look until it is so. Raises TimeoutError, or RuntimeError when the process is gone."""
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + patience_s
     while True:
         with contextlib.suppress(OSError):
             if condition():
@@ -146,7 +159,7 @@ def wait_until(
         if running is not None and running.poll() is not None:
             raise RuntimeError(f"{what} ended by itself with code {running.returncode}")
         if time.monotonic() > until:
-            raise TimeoutError(f"waited {_PATIENCE_S:.0f} s in vain for {what}")
+            raise TimeoutError(f"waited {patience_s:.0f} s in vain for {what}")
         time.sleep(every_s)
 
 
