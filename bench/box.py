@@ -125,6 +125,7 @@ class BenchDriver:
         self._plan = plan
         self._clock = clock
         self._told = Told(imported_mb=imported_mb)
+        self._is_finished = False
 
     async def run(self, sink: Sink) -> None:
         self._told.began_s = time.monotonic()
@@ -136,7 +137,7 @@ class BenchDriver:
     async def _offer(self, sink: Sink) -> None:
         plan, told = self._plan, self._told
         count = len(plan.devices)
-        while not plan.reading_count or told.offered < plan.reading_count:
+        while not self._is_finished and (not plan.reading_count or told.offered < plan.reading_count):
             if plan.rate:
                 due_s = told.began_s + told.offered / plan.rate
                 if (left_s := due_s - time.monotonic()) > 0:
@@ -161,6 +162,8 @@ class BenchDriver:
         async with asyncio.TaskGroup() as group:
             for number in range(plan.fever_count):
                 await asyncio.sleep(plan.fevers_from_s + number * plan.fever_every_s - time.monotonic())
+                if self._is_finished:
+                    break
                 reading = Reading(*plan.scanner, self._clock.now_ms(), plan.fever_c, key=f"p{number}")
                 group.create_task(sink.keep([reading]))
                 self._told.fevers += 1
@@ -171,6 +174,7 @@ class BenchDriver:
         file = told_file(Path(self._plan.folder), self._plan.gateway)
         while True:
             told.now_s = time.monotonic()
+            self._is_finished = self._is_finished or _finish_file(self._plan).exists()
             told.kept, told.held = spool.kept_count, spool.count
             told.behind = spool.behind(spool.live, 0)
             if told.behind and told.behind_from_s is None:
@@ -216,6 +220,15 @@ def box(plan: Plan) -> Iterator[subprocess.Popen[bytes]]:
 def told(plan: Plan) -> Told:
     """What it last said. Raises OSError while it has not said anything."""
     return msgspec.json.decode(told_file(Path(plan.folder), plan.gateway).read_bytes(), type=Told)
+
+
+def finish(plan: Plan) -> None:
+    """Have it offer no more, and go on sending."""
+    _finish_file(plan).touch()
+
+
+def _finish_file(plan: Plan) -> Path:
+    return Path(plan.folder) / f"{plan.gateway}.finish"
 
 
 def spool_folder(folder: Path, gateway_name: str) -> Path:

@@ -13,6 +13,7 @@ share the machine with the gateway, so a gateway that has a box for itself carri
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,7 +57,15 @@ def run(readings: int = 1_000_000, steady_rate: float = 1_000, steady_s: float =
         cpu_s = found.cpu_s / found.offered * 100_000
         memory = (found.imported_mb, found.memory_mb, found.memory_peak_mb)
         rows.append([name, found.offered, shipped_rate(found), cpu_s, *(f"{mb:.1f}" for mb in memory)])
-    columns = ("load", "readings", "readings/s, receipted", "CPU s per 100,000", "imported MB", "VmRSS MB", "VmHWM MB")
+    columns: Sequence[str] = (
+        "load",
+        "readings",
+        "readings/s, receipted",
+        "CPU s per 100,000",
+        "imported MB",
+        "VmRSS MB",
+        "VmHWM MB",
+    )
     report.tables.append(Table("one gateway", columns, rows))
     costs = box.import_costs(IMPORTS)
     shown = [(name, f"{mb:.1f}", count) for name, mb, count in costs]
