@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 from rich.console import Console
 
-from bench import catch_up, drain, ladder, latency, memory, receipt, small_gateway
+from bench import behind, catch_up, drain, ladder, latency, memory, receipt, small_gateway
 from bench.report import Report
 from telemetry.errors import BadConfiguration
 
@@ -24,6 +24,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "latency": latency.run,
     "memory": memory.run,
     "catch_up": catch_up.run,
+    "behind": behind.run,
     "receipt": receipt.run,
     "small_gateway": small_gateway.run,
 }
@@ -32,6 +33,7 @@ QUICK: dict[str, Callable[[], Report]] = {
     "drain": partial(drain.run, readings=20_000, rounds=2, frame_rounds=1),
     "latency": partial(latency.run, rates=(10_000,), seconds=8.0),
     "memory": partial(memory.run, seconds=15.0),
+    "behind": partial(behind.run, readings=200_000),
     "catch_up": partial(catch_up.run, outage_s=300.0),
     "receipt": partial(receipt.run, seconds=8.0, flood_readings=100_000),
     "small_gateway": partial(small_gateway.run, readings=200_000, steady_s=10.0),

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import district
 from telemetry.errors import BadConfiguration
@@ -75,10 +76,10 @@ def broker(folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def core(folder: Path, series_count: int, broker_port: int) -> Iterator[CoreProcess]:
-    """A core with Parquet history and the bench district; yields once it answers /metrics."""
+def core(folder: Path, series_count: int, broker_port: int, **settings: Any) -> Iterator[CoreProcess]:
+    """A core with Parquet history, the bench district and more `settings`; yields once it answers /metrics."""
     port = free_port()
-    config = district.write_config(folder, series_count, broker_port, port)
+    config = district.write_config(folder, series_count, broker_port, port, **settings)
     command: list[str | Path] = [sys.executable, "-m", "gatehouse", "core", "--config", config]
     with process(command, folder / "core.log") as running:
         wait_until(lambda: metrics(port, "gatehouse_readings_total"), "the core", running)
