@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 from rich.console import Console
 
-from bench import drain, ladder, latency, memory
+from bench import behind, catch_up, drain, ladder, latency, memory, receipt, restart, small_gateway
 from bench.report import Report
 from telemetry.errors import BadConfiguration
 
@@ -23,12 +23,22 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "drain": drain.run,
     "latency": latency.run,
     "memory": memory.run,
+    "catch_up": catch_up.run,
+    "behind": behind.run,
+    "receipt": receipt.run,
+    "restart": restart.run,
+    "small_gateway": small_gateway.run,
 }
 QUICK: dict[str, Callable[[], Report]] = {
     "ladder": partial(ladder.run, readings=400_000, rounds=1, alarm_readings=40_000),
     "drain": partial(drain.run, readings=20_000, rounds=2, frame_rounds=1),
     "latency": partial(latency.run, rates=(10_000,), seconds=8.0),
     "memory": partial(memory.run, seconds=15.0),
+    "behind": partial(behind.run, readings=200_000),
+    "catch_up": partial(catch_up.run, outage_s=300.0),
+    "receipt": partial(receipt.run, seconds=8.0, flood_readings=100_000),
+    "restart": partial(restart.run, rounds=1),
+    "small_gateway": partial(small_gateway.run, readings=200_000, steady_s=10.0),
 }
 
 

@@ -43,7 +43,7 @@ def rules() -> tuple[LevelRule, ...]:
     return tuple(rule for rule in found if isinstance(rule, LevelRule))
 
 
-def write_config(folder: Path, series_count: int, broker_port: int, metrics_port: int) -> Path:
+def write_config(folder: Path, series_count: int, broker_port: int, metrics_port: int, **more: Any) -> Path:
     """Everything a core needs to run the district; its configuration file. JSON, which is YAML too."""
     for name, document in (("catalogue", _catalogue(series_count)), ("rules", _rules())):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -53,6 +53,7 @@ def write_config(folder: Path, series_count: int, broker_port: int, metrics_port
     settings = {
         "broker": {"host": "127.0.0.1", "port": broker_port},
         "metrics": {"host": "127.0.0.1", "port": metrics_port},
+        **more,
     }
     config.write_text(json.dumps(settings))
     return config

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import district
 from telemetry.errors import BadConfiguration
@@ -75,10 +76,10 @@ def broker(folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def core(folder: Path, series_count: int, broker_port: int) -> Iterator[CoreProcess]:
-    """A core with Parquet history and the bench district; yields once it answers /metrics."""
+def core(folder: Path, series_count: int, broker_port: int, **settings: Any) -> Iterator[CoreProcess]:
+    """A core with Parquet history, the bench district and more `settings`; yields once it answers /metrics."""
     port = free_port()
-    config = district.write_config(folder, series_count, broker_port, port)
+    config = district.write_config(folder, series_count, broker_port, port, **settings)
     command: list[str | Path] = [sys.executable, "-m", "gatehouse", "core", "--config", config]
     with process(command, folder / "core.log") as running:
         wait_until(lambda: metrics(port, "gatehouse_readings_total"), "the core", running)
@@ -118,8 +119,17 @@ def cpu_s(pid: int) -> float:
 
 def memory_mb(pid: int) -> float:
     """Resident memory of one process, megabytes of 10⁶ bytes."""
+    return _status_mb(pid, "VmRSS")
+
+
+def memory_peak_mb(pid: int) -> float:
+    """The most resident memory a process ever had."""
+    return _status_mb(pid, "VmHWM")
+
+
+def _status_mb(pid: int, what: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+    found = re.search(rf"^{what}:\s+(\d+) kB", status, re.MULTILINE)
     return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
@@ -135,10 +145,14 @@ def metrics(port: int, *names: str) -> list[float]:
 
 
 def wait_until(
-    condition: Callable[[], object], what: str, running: subprocess.Popen[bytes] | None = None, every_s: float = 0.02
+    condition: Callable[[], object],
+    what: str,
+    running: subprocess.Popen[bytes] | None = None,
+    every_s: float = 0.02,
+    patience_s: float = _PATIENCE_S,
 ) -> None:
     """Look until it is so. Raises TimeoutError, or RuntimeError when the process is gone."""
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + patience_s
     while True:
         with contextlib.suppress(OSError):
             if condition():
@@ -146,7 +160,7 @@ def wait_until(
         if running is not None and running.poll() is not None:
             raise RuntimeError(f"{what} ended by itself with code {running.returncode}")
         if time.monotonic() > until:
-            raise TimeoutError(f"waited {_PATIENCE_S:.0f} s in vain for {what}")
+            raise TimeoutError(f"waited {patience_s:.0f} s in vain for {what}")
         time.sleep(every_s)
 
 
