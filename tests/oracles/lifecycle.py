@@ -14,6 +14,16 @@ class Condition:
     since_ms: int = 0
     streak: int = 0
 
+    def wait(self, until_ms: int, last_ms: int, hold_max_ms: int) -> int | None:
+        """Time passes up to an observation, which it does not see: when it fired, if it did."""
+        due_ms = self.since_ms + self.raise_after_ms
+        if self.state != "pending" or self.streak < self.raise_count:
+            return None
+        if due_ms >= until_ms or due_ms > last_ms + hold_max_ms:
+            return None
+        self.state, self.since_ms = "firing", due_ms
+        return due_ms
+
     def observe(self, value: float, time_ms: int) -> None:
         if self.state in ("normal", "pending"):
             if value < self.raise_at:
