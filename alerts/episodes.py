@@ -155,6 +155,11 @@ class Episodes:
             if of[decision.series]:
                 self._decide(self.past, decision)
         self._follow(self.past.by_time(tick_ms, of, listened_ms))
+        # What time had raised was listened for then; a backlog that only bears it out must not take it back.
+        borne_out = np.zeros(len(of), np.bool_)
+        for where in self._book.open.keys() - self.past_book.open.keys():
+            borne_out[where[1]] = of[where[1]] and self._is_level(where)
+        self._follow(self.past.by_time(tick_ms, borne_out))
         whole = self._series_of(gateways - self.gapped)
         self._put_right(whole, known_ms, effects)
         self._add_what_is_known(of & ~whole, known_ms, effects)

@@ -452,6 +452,16 @@ def test_an_alarm_that_never_was_is_closed_and_says_why() -> None:
     assert not alarm.is_open
 
 
+def test_an_alarm_that_fired_by_time_stays_where_the_backlog_bears_it_out() -> None:
+    world = World()
+    world.live(0, level(12, 0))
+    world.live(6, level(12, 6))
+    world.ticks(6, 25)
+    world.backlog(26, level(12, 9), gw_a=0)
+    world.ticks(26, 45)
+    assert world.said(world.open("lasts")) == [("raised", "lasted")]
+
+
 def test_an_alarm_that_a_person_closed_stays_closed_and_comes_again_only_when_its_limit_is_reached_anew() -> None:
     world = World()
     world.live(0, level(12, 0))
