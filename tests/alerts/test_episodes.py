@@ -544,6 +544,23 @@ def test_one_gateways_outage_is_nothing_to_another() -> None:
     assert len(world.of("level", "b1")) == 1
 
 
+def test_the_end_of_one_gateways_outage_lets_no_time_pass_in_the_past_of_another() -> None:
+    world = World()
+    world.live(0, level(7, 0), level(7, 0, "b1"))
+    world.live(100, level(7, 100), level(7, 100, "b1"), gw_a=1, gw_b=2)
+    world.backlog(101, level(12, 10, "b1"), level(12, 16, "b1"), gw_b=1)
+    world.ticks(101, 140)
+    world.backlog(141, level(7, 20), gw_a=0)
+    world.backlog(142, level(7, 18, "b1"), gw_b=0)
+    assert not world.of("lasts", "b1")
+
+
+def test_the_reading_of_the_moment_at_which_a_breach_has_lasted_says_more_than_the_time() -> None:
+    world = World()
+    world.live(20, level(12, 0), level(12, 5), level(9, 20))
+    assert not world.of("lasts")
+
+
 def test_a_reading_that_comes_by_another_way_meanwhile_is_kept_in_its_place() -> None:
     world = World()
     world.live(0, level(7, 0))
