@@ -125,7 +125,10 @@ class Conditions:
         Args:
             listened_ms: For how long each series could have been heard since it last was, (S,); long enough, if not given.
         """
-        waiting = np.flatnonzero(self.state == PENDING)
+        pending = self.state == PENDING
+        if not pending.any():
+            return []
+        waiting = np.flatnonzero(pending)
         if of is not None:
             waiting = waiting[of[self.program.series[waiting]]]
         if not len(waiting):

@@ -79,6 +79,8 @@ class Engine:
         self._heard_ms: Times = np.zeros(len(program.names), np.int64)  # on the listening clock
         self._listening_ms = 0  # time in which we could have heard
         self._tick_ms = 0
+        # What a tick looks at, found once: a day has 86,400 of them, and after a crash all are judged again.
+        self._gateways_online = np.unique(program.gateway_online[program.gateway_online >= 0])
         self._passages: OrderedDict[str, None] = OrderedDict()  # passage alarms that were closed
         self._commands: OrderedDict[str, None] = OrderedDict()  # commands that were done
 
@@ -213,11 +215,12 @@ class Engine:
         if could_hear and 0 < passed_ms <= TICK_MAX_MS:
             self._listening_ms += passed_ms
         program = self.program
-        online = program.gateway_online
-        behind = np.flatnonzero(online >= 0)
-        cut = behind[self._conditions.last_value[online[behind]] == 0.0]
-        # A device behind a gateway that is offline gets its full time again once the gateway is back.
-        self._heard_ms[cut] = self._listening_ms
+        if (self._conditions.last_value[self._gateways_online] == 0.0).any():
+            online = program.gateway_online
+            behind = np.flatnonzero(online >= 0)
+            cut = behind[self._conditions.last_value[online[behind]] == 0.0]
+            # A device behind a gateway that is offline gets its full time again once the gateway is back.
+            self._heard_ms[cut] = self._listening_ms
         for step in self._conditions.by_time(now_ms, listened_ms=self._listening_ms - self._heard_ms):
             self._book.follow(step, now_ms, effects)
         for plan in program.silences:
