@@ -100,7 +100,9 @@ def prepare(folder: Path, series: int, day_s: int, every_s: int) -> None:
     from gatehouse.migrate import migrate
     from gatehouse.settings import load_settings
     from ingest.completeness import CURSOR as COMPLETENESS_CURSOR
+    from ingest.history.completeness import cursor as completeness_cursor
     from ingest.history.loop import CURSOR as HISTORY_CURSOR
+    from telemetry.database import open_database
     from telemetry.journal import CONNECTED, Journal, Kind, Record
 
     settings = load_settings(district.write_config(folder, series, 1, 0))
@@ -109,6 +111,8 @@ def prepare(folder: Path, series: int, day_s: int, every_s: int) -> None:
     journal = Journal(settings.journal.path)
     for cursor in (HISTORY_CURSOR, COMPLETENESS_CURSOR):
         journal.set_cursor(cursor, last)
+    with open_database(settings.database.url).begin() as db:
+        db.execute(completeness_cursor.insert().values(id=1, record=last))
     journal.append([Record(Kind.TICK, time.time_ns() // 1_000_000, CONNECTED)])
     os.kill(os.getpid(), signal.SIGKILL)
 
