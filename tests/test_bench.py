@@ -7,8 +7,24 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import drain, ladder, latency, memory, processes, stream
+from bench import (
+    behind,
+    box,
+    catch_up,
+    drain,
+    ladder,
+    latency,
+    memory,
+    processes,
+    receipt,
+    restart,
+    small_gateway,
+    stream,
+)
 from bench.report import Report
+from gateway.spool import Spool
+from telemetry import frames
+from telemetry.clock import SystemClock
 from tests import servers
 
 T0 = 1_795_000_000_000
@@ -74,3 +90,58 @@ def test_every_fever_comes_back_as_an_alarm(tmp_path: Path) -> None:
 def test_the_memory_of_a_fed_core_is_seen(tmp_path: Path) -> None:
     needs_mosquitto()
     check(memory.run(series=20, rate=400, seconds=2.0), tmp_path)
+
+
+@pytest.mark.integration
+def test_a_small_gateway_ships_every_reading_once(tmp_path: Path) -> None:
+    needs_mosquitto()
+    check(small_gateway.run(readings=2_000, steady_rate=500, steady_s=1.0, series=20), tmp_path)
+
+
+@pytest.mark.integration
+def test_receipts_are_waited_for_frame_by_frame(tmp_path: Path) -> None:
+    needs_mosquitto()
+    report = receipt.run(rates=(500,), seconds=1.5, flood_readings=2_000, series=20)
+    check(report, tmp_path)
+    assert all(samples for samples in report.samples.values())
+
+
+@pytest.mark.integration
+def test_an_outage_is_made_good_beside_live_readings(tmp_path: Path) -> None:
+    needs_mosquitto()
+    # An outage that is shorter than a minute would go out in order, without any backlog.
+    report = catch_up.run(rate=200, gateways=2, outage_s=90.0, fever_count_max=20)
+    check(report, tmp_path)
+    assert len(report.samples["fever → alarm, ms"]) > 0
+
+
+@pytest.mark.integration
+def test_what_is_behind_is_all_taken_in(tmp_path: Path) -> None:
+    needs_mosquitto()
+    check(behind.run(readings=20_000, series=400), tmp_path)
+
+
+@pytest.mark.integration
+def test_a_killed_core_judges_what_is_new(tmp_path: Path) -> None:
+    needs_mosquitto()
+    report = restart.run(series=20, day_s=1_200, every_s=60, rounds=1)
+    check(report, tmp_path)
+    assert report.samples["start → alarm, s"][0] > 0
+
+
+def test_a_spooled_outage_holds_every_reading(tmp_path: Path) -> None:
+    made = catch_up.spool_an_outage(tmp_path, first=0, rate=30, outage_s=60)
+    assert made == 30 * 60
+    spool = Spool(tmp_path, SystemClock())
+    (lane,) = [lane for lane in spool.lanes if lane.count]
+    found = [frames.decode(frames.encode("g", "e", 1, 1, r.payload)) for r in lane.read(0, 10_000, 10_000_000)]
+    assert sum(map(len, found)) == made
+    times = [time_ms for frame in found for time_ms in frame.time_ms]
+    assert times == sorted(times)
+    spool.close()
+
+
+def test_the_boxes_of_a_bench_are_as_lean_as_a_gateway() -> None:
+    # Else the memory that is measured would be the bench's own.
+    (_, box_mb, _), (_, gateway_mb, _) = (box.import_costs([name])[1] for name in ("bench.box", "gateway.__main__"))
+    assert box_mb - gateway_mb < 5
