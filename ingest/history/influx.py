@@ -44,10 +44,12 @@ class InfluxWriter:
         """Nothing to mend: points that are written twice are the same points."""
 
     def write(self, batch: ReadingBatch, first: int, last: int) -> Iterable[str]:
-        lines = self._encoder.encode(batch).splitlines(keepends=True)
         refused: list[str] = []
-        for start in range(0, len(lines), LINES_MAX):
-            self._post(lines[start : start + LINES_MAX], refused)
+        # A request's worth at a time: a failed one may live on in its exception for a while, and must be small.
+        for start in range(0, len(batch), LINES_MAX):
+            rows = slice(start, start + LINES_MAX)
+            some = ReadingBatch(batch.series[rows], batch.time_ms[rows], batch.value[rows], batch.quality[rows])
+            self._post(self._encoder.encode(some).splitlines(keepends=True), refused)
         return refused
 
     def tidy(self) -> None:
