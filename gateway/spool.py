@@ -18,6 +18,7 @@ is sent again and counted once by the core. A lane that cannot be read is set as
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import secrets
 import threading
@@ -455,18 +456,21 @@ class Spool:
         return [lane for lane in lanes if lane.epoch not in replaced]
 
     def _found_lane(self, folder: Path) -> Lane | None:
-        for attempt in range(_OPEN_TRIES):
+        """A lane of an earlier run; None when it was set aside. Raises Unavailable: a disk that is full or away is no damage."""
+        for attempt in itertools.count(1):
             try:
                 return Lane(folder)
             except Unavailable as error:
-                if is_damaged(error) or attempt == _OPEN_TRIES - 1:
+                if is_damaged(error):
                     renamed = folder.with_name(folder.name + facts.DAMAGED)
                     with contextlib.suppress(OSError):
                         folder.rename(renamed)
                     self._count_damaged(renamed, str(error))
                     return None
+                if attempt == _OPEN_TRIES:
+                    raise
                 time.sleep(0.1)
-        return None
+        raise AssertionError("an endless count has ended")
 
     def _begun(self, order: int) -> Lane:
         shift_ms = self.timekeeper.shift_ms

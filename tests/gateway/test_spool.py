@@ -337,6 +337,21 @@ def test_a_live_lane_that_is_damaged_gives_way_and_nothing_new_is_lost(tmp_path:
     assert everything(spool) == [b"2"] and spool.held().damaged == 1
 
 
+def test_a_full_disk_at_the_start_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = spool_with(tmp_path, 2)
+    spool.close()
+
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.lane.Journal", full)
+        with pytest.raises(Unavailable, match="disk is full"):
+            reopened(spool)
+    assert not [folder for folder in tmp_path.iterdir() if folder.name.endswith(DAMAGED)]
+    assert everything(reopened(spool)) == [b"1", b"2"]
+
+
 def test_a_disk_that_refuses_for_a_moment_costs_no_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = reopened(spool_with(tmp_path, 1))
 
