@@ -456,7 +456,7 @@ class Spool:
         return [lane for lane in lanes if lane.epoch not in replaced]
 
     def _found_lane(self, folder: Path) -> Lane | None:
-        """A lane of an earlier run; None when it was set aside. Raises Unavailable: a disk that is full or away is no damage."""
+        """A lane of an earlier run; None when it was set aside. Raises Unavailable: a full disk, or none, is no damage."""
         for attempt in itertools.count(1):
             try:
                 return Lane(folder)
