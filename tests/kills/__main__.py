@@ -15,11 +15,12 @@ def main(
     kills: Annotated[int, typer.Option(help="How many kills and holds.")] = 50,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn by chance.")] = 1,
     history: Annotated[Optional[str], typer.Option(help="parquet or influxdb; both by turns.")] = None,  # noqa: UP045
+    planted: Annotated[Optional[str], typer.Option(help="Run with a known bug, which must be found.")] = None,  # noqa: UP045
 ) -> None:
     """Kill, heal, compare; exit code 1 when anything is not as it must be."""
     if history not in (None, "parquet", "influxdb"):
         raise typer.BadParameter("parquet or influxdb", param_hint="--history")
-    made = plans(kills, seed, history)
+    made = plans(kills, seed, history, planted)
     if (what := missing(made)) is not None:
         typer.echo(what, err=True)
         raise typer.Exit(2)

@@ -16,8 +16,10 @@ SITES = {EAST: "east", WEST: "west"}
 PLAIN = ("plain-1", "power")
 # (device, metric, readings a second)
 DEVICES = {
-    EAST: (("level-1", "level", 20.0), ("level-2", "level", 12.0), ("lane-1", "skin_temperature", 5.0)),
-    WEST: (("meter-1", "power", 20.0), ("meter-2", "power", 10.0)),
+    EAST: tuple(
+        [(f"level-{n}", "level", 10.0) for n in range(1, 13)] + [(f"lane-{n}", "skin_temperature", 4.0) for n in (1, 2)]
+    ),
+    WEST: tuple((f"meter-{n}", "power", 10.0) for n in range(1, 13)),
 }
 CATALOGUE = """
 sites: [{id: east, name: East}, {id: west, name: West}]
@@ -30,13 +32,14 @@ places:
   - {id: yard, name: Yard, kind: drain, site: east}
   - {id: room, name: Room, kind: room, site: west}
 devices:
-  - {id: level-1, kind: drain-level, place: yard, gateway: gw-east}
-  - {id: level-2, kind: drain-level, place: yard, gateway: gw-east}
-  - {id: lane-1, kind: scanner, place: yard, gateway: gw-east}
-  - {id: meter-1, kind: meter, place: room, gateway: gw-west}
-  - {id: meter-2, kind: meter, place: room, gateway: gw-west}
-  - {id: plain-1, kind: meter, place: room, gateway: gw-west}
 """
+_ENTRIES = {
+    "level": "kind: drain-level, place: yard, gateway: gw-east",
+    "skin_temperature": "kind: scanner, place: yard, gateway: gw-east",
+    "power": "kind: meter, place: room, gateway: gw-west",
+}
+_ALL = [*DEVICES[EAST], *DEVICES[WEST], (*PLAIN, 5.0)]
+CATALOGUE += "".join(f"  - {{id: {device}, {_ENTRIES[metric]}}}\n" for device, metric, _ in _ALL)
 # The silence is longer than any outage of a round.
 RULES = """
 rules:

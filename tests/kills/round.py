@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -52,6 +53,7 @@ class Plan:
     is_persistent: bool  # the broker's memory
     kills_broker: bool
     small_disk: str | None  # what stands on one: core, or a gateway
+    planted: str | None = None  # a bug of `tests/sim/planted.py` that is to be found
 
     def __str__(self) -> str:
         memory = "persistent" if self.is_persistent else "forgetful"
@@ -158,13 +160,18 @@ class Round:
             self._influx = url, await asyncio.to_thread(servers.set_up_influxdb, url)
             history = {"store": "influxdb", "url": url, "token": self._influx[1], "timeout_ms": 3000}
         core = district.write_core(folder, ports, self._journal(), history)
-        commands["core"] = servers.gatehouse("core", "--config", core)
+        commands["core"] = self._gatehouse("core", core)
         for name in (EAST, WEST):
             config = district.write_gateway(folder, name, ports, self._disk(name) / f"spool-{name}")
-            commands[name] = servers.gatehouse("gateway", "--config", config)
+            commands[name] = self._gatehouse("gateway", config)
         for name, command in commands.items():
             programs[name] = self._program(stack, name, command)
         return programs
+
+    def _gatehouse(self, role: str, config: Path) -> list[str | Path]:
+        if self._plan.planted is None:
+            return servers.gatehouse(role, "--config", config)
+        return [sys.executable, "-m", "tests.kills.planted", self._plan.planted, role, "--config", config]
 
     def _program(self, stack: AsyncExitStack, name: str, command: list[str | Path]) -> Program:
         program = Program(name, command, self._folder / f"{name}.log")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from tests import servers
@@ -16,20 +16,20 @@ KILLS_PER_ROUND = 17
 DISKS = (None, "core", "gw-east")
 
 
-def plans(kills: int, seed: int, history: str | None) -> list[Plan]:
+def plans(kills: int, seed: int, history: str | None, planted: str | None = None) -> list[Plan]:
     """Rounds of like size that add up to `kills`."""
     count = max(1, round(kills / KILLS_PER_ROUND))
     made = []
     for number in range(count):
-        rng = random.Random(seed * 1000 + number)
         made.append(
             Plan(
                 seed=seed * 1000 + number,
+                planted=planted,
                 kills=kills // count + (number < kills % count),
                 history=history or ("influxdb" if number % 3 == 2 else "parquet"),
                 is_persistent=number % 2 == 0,
-                kills_broker=rng.random() < 0.75,
-                small_disk=DISKS[number % 3],
+                kills_broker=number % 3 != 1,
+                small_disk=DISKS[(number + number // 3) % 3],
             )
         )
     return made
@@ -51,7 +51,14 @@ def run(made: list[Plan], say: Say, on_kill: Say) -> Verdict:
         folder = Path(tempfile.mkdtemp(prefix=f"kills-{plan.seed}-"))
         folder.chmod(0o755)
         say(f"round {number} of {len(made)}: {plan}")
-        verdict = asyncio.run(Round(plan, folder, say, on_kill).run())
+        done = Counter[str]()
+
+        def struck(what: str, done: Counter[str] = done) -> None:
+            done[what] += 1
+            on_kill(what)
+
+        verdict = asyncio.run(Round(plan, folder, say, struck).run())
+        say("    " + ", ".join(f"{what} {count}" for what, count in sorted(done.items())))
         for violation in verdict.violations:
             say(f"    {violation}")
         say(
