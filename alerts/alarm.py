@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from alerts.rules import Severity
+from alerts.rule import Severity
 
 LATE_DATA = "late-data"
 """Reason of what is said about an outage after it."""
@@ -25,6 +25,15 @@ class What(StrEnum):
     AMENDED = "amended"  # late readings say that it began, peaked or ended otherwise
     REOPENED = "reopened"  # late readings say that it never was over
     TOLD_LOCALLY = "told-locally"  # its gateway had raised it by itself
+    LATCHED = "latched"  # good readings say it is over; it stays open until a person has seen it
+    MASKED = "masked"  # nobody is called for it any more: shelved, a cause is known, maintenance, or out of service
+    UNMASKED = "unmasked"  # people are called for it again
+    FLAPPING = "flapping"  # it comes and goes: told once, held open
+    STEADY = "steady"  # it has ceased to come and go
+    ESCALATED = "escalated"  # nobody has acknowledged it in time: the next ones are called
+    EXHAUSTED = "exhausted"  # everybody was called and nobody has acknowledged
+    REALARMED = "realarmed"  # acknowledged long ago and still there: it counts as unseen again
+    REMINDED = "reminded"  # still there
 
     @property
     def is_end(self) -> bool:
@@ -45,6 +54,7 @@ class Transition:
     actor: str | None = None
     note: str | None = None
     value: float | None = None
+    quiet: str | None = None  # why nobody is called for this step, though it is of a sort that people are called for
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ import numpy as np
 from alerts.alarm import Alarm, Effects, Forecast, Transition, What, Where
 from alerts.conditions import RETRACTED, Step
 from alerts.program import Program
-from alerts.rules import LevelRule, Severity
+from alerts.rule import Severity
+from alerts.rules import LevelRule
 from telemetry.identity import alarm_id
 
 _TELLINGS_REMEMBERED_MAX = 1000  # local alarms whose readings are still on their way

@@ -17,14 +17,14 @@ Axes: N readings, E evaluations (a reading at an instance), I instances, S serie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.detectors.trend import minutes_until, trend
-from alerts.detectors.windows import UNSET_MS, Windows
+from alerts.detectors.detector import UNSET_MS, Rows, Signals
 from alerts.lifecycle import FIRING, NORMAL, PENDING, Counts, States, changes_nothing, step
-from alerts.program import Feed, Program, WindowPlan
+from alerts.program import Feed, Program
+from alerts.seen import Seen
 from telemetry.batch import Floats, Indexes, Masks, ReadingBatch, Times
 from telemetry.quality import Quality
 from telemetry.segments import expand, group, rank_within
@@ -48,24 +48,12 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """Usable readings in order, series by series, (N,)."""
-
-    series: Indexes
-    time_ms: Times
-    value: Floats
-    good: Masks
-    arrival: Indexes  # number of the reading in its batch
-    first: Masks  # of its series in this batch
-
-
-@dataclass(frozen=True, slots=True)
 class _Evaluations:
     """Signals at their instances, (E,)."""
 
     instance: Indexes
     value: Floats  # turned so that higher is worse
-    row: Indexes  # of `_Rows`
+    row: Indexes  # of `Rows`
     low: Floats  # band of a forecast; NaN elsewhere
     high: Floats
 
@@ -85,6 +73,15 @@ class _Change:
     reason: str = "limit-reached"
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What readings came to."""
+
+    steps: list[Step]
+    late: int  # readings that a newer one of their series had overtaken
+    passages: list[Seen]  # for rules that judge each passage by a detector's signal
+
+
 class Conditions:
     """The state of every instance, and of every series what its next reading is held against."""
 
@@ -96,28 +93,31 @@ class Conditions:
         self.streak: Counts = np.zeros(instance_count, np.uint16)
         self.last_ms: Times = np.full(series_count, UNSET_MS, np.int64)
         self.last_value: Floats = np.full(series_count, np.nan)
-        self.windows = [Windows(len(plan.watched), plan.readings) for plan in program.windows]
+        self.detectors = [plan.make() for plan in program.detectors]
 
-    def readings(self, batch: ReadingBatch) -> tuple[list[Step], int]:
-        """Take readings; return (what they did, how many of them were late). Bad ones are no observation."""
+    def readings(self, batch: ReadingBatch) -> Judged:
+        """Take readings. Bad ones are no observation."""
         usable = np.flatnonzero(batch.quality < Quality.BAD)
         rows = self._in_order(batch, usable)
         late = len(usable) - len(rows.arrival)
         if not len(rows.arrival):
-            return [], late
+            return Judged([], late, [])
         everything = np.arange(len(rows.arrival))
-        parts = [self._evaluate(self.program.plain, rows, everything, rows.value)]
-        for plan, windows in zip(self.program.windows, self.windows, strict=True):
-            part = self._evaluate_windows(plan, windows, rows)
-            if part is not None:
-                parts.append(part)
+        passages: list[Seen] = []
+        parts = [self._evaluate(self.program.plain, rows, Signals(everything, rows.value))]
+        for plan, detector in zip(self.program.detectors, self.detectors, strict=True):
+            signals = detector.push(rows)
+            if plan.per_passage:
+                passages += self._seen(plan.rule, batch, rows, signals)
+            elif len(signals.row):
+                parts.append(self._evaluate(plan.feed, rows, signals))
         changes: list[_Change] = []
         for part in parts:
             self._advance(part, rows, changes)
         # Within a series rows ascend in time, so the last write of each is its newest.
         self.last_ms[rows.series] = rows.time_ms
         self.last_value[rows.series] = rows.value
-        return self._steps(changes), late
+        return Judged(self._steps(changes), late, passages)
 
     def by_time(self, now_ms: int, of: Masks | None = None, listened_ms: Times | None = None) -> list[Step]:
         """Fire what has breached for long enough by now, of all series or of some, (S,).
@@ -162,10 +162,10 @@ class Conditions:
         self.streak[instances] = other.streak[instances]
         self.last_ms[of] = other.last_ms[of]
         self.last_value[of] = other.last_value[of]
-        for plan, mine, theirs in zip(self.program.windows, self.windows, other.windows, strict=True):
-            rings = of[plan.watched]
-            mine.time_ms[rings] = theirs.time_ms[rings]
-            mine.value[rings] = theirs.value[rings]
+        for mine, theirs in zip(self.detectors, other.detectors, strict=True):
+            positions = of[mine.watched]
+            for name, column in mine.columns.items():
+                column[positions] = theirs.columns[name][positions]
 
     def undo_time(self, instances: Indexes) -> Indexes:
         """Of these instances, put those that fired by time after the last reading of their series back to waiting."""
@@ -177,7 +177,7 @@ class Conditions:
 
     # --- readings at their instances --------------------------------------------------------------------------------
 
-    def _in_order(self, batch: ReadingBatch, usable: Indexes) -> _Rows:
+    def _in_order(self, batch: ReadingBatch, usable: Indexes) -> Rows:
         """Readings that are newer than everything before them of their series, grouped by series."""
         groups = group(batch.series[usable].astype(np.intp))
         arrival = usable[groups.order]
@@ -193,37 +193,44 @@ class Conditions:
             arrival, series, time_ms = arrival[keep], series[keep], time_ms[keep]
             first = np.append(True, series[1:] != series[:-1])[: len(series)]
         good = batch.quality[arrival] == Quality.GOOD
-        return _Rows(series, time_ms, batch.value[arrival], good, arrival, first)
+        return Rows(series, time_ms, batch.value[arrival], good, arrival, first)
 
-    def _evaluate(self, feed: Feed, rows: _Rows, chosen: Indexes, signal: Floats) -> _Evaluations:
-        """Bring the signals of some rows to the instances that look at them."""
-        series = rows.series[chosen]
+    def _evaluate(self, feed: Feed, rows: Rows, signals: Signals) -> _Evaluations:
+        """Bring signals to the instances that look at them."""
+        series = rows.series[signals.row]
         source, position = expand(feed.start[series], feed.count[series])
         instance = feed.instances[position]
+        value = signals.value[source] * self.program.sign[instance]
         unknown = np.full(len(source), np.nan)
-        return _Evaluations(instance, signal[source] * self.program.sign[instance], chosen[source], unknown, unknown)
+        low = unknown if signals.low is None else signals.low[source]
+        high = unknown if signals.high is None else signals.high[source]
+        return _Evaluations(instance, value, signals.row[source], low, high)
 
-    def _evaluate_windows(self, plan: WindowPlan, windows: Windows, rows: _Rows) -> _Evaluations | None:
-        watched = np.flatnonzero(plan.row[rows.series] >= 0)
-        if not len(watched):
-            return None
-        groups = group(plan.row[rows.series[watched]])
-        watched = watched[groups.order]
-        times, values = windows.push(groups, rows.time_ms[watched], rows.value[watched])
-        span_ms = np.where(times[:, 0] == UNSET_MS, -1, times[:, -1] - times[:, 0])
-        whole = np.flatnonzero((span_ms >= plan.span_min_ms) & (span_ms <= plan.span_max_ms))
-        if not len(whole):
-            return None
-        watched = watched[whole]
-        trends = trend(times[whole], values[whole])
-        if plan.target is None:
-            return self._evaluate(plan.feed, rows, watched, trends.slope)
-        signal, low, high = minutes_until(trends, plan.target[rows.series[watched]])
-        found = self._evaluate(plan.feed, rows, watched, signal)
-        source, _ = expand(plan.feed.start[rows.series[watched]], plan.feed.count[rows.series[watched]])
-        return replace(found, low=low[source], high=high[source])
+    def _seen(self, rule: int, batch: ReadingBatch, rows: Rows, signals: Signals) -> list[Seen]:
+        """Signals that reach a limit, and all of passages that have a key: they may be a second measurement."""
+        reached = np.zeros(len(signals.row), np.bool_)
+        for limit in self.program.passages:
+            if limit.rule == rule:
+                reached |= signals.value * limit.sign >= limit.limit * limit.sign
+        if batch.keys:
+            reached |= np.isin(rows.arrival[signals.row], np.fromiter(batch.keys, np.intp))
+        found = []
+        for at in np.flatnonzero(reached).tolist():
+            row = signals.row[at]
+            found.append(
+                Seen(
+                    rule,
+                    int(rows.series[row]),
+                    batch.keys.get(int(rows.arrival[row])),
+                    int(rows.time_ms[row]),
+                    float(rows.value[row]),
+                    float(signals.value[at]),
+                    bool(rows.good[row]),
+                )
+            )
+        return found
 
-    def _advance(self, seen: _Evaluations, rows: _Rows, changes: list[_Change]) -> None:
+    def _advance(self, seen: _Evaluations, rows: Rows, changes: list[_Change]) -> None:
         """Show evaluations to their instances, in order, and note which began or ceased to fire."""
         limits = self.program.limits
         idle = changes_nothing(self.state[seen.instance], seen.value, limits.of(seen.instance))
@@ -277,7 +284,7 @@ class Conditions:
 
     # --- time -------------------------------------------------------------------------------------------------------
 
-    def _catch_up_with_time(self, instance: Indexes, row: Indexes, rows: _Rows, changes: list[_Change]) -> None:
+    def _catch_up_with_time(self, instance: Indexes, row: Indexes, rows: Rows, changes: list[_Change]) -> None:
         """Before a reading is shown: what had lasted its time by then has fired, whether or not a tick came to say so."""
         waiting = np.flatnonzero(self.state[instance] == PENDING)
         if not len(waiting):
@@ -290,7 +297,7 @@ class Conditions:
             one = slice(i, i + 1)
             self._fire_by_time(instance[one], due_ms[one], value[one], int(rows.arrival[row[i]]), changes)
 
-    def _fired_ahead_of(self, rows: _Rows) -> bool:
+    def _fired_ahead_of(self, rows: Rows) -> bool:
         """Whether time has made anything fire later than the newest reading of its series."""
         firing = np.flatnonzero(self.state == FIRING)
         newest_ms = self.last_ms[self.program.series[firing]]

@@ -22,10 +22,11 @@ import numpy as np
 from alerts.alarm import Alarm, Effects, What, Where
 from alerts.book import AlarmBook, Telling
 from alerts.conditions import Conditions
-from alerts.detectors.windows import UNSET_MS
+from alerts.detectors.detector import UNSET_MS
 from alerts.episodes import PERSON, Episodes, Reread
+from alerts.passages import Passages
 from alerts.program import Program
-from alerts.rules import Severity
+from alerts.rule import Severity
 from alerts.snapshot import (
     Names,
     Snapshot,
@@ -38,13 +39,10 @@ from alerts.snapshot import (
     restore_episodes,
 )
 from telemetry.batch import ReadingBatch, Times, decode_arrival
-from telemetry.identity import alarm_id
 from telemetry.journal import AWAY, Kind, Stored
-from telemetry.quality import Quality
 
 TICK_MAX_MS = 2000  # more than this between two ticks is time in which the core was not there
 _COMMANDS_REMEMBERED_MAX = 1000  # a command that a crash put into the journal twice is done once
-_PASSAGES_REMEMBERED_MAX = 20_000  # closed passage alarms that a repeated reading must not open again
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +73,13 @@ class Engine:
         self.program = program
         self._conditions = Conditions(program)
         self._book = AlarmBook(program)
+        self._passages = Passages(program, self._book)
         self._episodes = Episodes(program, self._conditions, self._book, reread)
         self._heard_ms: Times = np.zeros(len(program.names), np.int64)  # on the listening clock
         self._listening_ms = 0  # time in which we could have heard
         self._tick_ms = 0
         # What a tick looks at, found once: a day has 86,400 of them, and after a crash all are judged again.
         self._gateways_online = np.unique(program.gateway_online[program.gateway_online >= 0])
-        self._passages: OrderedDict[str, None] = OrderedDict()  # passage alarms that were closed
         self._commands: OrderedDict[str, None] = OrderedDict()  # commands that were done
 
     @property
@@ -124,9 +122,11 @@ class Engine:
             if episodes:
                 episodes.came_live(batch)
         self._heard(batch, record.time_ms, effects)
-        steps, effects.late = self._conditions.readings(batch)
-        for step in steps:
+        judged = self._conditions.readings(batch)
+        effects.late = judged.late
+        for step in judged.steps:
             self._book.follow(step, record.time_ms, effects)
+        self._passages.judge(judged.passages, record.time_ms, effects)
 
     def _backlog(self, record: Stored, effects: Effects) -> None:
         batch, behind = decode_arrival(record.payload)
@@ -134,6 +134,7 @@ class Engine:
         self._heard(batch, record.time_ms, effects)
         if self._episodes:
             effects.late = self._episodes.take_backlog(batch, record.offset - 1)
+            self._passages.judge(self._episodes.passages(), record.time_ms, effects)
             self._end_episodes(self._episodes.known(g for g, left in behind.items() if not left), record, effects)
 
     def _begin_episodes(self, gateways: set[int], record: Stored) -> None:
@@ -145,67 +146,14 @@ class Engine:
         if gateways:
             listened_ms = self._listening_ms - self._heard_ms
             self._episodes.end(gateways, record.offset - 1, self._tick_ms, record.time_ms, listened_ms, effects)
+            self._passages.judge(self._episodes.passages(), record.time_ms, effects)
 
     def _heard(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
         """What holds of every reading whenever it was taken: its device lives, and a passage is a passage."""
         self._heard_ms[batch.series.astype(np.intp)] = self._listening_ms
         self._heard_again(batch, known_ms, effects)
-        self._passages_of(batch, known_ms, effects)
-
-    # --- passages: one alarm a person -------------------------------------------------------------------------------
-
-    def _passages_of(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
-        """Judge each passage by itself, whatever its order: its alarm is about one person, not about the lane."""
-        series = batch.series.astype(np.intp)
-        reached: dict[int, list[tuple[int, int]]] = {}
-        for number, limit in enumerate(self.program.passages):
-            of_rule = np.isin(series, limit.series) & (batch.quality < Quality.BAD)
-            for row in np.flatnonzero(of_rule & (batch.value * limit.sign >= limit.limit * limit.sign)).tolist():
-                reached.setdefault(row, []).append((limit.rule, number))
-        # A second measurement of a passage with an open alarm: found normal, it is the good reading that closes it.
-        concerned = {(of, key) for _, of, key in self._book.open if key is not None}
-        concerned |= {(int(series[row]), batch.keys[row]) for row in reached if row in batch.keys}
-        again = [n for n, key in batch.keys.items() if n not in reached and (int(series[n]), key) in concerned]
-        for row in sorted([*reached, *again]):
-            key = batch.keys.get(row) or f"t{batch.time_ms[row]}"
-            self._passage(int(series[row]), key, row, reached.get(row, []), batch, known_ms, effects)
-
-    def _passage(
-        self,
-        series: int,
-        key: str,
-        row: int,
-        reached: list[tuple[int, int]],
-        batch: ReadingBatch,
-        known_ms: int,
-        effects: Effects,
-    ) -> None:
-        time_ms, value = int(batch.time_ms[row]), float(batch.value[row])
-        declared = self.program.passages
-        for rule in sorted({limit.rule for limit in declared}):
-            levels = [declared[number] for of, number in reached if of == rule]
-            alarm = self._book.open.get((rule, series, key))
-            if levels:
-                worst = max(levels, key=lambda level: level.severity)
-                if alarm is None:
-                    device, metric = self.program.names[series]
-                    if alarm_id(self.program.rules[rule].id, device, metric, key, time_ms) in self._passages:
-                        continue
-                    where = (rule, series, key)
-                    alarm = self._book.raise_(where, worst.severity, time_ms, time_ms, known_ms, value, effects)
-                    alarm.limit = worst.limit
-                elif worst.severity > alarm.severity:
-                    alarm.limit = worst.limit
-                    self._book.worsen(alarm, worst.severity, time_ms, known_ms, "measured-again", effects, value=value)
-            elif alarm is not None and batch.quality[row] == Quality.GOOD and time_ms > alarm.onset_ms:
-                self._book.close(alarm, What.RETURNED, time_ms, known_ms, "measured-again", effects, value=value)
-                self._remember_passage(alarm)
-
-    def _remember_passage(self, alarm: Alarm) -> None:
-        if alarm.key is not None:
-            self._passages[alarm.id] = None
-            while len(self._passages) > _PASSAGES_REMEMBERED_MAX:
-                self._passages.popitem(last=False)
+        if self.program.passages:
+            self._passages.judge(self._passages.plain(batch), known_ms, effects)
 
     # --- silence ----------------------------------------------------------------------------------------------------
 
@@ -290,7 +238,7 @@ class Engine:
             self._book.close(alarm, What.CLOSED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
             self._rest(where)
         if not alarm.is_open:
-            self._remember_passage(alarm)
+            self._passages.remember(alarm)
         effects.answers[command.id] = ""
 
     def _rest(self, where: Where) -> None:
@@ -313,7 +261,7 @@ class Engine:
                 keep_conditions(self._conditions, names),
                 self._heard_ms.tobytes(),
                 list(self._book.open.values()),
-                list(self._passages),
+                list(self._passages.closed),
                 list(self._commands),
                 list(self._book.tellings.values()),
                 keep_episodes(self._episodes, names),
@@ -331,7 +279,7 @@ class Engine:
         mine, theirs = matched(names.series, snapshot.series.split("\n"))
         self._heard_ms[:] = self._listening_ms
         self._heard_ms[mine] = np.frombuffer(snapshot.heard_ms, np.int64)[theirs]
-        self._passages = OrderedDict.fromkeys(snapshot.passages)
+        self._passages.restore(snapshot.passages)
         self._commands = OrderedDict.fromkeys(snapshot.commands)
         self._book.tellings = OrderedDict((telling.alarm, telling) for telling in snapshot.tellings)
         if snapshot.episodes is not None:

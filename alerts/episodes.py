@@ -25,7 +25,9 @@ from alerts.alarm import LATE_DATA, Alarm, Effects, What, Where
 from alerts.book import AlarmBook
 from alerts.conditions import RETRACTED, Conditions, Step
 from alerts.program import Program
-from alerts.rules import Severity, SilenceRule
+from alerts.rule import Severity
+from alerts.rules import SilenceRule
+from alerts.seen import Seen
 from telemetry.batch import Masks, ReadingBatch, Times, concatenate, decode_batch, empty_batch
 from telemetry.identity import alarm_id
 from telemetry.journal import Kind, Stored
@@ -63,6 +65,7 @@ class Episodes:
         online = program.gateway_online
         self._number = {program.names[o][0]: int(o) for o in np.unique(online).tolist() if o >= 0}
         self._silences = {number for number, rule in enumerate(program.rules) if isinstance(rule, SilenceRule)}
+        self._passages: list[Seen] = []  # of the backlog, that nobody has asked for yet
         self._clear()
 
     def _clear(self) -> None:
@@ -87,6 +90,11 @@ class Episodes:
     def known(self, gateways: Iterable[str]) -> set[int]:
         """Those of which there are series, by number."""
         return {self._number[gateway] for gateway in gateways if gateway in self._number}
+
+    def passages(self) -> list[Seen]:
+        """Passages that the past has seen since it was last asked."""
+        found, self._passages = self._passages, []
+        return found
 
     def begin(self, gateways: set[int], offset: int) -> None:
         """Gateways are back, and record `offset` is the first that shows it: keep what is known up to there."""
@@ -243,14 +251,18 @@ class Episodes:
             of_series = batch.series == decision.series
             if (of_series & (batch.time_ms > decision.known_ms)).any():
                 before = of_series & (batch.time_ms <= decision.known_ms)
-                steps, late_now = self.past.readings(_rows(batch, before))
-                self._follow(steps)
+                late += self._show(_rows(batch, before))
                 self._decide(self.past, decision)
                 self.decisions.remove(decision)
-                batch, late = _rows(batch, ~before), late + late_now
-        steps, late_now = self.past.readings(batch)
-        self._follow(steps)
-        return late + late_now
+                batch = _rows(batch, ~before)
+        return late + self._show(batch)
+
+    def _show(self, batch: ReadingBatch) -> int:
+        assert self.past is not None
+        judged = self.past.readings(batch)
+        self._follow(judged.steps)
+        self._passages += judged.passages
+        return judged.late
 
     def _decide(self, past: Conditions, decision: Decision) -> None:
         only = np.zeros(len(self.of), np.bool_)
@@ -409,4 +421,8 @@ def _by_where(of: Masks, *sources: Iterable[tuple[Where, Alarm]]) -> dict[Where,
 
 
 def _rows(batch: ReadingBatch, chosen: Masks | np.ndarray[tuple[int], np.dtype[np.intp]]) -> ReadingBatch:
-    return ReadingBatch(batch.series[chosen], batch.time_ms[chosen], batch.value[chosen], batch.quality[chosen])
+    keys: dict[int, str] = {}
+    if batch.keys:
+        kept = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
+        keys = {new: batch.keys[old] for new, old in enumerate(kept.tolist()) if old in batch.keys}
+    return ReadingBatch(batch.series[chosen], batch.time_ms[chosen], batch.value[chosen], batch.quality[chosen], keys)

@@ -1,21 +1,24 @@
 """Rules made ready to run: every limit of every rule on every series it concerns, as arrays.
 
-Axes: S series, I instances (one limit on one series), V series that a window watches.
+Axes: S series, I instances (one limit on one series).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.detectors.detector import Detector
 from alerts.lifecycle import Limits
-from alerts.rules import ForecastRule, Level, LevelRule, RateRule, Rule, Severity, SilenceRule
+from alerts.rule import Level, LevelledRule, Severity
+from alerts.rules import DETECTORS, LevelRule, Rule, SilenceRule
+from alerts.world import World
 from telemetry.batch import Floats, Indexes, Times
 from telemetry.catalogue import Catalogue
-from telemetry.errors import BadConfiguration
 from telemetry.series import ONLINE, SeriesRegistry
 
 
@@ -29,16 +32,13 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowPlan:
-    """Series whose last n readings are kept, and the rules that look at them."""
+class DetectorPlan:
+    """A rule that looks at a detector's signals instead of the value."""
 
-    readings: int
-    row: Indexes  # (S,) row in the ring, -1 where not watched
-    watched: Indexes  # (V,) series
-    span_min_ms: int
-    span_max_ms: int
+    rule: int
     feed: Feed
-    target: Floats | None  # (S,) of a forecast; None for a rate
+    per_passage: bool  # the signals are about persons, not about the lane
+    make: Callable[[], Detector]  # one for what is, another for the past of an outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class PassageLimit:
     severity: Severity
     sign: int  # 1: at least; -1: at most
     limit: float
+    of_detector: bool  # of its signal, else of the value itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Program:
     hold_max_ms: Times  # (I,)
     by_series: Feed  # every instance of a series, whatever feeds it
     plain: Feed  # instances that look at the value itself
-    windows: tuple[WindowPlan, ...]
+    detectors: tuple[DetectorPlan, ...]
     passages: tuple[PassageLimit, ...]
     silences: tuple[SilencePlan, ...]
     gateway_online: Indexes  # (S,) the series that says whether the gateway of a series is online; -1 for none
@@ -98,17 +99,13 @@ class _Instances:
         self.sign: list[float] = []
         self.raise_at: list[float] = []
         self.clear_below: list[float] = []
-        self.rows: list[LevelRule | RateRule | ForecastRule] = []
+        self.rows: list[LevelledRule] = []
 
-    def add(
-        self, number: int, rule: LevelRule | RateRule | ForecastRule, series: int, level: Level, scale: float
-    ) -> int:
+    def add(self, number: int, rule: LevelledRule, series: int, level: Level, scale: float) -> int:
         sign = 1.0 if level.at_least is not None else -1.0
         clear = level.clear
-        if clear is None and isinstance(rule, ForecastRule):
-            clear = 2 * level.limit  # a forecast is over when there is twice the time again
-        elif clear is None:
-            clear = level.limit - sign * rule.deadband
+        if clear is None:
+            clear = rule.clear_of(level)
         self.rule.append(number)
         self.series.append(series)
         self.severity.append(level.severity)
@@ -124,44 +121,30 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
     """Lay rules out over the series they concern. Raises BadConfiguration where a rule lacks what it needs."""
     instances = _Instances()
     plain: dict[int, list[int]] = {}
-    windows: list[WindowPlan] = []
+    detectors: list[DetectorPlan] = []
     passages: list[PassageLimit] = []
     silences: list[SilencePlan] = []
-    depth = _depths(catalogue, registry)
+    world = World(catalogue, registry)
     for number, rule in enumerate(rules):
         concerned = _concerned(rule, catalogue, registry)
         if isinstance(rule, SilenceRule):
             silences.append(SilencePlan(number, concerned, round(rule.after_s * 1000)))
-        elif isinstance(rule, LevelRule) and rule.per_passage:
+            continue
+        has_detector = type(rule) in DETECTORS
+        fed: dict[int, list[int]] = {} if has_detector else plain
+        if rule.is_per_passage:
             for level in rule.levels:
                 sign = 1 if level.at_least is not None else -1
-                passages.append(PassageLimit(number, concerned, level.severity, sign, level.limit))
-        elif isinstance(rule, LevelRule):
-            scale = _scales(rule, concerned, depth, registry)
-            for series in concerned.tolist():
-                for level in rule.levels:
-                    plain.setdefault(series, []).append(instances.add(number, rule, series, level, scale[series]))
+                passages.append(PassageLimit(number, concerned, level.severity, sign, level.limit, has_detector))
         else:
-            fed: dict[int, list[int]] = {}
+            scale = world.scales(rule, concerned) if isinstance(rule, LevelRule) else np.ones(len(registry))
             for series in concerned.tolist():
                 for level in rule.levels:
-                    fed.setdefault(series, []).append(instances.add(number, rule, series, level, 1.0))
-            target = None
-            if isinstance(rule, ForecastRule):
-                target = _scales(rule, concerned, depth, registry) * rule.target
-            row = np.full(len(registry), -1)
-            row[concerned] = np.arange(len(concerned))
-            windows.append(
-                WindowPlan(
-                    rule.window_readings,
-                    row,
-                    concerned,
-                    round(rule.span_min_s * 1000),
-                    round(rule.span_max_s * 1000),
-                    _feed(fed, len(registry)),
-                    target,
-                )
-            )
+                    fed.setdefault(series, []).append(instances.add(number, rule, series, level, scale[series]))
+        if has_detector:
+            make = partial(DETECTORS[type(rule)], rule, concerned, world)
+            make()  # what it lacks it says now
+            detectors.append(DetectorPlan(number, _feed(fed, len(registry)), rule.is_per_passage, make))
     everything: dict[int, list[int]] = {}
     for instance, series in enumerate(instances.series):
         everything.setdefault(series, []).append(instance)
@@ -187,10 +170,10 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
         np.array([round(rule.hold_max_s * 1000) for rule in rows], np.int64),
         _feed(everything, len(registry)),
         _feed(plain, len(registry)),
-        tuple(windows),
+        tuple(detectors),
         tuple(passages),
         tuple(silences),
-        _gateways(catalogue, registry),
+        world.gateway_online,
         [
             f"{rules[r].id}/{Severity(level).word}/{'/'.join(registry.names[s])}"
             for r, s, level in zip(instances.rule, instances.series, instances.severity, strict=True)
@@ -212,29 +195,6 @@ def _concerned(rule: Rule, catalogue: Catalogue, registry: SeriesRegistry) -> In
     return np.array(found, np.intp)
 
 
-def _scales(rule: LevelRule | ForecastRule, concerned: Indexes, depth: Floats, registry: SeriesRegistry) -> Floats:
-    if rule.relative_to is None:
-        return np.ones(len(registry))
-    for series in concerned.tolist():
-        if np.isnan(depth[series]):
-            device = registry.names[series][0]
-            raise BadConfiguration(
-                f"rule '{rule.id}' is relative to the drain's depth, and the place of device '{device}' declares no "
-                "'drain': declare it, or narrow the rule with 'kinds' or 'devices'"
-            )
-    return depth
-
-
-def _depths(catalogue: Catalogue, registry: SeriesRegistry) -> Floats:
-    depth = np.full(len(registry), np.nan)
-    for number, (device, _) in enumerate(registry.names):
-        known = catalogue.device.get(device)
-        drain = catalogue.place[known.place].drain if known else None
-        if drain is not None:
-            depth[number] = drain.depth_m
-    return depth
-
-
 def _places(catalogue: Catalogue, registry: SeriesRegistry) -> tuple[list[str], list[str]]:
     place, site = [], []
     for device, _ in registry.names:
@@ -245,14 +205,6 @@ def _places(catalogue: Catalogue, registry: SeriesRegistry) -> tuple[list[str], 
             place.append("")
             site.append(catalogue.gateway[device].site if device in catalogue.gateway else "")
     return place, site
-
-
-def _gateways(catalogue: Catalogue, registry: SeriesRegistry) -> Indexes:
-    found = np.full(len(registry), -1)
-    for number, (device, _) in enumerate(registry.names):
-        if device in catalogue.device:
-            found[number] = registry.index[catalogue.device[device].gateway, ONLINE]
-    return found
 
 
 def _feed(by_series: dict[int, list[int]], series_count: int) -> Feed:

@@ -13,19 +13,19 @@ import numpy as np
 from alerts.alarm import Alarm, Where
 from alerts.book import Telling
 from alerts.conditions import Conditions
+from alerts.detectors.detector import Detector
 from alerts.episodes import Decision, Episodes
 from alerts.program import Program
 from telemetry.batch import Indexes
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 
 
-class Ring(msgspec.Struct):
-    """The last readings of some series."""
+class KeptDetector(msgspec.Struct):
+    """What a rule's detector remembers."""
 
     series: list[str]
-    time_ms: bytes
-    value: bytes
+    columns: dict[str, tuple[str, list[int], bytes]]  # name -> (dtype, shape, contents)
 
 
 class KeptConditions(msgspec.Struct):
@@ -36,7 +36,7 @@ class KeptConditions(msgspec.Struct):
     streak: bytes
     last_ms: bytes
     last_value: bytes
-    windows: dict[str, Ring]
+    detectors: dict[str, KeptDetector]  # by rule
 
 
 class KeptEpisodes(msgspec.Struct):
@@ -109,7 +109,8 @@ class Names:
 
 def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
     """Conditions as bytes."""
-    plans = enumerate(zip(conditions.program.windows, conditions.windows, strict=True))
+    program = conditions.program
+    detectors = zip(program.detectors, conditions.detectors, strict=True)
     return KeptConditions(
         conditions.state.tobytes(),
         conditions.since_ms.tobytes(),
@@ -117,10 +118,11 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
         conditions.last_ms.tobytes(),
         conditions.last_value.tobytes(),
         {
-            _window_name(conditions.program, number): Ring(
-                [names.series[s] for s in plan.watched.tolist()], ring.time_ms.tobytes(), ring.value.tobytes()
+            program.rules[plan.rule].id: KeptDetector(
+                [names.series[s] for s in detector.watched.tolist()],
+                {name: (c.dtype.str, list(c.shape), c.tobytes()) for name, c in detector.columns.items()},
             )
-            for number, (plan, ring) in plans
+            for plan, detector in detectors
         },
     )
 
@@ -134,13 +136,23 @@ def restore_conditions(kept: KeptConditions, snapshot: Snapshot, conditions: Con
     mine, theirs = matched(names.series, snapshot.series.split("\n"))
     conditions.last_ms[mine] = np.frombuffer(kept.last_ms, np.int64)[theirs]
     conditions.last_value[mine] = np.frombuffer(kept.last_value, np.float64)[theirs]
-    for number, (plan, windows) in enumerate(zip(conditions.program.windows, conditions.windows, strict=True)):
-        ring = kept.windows.get(_window_name(conditions.program, number))
-        if ring is not None:
-            mine, theirs = matched([names.series[s] for s in plan.watched.tolist()], ring.series)
-            shape = (len(ring.series), plan.readings)
-            windows.time_ms[mine] = np.frombuffer(ring.time_ms, np.int64).reshape(shape)[theirs]
-            windows.value[mine] = np.frombuffer(ring.value, np.float64).reshape(shape)[theirs]
+    for plan, detector in zip(conditions.program.detectors, conditions.detectors, strict=True):
+        found = kept.detectors.get(conditions.program.rules[plan.rule].id)
+        if found is not None:
+            _restore_detector(found, detector, names)
+
+
+def _restore_detector(kept: KeptDetector, detector: Detector, names: Names) -> None:
+    mine, theirs = matched([names.series[s] for s in detector.watched.tolist()], kept.series)
+    columns = detector.columns
+    fits = kept.columns.keys() == columns.keys() and all(
+        (dtype, shape[1:]) == (columns[name].dtype.str, list(columns[name].shape[1:]))
+        for name, (dtype, shape, _) in kept.columns.items()
+    )
+    if not fits:
+        return  # a window of another length remembers other things: it begins anew
+    for name, (dtype, shape, contents) in kept.columns.items():
+        columns[name][mine] = np.frombuffer(contents, dtype).reshape(shape)[theirs]
 
 
 def keep_episodes(episodes: Episodes, names: Names) -> KeptEpisodes | None:
@@ -185,10 +197,3 @@ def matched(mine: list[str], theirs: list[str]) -> tuple[Indexes, Indexes]:
     at = {name: number for number, name in enumerate(theirs)}
     pairs = [(number, at[name]) for number, name in enumerate(mine) if name in at]
     return np.array([p[0] for p in pairs], np.intp), np.array([p[1] for p in pairs], np.intp)
-
-
-def _window_name(program: Program, number: int) -> str:
-    # Two windows of one length on the same metric hold the same readings; their order among the rules tells them apart.
-    plan = program.windows[number]
-    same = [n for n, other in enumerate(program.windows) if other.readings == plan.readings]
-    return f"{plan.readings}/{same.index(number)}"

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alerts.alarm import LATE_DATA, Alarm, Transition, What
-from alerts.rules import Severity
+from alerts.rule import Severity
 from telemetry.database import metadata
 
 alarms = sa.Table(
@@ -48,6 +48,7 @@ transitions = sa.Table(
     sa.Column("actor", sa.String(64)),
     sa.Column("note", sa.Text),
     sa.Column("value", sa.Float),
+    sa.Column("quiet", sa.String(40)),
     sa.UniqueConstraint("alarm", "seq"),
     sqlite_autoincrement=True,
 )
@@ -248,7 +249,7 @@ class Store:
                 elif channel == MQTT_CHANNEL:
                     is_owed = is_news
                 else:
-                    is_owed = is_news and taken.what in _SENT_TO_PEOPLE and not is_over
+                    is_owed = is_news and taken.what in _SENT_TO_PEOPLE and not is_over and taken.quiet is None
                 if is_owed:
                     rows.append(_notice_row(taken, channel, documents[taken.alarm]))
                     told.add((taken.alarm, channel))

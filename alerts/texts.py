@@ -7,7 +7,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.alarm import Alarm, Forecast
-from alerts.rules import ForecastRule, LevelRule, RateRule, Rule, SilenceRule
+from alerts.detectors.trend import ForecastRule, RateRule
+from alerts.rule import LevelledRule, Shown
+from alerts.rules import LevelRule, Rule, SilenceRule
 from telemetry.catalogue import Catalogue, Text
 from telemetry.series import ONLINE
 
@@ -93,6 +95,8 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneIn
         if not heard:
             return {"en": "No reading has ever arrived", "zh": "从未收到读数"}
         return {"en": f"No reading any more; last value {heard}", "zh": f"已无读数；最后读数 {heard}"}
+    if isinstance(rule, LevelledRule) and rule.shown is not None:
+        return _why_signal(rule, rule.shown, alarm.value, alarm.limit)
     per = "/min" if isinstance(rule, RateRule) else ""
     digits = decimals + 1 if per else decimals
     value, limit = f"{alarm.value:.{digits}f} {unit}{per}".strip(), f"{alarm.limit:.{digits}f} {unit}{per}".strip()
@@ -105,6 +109,16 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneIn
     if any(level.at_most is not None for level in rule.levels):
         return {"en": f"{value} is at or below {limit}{share_en}", "zh": f"{value}，低于或等于限值 {limit}{share_zh}"}
     return {"en": f"{value} is at or above {limit}{share_en}", "zh": f"{value}，达到或超过限值 {limit}{share_zh}"}
+
+
+def _why_signal(rule: LevelledRule, shown: Shown, value: float, limit: float) -> dict[str, str]:
+    """Of a detector that is about another number than its metric."""
+    seen, held_to = (f"{number:.{shown.decimals}f} {shown.unit}".strip() for number in (value, limit))
+    below = any(level.at_most is not None for level in rule.levels)
+    return {
+        "en": f"{shown.en}: {seen}, at or {'below' if below else 'above'} {held_to}",
+        "zh": f"{shown.zh}：{seen}，{'低于' if below else '高于'}或等于限值 {held_to}",
+    }
 
 
 def _why_forecast(forecast: Forecast | None, zone: ZoneInfo) -> dict[str, str]:

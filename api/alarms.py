@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from alerts.rules import Severity
+from alerts.rule import Severity
 from alerts.store import alarms, commands, notices, transitions
 from api.accounts import User
 from telemetry.clock import Clock

@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from alerts.rules import ForecastRule, LevelRule, RateRule, SilenceRule
+from alerts.rule import AnyRule
+from alerts.rules import Rule
 from gatehouse import __main__ as command
 from gateway.drivers import DRIVERS
 
@@ -37,11 +39,13 @@ def test_every_driver_has_its_page() -> None:
         assert name in (folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_every_field_of_a_rule_is_documented() -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    fields = {f for rule in (LevelRule, RateRule, ForecastRule, SilenceRule) for f in rule.model_fields}
+@pytest.mark.parametrize("rule", get_args(get_args(Rule)[0]), ids=lambda rule: rule.__name__)
+def test_every_field_of_a_rule_is_documented(rule: type[AnyRule]) -> None:
+    (type_name,) = get_args(rule.model_fields["type"].annotation)
+    pages = [ROOT / "docs" / "configuration.md", ROOT / "docs" / "detectors" / f"{type_name}.md"]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages if page.exists())
     named = {"alarm_class": "class"}
-    assert [f for f in sorted(fields) if named.get(f, f) not in text] == []
+    assert [f for f in sorted(rule.model_fields) if named.get(f, f) not in text] == []
 
 
 def test_no_page_speaks_of_a_machine() -> None:

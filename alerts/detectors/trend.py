@@ -11,14 +11,101 @@ Source: P. K. Sen, JASA 63 (1968) 1379-1389, doi 10.1080/01621459.1968.10480934;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from telemetry.batch import Floats, Masks, Times
+from alerts.detectors.detector import NO_SIGNALS, UNSET_MS, Rows, Signals, Watch
+from alerts.detectors.windows import Windows
+from alerts.rule import Level, LevelledRule
+from alerts.world import World
+from telemetry.batch import Floats, Indexes, Masks, Times
+from telemetry.segments import group
 
 _CHUNK = 4096  # windows whose pairs are computed at once, so that memory stays small
 _SIGNIFICANT = 3.0  # standard deviations
+
+
+class RateRule(LevelledRule):
+    """A value that changes faster than a limit, in units a minute, over the last readings."""
+
+    type: Literal["rate"]
+    window_readings: int = Field(default=15, ge=8, le=30)  # fewer cannot show a trend beyond chance
+    span_min_s: float = Field(default=20.0, gt=0)
+    span_max_s: float = Field(default=3600.0, gt=0)
+
+
+class ForecastRule(LevelledRule):
+    """Minutes until a value reaches `target` if it goes on as over the last readings. Limits are `at_most` minutes."""
+
+    type: Literal["forecast"]
+    target: float
+    relative_to: Literal["depth"] | None = None  # the target is a fraction of the drain's depth
+    window_readings: int = Field(default=15, ge=8, le=30)  # fewer cannot show a trend beyond chance
+    span_min_s: float = Field(default=20.0, gt=0)
+    span_max_s: float = Field(default=3600.0, gt=0)
+
+    @model_validator(mode="after")
+    def _in_minutes(self) -> Self:
+        if any(level.at_most is None for level in self.levels):
+            raise ValueError("a forecast alarms at so many minutes before: give 'at_most'")
+        return self
+
+    def clear_of(self, level: Level) -> float:
+        """A forecast is over when there is twice the time again."""
+        return 2 * level.limit
+
+
+def rate_detector(rule: RateRule, concerned: Indexes, world: World) -> TrendDetector:
+    """The slope of each series, in its unit a minute."""
+    return TrendDetector(rule, concerned, world.series_count, None)
+
+
+def forecast_detector(rule: ForecastRule, concerned: Indexes, world: World) -> TrendDetector:
+    """Minutes until each series reaches its target."""
+    return TrendDetector(rule, concerned, world.series_count, rule.target * world.scales(rule, concerned)[concerned])
+
+
+class TrendDetector:
+    """The trend of the last n readings of each series; with targets, the minutes until they are reached.
+
+    Args:
+        target: (V,) or None for the slope itself.
+    """
+
+    def __init__(self, rule: RateRule | ForecastRule, watched: Indexes, series_count: int, target: Floats | None):
+        self._watch = Watch(watched, series_count)
+        self._windows = Windows(len(watched), rule.window_readings)
+        self._span_min_ms, self._span_max_ms = round(rule.span_min_s * 1000), round(rule.span_max_s * 1000)
+        self._target = target
+
+    @property
+    def watched(self) -> Indexes:
+        return self._watch.watched
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        return {"time_ms": self._windows.time_ms, "value": self._windows.value}
+
+    def push(self, rows: Rows) -> Signals:
+        chosen, position = self._watch.of(rows)
+        if not len(chosen):
+            return NO_SIGNALS
+        groups = group(position)
+        chosen, position = chosen[groups.order], position[groups.order]
+        times, values = self._windows.push(groups, rows.time_ms[chosen], rows.value[chosen])
+        span_ms = np.where(times[:, 0] == UNSET_MS, -1, times[:, -1] - times[:, 0])
+        whole = np.flatnonzero((span_ms >= self._span_min_ms) & (span_ms <= self._span_max_ms))
+        if not len(whole):
+            return NO_SIGNALS
+        trends = trend(times[whole], values[whole])
+        if self._target is None:
+            return Signals(chosen[whole], trends.slope)
+        return Signals(chosen[whole], *minutes_until(trends, self._target[position[whole]]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from alerts.detectors.detector import UNSET_MS
 from telemetry.batch import Floats, Indexes, Times
 from telemetry.segments import Groups
-
-UNSET_MS = np.iinfo(np.int64).min
 
 
 class Windows:

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.detectors.detector import UNSET_MS
 from alerts.detectors.trend import minutes_until, trend
-from alerts.detectors.windows import UNSET_MS, Windows
+from alerts.detectors.windows import Windows
 from telemetry.segments import group
 from tests.oracles import trend as oracle
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from alerts.alarm import Alarm, Transition, What
 from alerts.engine import Engine
 from alerts.program import Program
-from alerts.rules import Severity
+from alerts.rule import Severity
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.journal import Kind, Stored
 from telemetry.series import ONLINE, SeriesRegistry

@@ -139,8 +139,8 @@ class World:
         # A streak decides only while something waits; batches leave different ones behind elsewhere.
         streak = np.where(now.state == PENDING, now.streak, 0)
         arrays: list[Any] = [now.state, now.since_ms, streak, now.last_ms, np.nan_to_num(now.last_value, nan=-1.0)]
-        for ring in now.windows:
-            arrays += [ring.time_ms, ring.value]
+        for detector in now.detectors:
+            arrays += [np.nan_to_num(column, nan=-1.0) for column in detector.columns.values()]
         shown = sorted(
             (a.rule, a.device, a.severity, a.value, a.limit, str(a.forecast)) for a in self.engine.open_alarms
         )

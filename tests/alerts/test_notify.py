@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alerts.alarm import LATE_DATA, Alarm, Transition, What
 from alerts.notify.channels import MqttChannel, WebhookChannel, WebhookSettings
 from alerts.notify.sender import GIVE_UP_AFTER_MS, Sender
-from alerts.rules import Severity
+from alerts.rule import Severity
 from alerts.store import Notice, Store, notices
 from gatehouse.migrate import migrate
 from telemetry.clock import ManualClock

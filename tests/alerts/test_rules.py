@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from alerts.rules import Level, LevelRule, decode_rules, encode_rules, load_rules
+from alerts.rule import Level
+from alerts.rules import LevelRule, decode_rules, encode_rules, load_rules
 from telemetry.catalogue import Catalogue
 from tests import district
 

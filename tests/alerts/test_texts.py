@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from alerts.alarm import Alarm, Forecast
-from alerts.rules import Severity, load_rules
+from alerts.rule import Severity
+from alerts.rules import load_rules
 from alerts.texts import document
 from telemetry.catalogue import Catalogue
 from tests import district

@@ -34,7 +34,8 @@ import gateway.lane
 import ingest.history.parquet
 from alerts.notify.sender import Sender
 from alerts.program import compile_rules
-from alerts.rules import Severity, load_rules
+from alerts.rule import Severity
+from alerts.rules import load_rules
 from alerts.store import MQTT_CHANNEL, Notice, Store, alarms, notices, transitions
 from alerts.worker import AlertWorker
 from gatehouse.migrate import migrate

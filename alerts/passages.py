@@ -1,0 +1,100 @@
+"""Rules that judge each passage by itself: one alarm a person, whatever the order of the readings.
+
+The passage's key makes a second measurement the same event: higher, it makes the alarm worse; normal and good, it is what
+closes it. A passage whose alarm was closed is not raised again by a reading that comes twice. Axis: N readings.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from alerts.alarm import Alarm, Effects, What
+from alerts.book import AlarmBook
+from alerts.program import PassageLimit, Program
+from alerts.seen import Seen
+from telemetry.batch import ReadingBatch
+from telemetry.identity import alarm_id
+from telemetry.quality import Quality
+
+_REMEMBERED_MAX = 20_000  # closed passage alarms that a repeated reading must not open again
+
+
+class Passages:
+    """What became of people at the gates."""
+
+    def __init__(self, program: Program, book: AlarmBook) -> None:
+        self._program = program
+        self._book = book
+        self._levels: dict[int, list[PassageLimit]] = {}
+        for limit in program.passages:
+            self._levels.setdefault(limit.rule, []).append(limit)
+        self.closed: OrderedDict[str, None] = OrderedDict()
+
+    def plain(self, batch: ReadingBatch) -> Iterator[Seen]:
+        """Readings that concern rules about the value itself, in the order in which they came."""
+        series = batch.series.astype(np.intp)
+        usable = batch.quality < Quality.BAD
+        for rule, levels in self._levels.items():
+            if levels[0].of_detector:
+                continue
+            of_rule = np.isin(series, levels[0].series)
+            reached = np.zeros(len(batch), np.bool_)
+            for level in levels:
+                reached |= of_rule & usable & (batch.value * level.sign >= level.limit * level.sign)
+            rows = set(np.flatnonzero(reached).tolist()) | {row for row in batch.keys if of_rule[row] and usable[row]}
+            for row in sorted(rows):
+                value = float(batch.value[row])
+                yield Seen(
+                    rule,
+                    int(series[row]),
+                    batch.keys.get(row),
+                    int(batch.time_ms[row]),
+                    value,
+                    value,
+                    bool(batch.quality[row] == Quality.GOOD),
+                )
+
+    def judge(self, seen: Iterable[Seen], known_ms: int, effects: Effects) -> None:
+        """Raise, worsen or close the alarms of passages."""
+        for one in seen:
+            levels = self._levels[one.rule]
+            worst = max(
+                (level for level in levels if one.signal * level.sign >= level.limit * level.sign),
+                key=lambda level: level.severity,
+                default=None,
+            )
+            where = (one.rule, one.series, one.key or f"t{one.time_ms}")
+            alarm = self._book.open.get(where)
+            if worst is None:
+                if alarm is not None and one.is_good and one.time_ms > alarm.onset_ms:
+                    self._book.close(
+                        alarm, What.RETURNED, one.time_ms, known_ms, "measured-again", effects, value=one.value
+                    )
+                    self.remember(alarm)
+            elif alarm is None:
+                device, metric = self._program.names[one.series]
+                rule = self._program.rules[one.rule].id
+                if alarm_id(rule, device, metric, where[2], one.time_ms) not in self.closed:
+                    alarm = self._book.raise_(
+                        where, worst.severity, one.time_ms, one.time_ms, known_ms, one.value, effects
+                    )
+                    alarm.limit = worst.limit
+            elif worst.severity > alarm.severity:
+                alarm.limit = worst.limit
+                self._book.worsen(
+                    alarm, worst.severity, one.time_ms, known_ms, "measured-again", effects, value=one.value
+                )
+
+    def remember(self, alarm: Alarm) -> None:
+        """An alarm was closed; if it is a passage's, it stays so."""
+        if alarm.key is not None:
+            self.closed[alarm.id] = None
+            while len(self.closed) > _REMEMBERED_MAX:
+                self.closed.popitem(last=False)
+
+    def restore(self, closed: Sequence[str]) -> None:
+        """Remember what was closed before a restart."""
+        self.closed = OrderedDict.fromkeys(closed)

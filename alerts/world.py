@@ -1,0 +1,86 @@
+"""What rules may ask about the district when they are laid out: which series belong together, and where they are.
+
+Axis: S series.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from telemetry.batch import Floats, Indexes
+from telemetry.catalogue import Catalogue, Device, Place
+from telemetry.errors import BadConfiguration
+from telemetry.series import ONLINE, SeriesRegistry
+
+
+class Scaled(Protocol):
+    """A rule whose limits may be fractions of something."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def relative_to(self) -> str | None: ...
+
+
+class World:
+    """The catalogue and the numbers of its series."""
+
+    def __init__(self, catalogue: Catalogue, registry: SeriesRegistry) -> None:
+        self.catalogue = catalogue
+        self.registry = registry
+
+    @property
+    def series_count(self) -> int:
+        """S."""
+        return len(self.registry)
+
+    def device(self, series: int) -> Device | None:
+        """Whose series it is; None for a gateway's own or a device that the catalogue no longer has."""
+        return self.catalogue.device.get(self.registry.names[series][0])
+
+    def place(self, series: int) -> Place | None:
+        """Where the device of a series stands."""
+        device = self.device(series)
+        return None if device is None else self.catalogue.place[device.place]
+
+    def beside(self, series: Indexes, metric: str) -> Indexes:
+        """The series of another metric of the same devices, (V,); -1 where a device has none."""
+        names, index = self.registry.names, self.registry.index
+        return np.array([index.get((names[s][0], metric), -1) for s in series.tolist()], np.intp)
+
+    @cached_property
+    def depth(self) -> Floats:
+        """(S,) depth of the manhole [m]; NaN where there is none."""
+        found = np.full(self.series_count, np.nan)
+        for series in range(self.series_count):
+            place = self.place(series)
+            if place is not None and place.drain is not None:
+                found[series] = place.drain.depth_m
+        return found
+
+    def scales(self, rule: Scaled, concerned: Indexes) -> Floats:
+        """(S,) what a rule's limits are fractions of; 1 where they are not. Raises BadConfiguration where it is unknown."""
+        if rule.relative_to is None:
+            return np.ones(self.series_count)
+        for series in concerned.tolist():
+            if np.isnan(self.depth[series]):
+                raise BadConfiguration(
+                    f"rule '{rule.id}' is relative to the drain's depth, and the place of device "
+                    f"'{self.registry.names[series][0]}' declares no 'drain': declare it, or narrow the rule with "
+                    "'kinds' or 'devices'"
+                )
+        return self.depth
+
+    @cached_property
+    def gateway_online(self) -> Indexes:
+        """(S,) the series that says whether the gateway of a series is online; -1 for none."""
+        found = np.full(self.series_count, -1)
+        for series in range(self.series_count):
+            device = self.device(series)
+            if device is not None:
+                found[series] = self.registry.index[device.gateway, ONLINE]
+        return found
