@@ -47,10 +47,10 @@ def test_what_other_series_said_agrees_with_looking_at_each_reading(
             batch.append((series, now[series], float(value)))
         at += size
         for told in history.values():
-            told[:] = [(-1, at_ms, said) for _, at_ms, said in told]
-        for arrival, (series, when, value) in enumerate(batch):
+            told[:] = [(-1, when, said) for _, when, said in told]
+        for arrival, (series, when, said) in enumerate(batch):
             if series < 2:
-                history[series].append((arrival, when, value))
+                history[series].append((arrival, when, said))
         rows = rows_of(batch)
         laid = lookup.push(rows)
         for of in (0, 1, -1):
