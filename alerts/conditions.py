@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.detectors.detector import UNSET_MS, Rows, Signals
-from alerts.lifecycle import FIRING, NORMAL, PENDING, Counts, States, changes_nothing, step
+from alerts.lifecycle import FIRING, NORMAL, PENDING, Rings, States, changes_nothing, has_enough, step
 from alerts.program import Feed, Program
 from alerts.seen import Seen
 from telemetry.batch import Floats, Indexes, Masks, ReadingBatch, Times
@@ -90,7 +90,7 @@ class Conditions:
         instance_count, series_count = len(program.rule), len(program.names)
         self.state: States = np.full(instance_count, NORMAL, np.uint8)
         self.since_ms: Times = np.zeros(instance_count, np.int64)
-        self.streak: Counts = np.zeros(instance_count, np.uint16)
+        self.ring: Rings = np.zeros(instance_count, np.uint64)
         self.last_ms: Times = np.full(series_count, UNSET_MS, np.int64)
         self.last_value: Floats = np.full(series_count, np.nan)
         self.detectors = [plan.make() for plan in program.detectors]
@@ -159,7 +159,7 @@ class Conditions:
         instances = of[self.program.series]
         self.state[instances] = other.state[instances]
         self.since_ms[instances] = other.since_ms[instances]
-        self.streak[instances] = other.streak[instances]
+        self.ring[instances] = other.ring[instances]
         self.last_ms[of] = other.last_ms[of]
         self.last_value[of] = other.last_value[of]
         for mine, theirs in zip(self.detectors, other.detectors, strict=True):
@@ -256,14 +256,17 @@ class Conditions:
             bar = np.where((state >= FIRING) & ~is_ahead, held.clear_below, held.raise_at)
             # A doubtful reading may help to raise; it is no evidence that anything is over.
             counts = rows.good[row] | (value >= bar)
-            next_state, next_since_ms, streak = step(state, since_ms, self.streak[instance], value, time_ms, held)
+            next_state, next_since_ms, ring = step(state, since_ms, self.ring[instance], value, time_ms, held)
             was_wrong = is_ahead & (value < held.raise_at)
             if was_wrong.any():
                 next_state = np.where(was_wrong, np.uint8(NORMAL), next_state)
-                next_since_ms, streak = np.where(was_wrong, time_ms, next_since_ms), np.where(was_wrong, 0, streak)
+                next_since_ms, ring = (
+                    np.where(was_wrong, time_ms, next_since_ms),
+                    np.where(was_wrong, np.uint64(0), ring),
+                )
             self.state[instance] = np.where(counts, next_state, state)
             self.since_ms[instance] = np.where(counts, next_since_ms, since_ms)
-            self.streak[instance] = np.where(counts, streak, self.streak[instance])
+            self.ring[instance] = np.where(counts, ring, self.ring[instance])
             fired = state >= FIRING
             fires = self.state[instance] >= FIRING
             for i in np.flatnonzero(fired != fires).tolist():
@@ -312,9 +315,8 @@ class Conditions:
         """When waiting instances fire if nothing else is heard; never, where their last reading would be too old then."""
         limits = self.program.limits
         due_ms = self.since_ms[waiting] + limits.raise_after_ms[waiting]
-        fires = (due_ms - last_ms <= self.program.hold_max_ms[waiting]) & (
-            self.streak[waiting] >= limits.raise_count[waiting]
-        )
+        fires = due_ms - last_ms <= self.program.hold_max_ms[waiting]
+        fires &= has_enough(self.ring[waiting], limits.of(waiting))
         found: Times = np.where(fires, due_ms, np.iinfo(np.int64).max)
         return found
 

@@ -153,8 +153,10 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
         np.array(instances.raise_at, np.float64),
         np.array(instances.clear_below, np.float64),
         np.array([round(rule.raise_after_s * 1000) for rule in rows], np.int64),
-        np.array([rule.raise_count for rule in rows], np.uint16),
+        np.array([rule.raise_count for rule in rows], np.uint8),
+        np.array([rule.raise_of or rule.raise_count for rule in rows], np.uint8),
         np.array([round(rule.clear_after_s * 1000) for rule in rows], np.int64),
+        np.array([rule.clear_count for rule in rows], np.uint8),
     )
     place, site = _places(catalogue, registry)
     return Program(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from alerts.lifecycle import READINGS_MAX
 from telemetry.catalogue import LocalText, MetricName, Name
 
 
@@ -97,9 +98,17 @@ class LevelledRule(AnyRule):
     levels: tuple[Level, ...] = Field(min_length=1, max_length=4)
     deadband: float = Field(default=0.0, ge=0)  # of every level without 'clear' of its own, in the limit's unit
     raise_after_s: float = Field(default=0.0, ge=0)
-    raise_count: int = Field(default=1, ge=1, le=100)  # so many breaching readings in a row
+    raise_count: int = Field(default=1, ge=1, le=READINGS_MAX)  # so many breaching readings …
+    raise_of: int | None = Field(default=None, ge=1, le=READINGS_MAX)  # … of the last so many; in a row, if not given
     clear_after_s: float = Field(default=0.0, ge=0)
+    clear_count: int = Field(default=1, ge=1, le=READINGS_MAX)  # so many good readings in a row end it
     hold_max_s: float = Field(default=300.0, gt=0)  # how long after a reading its value may still raise an alarm
+
+    @model_validator(mode="after")
+    def _m_of_n(self) -> Self:
+        if self.raise_of is not None and self.raise_of < self.raise_count:
+            raise ValueError("'raise_of' must not be less than 'raise_count'")
+        return self
 
     @property
     def is_per_passage(self) -> bool:

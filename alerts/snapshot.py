@@ -33,7 +33,7 @@ class KeptConditions(msgspec.Struct):
 
     state: bytes
     since_ms: bytes
-    streak: bytes
+    ring: bytes
     last_ms: bytes
     last_value: bytes
     detectors: dict[str, KeptDetector]  # by rule
@@ -114,7 +114,7 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
     return KeptConditions(
         conditions.state.tobytes(),
         conditions.since_ms.tobytes(),
-        conditions.streak.tobytes(),
+        conditions.ring.tobytes(),
         conditions.last_ms.tobytes(),
         conditions.last_value.tobytes(),
         {
@@ -132,7 +132,7 @@ def restore_conditions(kept: KeptConditions, snapshot: Snapshot, conditions: Con
     mine, theirs = matched(conditions.program.keys, snapshot.instances.split("\n"))
     conditions.state[mine] = np.frombuffer(kept.state, np.uint8)[theirs]
     conditions.since_ms[mine] = np.frombuffer(kept.since_ms, np.int64)[theirs]
-    conditions.streak[mine] = np.frombuffer(kept.streak, np.uint16)[theirs]
+    conditions.ring[mine] = np.frombuffer(kept.ring, np.uint64)[theirs]
     mine, theirs = matched(names.series, snapshot.series.split("\n"))
     conditions.last_ms[mine] = np.frombuffer(kept.last_ms, np.int64)[theirs]
     conditions.last_value[mine] = np.frombuffer(kept.last_value, np.float64)[theirs]

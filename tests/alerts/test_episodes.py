@@ -136,9 +136,9 @@ class World:
 
     def state(self) -> list[Any]:
         now: Conditions = self.engine._conditions
-        # A streak decides only while something waits; batches leave different ones behind elsewhere.
-        streak = np.where(now.state == PENDING, now.streak, 0)
-        arrays: list[Any] = [now.state, now.since_ms, streak, now.last_ms, np.nan_to_num(now.last_value, nan=-1.0)]
+        # What was seen counts only while something waits; batches leave different things behind elsewhere.
+        ring = np.where(now.state == PENDING, now.ring, 0)
+        arrays: list[Any] = [now.state, now.since_ms, ring, now.last_ms, np.nan_to_num(now.last_value, nan=-1.0)]
         for detector in now.detectors:
             arrays += [np.nan_to_num(column, nan=-1.0) for column in detector.columns.values()]
         shown = sorted(

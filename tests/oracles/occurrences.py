@@ -115,7 +115,7 @@ def _lasted(
     """A breach whose time is up before the next reading fires by itself, if its last reading still counts by then."""
     for severity, condition in conditions:
         due_ms = condition.since_ms + plan.raise_after_ms
-        if condition.state != "pending" or newest_ms is None or condition.streak < plan.raise_count:
+        if condition.state != "pending" or newest_ms is None or not (condition.has_enough and condition.breached[-1]):
             continue
         if due_ms - newest_ms > HOLD_MAX_MS or (until_ms is not None and due_ms >= until_ms):
             continue
