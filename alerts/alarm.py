@@ -10,6 +10,9 @@ from alerts.rule import Severity
 LATE_DATA = "late-data"
 """Reason of what is said about an outage after it."""
 
+PERSON = "person"
+"""Reason of what a person did."""
+
 
 class What(StrEnum):
     """What a transition is."""
@@ -93,6 +96,8 @@ class Alarm:
     closed_reason: str | None = None
     disposition: str | None = None
     told_locally_ms: int | None = None
+    over_ms: int | None = None  # good readings say it is over since then, and it is held open: latched or flapping
+    flapping: bool = False
     heights: list[tuple[int, Severity]] = field(default_factory=list)  # (event time, severity) of each new severity_max
 
     @property

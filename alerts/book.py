@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.alarm import Alarm, Effects, Forecast, Transition, What, Where
+from alerts.alarm import PERSON, Alarm, Effects, Forecast, Transition, What, Where
 from alerts.conditions import RETRACTED, Step
+from alerts.flapping import BEGINS_AT, SLOTS, recent, share
 from alerts.program import Program
 from alerts.rule import Severity
 from alerts.rules import LevelRule
+from telemetry.batch import Times
 from telemetry.identity import alarm_id
 
+_REST_MS = 600_000  # so long must a flapping alarm be over before it ends
+_LATE_MS = 3_600_000  # readings that come so much later than they were taken still meet the alarm that they continue
 _TELLINGS_REMEMBERED_MAX = 1000  # local alarms whose readings are still on their way
 
 
@@ -33,6 +37,9 @@ class AlarmBook:
         self._program = program
         self.open: dict[Where, Alarm] = {}
         self.by_id: dict[str, Where] = {}
+        self.recent: dict[Where, Alarm] = {}  # the last that readings ended: soon back, it is the same
+        self.changes: dict[Where, list[int]] = {}  # when it began or ended, as far as that may still count as flapping
+        self.held: set[Where] = set()  # open and flapping
         self.tellings: OrderedDict[str, Telling] = OrderedDict()  # of alarms that are not known yet
 
     def follow(self, step: Step, known_ms: int, effects: Effects) -> None:
@@ -43,16 +50,18 @@ class AlarmBook:
         value = finite(step.value)  # a forecast without an end is no number that anybody could show
         if step.worst is None:
             if alarm is not None:
-                reason = step.reason if step.reason == RETRACTED else "good-readings"
-                self.close(alarm, What.RETURNED, step.time_ms, known_ms, reason, effects, value=value)
+                self._over(where, alarm, step, known_ms, effects)
             return
         severity = Severity(int(program.severity[step.worst]))
+        if alarm is not None and alarm.flapping and alarm.over_ms is not None and step.onset_ms is not None:
+            self._release(where, alarm, step.onset_ms, known_ms, effects)
+            alarm = self.open.get(where)
         if alarm is None:
             if step.onset_ms is None:
                 return  # a person closed it; what is left of it is not a new alarm
-            alarm = self.raise_(
-                where, severity, step.onset_ms, step.time_ms, known_ms, value, effects, reason=step.reason
-            )
+            alarm = self._begin(where, severity, step, known_ms, effects)
+        elif alarm.over_ms is not None:
+            self._again(where, alarm, severity, step, known_ms, effects)
         elif severity > alarm.severity:
             self.worsen(alarm, severity, step.time_ms, known_ms, step.reason, effects, value=value)
         elif severity < alarm.severity:
@@ -63,6 +72,103 @@ class AlarmBook:
             band = finite(step.low), finite(step.high)
             alarm.forecast = None if value is None else Forecast(value, *band, step.time_ms)
         effects.alarms[alarm.id] = alarm
+
+    def release(self, last_ms: Times, known_ms: int, effects: Effects) -> None:
+        """End what has rested long enough, as far as readings bear it out.
+
+        Args:
+            last_ms: The newest reading of each series, (S,).
+        """
+        for where in [where for where in self.held if self.open[where].over_ms is not None]:
+            self._release(where, self.open[where], int(last_ms[where[1]]), known_ms, effects)
+
+    # --- coming and going -------------------------------------------------------------------------------------------
+
+    def _begin(self, where: Where, severity: Severity, step: Step, known_ms: int, effects: Effects) -> Alarm:
+        assert step.onset_ms is not None
+        value = finite(step.value)
+        before = self.recent.get(where)
+        window_ms = round(self._program.rules[where[0]].reopen_within_s * 1000)
+        if before is None or before.closed_ms is None or step.onset_ms - before.closed_ms >= window_ms:
+            alarm = self.raise_(
+                where, severity, step.onset_ms, step.time_ms, known_ms, value, effects, reason=step.reason
+            )
+        else:
+            alarm = before
+            alarm.closed_ms = alarm.closed_reason = None
+            self.enter(where, alarm)
+            self._return(alarm, severity, step, known_ms, effects)
+        self._changed(where, alarm, step.onset_ms, known_ms, effects)
+        return alarm
+
+    def _again(
+        self, where: Where, alarm: Alarm, severity: Severity, step: Step, known_ms: int, effects: Effects
+    ) -> None:
+        """It had been over, and was held open."""
+        alarm.over_ms = None
+        if not alarm.flapping:
+            self._return(alarm, severity, step, known_ms, effects)
+        elif severity > alarm.severity:
+            self.worsen(alarm, severity, step.time_ms, known_ms, step.reason, effects, value=finite(step.value))
+        if step.onset_ms is not None:
+            self._changed(where, alarm, step.onset_ms, known_ms, effects)
+
+    def _return(self, alarm: Alarm, severity: Severity, step: Step, known_ms: int, effects: Effects) -> None:
+        alarm.severity, alarm.value, alarm.acknowledged_by = severity, finite(step.value), None
+        if severity > alarm.severity_max:
+            alarm.severity_max = severity
+            alarm.heights.append((step.time_ms, severity))
+        self.note(alarm, What.REOPENED, step.time_ms, known_ms, "again", effects, value=alarm.value)
+
+    def _over(self, where: Where, alarm: Alarm, step: Step, known_ms: int, effects: Effects) -> None:
+        value = finite(step.value)
+        if step.reason == RETRACTED:
+            self.close(alarm, What.RETURNED, step.time_ms, known_ms, RETRACTED, effects, value=value)
+            return
+        self._changed(where, alarm, step.time_ms, known_ms, effects)
+        latch = self._program.rules[where[0]].latch
+        if alarm.flapping:
+            alarm.over_ms = step.time_ms
+        elif latch == "until-disposed" or (latch is not None and alarm.acknowledged_by is None):
+            alarm.over_ms = step.time_ms
+            self.note(alarm, What.LATCHED, step.time_ms, known_ms, "good-readings", effects, value=value)
+        else:
+            self.close(alarm, What.RETURNED, step.time_ms, known_ms, "good-readings", effects, value=value)
+
+    def _changed(self, where: Where, alarm: Alarm, at_ms: int, known_ms: int, effects: Effects) -> None:
+        """Something began or ended; see whether it does so too often."""
+        slot_ms = round(self._program.rules[where[0]].flap_slot_s * 1000)
+        changes = recent([*self.changes.get(where, ()), at_ms], at_ms, slot_ms)
+        self.changes[where] = changes
+        if not alarm.flapping and share(changes, at_ms, slot_ms) >= BEGINS_AT:
+            alarm.flapping = True
+            self.held.add(where)
+            self.note(alarm, What.FLAPPING, at_ms, known_ms, "comes-and-goes", effects, value=alarm.value)
+
+    def _release(self, where: Where, alarm: Alarm, seen_ms: int, known_ms: int, effects: Effects) -> None:
+        """End a flapping alarm whose rest readings bear out, as of the moment when it was long enough."""
+        assert alarm.over_ms is not None
+        rested_ms = alarm.over_ms + _REST_MS
+        if seen_ms >= rested_ms:
+            alarm.flapping = False
+            self.held.discard(where)
+            self.note(alarm, What.STEADY, rested_ms, known_ms, "good-readings", effects)
+            self.close(alarm, What.RETURNED, rested_ms, known_ms, "good-readings", effects, value=alarm.value)
+
+    def forget(self, now_ms: int) -> None:
+        """Let go of what can no longer come back as the same alarm, and of changes that no longer count."""
+        rules = self._program.rules
+        self.recent = {
+            where: alarm
+            for where, alarm in self.recent.items()
+            if alarm.closed_ms is not None
+            and now_ms - alarm.closed_ms < 1000 * rules[where[0]].reopen_within_s + _LATE_MS
+        }
+        self.changes = {
+            where: changes
+            for where, changes in self.changes.items()
+            if where in self.open or now_ms - changes[-1] < SLOTS * 1000 * rules[where[0]].flap_slot_s
+        }
 
     def raise_(
         self,
@@ -109,6 +215,9 @@ class AlarmBook:
         """Hold an alarm as open."""
         self.open[where] = alarm
         self.by_id[alarm.id] = where
+        self.recent.pop(where, None)
+        if alarm.flapping:
+            self.held.add(where)
 
     def worsen(
         self,
@@ -144,7 +253,10 @@ class AlarmBook:
         """The end of an open alarm."""
         where = self.by_id.pop(alarm.id)
         del self.open[where]
-        alarm.closed_ms, alarm.closed_reason = event_ms, reason
+        alarm.closed_ms, alarm.closed_reason, alarm.over_ms, alarm.flapping = event_ms, reason, None, False
+        self.held.discard(where)
+        if what is What.RETURNED and where[2] is None and reason not in (RETRACTED, PERSON):
+            self.recent[where] = alarm
         effects.ended.append((where, alarm))
         self.note(alarm, what, event_ms, known_ms, reason, effects, actor=actor, note=note, value=value)
 

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from alerts.alarm import Alarm, Effects, What, Where
+from alerts.alarm import PERSON, Alarm, Effects, What, Where
 from alerts.book import AlarmBook, Telling
 from alerts.conditions import Conditions
 from alerts.detectors.detector import UNSET_MS
-from alerts.episodes import PERSON, Episodes, Reread
+from alerts.episodes import Episodes, Reread
 from alerts.passages import Passages
 from alerts.program import Program
 from alerts.rule import Severity
@@ -42,6 +42,7 @@ from telemetry.batch import ReadingBatch, Times, decode_arrival
 from telemetry.journal import AWAY, Kind, Stored
 
 TICK_MAX_MS = 2000  # more than this between two ticks is time in which the core was not there
+_FORGET_EVERY_MS = 60_000
 _COMMANDS_REMEMBERED_MAX = 1000  # a command that a crash put into the journal twice is done once
 
 
@@ -126,6 +127,7 @@ class Engine:
         effects.late = judged.late
         for step in judged.steps:
             self._book.follow(step, record.time_ms, effects)
+        self._book.release(self._conditions.last_ms, record.time_ms, effects)
         self._passages.judge(judged.passages, record.time_ms, effects)
 
     def _backlog(self, record: Stored, effects: Effects) -> None:
@@ -171,6 +173,8 @@ class Engine:
             self._heard_ms[cut] = self._listening_ms
         for step in self._conditions.by_time(now_ms, listened_ms=self._listening_ms - self._heard_ms):
             self._book.follow(step, now_ms, effects)
+        if now_ms // _FORGET_EVERY_MS != (now_ms - passed_ms) // _FORGET_EVERY_MS:
+            self._book.forget(now_ms)
         for plan in program.silences:
             silent = plan.series[self._listening_ms - self._heard_ms[plan.series] >= plan.after_ms]
             for series in silent.tolist():
@@ -229,6 +233,9 @@ class Engine:
             if alarm.acknowledged_by is None:
                 alarm.acknowledged_by = actor
                 self._book.note(alarm, What.ACKNOWLEDGED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
+                self._episodes.acknowledged(where, actor)
+                if alarm.over_ms is not None and self.program.rules[where[0]].latch == "until-acknowledged":
+                    self._book.close(alarm, What.RETURNED, known_ms, known_ms, PERSON, effects, actor=actor)
         elif command.action == "comment":
             self._book.note(alarm, What.COMMENTED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
         elif command.action == "dispose":
@@ -261,6 +268,8 @@ class Engine:
                 keep_conditions(self._conditions, names),
                 self._heard_ms.tobytes(),
                 list(self._book.open.values()),
+                list(self._book.recent.values()),
+                [(names.rule(r), names.series[s], changes) for (r, s, _), changes in self._book.changes.items()],
                 list(self._passages.closed),
                 list(self._commands),
                 list(self._book.tellings.values()),
@@ -284,11 +293,18 @@ class Engine:
         self._book.tellings = OrderedDict((telling.alarm, telling) for telling in snapshot.tellings)
         if snapshot.episodes is not None:
             restore_episodes(snapshot.episodes, snapshot, self._episodes, names)
+        known = {alarm.id: alarm for _, alarm in self._episodes.closed}
+        for where, alarm in names.placed(snapshot.recent):
+            self._book.recent[where] = known.get(alarm.id, alarm)
+        for rule, series, changes in snapshot.changes:
+            at = names.at(rule, series)
+            if at is not None:
+                self._book.changes[*at, None] = changes
         effects = Effects()
         for alarm in snapshot.alarms:
-            where = names.where(alarm)
-            if where is not None:
-                self._book.enter(where, alarm)
+            about = names.where(alarm)
+            if about is not None:
+                self._book.enter(about, alarm)
             else:
                 alarm.closed_ms, alarm.closed_reason = now_ms, "retired"
                 self._book.note(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from alerts.alarm import LATE_DATA, Alarm, Effects, What, Where
+from alerts.alarm import LATE_DATA, PERSON, Alarm, Effects, What, Where
 from alerts.book import AlarmBook
 from alerts.conditions import RETRACTED, Conditions, Step
 from alerts.program import Program
@@ -33,7 +33,6 @@ from telemetry.identity import alarm_id
 from telemetry.journal import Kind, Stored
 from telemetry.quality import Quality
 
-PERSON = "person"
 _NEVER_MS = np.iinfo(np.int64).max
 _LONG_AGO_MS = np.iinfo(np.int64).min
 _ROWS_AT_ONCE = 20_000  # of what is read again
@@ -109,6 +108,15 @@ class Episodes:
         for where, alarm in self._book.open.items():
             if self._is_level(where) and new[where[1]]:
                 self._remember_open(self.past, where, alarm)
+        for where, alarm in self._book.recent.items():
+            if self._is_level(where) and new[where[1]]:
+                before = replace(alarm, heights=list(alarm.heights))
+                self.past_book.recent[where] = before
+                self.over.append((where, before))
+                self.closed.append((where, alarm))
+        for where, changes in self._book.changes.items():
+            if new[where[1]]:
+                self.past_book.changes[where] = list(changes)
 
     def _remember_open(self, past: Conditions, where: Where, alarm: Alarm) -> None:
         rule, series, _ = where
@@ -139,6 +147,12 @@ class Episodes:
                     assert alarm.closed_ms is not None
                     self.decisions.append(Decision(alarm.closed_ms, where[0], where[1]))
 
+    def acknowledged(self, where: Where, actor: str) -> None:
+        """A person has seen an alarm; so they have in the past."""
+        alarm = self.past_book.open.get(where)
+        if alarm is not None:
+            alarm.acknowledged_by = actor
+
     def take_backlog(self, batch: ReadingBatch, through: int) -> int:
         """Show the past what a gateway had kept; records up to `through` came before it. How many came late even so."""
         rows = self._usable(batch, self.of)
@@ -163,17 +177,32 @@ class Episodes:
             if of[decision.series]:
                 self._decide(self.past, decision)
         self._follow(self.past.by_time(tick_ms, of, listened_ms))
+        self._end_seen()
         # What time had raised was listened for then; a backlog that only bears it out must not take it back.
         borne_out = np.zeros(len(of), np.bool_)
         for where in self._book.open.keys() - self.past_book.open.keys():
             borne_out[where[1]] = of[where[1]] and self._is_level(where)
         self._follow(self.past.by_time(tick_ms, borne_out))
         whole = self._series_of(gateways - self.gapped)
+        self.closed = _still_over(self.closed)
         self._put_right(whole, known_ms, effects)
+        self._hand_over(whole)
         self._add_what_is_known(of & ~whole, known_ms, effects)
         self._present.adopt(self.past, whole)
         effects.incomplete += [self._program.names[g][0] for g in sorted(gateways & self.gapped)]
         self._forget(gateways, of)
+
+    def _end_seen(self) -> None:
+        """What is latched until a person has seen it, and was seen in the meantime, is over."""
+        effects = Effects()
+        for where, alarm in list(self.past_book.open.items()):
+            if (
+                alarm.over_ms is not None
+                and alarm.acknowledged_by is not None
+                and self._program.rules[where[0]].latch == "until-acknowledged"
+            ):
+                self.past_book.close(alarm, What.RETURNED, alarm.over_ms, alarm.over_ms, PERSON, effects)
+        self.over += effects.ended
 
     def _forget(self, gateways: set[int], of: Masks) -> None:
         for gateway in gateways:
@@ -261,6 +290,9 @@ class Episodes:
         assert self.past is not None
         judged = self.past.readings(batch)
         self._follow(judged.steps)
+        effects = Effects()
+        self.past_book.release(self.past.last_ms, 0, effects)
+        self.over += effects.ended
         self._passages += judged.passages
         return judged.late
 
@@ -279,7 +311,7 @@ class Episodes:
         effects = Effects()
         for step in steps:
             self.past_book.follow(step, step.time_ms, effects)
-        self.over += effects.ended
+        self.over = _still_over([*self.over, *effects.ended])
 
     # --- the comparison ---------------------------------------------------------------------------------------------
 
@@ -298,6 +330,20 @@ class Episodes:
                     self._amend(where, partner[number], occurrence, known_ms, effects)
                 else:
                     self._add(where, occurrence, known_ms, effects)
+
+    def _hand_over(self, of: Masks) -> None:
+        """What the present must know of what is over: what may come back as the same alarm, and how often things changed."""
+        book = self._book
+        book.recent = {
+            where: alarm for where, alarm in book.recent.items() if not of[where[1]] or not self._is_level(where)
+        }
+        for where, alarms in _by_where(of, self.closed).items():
+            newest = max(alarms, key=_end_ms)
+            if where not in book.open and newest.closed_reason not in (PERSON, RETRACTED):
+                book.recent[where] = newest
+        for where, changes in self.past_book.changes.items():
+            if of[where[1]]:
+                book.changes[where] = changes
 
     def _add_what_is_known(self, of: Masks, known_ms: int, effects: Effects) -> None:
         """Records are gone: what the present says stands, and nothing is taken back; only what was missed is added."""
@@ -330,6 +376,7 @@ class Episodes:
             alarm.severity, alarm.closed_reason = alarm.severity_max, LATE_DATA
             self._book.note(alarm, What.RAISED, raised_ms, known_ms, LATE_DATA, effects, value=alarm.value)
             self._book.note(alarm, What.RETURNED, alarm.closed_ms, known_ms, LATE_DATA, effects, value=alarm.value)
+            self.closed.append((where, alarm))
         self._book.told_locally(alarm, alarm.id, known_ms, effects)
 
     def _amend(self, where: Where, alarm: Alarm, true: Alarm, known_ms: int, effects: Effects) -> None:
@@ -359,6 +406,8 @@ class Episodes:
             book.note(alarm, What.SEVERITY_DOWN, known_ms, known_ms, LATE_DATA, effects, value=true.value)
         if alarm.is_open:
             alarm.value, alarm.limit, alarm.forecast = true.value, true.limit, true.forecast
+            alarm.over_ms, alarm.flapping = true.over_ms, true.flapping
+            (book.held.add if alarm.flapping else book.held.discard)(where)
 
     # --- which ------------------------------------------------------------------------------------------------------
 
@@ -418,6 +467,11 @@ def _by_where(of: Masks, *sources: Iterable[tuple[Where, Alarm]]) -> dict[Where,
     for alarms in found.values():
         alarms.sort(key=lambda alarm: alarm.onset_ms)
     return found
+
+
+def _still_over(ended: Iterable[tuple[Where, Alarm]]) -> list[tuple[Where, Alarm]]:
+    """What was not opened again, once each: an alarm that came back may have ended more than once."""
+    return list({id(alarm): (where, alarm) for where, alarm in ended if not alarm.is_open}.values())
 
 
 def _rows(batch: ReadingBatch, chosen: Masks | np.ndarray[tuple[int], np.dtype[np.intp]]) -> ReadingBatch:

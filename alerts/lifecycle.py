@@ -4,9 +4,9 @@ An instance is one limit (a level of a rule) on one series. It sees whether the 
 what it sees has lasted long enough to act on ("held"): for `raise_after_ms` and m of the last n readings before it fires,
 for `clear_after_ms` and so many quiet readings in a row before it is over. While it fires the bar to stay is the clear
 limit, not the raise limit (hysteresis). A quiet reading ends the waiting of a breach, unless m of n is asked for: then it
-goes on as long as one of the last n readings breached. An observation that is missing, bad, or doubtful and quiet is no observation: it is not shown to `step` at
-all, so silence moves nothing. Severity is not in here: a rule with three levels is three instances, and its alarm is as
-severe as the highest that fires.
+goes on as long as one of the last n readings breached. An observation that is missing, bad, or doubtful and quiet is no
+observation: it is not shown to `step` at all, so silence moves nothing. Severity is not in here: a rule with three levels
+is three instances, and its alarm is as severe as the highest that fires.
 
 The table is the semantics; `step` only computes which column applies. Axis: I instances. Source: reference/alarms.md
 §3.3 (C1-C7), with the levels taken apart.

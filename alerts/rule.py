@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -80,6 +80,9 @@ class AnyRule(Declared):
     devices: tuple[Name, ...] | None = None
     advice: LocalText | None = None
     notify: tuple[Name, ...] = ()  # channels beside MQTT
+    latch: Literal["until-acknowledged", "until-disposed"] | None = None  # stays open though it is over
+    reopen_within_s: float = Field(default=300.0, ge=0)  # back so soon, it is the same alarm again
+    flap_slot_s: float = Field(default=60.0, gt=0)  # coming and going in half of the last 21 such spans is flapping
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 
-from alerts.alarm import Alarm, Where
+from alerts.alarm import PERSON, Alarm, Where
 from alerts.book import Telling
-from alerts.conditions import Conditions
+from alerts.conditions import RETRACTED, Conditions
 from alerts.detectors.detector import Detector
 from alerts.episodes import Decision, Episodes
 from alerts.program import Program
@@ -47,6 +47,7 @@ class KeptEpisodes(msgspec.Struct):
     gapped: list[str]
     next_live_ms: bytes
     open: list[Alarm]
+    changes: list[tuple[str, str, list[int]]]
     over: list[Alarm]
     closed: list[Alarm]
     decisions: list[tuple[int, str, str]]  # (when, rule, series)
@@ -62,6 +63,8 @@ class Snapshot(msgspec.Struct):
     conditions: KeptConditions
     heard_ms: bytes
     alarms: list[Alarm]
+    recent: list[Alarm]
+    changes: list[tuple[str, str, list[int]]]  # (rule, series, when)
     passages: list[str]
     commands: list[str]
     tellings: list[Telling]
@@ -90,6 +93,10 @@ class Names:
         self.series = ["/".join(name) for name in program.names]
         self.series_number = {name: number for number, name in enumerate(self.series)}
         self.rule_number = {rule.id: number for number, rule in enumerate(program.rules)}
+
+    def rule(self, number: int) -> str:
+        """A rule by name."""
+        return self.program.rules[number].id
 
     def where(self, alarm: Alarm) -> Where | None:
         """What an alarm is about; None where its rule or series is gone."""
@@ -166,6 +173,7 @@ def keep_episodes(episodes: Episodes, names: Names) -> KeptEpisodes | None:
         [program.names[number][0] for number in sorted(episodes.gapped)],
         episodes.next_live_ms.tobytes(),
         list(episodes.past_book.open.values()),
+        [(names.rule(r), names.series[s], changes) for (r, s, _), changes in episodes.past_book.changes.items()],
         [alarm for _, alarm in episodes.over],
         [alarm for _, alarm in episodes.closed],
         [(d.known_ms, program.rules[d.rule].id, names.series[d.series]) for d in episodes.decisions],
@@ -186,6 +194,13 @@ def restore_episodes(kept: KeptEpisodes, snapshot: Snapshot, episodes: Episodes,
         episodes.past_book.enter(where, alarm)
     episodes.over = names.placed(kept.over)
     episodes.closed = names.placed(kept.closed)
+    for where, alarm in episodes.over:
+        if where not in episodes.past_book.open and alarm.closed_reason not in (PERSON, RETRACTED):
+            episodes.past_book.recent[where] = alarm
+    for rule, series, changes in kept.changes:
+        at = names.at(rule, series)
+        if at is not None:
+            episodes.past_book.changes[*at, None] = changes
     for known_ms, rule, series in kept.decisions:
         at = names.at(rule, series)
         if at is not None:

@@ -90,6 +90,8 @@ def _rules() -> dict[str, Any]:
             "metric": METRIC,
             "levels": [{"severity": severity, "at_least": limit}],
             "deadband": DEADBAND,
+            "reopen_within_s": 0,  # a storm of separate alarms, not of one that comes back
+            "flap_slot_s": 0.001,
         }
         for severity, limit in zip(names, LIMITS, strict=True)
     ]

@@ -31,7 +31,7 @@ Row = tuple[str, float, int, int]
 
 
 @cache
-def program() -> Program:
+def program(reopen_s: float = 0) -> Program:
     """Two levels with a dead band and an end that must last, a breach that must last, a rate, a forecast."""
     high, critical = {"severity": "high", "at_least": 10}, {"severity": "critical", "at_least": 20}
     soon = [{"severity": "medium", "at_most": 10}, {"severity": "high", "at_most": 3}]
@@ -49,7 +49,7 @@ def program() -> Program:
         "rate": {"type": "rate", "window_readings": 8, "levels": [high, critical], "raise_after_s": 10},
         "soon": {"type": "forecast", "window_readings": 8, "target": 40, "levels": soon},
     }
-    common = {"class": "drain", "metric": "level"}
+    common = {"class": "drain", "metric": "level", "reopen_within_s": reopen_s, "flap_slot_s": 0.001}
     rules = RuleFile.model_validate({"rules": [{"id": n, "name": n, **common, **rule} for n, rule in declared.items()]})
     catalogue = Catalogue.model_validate(
         CatalogueFile.model_validate(
@@ -78,9 +78,10 @@ class World:
     incomplete: list[str] = field(default_factory=list)
     held_from: int = 1  # what is before was trimmed away
     crash_at: int = 0
+    reopen_s: float = 0
 
     def __post_init__(self) -> None:
-        self.engine = Engine(program(), self.reread)
+        self.engine = Engine(program(self.reopen_s), self.reread)
 
     def reread(self, after: int, through: int) -> Iterator[Stored]:
         return (r for r in self.journal if after < r.offset <= through and r.offset >= self.held_from)
@@ -89,7 +90,7 @@ class World:
         record = Stored(len(self.journal) + 1, kind, T0 + round(second * 1000), payload)
         if record.offset == self.crash_at:
             saved = self.engine.save()
-            self.engine = Engine(program(), self.reread)
+            self.engine = Engine(program(self.reopen_s), self.reread)
             assert not self.engine.load(saved, T0).transitions
             # The alarms that people know of are the engine's own again.
             self.alarms |= {alarm.id: alarm for alarm in self.engine.open_alarms}
@@ -211,8 +212,8 @@ def moments(rows: Sequence[Row]) -> list[tuple[int, int]]:
     return list(zip(seconds, [*seconds[1:], seconds[-1] + 50], strict=True))
 
 
-def undisturbed(rows: Sequence[Row]) -> World:
-    world = World()
+def undisturbed(rows: Sequence[Row], reopen_s: float = 0) -> World:
+    world = World(reopen_s=reopen_s)
     for second, next_second in moments(rows):
         world.live(second, *[row for row in rows if row[2] == second])
         world.take(Kind.TICK, second, b"connected")
@@ -222,10 +223,14 @@ def undisturbed(rows: Sequence[Row]) -> World:
 
 
 def disturbed(
-    rows: Sequence[Row], away: Mapping[str, list[tuple[int, int]]], chunks: Sequence[tuple[int, int]], crash_at: int
+    rows: Sequence[Row],
+    away: Mapping[str, list[tuple[int, int]]],
+    chunks: Sequence[tuple[int, int]],
+    crash_at: int,
+    reopen_s: float = 0,
 ) -> World:
     """The same readings; what was taken while its gateway was away follows in pieces, between what is new."""
-    world = World(crash_at=crash_at)
+    world = World(crash_at=crash_at, reopen_s=reopen_s)
     kept: dict[str, list[Row]] = {gateway: [] for gateway in away}
     rhythm = iter([*chunks] * 20)
 
@@ -273,6 +278,7 @@ def disturbed(
     OUTAGES,
     st.lists(st.tuples(st.sampled_from([0, 0, 1, 2, 5]), st.sampled_from([0, 0, 1])), min_size=1, max_size=12),
     st.integers(0, 120),
+    st.sampled_from([0, 20, 60]),
 )
 def test_what_comes_of_readings_does_not_depend_on_outages(
     drawn: list[tuple[str, int, tuple[str, float], int]],
@@ -280,10 +286,12 @@ def test_what_comes_of_readings_does_not_depend_on_outages(
     away_b: list[float],
     chunks: list[tuple[int, int]],
     crash_at: int,
+    reopen_s: float,
 ) -> None:
     rows = history(drawn)
-    calm = undisturbed(rows)
-    world = disturbed(rows, {"gw-a": outages(rows, away_a), "gw-b": outages(rows, away_b)}, chunks, crash_at)
+    calm = undisturbed(rows, reopen_s)
+    away = {"gw-a": outages(rows, away_a), "gw-b": outages(rows, away_b)}
+    world = disturbed(rows, away, chunks, crash_at, reopen_s)
     assert world.engine.needed_after is None
     assert world.occurrences() == calm.occurrences()
     assert world.state() == calm.state()

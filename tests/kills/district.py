@@ -43,11 +43,13 @@ CATALOGUE += "".join(f"  - {{id: {device}, {_ENTRIES[metric]}}}\n" for device, m
 # The silence is longer than any outage of a round.
 RULES = """
 rules:
-  - {id: drain, type: level, class: drain, name: Full, metric: level, deadband: 0.2, clear_after_s: 1, notify: [pager],
+  - {id: drain, type: level, class: drain, name: Full, metric: level, reopen_within_s: 0, flap_slot_s: 0.001,
+     deadband: 0.2, clear_after_s: 1, notify: [pager],
      levels: [{severity: high, at_least: 1.0}, {severity: critical, at_least: 1.5}]}
   - {id: fever, type: level, class: fever, name: Fever, metric: skin_temperature, per_passage: true, notify: [pager],
      levels: [{severity: high, at_least: 37.3}, {severity: critical, at_least: 38.0}]}
-  - {id: load, type: level, class: dormitory, name: Load, metric: power, raise_count: 2, notify: [pager],
+  - {id: load, type: level, class: dormitory, name: Load, metric: power, reopen_within_s: 0, flap_slot_s: 0.001,
+     raise_count: 2, notify: [pager],
      levels: [{severity: medium, at_least: 1000}]}
   - {id: silent, type: silence, class: sensor, name: Silent, metric: level, after_s: 900, severity: medium}
 """

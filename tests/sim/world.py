@@ -96,13 +96,16 @@ devices:
 """
 RULES = """
 rules:
-  - {id: drain, type: level, class: drain, name: Full, metric: level, deadband: 0.2, clear_after_s: 12, notify: [pager],
+  - {id: drain, type: level, class: drain, name: Full, metric: level, reopen_within_s: 0, flap_slot_s: 0.001,
+     deadband: 0.2, clear_after_s: 12, notify: [pager],
      levels: [{severity: high, at_least: 1.0}, {severity: critical, at_least: 1.5}]}
   - {id: fever, type: level, class: fever, name: Fever, metric: skin_temperature, per_passage: true, notify: [pager],
      levels: [{severity: high, at_least: 37.3}, {severity: critical, at_least: 38.0}]}
-  - {id: load, type: level, class: dormitory, name: Load, metric: power, raise_after_s: 7,
+  - {id: load, type: level, class: dormitory, name: Load, metric: power, reopen_within_s: 0, flap_slot_s: 0.001,
+     raise_after_s: 7,
      levels: [{severity: medium, at_least: 1000}]}
-  - {id: crowded, type: level, class: dormitory, name: Crowded, metric: power, raise_count: 2,
+  - {id: crowded, type: level, class: dormitory, name: Crowded, metric: power, reopen_within_s: 0, flap_slot_s: 0.001,
+     raise_count: 2,
      levels: [{severity: low, at_least: 999}]}
   - {id: silent, type: silence, class: sensor, name: Silent, metric: level, after_s: 200, severity: medium}
 """
