@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from alerts.rule import Severity
 
@@ -71,6 +72,17 @@ class Forecast:
 
 
 @dataclass(slots=True)
+class Masked:
+    """Why nobody is called for an alarm now."""
+
+    id: str
+    kind: str
+    owner: str | None  # None: nobody's decision, a cause is known
+    reason: str
+    until_ms: int | None  # None: while the cause is open
+
+
+@dataclass(slots=True)
 class Alarm:
     """One occurrence. `seq` counts its transitions; whoever acts on it says which they saw."""
 
@@ -98,6 +110,7 @@ class Alarm:
     told_locally_ms: int | None = None
     over_ms: int | None = None  # good readings say it is over since then, and it is held open: latched or flapping
     flapping: bool = False
+    masks: list[Masked] = field(default_factory=list)
     heights: list[tuple[int, Severity]] = field(default_factory=list)  # (event time, severity) of each new severity_max
 
     @property
@@ -117,5 +130,6 @@ class Effects:
     alarms: dict[str, Alarm] = field(default_factory=dict)
     ended: list[tuple[Where, Alarm]] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)  # command id -> "" when done, else why not
+    masks: dict[str, Any] = field(default_factory=dict)  # what people declared or took back, by id
     late: int = 0
     incomplete: list[str] = field(default_factory=list)  # gateways whose outage could not be judged to its end

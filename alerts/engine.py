@@ -13,7 +13,7 @@ Axes: N readings, S series.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -24,6 +24,7 @@ from alerts.book import AlarmBook, Telling
 from alerts.conditions import Conditions
 from alerts.detectors.detector import UNSET_MS
 from alerts.episodes import Episodes, Reread
+from alerts.masks import Mask, MaskKind, Masks
 from alerts.passages import Passages
 from alerts.program import Program
 from alerts.rule import Severity
@@ -51,12 +52,15 @@ class Command:
     """What a person asks for, as it stands in the journal."""
 
     id: str
-    action: str  # acknowledge, comment, dispose or close
-    alarm: str
-    seq: int
+    action: str  # acknowledge, comment, dispose, close, shelve, unshelve; mask or unmask, which are about no alarm
     actor: str
+    alarm: str = ""
+    seq: int = 0
     note: str | None = None
     disposition: str | None = None
+    until_ms: int | None = None
+    one_shot: bool = False
+    mask: Mapping[str, str] | None = None  # what a mask covers and its kind; or {"id": …} of one to take back
 
 
 def _no_journal(after: int, through: int) -> Iterator[Stored]:
@@ -75,6 +79,7 @@ class Engine:
         self._conditions = Conditions(program)
         self._book = AlarmBook(program)
         self._passages = Passages(program, self._book)
+        self._masks = Masks(program, self._book)
         self._episodes = Episodes(program, self._conditions, self._book, reread)
         self._heard_ms: Times = np.zeros(len(program.names), np.int64)  # on the listening clock
         self._listening_ms = 0  # time in which we could have heard
@@ -107,6 +112,7 @@ class Engine:
                 self._book.hear_locally(told, record.time_ms, effects)
             else:
                 self._command(told, record.time_ms, effects)
+        self._masks.settle(record.time_ms, effects)
         if self._episodes and effects.ended:
             self._episodes.ended(effects.ended)
         return effects
@@ -218,6 +224,9 @@ class Engine:
         self._commands[command.id] = None
         while len(self._commands) > _COMMANDS_REMEMBERED_MAX:
             self._commands.popitem(last=False)
+        if command.action in ("mask", "unmask"):
+            effects.answers[command.id] = self._mask(command, known_ms, effects)
+            return
         where = self._book.by_id.get(command.alarm)
         if where is None:
             effects.answers[command.id] = "the alarm is closed"
@@ -241,12 +250,46 @@ class Engine:
         elif command.action == "dispose":
             alarm.disposition = command.disposition
             self._book.close(alarm, What.DISPOSED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
+        elif command.action == "shelve":
+            effects.answers[command.id] = self._masks.declare(_shelf(command, alarm, known_ms), known_ms, effects)
+            return
+        elif command.action == "unshelve":
+            shelves = self._masks.shelves_of(alarm)
+            for shelf in shelves:
+                self._masks.end(shelf, known_ms, effects)
+            effects.answers[command.id] = "" if shelves else "the alarm is not shelved"
+            return
         elif command.action == "close":
             self._book.close(alarm, What.CLOSED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
             self._rest(where)
         if not alarm.is_open:
             self._passages.remember(alarm)
         effects.answers[command.id] = ""
+
+    def _mask(self, command: Command, known_ms: int, effects: Effects) -> str:
+        given = dict(command.mask or {})
+        if command.action == "unmask":
+            return self._masks.end(given.get("id", ""), known_ms, effects)
+        kind = given.pop("kind", "")
+        if kind not in (MaskKind.MAINTENANCE, MaskKind.OUT_OF_SERVICE):
+            return "a mask is 'maintenance' or 'out-of-service'"
+        parts = ("rule", "device", "metric", "place", "site")
+        if not given or given.keys() - set(parts):
+            return f"say what it covers by {', '.join(parts)}"
+        mask = Mask(
+            command.id,
+            MaskKind(kind),
+            command.actor,
+            command.note or "",
+            known_ms,
+            command.until_ms or 0,
+            rule=given.get("rule"),
+            device=given.get("device"),
+            metric=given.get("metric"),
+            place=given.get("place"),
+            site=given.get("site"),
+        )
+        return self._masks.declare(mask, known_ms, effects)
 
     def _rest(self, where: Where) -> None:
         """After a person closed an alarm it comes again only when its limit is reached anew."""
@@ -274,6 +317,7 @@ class Engine:
                 list(self._commands),
                 list(self._book.tellings.values()),
                 keep_episodes(self._episodes, names),
+                self._masks.state,
             )
         )
 
@@ -308,7 +352,25 @@ class Engine:
             else:
                 alarm.closed_ms, alarm.closed_reason = now_ms, "retired"
                 self._book.note(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)
+        self._masks.restore(snapshot.masks, now_ms, effects)
         return effects
+
+
+def _shelf(command: Command, alarm: Alarm, now_ms: int) -> Mask:
+    return Mask(
+        command.id,
+        MaskKind.SHELVED,
+        command.actor,
+        command.note or "",
+        now_ms,
+        command.until_ms or 0,
+        rule=alarm.rule,
+        device=alarm.device,
+        metric=alarm.metric,
+        key=alarm.key,
+        severity=alarm.severity,
+        one_shot=command.one_shot,
+    )
 
 
 class _Action(msgspec.Struct):

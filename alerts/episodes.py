@@ -26,7 +26,7 @@ from alerts.book import AlarmBook
 from alerts.conditions import RETRACTED, Conditions, Step
 from alerts.program import Program
 from alerts.rule import Severity
-from alerts.rules import SilenceRule
+from alerts.rules import InferredRule, SilenceRule
 from alerts.seen import Seen
 from telemetry.batch import Masks, ReadingBatch, Times, concatenate, decode_batch, empty_batch
 from telemetry.identity import alarm_id
@@ -63,7 +63,8 @@ class Episodes:
         self._present, self._book, self._reread = present, book, reread
         online = program.gateway_online
         self._number = {program.names[o][0]: int(o) for o in np.unique(online).tolist() if o >= 0}
-        self._silences = {number for number, rule in enumerate(program.rules) if isinstance(rule, SilenceRule)}
+        of_time = (SilenceRule, InferredRule)
+        self._silences = {number for number, rule in enumerate(program.rules) if isinstance(rule, of_time)}
         self._passages: list[Seen] = []  # of the backlog, that nobody has asked for yet
         self._clear()
 
@@ -186,7 +187,7 @@ class Episodes:
         whole = self._series_of(gateways - self.gapped)
         self.closed = _still_over(self.closed)
         self._put_right(whole, known_ms, effects)
-        self._hand_over(whole)
+        self._hand_over(whole, effects)
         self._add_what_is_known(of & ~whole, known_ms, effects)
         self._present.adopt(self.past, whole)
         effects.incomplete += [self._program.names[g][0] for g in sorted(gateways & self.gapped)]
@@ -331,13 +332,13 @@ class Episodes:
                 else:
                     self._add(where, occurrence, known_ms, effects)
 
-    def _hand_over(self, of: Masks) -> None:
+    def _hand_over(self, of: Masks, effects: Effects) -> None:
         """What the present must know of what is over: what may come back as the same alarm, and how often things changed."""
         book = self._book
         book.recent = {
             where: alarm for where, alarm in book.recent.items() if not of[where[1]] or not self._is_level(where)
         }
-        for where, alarms in _by_where(of, self.closed).items():
+        for where, alarms in _by_where(of, _still_over([*self.closed, *effects.ended])).items():
             newest = max(alarms, key=_end_ms)
             if where not in book.open and newest.closed_reason not in (PERSON, RETRACTED):
                 book.recent[where] = newest

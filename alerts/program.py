@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from alerts.detectors.detector import Detector
 from alerts.lifecycle import Limits
 from alerts.rule import Level, LevelledRule, Severity
-from alerts.rules import DETECTORS, LevelRule, Rule, SilenceRule
+from alerts.rules import DETECTORS, InferredRule, LevelRule, Rule, SilenceRule
 from alerts.world import World
 from telemetry.batch import Floats, Indexes, Times
 from telemetry.catalogue import Catalogue
@@ -63,10 +63,26 @@ class SilencePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class InferredPlan:
+    """Nodes that get an alarm when most of what hangs on them has one."""
+
+    rule: int
+    of: tuple[int, ...]  # rules
+    severity: Severity
+    at_least: int
+    share: float
+    within_ms: int
+    series: dict[tuple[str, str], int]  # (device, metric) that hang on a node
+    node: dict[int, str]  # series -> its gateway or place
+    members: dict[str, list[int]]  # node -> its series, ascending
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """All rules over all series."""
 
     rules: tuple[Rule, ...]
+    catalogue: Catalogue
     names: list[tuple[str, str]]  # (S,) (device, metric)
     place: list[str]  # (S,)
     site: list[str]  # (S,)
@@ -81,6 +97,7 @@ class Program:
     detectors: tuple[DetectorPlan, ...]
     passages: tuple[PassageLimit, ...]
     silences: tuple[SilencePlan, ...]
+    inferred: tuple[InferredPlan, ...]
     gateway_online: Indexes  # (S,) the series that says whether the gateway of a series is online; -1 for none
     keys: list[str]  # (I,) what an instance is, independent of numbers: how state survives a change of rules
 
@@ -124,11 +141,15 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
     detectors: list[DetectorPlan] = []
     passages: list[PassageLimit] = []
     silences: list[SilencePlan] = []
+    inferred: list[InferredPlan] = []
     world = World(catalogue, registry)
     for number, rule in enumerate(rules):
         concerned = _concerned(rule, catalogue, registry)
         if isinstance(rule, SilenceRule):
             silences.append(SilencePlan(number, concerned, round(rule.after_s * 1000)))
+            continue
+        if isinstance(rule, InferredRule):
+            inferred.append(_inferred(number, rule, rules, concerned, world))
             continue
         has_detector = type(rule) in DETECTORS
         fed: dict[int, list[int]] = {} if has_detector else plain
@@ -161,6 +182,7 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
     place, site = _places(catalogue, registry)
     return Program(
         tuple(rules),
+        catalogue,
         registry.names,
         place,
         site,
@@ -175,11 +197,36 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
         tuple(detectors),
         tuple(passages),
         tuple(silences),
+        tuple(inferred),
         world.gateway_online,
         [
             f"{rules[r].id}/{Severity(level).word}/{'/'.join(registry.names[s])}"
             for r, s, level in zip(instances.rule, instances.series, instances.severity, strict=True)
         ],
+    )
+
+
+def _inferred(number: int, rule: InferredRule, rules: Sequence[Rule], concerned: Indexes, world: World) -> InferredPlan:
+    node: dict[int, str] = {}
+    members: dict[str, list[int]] = {}
+    for series in concerned.tolist():
+        device = world.device(series)
+        if device is None:
+            continue
+        place = world.catalogue.place[device.place]
+        at = device.gateway if rule.along == "gateway" else (place.parent or place.id)
+        node[series] = at
+        members.setdefault(at, []).append(series)
+    return InferredPlan(
+        number,
+        tuple(n for n, other in enumerate(rules) if other.id in rule.of),
+        rule.severity,
+        rule.at_least,
+        rule.share,
+        round(rule.within_s * 1000),
+        {world.registry.names[series]: series for series in node},
+        node,
+        members,
     )
 
 

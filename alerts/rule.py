@@ -71,6 +71,14 @@ class Level(Declared):
         return limit
 
 
+class Cause(Declared):
+    """A rule whose alarms explain those of another, where they are related."""
+
+    rule: Name
+    along: Literal["gateway", "place", "downstream", "site"]
+    settle_s: float = Field(default=60.0, ge=0)  # after the cause is over, before anybody is called for what is left
+
+
 class AnyRule(Declared):
     id: Name
     name: LocalText
@@ -81,6 +89,7 @@ class AnyRule(Declared):
     advice: LocalText | None = None
     notify: tuple[Name, ...] = ()  # channels beside MQTT
     latch: Literal["until-acknowledged", "until-disposed"] | None = None  # stays open though it is over
+    masked_by: tuple[Cause, ...] = ()  # nobody is called for an alarm while one that explains it is open
     reopen_within_s: float = Field(default=300.0, ge=0)  # back so soon, it is the same alarm again
     flap_slot_s: float = Field(default=60.0, gt=0)  # coming and going in half of the last 21 such spans is flapping
 

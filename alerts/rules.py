@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from alerts.causes import find_cycle
 from alerts.detectors.detector import Detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
 from alerts.world import World
 from telemetry.batch import Indexes
-from telemetry.catalogue import Catalogue
+from telemetry.catalogue import Catalogue, Name
 from telemetry.declaration import Document, Mistake, Mistakes, read_document, validate
 from telemetry.series import ONLINE
 
@@ -38,13 +39,25 @@ class SilenceRule(AnyRule):
     severity: SeverityName = Severity.LOW
 
 
+class InferredRule(AnyRule):
+    """Most of what hangs on a gateway or a place has an alarm at once: so it is the gateway or the place."""
+
+    type: Literal["inferred"]
+    of: tuple[Name, ...] = Field(min_length=1)  # rules on the same metric
+    along: Literal["gateway", "place"]
+    share: float = Field(default=0.6, gt=0, le=1)
+    at_least: int = Field(default=3, ge=2)
+    within_s: float = Field(default=90.0, gt=0)
+    severity: SeverityName = Severity.HIGH
+
+
 DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]] = {
     RateRule: rate_detector,
     ForecastRule: forecast_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
-Rule = Annotated[LevelRule | RateRule | ForecastRule | SilenceRule, Field(discriminator="type")]
+Rule = Annotated[LevelRule | RateRule | ForecastRule | SilenceRule | InferredRule, Field(discriminator="type")]
 
 
 class RuleFile(Declared):
@@ -71,7 +84,9 @@ def decode_rules(payload: bytes) -> tuple[tuple[Rule, ...], Catalogue]:
     return found.rules, found.catalogue
 
 
-def load_rules(folder: Path, catalogue: Catalogue) -> tuple[LevelRule | RateRule | ForecastRule | SilenceRule, ...]:
+def load_rules(
+    folder: Path, catalogue: Catalogue
+) -> tuple[LevelRule | RateRule | ForecastRule | SilenceRule | InferredRule, ...]:
     """The rules of a folder's *.yaml, checked against the catalogue. Raises Mistakes with all that is wrong."""
     mistakes: list[Mistake] = []
     parsed: list[tuple[Document, RuleFile]] = []
@@ -97,6 +112,28 @@ def load_rules(folder: Path, catalogue: Catalogue) -> tuple[LevelRule | RateRule
             for at, device in enumerate(rule.devices or ()):
                 if device not in catalogue.device:
                     mistakes.append(document.mistake((*where, "devices", at), f"there is no device '{device}'"))
+    mistakes += _unrelated(parsed, set(seen))
     if mistakes:
         raise Mistakes(mistakes)
     return tuple(rule for _, file in parsed for rule in file.rules)
+
+
+def _unrelated(parsed: Sequence[tuple[Document, RuleFile]], known: set[str]) -> list[Mistake]:
+    """Causes that are no rules, and rules that explain each other in a circle."""
+    mistakes = []
+    for document, file in parsed:
+        for number, rule in enumerate(file.rules):
+            for at, cause in enumerate(rule.masked_by):
+                if cause.rule not in known:
+                    where = ("rules", number, "masked_by", at, "rule")
+                    mistakes.append(document.mistake(where, f"there is no rule '{cause.rule}'"))
+            for at, name in enumerate(rule.of if isinstance(rule, InferredRule) else ()):
+                if name not in known:
+                    mistakes.append(document.mistake(("rules", number, "of", at), f"there is no rule '{name}'"))
+    circle = find_cycle([rule for _, file in parsed for rule in file.rules])
+    for document, file in parsed:
+        for number, rule in enumerate(file.rules):
+            if circle and rule.id == circle[0]:
+                told = f"these explain each other in a circle: {' → '.join(circle)}; take one 'masked_by' away"
+                mistakes.append(document.mistake(("rules", number, "masked_by"), told))
+    return mistakes

@@ -15,6 +15,7 @@ from alerts.book import Telling
 from alerts.conditions import RETRACTED, Conditions
 from alerts.detectors.detector import Detector
 from alerts.episodes import Decision, Episodes
+from alerts.masks import MaskState
 from alerts.program import Program
 from telemetry.batch import Indexes
 
@@ -69,6 +70,7 @@ class Snapshot(msgspec.Struct):
     commands: list[str]
     tellings: list[Telling]
     episodes: KeptEpisodes | None
+    masks: MaskState
 
 
 _OUT = msgspec.msgpack.Encoder()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from alerts.alarm import Alarm, Forecast
 from alerts.detectors.trend import ForecastRule, RateRule
 from alerts.rule import LevelledRule, Shown
-from alerts.rules import LevelRule, Rule, SilenceRule
+from alerts.rules import InferredRule, LevelRule, Rule, SilenceRule
 from telemetry.catalogue import Catalogue, Text
 from telemetry.series import ONLINE
 
@@ -51,6 +51,12 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
         "value": alarm.value,
         "limit": alarm.limit,
         "rule_type": rule.type if rule else None,
+        "masks": [
+            {"id": m.id, "kind": m.kind, "owner": m.owner, "reason": m.reason, "until_ms": m.until_ms}
+            for m in alarm.masks
+        ],
+        "latched": alarm.over_ms is not None and not alarm.flapping,
+        "flapping": alarm.flapping,
         "limits": [{"severity": severity, "value": value} for severity, value in alarm.limits],
         "forecast": None
         if alarm.forecast is None
@@ -85,6 +91,9 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneIn
         }
     if isinstance(rule, ForecastRule):
         return _why_forecast(alarm.forecast, zone)
+    if isinstance(rule, InferredRule):
+        count = 0 if alarm.value is None else round(alarm.value)
+        return {"en": f"{count} devices there fell out together", "zh": f"该处 {count} 台设备同时失联"}
     if rule is None or isinstance(rule, SilenceRule) or alarm.limit is None or alarm.value is None:
         heard = "" if alarm.value is None else f"{alarm.value:.{decimals}f} {unit}".strip()
         if alarm.severity_max > getattr(rule, "severity", alarm.severity_max):
