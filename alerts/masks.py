@@ -133,9 +133,12 @@ class Masks:
             touched = self._link(now_ms, effects)
             self._renew(touched, now_ms, effects)
             for taken in effects.transitions:
-                masks = effects.alarms[taken.alarm].masks
-                if masks and taken.what in _CALLED_FOR and taken.quiet is None:
-                    taken.quiet = masks[0].kind
+                if taken.what in _CALLED_FOR and taken.quiet is None:
+                    masks = [m.kind for m in effects.alarms[taken.alarm].masks]
+                    if taken.what is What.SEVERITY_UP:
+                        # What explains an alarm does not explain that it gets worse.
+                        masks = [kind for kind in masks if kind not in (MaskKind.CAUSE, MaskKind.HELD)]
+                    taken.quiet = masks[0] if masks else None
         if self._next_ms is not None and now_ms >= self._next_ms:
             self._expire(now_ms, effects)
 
@@ -157,7 +160,9 @@ class Masks:
                         linked[alarm.id] = self._soon(now_ms + causes.settle_ms(child.rule, alarm.rule))
             elif taken.what in (What.RAISED, What.REOPENED, What.SEVERITY_UP) and alarm.is_open:
                 touched[alarm.id] = alarm
-                if taken.what is not What.SEVERITY_UP:
+                if taken.what is What.SEVERITY_UP:
+                    state.held.pop(alarm.id, None)
+                else:
                     self._begin(alarm, now_ms)
                     for child in self._children(alarm):
                         state.by_cause.setdefault(child.id, {})[alarm.id] = None
