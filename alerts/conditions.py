@@ -2,7 +2,9 @@
 
 A batch goes through in four steps. (1) Readings are put in order per series: what is not newer than what was seen is
 late. (2) Detectors turn readings into signals (the value itself, its rate, the minutes to a limit). (3) Signals meet the
-instances they are for; most change nothing and are done. (4) The rest advance one observation a round through the table
+instances they are for; most change nothing and are done. Of the value itself this is known without looking at any
+instance: each series has a band within which none of its instances would move, and most readings lie in it. (4) The rest
+advance one observation a round through the table
 of `lifecycle`, and what began or ceased to fire becomes a `Step`, in the order of the readings, so that the way the
 stream was cut into batches cannot be seen in the outcome.
 
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.detectors.detector import UNSET_MS, Rows, Signals
-from alerts.lifecycle import FIRING, NORMAL, PENDING, Rings, States, changes_nothing, has_enough, step
+from alerts.lifecycle import CLEARING, FIRING, NORMAL, PENDING, Rings, States, changes_nothing, has_enough, step
 from alerts.program import Feed, Program
 from alerts.seen import Seen
 from telemetry.batch import Floats, Indexes, Masks, ReadingBatch, Times
@@ -94,6 +96,9 @@ class Conditions:
         self.last_ms: Times = np.full(series_count, UNSET_MS, np.int64)
         self.last_value: Floats = np.full(series_count, np.nan)
         self.detectors = [plan.make() for plan in program.detectors]
+        self._low: Floats = np.full(series_count, -np.inf)  # (S,) within these a value moves no instance of `plain`
+        self._high: Floats = np.full(series_count, np.inf)
+        self.find_bands(np.arange(series_count))
 
     def readings(self, batch: ReadingBatch) -> Judged:
         """Take readings. Bad ones are no observation."""
@@ -102,9 +107,10 @@ class Conditions:
         late = len(usable) - len(rows.arrival)
         if not len(rows.arrival):
             return Judged([], late, [])
-        everything = np.arange(len(rows.arrival))
         passages: list[Seen] = []
-        parts = [self._evaluate(self.program.plain, rows, Signals(everything, rows.value))]
+        parts = []
+        if len(moving := self._leave_their_band(rows)):
+            parts.append(self._evaluate(self.program.plain, rows, Signals(moving, rows.value[moving])))
         for plan, detector in zip(self.program.detectors, self.detectors, strict=True):
             signals = detector.push(rows)
             if plan.per_passage:
@@ -112,11 +118,12 @@ class Conditions:
             elif len(signals.row):
                 parts.append(self._evaluate(plan.feed, rows, signals))
         changes: list[_Change] = []
-        for part in parts:
-            self._advance(part, rows, changes)
+        stirred = [self._advance(part, rows, changes) for part in parts]
         # Within a series rows ascend in time, so the last write of each is its newest.
         self.last_ms[rows.series] = rows.time_ms
         self.last_value[rows.series] = rows.value
+        if stirred:
+            self.find_bands(self.program.series[np.concatenate(stirred)])
         return Judged(self._steps(changes), late, passages)
 
     def by_time(self, now_ms: int, of: Masks | None = None, listened_ms: Times | None = None) -> list[Step]:
@@ -140,7 +147,36 @@ class Conditions:
         if listened_ms is not None:
             is_due &= due_ms - self.last_ms[series] <= listened_ms[series]
         self._fire_by_time(waiting[is_due], due_ms[is_due], self.last_value[series[is_due]], 0, changes)
+        self.find_bands(series[is_due])
         return self._steps(changes)
+
+    def find_bands(self, series: Indexes) -> None:
+        """Find anew within which values no instance of these series would move; after anything has changed them."""
+        series = np.unique(series)
+        feed = self.program.plain
+        source, position = expand(feed.start[series], feed.count[series])
+        instance = feed.instances[position]
+        state, limits = self.state[instance], self.program.limits
+        # Turned so that higher is worse: what rests moves at its limit, what fires moves below its clear limit.
+        low = np.where(state == FIRING, limits.clear_below[instance], -np.inf)
+        high = np.where(state == NORMAL, np.nextafter(limits.raise_at[instance], -np.inf), np.inf)
+        moves = (state == PENDING) | (state == CLEARING)
+        moves |= (state == FIRING) & (self.since_ms[instance] > self.last_ms[series[source]])
+        low[moves], high[moves] = np.inf, -np.inf
+        is_turned = self.program.sign[instance] < 0
+        low, high = np.where(is_turned, -high, low), np.where(is_turned, -low, high)
+        self._low[series], self._high[series] = -np.inf, np.inf
+        np.maximum.at(self._low, series[source], low)
+        np.minimum.at(self._high, series[source], high)
+
+    def _leave_their_band(self, rows: Rows) -> Indexes:
+        """All readings of those series of which one does."""
+        outside = (rows.value < self._low[rows.series]) | (rows.value > self._high[rows.series])
+        if not outside.any():
+            return np.empty(0, np.intp)
+        stirred = np.zeros(len(self._low), np.bool_)
+        stirred[rows.series[outside]] = True
+        return np.flatnonzero(stirred[rows.series])
 
     def is_calm(self, series: int) -> bool:
         """Whether no limit of a series is breached, or is being left."""
@@ -166,6 +202,7 @@ class Conditions:
             positions = of[mine.watched]
             for name, column in mine.columns.items():
                 column[positions] = theirs.columns[name][positions]
+        self.find_bands(np.flatnonzero(of))
 
     def undo_time(self, instances: Indexes) -> Indexes:
         """Of these instances, put those that fired by time after the last reading of their series back to waiting."""
@@ -173,6 +210,7 @@ class Conditions:
         undone: Indexes = instances[fired & (self.since_ms[instances] > self.last_ms[self.program.series[instances]])]
         self.state[undone] = PENDING
         self.since_ms[undone] -= self.program.limits.raise_after_ms[undone]
+        self.find_bands(self.program.series[undone])
         return undone
 
     # --- readings at their instances --------------------------------------------------------------------------------
@@ -230,14 +268,13 @@ class Conditions:
             )
         return found
 
-    def _advance(self, seen: _Evaluations, rows: Rows, changes: list[_Change]) -> None:
-        """Show evaluations to their instances, in order, and note which began or ceased to fire."""
+    def _advance(self, seen: _Evaluations, rows: Rows, changes: list[_Change]) -> Indexes:
+        """Show evaluations to their instances, in order, and note which began or ceased to fire; which were moved."""
         limits = self.program.limits
         idle = changes_nothing(self.state[seen.instance], seen.value, limits.of(seen.instance))
-        if self._fired_ahead_of(rows):
-            idle &= ~self._is_ahead(seen.instance, rows.time_ms[seen.row])
+        idle &= ~self._is_ahead(seen.instance, rows.time_ms[seen.row])
         if idle.all():
-            return
+            return np.empty(0, np.intp)
         stirred = np.zeros(len(self.state), np.bool_)
         stirred[seen.instance[~idle]] = True
         taken = np.flatnonzero(stirred[seen.instance])
@@ -284,6 +321,7 @@ class Conditions:
                         RETRACTED if was_wrong[i] else "limit-reached",
                     )
                 )
+        return np.flatnonzero(stirred)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -299,12 +337,6 @@ class Conditions:
         for i in np.flatnonzero(due_ms < rows.time_ms[row]).tolist():
             one = slice(i, i + 1)
             self._fire_by_time(instance[one], due_ms[one], value[one], int(rows.arrival[row[i]]), changes)
-
-    def _fired_ahead_of(self, rows: Rows) -> bool:
-        """Whether time has made anything fire later than the newest reading of its series."""
-        firing = np.flatnonzero(self.state == FIRING)
-        newest_ms = self.last_ms[self.program.series[firing]]
-        return bool((self.since_ms[firing] > newest_ms).any())
 
     def _is_ahead(self, instance: Indexes, time_ms: Times) -> Masks:
         """Which instances were made to fire by time, at a moment that these readings come before."""

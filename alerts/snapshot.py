@@ -149,6 +149,7 @@ def restore_conditions(kept: KeptConditions, snapshot: Snapshot, conditions: Con
         found = kept.detectors.get(conditions.program.rules[plan.rule].id)
         if found is not None:
             _restore_detector(found, detector, names)
+    conditions.find_bands(np.arange(len(names.series)))
 
 
 def _restore_detector(kept: KeptDetector, detector: Detector, names: Names) -> None:
