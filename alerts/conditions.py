@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from telemetry.segments import expand, group, rank_within
 RETRACTED = "retracted-by-late-data"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """What one reading, or the passing of time, did to one rule on one series."""
 
@@ -60,7 +61,7 @@ class _Evaluations:
     high: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Change:
     """An instance began or ceased to fire."""
 
@@ -73,6 +74,9 @@ class _Change:
     low: float = np.nan
     high: float = np.nan
     reason: str = "limit-reached"
+
+
+_when = attrgetter("arrival", "time_ms", "instance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,20 +310,21 @@ class Conditions:
             self.ring[instance] = np.where(counts, ring, self.ring[instance])
             fired = state >= FIRING
             fires = self.state[instance] >= FIRING
-            for i in np.flatnonzero(fired != fires).tolist():
-                onset_ms = since_ms[i] if state[i] == PENDING else time_ms[i]
-                changes.append(
-                    _Change(
-                        int(rows.arrival[row[i]]),
-                        int(instance[i]),
-                        bool(fires[i]),
-                        int(onset_ms),
-                        int(time_ms[i]),
-                        float(value[i] * self.program.sign[instance[i]]),
-                        float(seen.low[now[i]]),
-                        float(seen.high[now[i]]),
-                        RETRACTED if was_wrong[i] else "limit-reached",
-                    )
+            switched = np.flatnonzero(fired != fires)
+            if len(switched):
+                at = now[switched]
+                onset_ms = np.where(state == PENDING, since_ms, time_ms)[switched]
+                changes += map(
+                    _Change,
+                    rows.arrival[row[switched]].tolist(),
+                    instance[switched].tolist(),
+                    fires[switched].tolist(),
+                    onset_ms.tolist(),
+                    time_ms[switched].tolist(),
+                    (value * self.program.sign[instance])[switched].tolist(),
+                    seen.low[at].tolist(),
+                    seen.high[at].tolist(),
+                    [RETRACTED if wrong else "limit-reached" for wrong in was_wrong[switched].tolist()],
                 )
         return np.flatnonzero(stirred)
 
@@ -366,9 +371,26 @@ class Conditions:
 
     def _steps(self, changes: list[_Change]) -> list[Step]:
         """What began and ceased to fire, as one step a rule and moment."""
-        changes.sort(key=lambda change: (change.arrival, change.time_ms, change.instance))
+        changes.sort(key=_when)
         program = self.program
-        where = [(int(program.rule[change.instance]), int(program.series[change.instance])) for change in changes]
+        instances = np.array([change.instance for change in changes], np.intp)
+        where = list(zip(program.rule[instances].tolist(), program.series[instances].tolist(), strict=True))
+        if program.alone[instances].all():
+            # Rules of one level: what changed is all that there is to know.
+            return [
+                Step(
+                    rule,
+                    series,
+                    c.instance if c.fires else None,
+                    c.onset_ms if c.fires else None,
+                    c.time_ms,
+                    c.value,
+                    c.low,
+                    c.high,
+                    c.reason,
+                )
+                for (rule, series), c in zip(where, changes, strict=True)
+            ]
         # The state arrays already stand at the end of the batch; walk back to what fired before it.
         firing: dict[tuple[int, int], set[int]] = {}
         for change, at in zip(reversed(changes), reversed(where), strict=True):

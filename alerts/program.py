@@ -92,6 +92,7 @@ class Program:
     sign: Floats  # (I,) 1 or -1: what turns values so that higher is worse
     limits: Limits  # (I,) turned
     hold_max_ms: Times  # (I,)
+    alone: NDArray[np.bool_]  # (I,) the only instance of its rule on its series
     by_series: Feed  # every instance of a series, whatever feeds it
     plain: Feed  # instances that look at the value itself
     detectors: tuple[DetectorPlan, ...]
@@ -192,6 +193,7 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
         np.array(instances.sign, np.float64),
         limits,
         np.array([round(rule.hold_max_s * 1000) for rule in rows], np.int64),
+        np.array([len(rule.levels) == 1 for rule in rows], np.bool_),
         _feed(everything, len(registry)),
         _feed(plain, len(registry)),
         tuple(detectors),

@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 from rich.console import Console
 
-from bench import behind, catch_up, drain, ladder, latency, memory, receipt, restart, small_gateway
+from bench import behind, catch_up, drain, ladder, latency, memory, receipt, restart, rules, small_gateway
 from bench.report import Report
 from telemetry.errors import BadConfiguration
 
@@ -27,6 +27,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "behind": behind.run,
     "receipt": receipt.run,
     "restart": restart.run,
+    "rules": rules.run,
     "small_gateway": small_gateway.run,
 }
 QUICK: dict[str, Callable[[], Report]] = {
@@ -38,6 +39,7 @@ QUICK: dict[str, Callable[[], Report]] = {
     "catch_up": partial(catch_up.run, outage_s=300.0),
     "receipt": partial(receipt.run, seconds=8.0, flood_readings=100_000),
     "restart": partial(restart.run, rounds=1),
+    "rules": partial(rules.run, series=1_000, rounds=20, twin_series=20),
     "small_gateway": partial(small_gateway.run, readings=200_000, steady_s=10.0),
 }
 

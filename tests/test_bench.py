@@ -18,6 +18,7 @@ from bench import (
     processes,
     receipt,
     restart,
+    rules,
     small_gateway,
     stream,
 )
@@ -145,3 +146,10 @@ def test_the_boxes_of_a_bench_are_as_lean_as_a_gateway() -> None:
     # Else the memory that is measured would be the bench's own.
     (_, box_mb, _), (_, gateway_mb, _) = (box.import_costs([name])[1] for name in ("bench.box", "gateway.__main__"))
     assert box_mb - gateway_mb < 5
+
+
+def test_rules_judge_as_their_twin_does() -> None:
+    report = rules.run(series=60, rounds=30, tall_rounds=30, twin_series=60)
+    raised = [(row[6], row[7]) for row in report.tables[0].rows]
+    assert [told for _, told in raised] == [f"{count}: the same" for count, _ in raised]
+    assert raised[1][0] and raised[3][0]
