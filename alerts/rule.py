@@ -78,7 +78,8 @@ class AnyRule(Declared):
     kinds: tuple[Name, ...] | None = None  # all that have the metric, when not given
     devices: tuple[Name, ...] | None = None
     advice: LocalText | None = None
-    notify: tuple[Name, ...] = ()  # channels beside MQTT
+    notify: tuple[Name, ...] = ()  # channels beside MQTT that always hear of it
+    route: Name | None = None  # how it finds people
 
 
 @dataclass(frozen=True, slots=True)

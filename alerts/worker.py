@@ -164,7 +164,7 @@ class AlertWorker:
         return self.engine.load(old.save(), record.time_ms)
 
     def _put_in_force(self, encoded: bytes) -> None:
-        rules, catalogue = decode_rules(encoded)
+        rules, catalogue, people = decode_rules(encoded)
         self.engine = Engine(compile_rules(rules, catalogue, self._registry), self._reread)
         self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue)
 
