@@ -110,6 +110,11 @@ class AlarmBook:
         self.open[where] = alarm
         self.by_id[alarm.id] = where
 
+    def find(self, name: str) -> Alarm | None:
+        """An open alarm by its id."""
+        where = self.by_id.get(name)
+        return None if where is None else self.open[where]
+
     def worsen(
         self,
         alarm: Alarm,

@@ -86,7 +86,7 @@ class Escalation:
         """Take note of what became of alarms."""
         # What follows from a step may be a step of its own, a system alarm's raise: it is followed as well.
         for taken in effects.transitions:
-            self._follow(taken, effects.alarms[taken.alarm])
+            self._follow(taken, effects.alarms[taken.alarm], effects)
 
     def advance(self, now_ms: int, effects: Effects) -> None:
         """Take the steps whose time has come."""
@@ -105,32 +105,36 @@ class Escalation:
             self._step(call, alarm, ladder, now_ms, effects)
             self._wait(call, alarm)
 
-    def command(self, action: str, subject: str, known_ms: int, note: str | None, effects: Effects) -> bool:
-        """Take what a sender says of its channel, CHANNEL or CHANNEL/RECIPIENT; tell whether it was such."""
-        if action == CHANNEL_FAILS:
-            open_ = any(alarm.rule == UNDELIVERED and _subject(alarm) == subject for alarm in self.system.values())
-            if not open_:
+    def hear(
+        self, action: str, subject: str, seq: int, actor: str, note: str | None, known_ms: int, effects: Effects
+    ) -> str | None:
+        """Do what a command asks where it is about ourselves: "" when done, else why not; None when it is not.
+
+        Senders say how it goes with CHANNEL or CHANNEL/RECIPIENT; people speak of an alarm by its id.
+        """
+        if action in (CHANNEL_FAILS, CHANNEL_WORKS):
+            found = [alarm for alarm in self.system.values() if alarm.rule == UNDELIVERED and _subject(alarm) == subject]
+            if action == CHANNEL_FAILS and not found:
                 channel, _, recipient = subject.partition("/")
                 self._raise(UNDELIVERED, channel, recipient or None, Severity.HIGH, known_ms, note, effects)
-        elif action == CHANNEL_WORKS:
-            for alarm in list(self.system.values()):
-                if alarm.rule == UNDELIVERED and _subject(alarm) == subject:
-                    self._close(alarm, What.RETURNED, known_ms, "delivered-again", effects)
-        return action in (CHANNEL_FAILS, CHANNEL_WORKS)
-
-    def acknowledge(self, alarm: Alarm, known_ms: int, actor: str, note: str | None, effects: Effects) -> None:
-        """A person has seen one of the alarms about ourselves."""
-        if alarm.acknowledged_by is None:
-            alarm.acknowledged_by = actor
-            _note(alarm, What.ACKNOWLEDGED, known_ms, known_ms, "person", effects, actor=actor, note=note)
-
-    def comment(self, alarm: Alarm, known_ms: int, actor: str, note: str | None, effects: Effects) -> None:
-        """A person says something about one of the alarms about ourselves."""
-        _note(alarm, What.COMMENTED, known_ms, known_ms, "person", effects, actor=actor, note=note)
-
-    def close(self, alarm: Alarm, known_ms: int, actor: str, note: str | None, effects: Effects) -> None:
-        """A person closes one of the alarms about ourselves."""
-        self._close(alarm, What.CLOSED, known_ms, "person", effects, actor=actor, note=note)
+            for alarm in found if action == CHANNEL_WORKS else ():
+                self._close(alarm, What.RETURNED, known_ms, "delivered-again", effects)
+            return ""
+        about = self.system.get(subject)
+        if about is None:
+            return None
+        if seq != about.seq and action != "comment":
+            return f"the alarm has changed: step {about.seq} is the latest, you saw {seq}"
+        if action == "acknowledge" and about.acknowledged_by is None:
+            about.acknowledged_by = actor
+            _note(about, What.ACKNOWLEDGED, known_ms, known_ms, "person", effects, actor=actor, note=note)
+        elif action == "comment":
+            _note(about, What.COMMENTED, known_ms, known_ms, "person", effects, actor=actor, note=note)
+        elif action == "close":
+            self._close(about, What.CLOSED, known_ms, "person", effects, actor=actor, note=note)
+        elif action != "acknowledge":
+            return "an alarm about ourselves can be acknowledged, commented and closed"
+        return ""
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
@@ -153,7 +157,10 @@ class Escalation:
 
     # --- the ladder -------------------------------------------------------------------------------------------------
 
-    def _follow(self, taken: Transition, alarm: Alarm) -> None:
+    def _follow(self, taken: Transition, alarm: Alarm, effects: Effects) -> None:
+        if taken.what is What.ACKNOWLEDGED or taken.what.is_end:
+            for answered in [a for a in self.system.values() if a.rule == UNANSWERED and a.key == taken.alarm]:
+                self._close(answered, What.RETURNED, taken.known_ms, "answered", effects)
         if taken.what.is_end:
             self._calls.pop(taken.alarm, None)
             return
@@ -207,7 +214,6 @@ class Escalation:
             if timeout_s is not None and call.acknowledged_ms + round(1000 * timeout_s) <= now_ms:
                 alarm.acknowledged_by = call.acknowledged_ms = None
                 self._tell(call, alarm, What.REALARMED, due_ms, now_ms, "acknowledged-long-ago", None, effects)
-                # The engine follows this transition like any other, and so begins the ladder anew.
                 call.since_ms, call.taken, call.is_exhausted = now_ms, ladder.first, False
             else:
                 self._tell(call, alarm, What.REMINDED, due_ms, now_ms, "still-open", 0, effects)
@@ -244,7 +250,7 @@ class Escalation:
         due_ms = call.since_ms + ladder.loops * ladder.loop_ms
         self._tell(call, alarm, What.EXHAUSTED, due_ms, now_ms, _UNSEEN, len(ladder.steps) - 1, effects)
         # That nobody answers for an alarm about ourselves is said by that alarm already.
-        if alarm.alarm_class != SYSTEM:
+        if alarm.alarm_class != SYSTEM and not any(a.key == alarm.id for a in self.system.values()):
             self._raise(UNANSWERED, alarm.rule, alarm.id, Severity.CRITICAL, now_ms, alarm.id, effects)
 
     def _ladder(self, alarm: Alarm, severity: Severity) -> Ladder | None:
@@ -304,13 +310,6 @@ class Escalation:
         del self.system[alarm.id]
         alarm.closed_ms, alarm.closed_reason = known_ms, reason
         _note(alarm, what, known_ms, known_ms, reason, effects, actor=actor, note=note)
-
-    def answered(self, effects: Effects) -> None:
-        """Close what said that nobody answered, once somebody has, or the alarm is over."""
-        for taken in list(effects.transitions):
-            if taken.what is What.ACKNOWLEDGED or taken.what.is_end:
-                for alarm in [a for a in self.system.values() if a.rule == UNANSWERED and a.key == taken.alarm]:
-                    self._close(alarm, What.RETURNED, taken.known_ms, "answered", effects)
 
 
 def route_of(alarm: Alarm, people: People, route_names: Mapping[str, str]) -> Route | None:

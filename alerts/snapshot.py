@@ -15,6 +15,7 @@ from alerts.book import Telling
 from alerts.conditions import Conditions
 from alerts.detectors.detector import Detector
 from alerts.episodes import Decision, Episodes
+from alerts.escalation import Kept as KeptEscalation
 from alerts.program import Program
 from telemetry.batch import Indexes
 
@@ -66,6 +67,7 @@ class Snapshot(msgspec.Struct):
     commands: list[str]
     tellings: list[Telling]
     episodes: KeptEpisodes | None
+    escalation: KeptEscalation | None = None
 
 
 _OUT = msgspec.msgpack.Encoder()
