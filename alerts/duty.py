@@ -55,9 +55,7 @@ def _known_zone(name: str) -> str:
     return name
 
 
-Day = Annotated[
-    Weekday, BeforeValidator(_weekday), PlainSerializer(lambda day: day.name.lower(), return_type=str)
-]
+Day = Annotated[Weekday, BeforeValidator(_weekday), PlainSerializer(lambda day: day.name.lower(), return_type=str)]
 ClockTime = Annotated[time, BeforeValidator(_clock_time)]
 
 

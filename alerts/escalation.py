@@ -113,7 +113,9 @@ class Escalation:
         Senders say how it goes with CHANNEL or CHANNEL/RECIPIENT; people speak of an alarm by its id.
         """
         if action in (CHANNEL_FAILS, CHANNEL_WORKS):
-            found = [alarm for alarm in self.system.values() if alarm.rule == UNDELIVERED and _subject(alarm) == subject]
+            found = [
+                alarm for alarm in self.system.values() if alarm.rule == UNDELIVERED and _subject(alarm) == subject
+            ]
             if action == CHANNEL_FAILS and not found:
                 channel, _, recipient = subject.partition("/")
                 self._raise(UNDELIVERED, channel, recipient or None, Severity.HIGH, known_ms, note, effects)

@@ -22,10 +22,12 @@ import sqlalchemy as sa
 from alerts import events
 from alerts.alarm import Alarm, Effects
 from alerts.engine import Engine
+from alerts.escalation import route_of
+from alerts.people import NOBODY, People, Route
 from alerts.program import Program, compile_rules
 from alerts.rules import Rule, decode_rules, encode_rules
 from alerts.snapshot import SNAPSHOT_VERSION
-from alerts.store import Store
+from alerts.store import Calling, Store
 from alerts.texts import document
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
@@ -68,6 +70,14 @@ class _InForce:
     encoded: bytes
     rules: dict[str, Rule]
     catalogue: Catalogue
+    people: People = NOBODY
+    since_ms: int = 0  # from when on
+
+    def route_of(self, alarm: Alarm) -> Route | None:
+        """How an alarm finds people."""
+        rule = self.rules.get(alarm.rule)
+        names = {} if rule is None or rule.route is None else {rule.id: rule.route}
+        return route_of(alarm, self.people, names)
 
 
 class AlertWorker:
@@ -75,6 +85,7 @@ class AlertWorker:
 
     Args:
         program: The rules as the files have them, over `catalogue`.
+        people: Whom they call, as the files have it.
     """
 
     def __init__(
@@ -85,6 +96,7 @@ class AlertWorker:
         store: Store,
         clock: Clock,
         on_notices: Callable[[], None],
+        people: People = NOBODY,
     ) -> None:
         self._journal = journal
         self._store = store
@@ -92,10 +104,10 @@ class AlertWorker:
         self._on_notices = on_notices
         self._random = random.Random()  # jitter only
         self._registry = SeriesRegistry(program.names)
-        encoded = encode_rules(program.rules, catalogue)
-        self._in_force = _InForce(encoded, {rule.id: rule for rule in program.rules}, catalogue)
+        encoded = encode_rules(program.rules, catalogue, people)
+        self._in_force = _InForce(encoded, {rule.id: rule for rule in program.rules}, catalogue, people)
         self._announce_rules(encoded)
-        self.engine = Engine(program, self._reread)
+        self.engine = Engine(program, self._reread, people)
         self.position = 0
         self._stored = 0
         self._kept = 0
@@ -165,8 +177,8 @@ class AlertWorker:
 
     def _put_in_force(self, encoded: bytes) -> None:
         rules, catalogue, people = decode_rules(encoded)
-        self.engine = Engine(compile_rules(rules, catalogue, self._registry), self._reread)
-        self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue)
+        self.engine = Engine(compile_rules(rules, catalogue, self._registry), self._reread, people)
+        self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue, people)
 
     def _resume(self) -> None:
         self._stored, snapshot_cursor, saved = self._store.memory()
@@ -211,9 +223,16 @@ class AlertWorker:
         words = self._described_by
         documents = {a.id: document(a, words.rules.get(a.rule), words.catalogue) for a in effects.alarms.values()}
         channels = {a.id: self._channels(a) for a in effects.alarms.values()}
+        routes = {a.id: route for a in effects.alarms.values() if (route := words.route_of(a)) is not None}
         cursor = max(self.position, self._stored)
         has_notices = self._store.apply(
-            cursor, effects.transitions, effects.alarms, documents, channels, effects.answers
+            cursor,
+            effects.transitions,
+            effects.alarms,
+            documents,
+            channels,
+            effects.answers,
+            Calling(words.people, routes),
         )
         self._stored = cursor
         self._kept, self._described_by = self.position, self._in_force

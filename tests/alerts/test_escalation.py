@@ -92,7 +92,9 @@ def test_steps_are_taken_to_the_second_three_times_over_and_then_it_is_exhausted
     ladder.step(0, What.RAISED)
     ladder.ticks(*range(1, 2701))
     up, spent = What.ESCALATED, What.EXHAUSTED
-    loops = [(900 * loop + second, "a1", up, step) for loop in range(3) for step, second in enumerate((0, 60, 180, 600))]
+    loops = [
+        (900 * loop + second, "a1", up, step) for loop in range(3) for step, second in enumerate((0, 60, 180, 600))
+    ]
     assert [one for one in ladder.said if one[2] is not What.REMINDED] == [
         *loops[1:],
         (2700, "a1", spent, 3),

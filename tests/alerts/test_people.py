@@ -96,7 +96,7 @@ def test_hours_agree_with_a_scan_of_every_minute_over_both_changes_of_the_clock(
     roster, zone = night("22:00", "06:00"), ZoneInfo("Europe/Berlin")
     for first in ("2026-03-28T12:00:00", "2026-10-24T12:00:00"):
         begins_ms = at(first, "Europe/Berlin")
-        for minute in range(0, 30 * 60):
+        for minute in range(30 * 60):
             now_ms = begins_ms + minute * 60_000
             local = datetime.fromtimestamp(now_ms / 1000, zone)
             expected = (local.weekday() == 5 and local.hour >= 22) or (local.weekday() == 6 and local.hour < 6)
@@ -128,7 +128,11 @@ def test_the_usual_ladders_hold_where_a_route_gives_none(tmp_path: Path) -> None
     assert critical and high and low
     assert [step.after_s for step in critical.steps] == [0, 60, 180, 600]
     assert (critical.loops, critical.fallback_after_s, critical.ack_timeout_s) == (3, 30, 900)
-    assert [(step.after_s, step.to) for step in high.steps] == [(0, ("guards",)), (300, ("leader",)), (900, ("leader",))]
+    assert [(step.after_s, step.to) for step in high.steps] == [
+        (0, ("guards",)),
+        (300, ("leader",)),
+        (900, ("leader",)),
+    ]
     assert low.digest == "business-hours"
     assert loaded(tmp_path).route["gates"].ladder(Severity.LOW) is None
 

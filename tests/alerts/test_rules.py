@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from alerts.rule import Level
 from alerts.people import NOBODY
+from alerts.rule import Level
 from alerts.rules import LevelRule, decode_rules, encode_rules, load_rules
 from telemetry.catalogue import Catalogue
 from tests import district
