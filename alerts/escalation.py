@@ -261,7 +261,7 @@ class Escalation:
 
     def route(self, alarm: Alarm) -> Route | None:
         """How an alarm finds people."""
-        return route_of(alarm, self._people, self._route_of)
+        return route_of(alarm.rule, alarm.alarm_class, self._people, self._route_of)
 
     # --- alarms about ourselves -------------------------------------------------------------------------------------
 
@@ -314,9 +314,12 @@ class Escalation:
         _note(alarm, what, known_ms, known_ms, reason, effects, actor=actor, note=note)
 
 
-def route_of(alarm: Alarm, people: People, route_names: Mapping[str, str]) -> Route | None:
+def route_of(rule: str, alarm_class: str, people: People, route_names: Mapping[str, str]) -> Route | None:
     """How an alarm finds people: by the route that its rule names, or the one for what is about ourselves."""
-    name = people.system_route if alarm.alarm_class == SYSTEM else route_names.get(alarm.rule)
+    name = route_names.get(rule)
+    # A rule of the district may be of this class, too, and then names its own.
+    if name is None and rule in (UNANSWERED, UNDELIVERED) and alarm_class == SYSTEM:
+        name = people.system_route
     return None if name is None else people.route.get(name)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -48,7 +49,7 @@ class Step(Declared):
 
 
 def _ascending(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    if any(later.after_s < earlier.after_s for earlier, later in zip(steps, steps[1:], strict=False)):
+    if any(later.after_s < earlier.after_s for earlier, later in pairwise(steps)):
         raise ValueError("each step comes after the one before it: order them by 'after_s'")
     return steps
 
@@ -168,7 +169,7 @@ class PeopleFile(Declared):
     rosters: tuple[Roster, ...] = ()
     routes: tuple[Route, ...] = ()
     system_route: Name | None = None  # who hears that messages do not get through, or that nobody answered
-    templates: dict[Language, Template] = {}
+    templates: dict[Language, Template] = Field(default={})
 
 
 class People(PeopleFile):
@@ -273,7 +274,7 @@ def _cross_check(parsed: list[tuple[Document, PeopleFile]]) -> list[Mistake]:
         # A step calls all three by one name, so no two may share it.
         for part in ("people", "rosters"):
             for number, entry in enumerate(getattr(file, part)):
-                where = (part, number, "id")
+                where: tuple[str | int, ...] = (part, number, "id")
                 if entry.id in seen:
                     mistakes.append(document.mistake(where, f"'{entry.id}' is taken: see {seen[entry.id]}"))
                 elif entry.id in roles:
@@ -283,14 +284,14 @@ def _cross_check(parsed: list[tuple[Document, PeopleFile]]) -> list[Mistake]:
             if f"route {route.id}" in seen:
                 mistakes.append(document.mistake(("routes", number, "id"), f"'{route.id}' is taken"))
             seen[f"route {route.id}"] = ""
-            for where, name in _named_in(route):
+            for path, name in _named_in(route):
                 if name not in callable_:
                     message = f"there is no person, role or roster '{name}'"
-                    mistakes.append(document.mistake(("routes", number, *where), message))
+                    mistakes.append(document.mistake(("routes", number, *path), message))
         for number, roster in enumerate(file.rosters):
-            for where, name in _on(roster):
+            for path, name in _on(roster):
                 if name not in people:
-                    mistakes.append(document.mistake(("rosters", number, *where), f"there is no person '{name}'"))
+                    mistakes.append(document.mistake(("rosters", number, *path), f"there is no person '{name}'"))
         if file.system_route is not None:
             system_routes.append(file.system_route)
             if file.system_route not in routes:

@@ -6,6 +6,7 @@ all of it or none. Written again, it changes nothing: transitions and notices ha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alerts.alarm import Alarm, Transition
+from alerts.escalation import UNDELIVERED
 from alerts.notify.routing import FLOOD_MS, Flood, Heard, Router, Told, is_recent
 from alerts.people import NOBODY, People, Route
 from telemetry.database import metadata
@@ -250,15 +252,38 @@ class Store:
     def delivered(self, ids: Sequence[int], now_ms: int) -> None:
         """These messages were handed over."""
         values = {"state": "delivered", "delivered_ms": now_ms, "attempts": notices.c.attempts + 1, "error": None}
+        values |= {"fallback_ms": None}
         with self._database.begin() as db:
             db.execute(notices.update().where(notices.c.id.in_(ids)).values(values))
 
-    def not_delivered(self, notice: int, error: str, due_ms: int | None) -> None:
-        """A message was not taken: try again at `due_ms`, or never when None."""
+    def not_delivered(self, notice: int, error: str, due_ms: int | None, now_ms: int | None = None) -> None:
+        """A message was not taken: try again at `due_ms`; when None never, and by the next channel from `now_ms` on."""
         values: dict[str, Any] = {"attempts": notices.c.attempts + 1, "error": error[:500]}
-        values |= {"state": "failed"} if due_ms is None else {"due_ms": due_ms}
+        if due_ms is not None:
+            values |= {"due_ms": due_ms}
+        else:
+            at_once = sa.case((notices.c.fallback_ms.is_(None), None), else_=now_ms)
+            values |= {"state": "failed", "fallback_ms": at_once}
         with self._database.begin() as db:
             db.execute(notices.update().where(notices.c.id == notice).values(values))
+
+    def failing(self, channel: str) -> set[str]:
+        """What open alarms say does not get through: CHANNEL, or CHANNEL/RECIPIENT."""
+        query = sa.select(alarms.c.document).where(
+            alarms.c.is_open, alarms.c.rule == UNDELIVERED, alarms.c.device == channel
+        )
+        with self._database.connect() as db:
+            keys = [row.document["key"] for row in db.execute(query)]
+        return {channel if key is None else f"{channel}/{key}" for key in keys}
+
+    def report(self, action: str, subject: str, error: str, now_ms: int) -> None:
+        """Tell the engine, through the journal, how a channel does; not while it is still to hear the last of it."""
+        body = {"action": action, "alarm": subject, "seq": 0, "actor": "core", "note": error[:500]}
+        name = hashlib.sha256(f"{action}/{subject}/{now_ms}".encode()).hexdigest()[:32]
+        with self._database.begin() as db:
+            pending = sa.select(commands.c.body).where(commands.c.state.in_(("waiting", "journaled")))
+            if all(row.body["alarm"] != subject for row in db.execute(pending)):
+                db.execute(commands.insert().values(id=name, created_ms=now_ms, body=body, state="waiting"))
 
     def _owed(
         self,

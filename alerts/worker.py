@@ -13,7 +13,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
@@ -23,6 +23,7 @@ from alerts import events
 from alerts.alarm import Alarm, Effects
 from alerts.engine import Engine
 from alerts.escalation import route_of
+from alerts.notify.upkeep import Wanted
 from alerts.people import NOBODY, People, Route
 from alerts.program import Program, compile_rules
 from alerts.rules import Rule, decode_rules, encode_rules
@@ -53,6 +54,7 @@ class _Memory(msgspec.Struct):
     version: int
     rules: bytes
     engine: bytes
+    since_ms: int = 0  # from when on the rules hold
 
 
 class _Versioned(msgspec.Struct):
@@ -77,7 +79,7 @@ class _InForce:
         """How an alarm finds people."""
         rule = self.rules.get(alarm.rule)
         names = {} if rule is None or rule.route is None else {rule.id: rule.route}
-        return route_of(alarm, self.people, names)
+        return route_of(alarm.rule, alarm.alarm_class, self.people, names)
 
 
 class AlertWorker:
@@ -122,6 +124,17 @@ class AlertWorker:
     def lag(self) -> int:
         """Journal records whose effects are still to come."""
         return self._journal.last - self._kept
+
+    def wanted(self) -> Wanted:
+        """Who should be told of alarms by the rules in force; asked from another thread."""
+        force = self._in_force
+        names = {rule.id: rule.route for rule in force.rules.values() if rule.route is not None}
+        return Wanted(
+            force.people,
+            force.since_ms,
+            lambda document: route_of(document["rule"], document["class"], force.people, names),
+            lambda rule: force.rules[rule].notify if rule in force.rules else (),
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`; then keep a last snapshot, so that the next start has nothing to repeat."""
@@ -169,16 +182,18 @@ class AlertWorker:
 
     def _switch(self, record: Stored) -> Effects:
         if record.payload == self._in_force.encoded:
+            # At the start of the journal these are the rules that the engine was made with.
+            self._in_force = self._described_by = replace(self._in_force, since_ms=record.time_ms)
             return Effects()
         old = self.engine
-        self._put_in_force(record.payload)
+        self._put_in_force(record.payload, record.time_ms)
         events.rules_switched(len(self._in_force.rules))
         return self.engine.load(old.save(), record.time_ms)
 
-    def _put_in_force(self, encoded: bytes) -> None:
+    def _put_in_force(self, encoded: bytes, since_ms: int) -> None:
         rules, catalogue, people = decode_rules(encoded)
         self.engine = Engine(compile_rules(rules, catalogue, self._registry), self._reread, people)
-        self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue, people)
+        self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue, people, since_ms)
 
     def _resume(self) -> None:
         self._stored, snapshot_cursor, saved = self._store.memory()
@@ -188,7 +203,8 @@ class AlertWorker:
         if saved is not None:
             memory = _MEMORY.decode(saved)
             if memory.rules != self._in_force.encoded:
-                self._put_in_force(memory.rules)
+                self._put_in_force(memory.rules, memory.since_ms)
+            self._in_force = replace(self._in_force, since_ms=memory.since_ms)
             self.position = snapshot_cursor
             self.engine.load(memory.engine, self._clock.now_ms())
         elif self._stored and self._journal.first > 1:
@@ -255,7 +271,7 @@ class AlertWorker:
         self._store.journaled(name for name, _ in waiting)
 
     def _snapshot(self) -> None:
-        memory = _Memory(SNAPSHOT_VERSION, self._in_force.encoded, self.engine.save())
+        memory = _Memory(SNAPSHOT_VERSION, self._in_force.encoded, self.engine.save(), self._in_force.since_ms)
         self._store.keep_snapshot(self.position, msgspec.msgpack.encode(memory))
         # What the end of an outage will read again stays, too.
         needed_after = self.engine.needed_after

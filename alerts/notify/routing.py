@@ -262,9 +262,10 @@ class Router:
     @staticmethod
     def _stuck(taken: Transition, fallback: tuple[str, ...], ladder: Ladder, held_ms: int | None) -> dict[str, Any]:
         """When a message that is still not through goes by the next channel, too."""
-        if not fallback or held_ms is not None:
+        if not fallback:
             return {}
-        return {"fallback": ",".join(fallback), "fallback_ms": taken.known_ms + round(1000 * ladder.fallback_after_s)}
+        stuck_ms = None if held_ms is not None else taken.known_ms + round(1000 * ladder.fallback_after_s)
+        return {"fallback": ",".join(fallback), "fallback_ms": stuck_ms}
 
     def _row(
         self,
