@@ -308,15 +308,9 @@ class Store:
         if not self._is_flood_loaded:
             self._is_flood_loaded = True
             newest_ms = db.execute(sa.select(sa.func.max(notices.c.created_ms))).scalar() or 0
-            begun = dict(
-                db.execute(
-                    sa.select(notices.c.role, sa.func.max(notices.c.created_ms))
-                    .where(notices.c.sort == "flood")
-                    .group_by(notices.c.role)
-                )
-                .tuples()
-                .all()
-            )
+            latest = sa.select(notices.c.role, sa.func.max(notices.c.created_ms).label("at_ms"))
+            floods = db.execute(latest.where(notices.c.sort == "flood").group_by(notices.c.role))
+            begun: dict[str, int] = {row.role: row.at_ms for row in floods}
             from_ms = min([newest_ms, *begun.values()]) - FLOOD_MS
             calls = (
                 sa.select(notices.c.role, notices.c.alarm, notices.c.seq, sa.func.min(notices.c.created_ms))
@@ -324,7 +318,7 @@ class Store:
                 .group_by(notices.c.role, notices.c.alarm, notices.c.seq)
                 .order_by(sa.func.min(notices.c.id))
             )
-            for role, _, _, created_ms in db.execute(calls).tuples():
+            for role, _, _, created_ms in db.execute(calls):
                 flood = self._floods.setdefault(role, Flood())
                 if created_ms == begun.get(role):
                     flood.is_on = True

@@ -192,7 +192,7 @@ class Upkeep:
 def _steps(db: sa.Connection, names: Sequence[str]) -> list[Transition]:
     return [
         Transition(row[0], row[1], What(row[2]), Severity(row[3]), *row[4:])
-        for row in db.execute(_STEPS, {"alarms": list(names)}).tuples()
+        for row in db.execute(_STEPS, {"alarms": list(names)})
     ]
 
 

@@ -1,15 +1,18 @@
 """Who is told of what: one path at a time, and then a sink that hears everything and must find it in order."""
 
 import random
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from alerts.alarm import Alarm, Transition, What
@@ -24,7 +27,7 @@ from telemetry.clock import ManualClock
 from telemetry.database import open_database
 from telemetry.errors import BadInput, Unavailable
 
-T0 = 1_795_000_000_000  # a Wednesday, 02:26 in Shanghai
+T0 = 1_795_000_000_000  # a Wednesday, 19:06:40 in Shanghai
 PEOPLE = People.model_validate(
     {
         "people": [
@@ -52,13 +55,22 @@ def document(name: str, severity: Severity, **more: Any) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
+@cache
+def _template() -> Path:
+    """An empty database of this version; made once, copied for every world."""
+    folder = Path(mkdtemp(prefix="notices-"))
+    migrate(f"sqlite:///{folder}/g.db")
+    with closing(open_database(f"sqlite:///{folder}/g.db").raw_connection()) as db:
+        db.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return folder / "g.db"
+
+
 class World:
     """A store, a clock, channels that may fail, and what they took."""
 
     def __init__(self, folder: Path, people: People = PEOPLE, route: str = "drains") -> None:
-        url = f"sqlite:///{folder}/g.db"
-        migrate(url)
-        self.database = open_database(url)
+        shutil.copy(_template(), folder / "g.db")
+        self.database = open_database(f"sqlite:///{folder}/g.db")
         self.clock = ManualClock(T0)
         self.people, self.route = people, people.route[route]
         self.cursor = 0
@@ -176,7 +188,7 @@ def test_what_is_unmasked_is_told_with_its_true_onset(world: World) -> None:
     world.clock.advance(7200)
     world.step(What.UNMASKED)
     (row, *_) = world.rows()
-    assert "2026-11-" in row.text or "02:26:40" in row.text
+    assert "2026-11-18 19:06:40" in row.text
     assert "屏蔽已解除" in row.text
     assert row.seq == 2
 
@@ -289,8 +301,8 @@ def test_what_is_refused_for_good_goes_by_the_next_channel_at_once_and_is_an_ala
     assert (body["action"], body["alarm"]) == ("channel-fails", "push/li")
 
 
-def test_a_channel_that_fails_for_long_says_so_once_and_that_it_works_again(world: World) -> None:
-    world.answers["push"] = [Unavailable("down")] * 12
+def test_a_channel_that_fails_for_long_says_so_once(world: World) -> None:
+    world.answers["push"] = [Unavailable("down")] * 22
     world.step(What.RAISED)
     world.send(400)
     asked = [(body["action"], body["alarm"]) for _, body in world.store.waiting_commands()]
@@ -335,10 +347,11 @@ def judge(taken: Sequence[Notice]) -> None:
         steps.setdefault((recipient, alarm), []).append((seq, sort))
     for who, heard in steps.items():
         sorts = [sort for _, sort in sorted(heard)]
-        if sorts == ["line"]:
-            continue
         is_called = False
         for sort in sorts:
+            if sort == "line":  # it came and went unseen; it may be reopened after that
+                assert not is_called, (who, sorts)
+                continue
             assert sort in ("call", "end"), (who, sorts)
             assert sort == "call" or is_called, f"{who}: an end without a call: {sorts}"
             is_called = sort == "call"
@@ -360,8 +373,8 @@ EVENTS = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(EVENTS, min_size=4, max_size=30), st.integers(0, 1000))
+@settings(max_examples=25, phases=[Phase.generate], deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(EVENTS, min_size=4, max_size=20), st.integers(0, 1000))
 def test_every_raise_gets_exactly_one_end_for_each_recipient(events: list[Any], seed: int) -> None:
     rng = random.Random(seed)
     with TemporaryDirectory() as folder:
@@ -383,10 +396,9 @@ def test_every_raise_gets_exactly_one_end_for_each_recipient(events: list[Any], 
             if is_open:
                 world.step(What.RETURNED, alarm=alarm)
         world.answers.clear()
-        world.clock.advance(60)
-        world.send(65)
-        world.clock.advance(36 * 3600)  # the next business day
-        world.send(4)
+        for pause_s in (70, 70, 36 * 3600):  # the longest pause between two attempts; the next business day
+            world.clock.advance(pause_s)
+            world.send(3)
         assert {row.state for row in world.rows()} <= {"delivered", "digested", "failed"}
         refused = {row.key for row in world.rows(state="failed")}
         with world.database.connect() as db:
