@@ -333,7 +333,8 @@ def _told(db: sa.Connection, asked: Sequence[str]) -> dict[str, Told]:
     more = (notices.c.language, notices.c.fallback, notices.c.state, notices.c.due_ms)
     for start in range(0, len(asked), _IN_MAX):
         query = sa.select(*wanted, *more).where(notices.c.alarm.in_(asked[start : start + _IN_MAX]))
-        for row in db.execute(query.order_by(notices.c.id)):
+        # By the alarm's steps: the copy that goes by another channel is written later than what came after it.
+        for row in db.execute(query.order_by(notices.c.seq, notices.c.id)):
             held_ms = row.due_ms if row.state == "held" else None
             heard = Heard(row.channel, row.role, row.language, row.fallback, held_ms)
             found.setdefault(row.alarm, Told()).hear(row.recipient, row.sort, heard)

@@ -169,13 +169,13 @@ class Upkeep:
             end.c.alarm == notices.c.alarm,
             end.c.recipient == notices.c.recipient,
             end.c.sort == "end",
-            end.c.id > notices.c.id,
+            end.c.seq > notices.c.seq,
         )
         query = (
             sa.select(notices, alarms.c.document)
             .join(alarms, alarms.c.id == notices.c.alarm)
             .where(notices.c.sort == "call", ~alarms.c.is_open, notices.c.created_ms > now_ms - _LOOK_BACK_MS, ~heard)
-            .order_by(notices.c.id)
+            .order_by(notices.c.seq, notices.c.id)
         )
         seen: set[tuple[str, str]] = set()
         for row in db.execute(query).all():
