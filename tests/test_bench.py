@@ -15,6 +15,7 @@ from bench import (
     ladder,
     latency,
     memory,
+    notices,
     processes,
     receipt,
     restart,
@@ -145,3 +146,7 @@ def test_the_boxes_of_a_bench_are_as_lean_as_a_gateway() -> None:
     # Else the memory that is measured would be the bench's own.
     (_, box_mb, _), (_, gateway_mb, _) = (box.import_costs([name])[1] for name in ("bench.box", "gateway.__main__"))
     assert box_mb - gateway_mb < 5
+
+
+def test_notices(tmp_path: Path) -> None:
+    check(notices.run(alarms=150, seconds=0.5, hang_s=1.0), tmp_path)
