@@ -48,9 +48,9 @@ def test_what_other_series_said_agrees_with_looking_at_each_reading(
         at += size
         for told in history.values():
             told[:] = [(-1, when, value) for _, when, value in told]
-        for arrival, (series, when, value) in enumerate(batch):
+        for arrival, (series, when, level) in enumerate(batch):
             if series < 2:
-                history[series].append((arrival, when, value))
+                history[series].append((arrival, when, level))
         rows = rows_of(batch)
         laid = lookup.push(rows)
         for of in (0, 1, -1):
