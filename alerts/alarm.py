@@ -59,6 +59,7 @@ class Transition:
     note: str | None = None
     value: float | None = None
     quiet: str | None = None  # why nobody is called for this step, though it is of a sort that people are called for
+    step: int | None = None  # of the route's ladder: whom this transition calls; all that come with a raise when None
 
 
 @dataclass(slots=True)

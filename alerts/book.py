@@ -219,6 +219,11 @@ class AlarmBook:
         if alarm.flapping:
             self.held.add(where)
 
+    def find(self, name: str) -> Alarm | None:
+        """An open alarm by its id."""
+        where = self.by_id.get(name)
+        return None if where is None else self.open[where]
+
     def worsen(
         self,
         alarm: Alarm,

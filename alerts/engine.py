@@ -24,8 +24,10 @@ from alerts.book import AlarmBook, Telling
 from alerts.conditions import Conditions
 from alerts.detectors.detector import UNSET_MS
 from alerts.episodes import Episodes, Reread
+from alerts.escalation import Escalation
 from alerts.masks import Mask, MaskKind, Masks
 from alerts.passages import Passages
+from alerts.people import NOBODY, People
 from alerts.program import Program
 from alerts.rule import Severity
 from alerts.snapshot import (
@@ -72,15 +74,18 @@ class Engine:
 
     Args:
         reread: Records of the journal once more, for the end of an outage.
+        people: Whom alarms call.
     """
 
-    def __init__(self, program: Program, reread: Reread = _no_journal) -> None:
+    def __init__(self, program: Program, reread: Reread = _no_journal, people: People = NOBODY) -> None:
         self.program = program
         self._conditions = Conditions(program)
         self._book = AlarmBook(program)
         self._passages = Passages(program, self._book)
         self._masks = Masks(program, self._book)
         self._episodes = Episodes(program, self._conditions, self._book, reread)
+        routes = {rule.id: rule.route for rule in program.rules if rule.route is not None}
+        self._escalation = Escalation(people, routes, self._book.find, lambda alarm: bool(alarm.masks))
         self._heard_ms: Times = np.zeros(len(program.names), np.int64)  # on the listening clock
         self._listening_ms = 0  # time in which we could have heard
         self._tick_ms = 0
@@ -90,7 +95,7 @@ class Engine:
 
     @property
     def open_alarms(self) -> Iterable[Alarm]:
-        return self._book.open.values()
+        return (*self._book.open.values(), *self._escalation.system.values())
 
     @property
     def needed_after(self) -> int | None:
@@ -115,7 +120,14 @@ class Engine:
         self._masks.settle(record.time_ms, effects)
         if self._episodes and effects.ended:
             self._episodes.ended(effects.ended)
+        self._escalation.follow(effects)
         return effects
+
+    def judged_ms(self, device: str, metric: str) -> int | None:
+        """The time of the newest reading of a series that was judged; None when there is none."""
+        series = self.program.names.index((device, metric)) if (device, metric) in self.program.names else -1
+        last_ms = UNSET_MS if series < 0 else int(self._conditions.last_ms[series])
+        return None if last_ms == UNSET_MS else last_ms
 
     # --- readings ---------------------------------------------------------------------------------------------------
 
@@ -186,6 +198,7 @@ class Engine:
             for series in silent.tolist():
                 if (plan.rule, series, None) not in self._book.open:
                     self._raise_silence(plan.rule, series, now_ms, effects)
+        self._escalation.advance(now_ms, effects)
 
     def _raise_silence(self, rule: int, series: int, now_ms: int, effects: Effects) -> None:
         declared = self.program.rules[rule]
@@ -226,6 +239,11 @@ class Engine:
             self._commands.popitem(last=False)
         if command.action in ("mask", "unmask"):
             effects.answers[command.id] = self._mask(command, known_ms, effects)
+            return
+        asked = command.action, command.alarm, command.seq, command.actor, command.note
+        answer = self._escalation.hear(*asked, known_ms, effects)
+        if answer is not None:
+            effects.answers[command.id] = answer
             return
         where = self._book.by_id.get(command.alarm)
         if where is None:
@@ -318,6 +336,7 @@ class Engine:
                 list(self._book.tellings.values()),
                 keep_episodes(self._episodes, names),
                 self._masks.state,
+                self._escalation.save(),
             )
         )
 
@@ -353,6 +372,8 @@ class Engine:
                 alarm.closed_ms, alarm.closed_reason = now_ms, "retired"
                 self._book.note(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)
         self._masks.restore(snapshot.masks, now_ms, effects)
+        self._escalation.load(snapshot.escalation, self._book.open.values(), now_ms)
+        self._escalation.follow(effects)
         return effects
 
 

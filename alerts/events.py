@@ -17,6 +17,10 @@ _late = Counter("gatehouse_readings_late_total", "Readings that came after a new
 _lag = Gauge("gatehouse_alerts_lag_records", "Journal records that the alert core has not seen yet")
 _incomplete = Counter("gatehouse_outages_incomplete_total", "Outages whose alarms could not be judged to the end")
 _notices = Counter("gatehouse_notices_total", "Messages to people and systems", ["channel", "outcome"])
+_templates_failed = Counter(
+    "gatehouse_templates_failed_total", "Texts that could not be made from a template", ["language"]
+)
+_heartbeats_failed = Counter("gatehouse_heartbeats_failed_total", "Heartbeats that a channel did not take", ["channel"])
 
 
 def transition(alarm: Alarm, taken: Transition) -> None:
@@ -69,3 +73,23 @@ def notice_delivered(channel: str, count: int) -> None:
 def notice_not_delivered(channel: str, error: str, is_final: bool) -> None:
     _notices.labels(channel, "failed" if is_final else "retried").inc()
     _log.warning("notice not delivered", channel=channel, error=error, gives_up=is_final)
+
+
+def template_failed(language: str, error: str) -> None:
+    _templates_failed.labels(language).inc()
+    _log.error("a template cannot be filled in; the plain text is sent", language=language, error=error)
+
+
+def notice_healed(count: int) -> None:
+    _notices.labels("", "healed").inc(count)
+    _log.error("notices that were owed and not on record; they are now", count=count)
+
+
+def notices_fell_back(count: int) -> None:
+    _notices.labels("", "fell-back").inc(count)
+    _log.warning("notices that got stuck go by the next channel, too", count=count)
+
+
+def heartbeat_not_sent(channel: str, error: str) -> None:
+    _heartbeats_failed.labels(channel).inc()
+    _log.warning("heartbeat not sent", channel=channel, error=error)

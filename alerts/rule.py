@@ -87,7 +87,8 @@ class AnyRule(Declared):
     kinds: tuple[Name, ...] | None = None  # all that have the metric, when not given
     devices: tuple[Name, ...] | None = None
     advice: LocalText | None = None
-    notify: tuple[Name, ...] = ()  # channels beside MQTT
+    notify: tuple[Name, ...] = ()  # channels beside MQTT that always hear of it
+    route: Name | None = None  # how it finds people
     latch: Literal["until-acknowledged", "until-disposed"] | None = None  # stays open though it is over
     masked_by: tuple[Cause, ...] = ()  # nobody is called for an alarm while one that explains it is open
     reopen_within_s: float = Field(default=300.0, ge=0)  # back so soon, it is the same alarm again

@@ -11,6 +11,7 @@ from pydantic import Field
 from alerts.causes import find_cycle
 from alerts.detectors.detector import Detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
+from alerts.people import NOBODY, People
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
 from alerts.world import World
 from telemetry.batch import Indexes
@@ -67,21 +68,22 @@ class RuleFile(Declared):
 
 
 class _InForce(Declared):
-    """Rules with the catalogue that they speak of."""
+    """Rules with the catalogue that they speak of and the people they call."""
 
     rules: tuple[Rule, ...]
     catalogue: Catalogue
+    people: People = NOBODY
 
 
-def encode_rules(rules: Sequence[Rule], catalogue: Catalogue) -> bytes:
-    """What holds from here on, as a journal record's payload: the same bytes for the same rules and catalogue."""
-    return _InForce(rules=tuple(rules), catalogue=catalogue).model_dump_json(by_alias=True).encode()
+def encode_rules(rules: Sequence[Rule], catalogue: Catalogue, people: People = NOBODY) -> bytes:
+    """What holds from here on, as a journal record's payload: the same bytes for the same rules, catalogue and people."""
+    return _InForce(rules=tuple(rules), catalogue=catalogue, people=people).model_dump_json(by_alias=True).encode()
 
 
-def decode_rules(payload: bytes) -> tuple[tuple[Rule, ...], Catalogue]:
+def decode_rules(payload: bytes) -> tuple[tuple[Rule, ...], Catalogue, People]:
     """Read back what `encode_rules` wrote."""
     found = _InForce.model_validate_json(payload)
-    return found.rules, found.catalogue
+    return found.rules, found.catalogue, found.people
 
 
 def load_rules(

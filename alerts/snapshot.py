@@ -15,6 +15,7 @@ from alerts.book import Telling
 from alerts.conditions import RETRACTED, Conditions
 from alerts.detectors.detector import Detector
 from alerts.episodes import Decision, Episodes
+from alerts.escalation import Kept as KeptEscalation
 from alerts.masks import MaskState
 from alerts.program import Program
 from telemetry.batch import Indexes
@@ -71,6 +72,7 @@ class Snapshot(msgspec.Struct):
     tellings: list[Telling]
     episodes: KeptEpisodes | None
     masks: MaskState
+    escalation: KeptEscalation | None = None
 
 
 _OUT = msgspec.msgpack.Encoder()

@@ -6,15 +6,18 @@ all of it or none. Written again, it changes nothing: transitions and notices ha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from alerts.alarm import LATE_DATA, Alarm, Transition, What
-from alerts.rule import Severity
+from alerts.alarm import Alarm, Transition
+from alerts.escalation import UNDELIVERED
+from alerts.notify.routing import FLOOD_MS, Flood, Heard, Router, Told, is_recent
+from alerts.people import NOBODY, People, Route
 from telemetry.database import metadata
 
 alarms = sa.Table(
@@ -49,6 +52,7 @@ transitions = sa.Table(
     sa.Column("note", sa.Text),
     sa.Column("value", sa.Float),
     sa.Column("quiet", sa.String(40)),
+    sa.Column("step", sa.Integer),
     sa.UniqueConstraint("alarm", "seq"),
     sqlite_autoincrement=True,
 )
@@ -60,15 +64,29 @@ notices = sa.Table(
     sa.Column("alarm", sa.String(20), sa.ForeignKey("alarm.id"), nullable=False),
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("channel", sa.String(64), nullable=False),
-    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("recipient", sa.String(64), nullable=False, server_default=""),  # a person; none: a system
+    sa.Column("role", sa.String(64), nullable=False, server_default=""),  # under which they were called
+    sa.Column("language", sa.String(8), nullable=False, server_default=""),
+    # step (to a system), call, end, line (of what came and went unseen), digest or flood
+    sa.Column("sort", sa.String(8), nullable=False, server_default="step"),
+    sa.Column("step", sa.Integer),  # of the ladder
+    sa.Column("state", sa.String(12), nullable=False),  # waiting, delivered, failed; held for a digest, digested
+    sa.Column("digest", sa.String(120)),  # key of the notice that told it
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("due_ms", sa.BigInteger, nullable=False),
     sa.Column("event_ms", sa.BigInteger, nullable=False),
     sa.Column("delivered_ms", sa.BigInteger),
     sa.Column("error", sa.Text),
+    sa.Column("fallback", sa.String(400), nullable=False, server_default=""),  # channels that are left to try
+    sa.Column("fallback_ms", sa.BigInteger),  # when the next of them is used, too
+    sa.Column("title", sa.Text),
+    sa.Column("text", sa.Text),
     sa.Column("body", sa.JSON, nullable=False),
     sa.Index("notice_waiting", "channel", "state", "due_ms"),
+    sa.Index("notice_of_alarm", "alarm", "channel", "recipient"),
+    sa.Index("notice_stuck", "fallback_ms"),
+    sa.Index("notice_held", "state", "due_ms"),
     sqlite_autoincrement=True,
 )
 commands = sa.Table(
@@ -90,14 +108,6 @@ memory = sa.Table(
     sa.Column("snapshot", sa.LargeBinary),
 )
 
-_ACTIONABLE_MS = {
-    Severity.CRITICAL: 24 * 3_600_000,
-    Severity.HIGH: 4 * 3_600_000,
-    Severity.MEDIUM: 3_600_000,
-    Severity.LOW: 3_600_000,
-}
-MQTT_CHANNEL = "mqtt"
-_SENT_TO_PEOPLE = (What.RAISED, What.SEVERITY_UP, What.REOPENED)
 _IN_MAX = 500  # names in one query
 
 
@@ -108,6 +118,7 @@ def _due() -> sa.Select[Any]:
     held_up = sa.exists().where(
         earlier.c.alarm == notices.c.alarm,
         earlier.c.channel == channel,
+        earlier.c.recipient == notices.c.recipient,
         earlier.c.state == "waiting",
         earlier.c.due_ms > now_ms,
         earlier.c.id < notices.c.id,
@@ -129,6 +140,21 @@ class Notice:
     attempts: int
     created_ms: int
     body: Mapping[str, Any]
+    recipient: str = ""  # a person; none: a system
+    title: str = ""
+    text: str = ""
+    sort: str = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """By what people are called: everybody there is, and the routes of the alarms that have one."""
+
+    people: People = NOBODY
+    routes: Mapping[str, Route] = field(default_factory=dict)
+
+
+_NO_CALLS = Calling()
 
 
 class Store:
@@ -143,6 +169,8 @@ class Store:
         self._keep_alarms = keep_alarms.on_conflict_do_update(index_elements=["id"], set_=changing)
         self._keep_transitions = insert(transitions).on_conflict_do_nothing(index_elements=["alarm", "seq"])
         self._keep_notices = insert(notices).on_conflict_do_nothing(index_elements=["key"])
+        self._floods: dict[str, Flood] = {}
+        self._is_flood_loaded = False
 
     def memory(self) -> tuple[int, int, bytes | None]:
         """(cursor, snapshot cursor, snapshot)."""
@@ -158,12 +186,14 @@ class Store:
         documents: Mapping[str, dict[str, Any]],
         channels: Mapping[str, Sequence[str]],
         answers: Mapping[str, str],
+        calling: Calling = _NO_CALLS,
     ) -> bool:
         """Write what a stretch of the journal came to, up to record `cursor`; tell whether notices were added.
 
         Args:
             documents: For each changed alarm what is shown and sent.
             channels: For each changed alarm the channels beside MQTT that hear of it.
+            calling: Whom steps call.
         """
         alarm_rows = [_alarm_row(alarm, documents[alarm.id]) for alarm in changed.values()]
         with self._database.begin() as db:
@@ -171,13 +201,14 @@ class Store:
                 db.execute(self._keep_alarms, alarm_rows)
             if steps:
                 db.execute(self._keep_transitions, [_transition_row(taken) for taken in steps])
-            owed = self._owed(db, steps, documents, channels)
+            owed, floods = self._owed(db, steps, documents, channels, calling)
             has_notices = bool(owed) and db.execute(self._keep_notices, owed).rowcount > 0
             for command, why_not in answers.items():
                 state = "refused" if why_not else "done"
                 db.execute(commands.update().where(commands.c.id == command).values(state=state, answer=why_not))
             if not db.execute(memory.update().values(cursor=cursor)).rowcount:
                 db.execute(memory.insert().values(id=1, cursor=cursor, snapshot_cursor=0))
+        self._floods |= floods  # not before it is stored
         return has_notices
 
     def keep_snapshot(self, cursor: int, snapshot: bytes) -> None:
@@ -203,61 +234,111 @@ class Store:
         """Messages of a channel whose time has come, oldest first; none before an earlier one of its alarm."""
         with self._database.connect() as db:
             rows = db.execute(_DUE, {"channel_": channel, "now_ms": now_ms, "limit_": limit})
-            return [Notice(row.id, row.key, row.attempts, row.created_ms, row.body) for row in rows]
+            return [
+                Notice(
+                    row.id,
+                    row.key,
+                    row.attempts,
+                    row.created_ms,
+                    row.body,
+                    row.recipient,
+                    row.title or "",
+                    row.text or "",
+                    row.sort,
+                )
+                for row in rows
+            ]
 
     def delivered(self, ids: Sequence[int], now_ms: int) -> None:
         """These messages were handed over."""
         values = {"state": "delivered", "delivered_ms": now_ms, "attempts": notices.c.attempts + 1, "error": None}
+        values |= {"fallback_ms": None}
         with self._database.begin() as db:
             db.execute(notices.update().where(notices.c.id.in_(ids)).values(values))
 
-    def not_delivered(self, notice: int, error: str, due_ms: int | None) -> None:
-        """A message was not taken: try again at `due_ms`, or never when None."""
+    def not_delivered(self, notice: int, error: str, due_ms: int | None, now_ms: int | None = None) -> None:
+        """A message was not taken: try again at `due_ms`; when None never, and by the next channel from `now_ms` on."""
         values: dict[str, Any] = {"attempts": notices.c.attempts + 1, "error": error[:500]}
-        values |= {"state": "failed"} if due_ms is None else {"due_ms": due_ms}
+        if due_ms is not None:
+            values |= {"due_ms": due_ms}
+        else:
+            at_once = sa.case((notices.c.fallback_ms.is_(None), None), else_=now_ms)
+            values |= {"state": "failed", "fallback_ms": at_once}
         with self._database.begin() as db:
             db.execute(notices.update().where(notices.c.id == notice).values(values))
 
-    @staticmethod
+    def failing(self, channel: str) -> set[str]:
+        """What open alarms say does not get through: CHANNEL, or CHANNEL/RECIPIENT."""
+        query = sa.select(alarms.c.document).where(
+            alarms.c.is_open, alarms.c.rule == UNDELIVERED, alarms.c.device == channel
+        )
+        with self._database.connect() as db:
+            keys = [row.document["key"] for row in db.execute(query)]
+        return {channel if key is None else f"{channel}/{key}" for key in keys}
+
+    def report(self, action: str, subject: str, error: str, now_ms: int) -> None:
+        """Tell the engine, through the journal, how a channel does; not while it is still to hear the last of it."""
+        body = {"action": action, "alarm": subject, "seq": 0, "actor": "core", "note": error[:500]}
+        name = hashlib.sha256(f"{action}/{subject}/{now_ms}".encode()).hexdigest()[:32]
+        with self._database.begin() as db:
+            pending = sa.select(commands.c.body).where(commands.c.state.in_(("waiting", "journaled")))
+            if all(row.body["alarm"] != subject for row in db.execute(pending)):
+                db.execute(commands.insert().values(id=name, created_ms=now_ms, body=body, state="waiting"))
+
     def _owed(
+        self,
         db: sa.Connection,
         steps: Sequence[Transition],
         documents: Mapping[str, dict[str, Any]],
         channels: Mapping[str, Sequence[str]],
-    ) -> list[dict[str, Any]]:
-        """The notices that transitions call for. Nobody is called for what was over before it was known, or long ago."""
-        late = [taken for taken in steps if taken.reason == LATE_DATA]
-        over = {(taken.alarm, taken.known_ms) for taken in late if taken.what.is_end}
-        ended = [
-            taken.alarm for taken in steps if taken.what.is_end and (channels[taken.alarm] or not _is_recent(taken))
-        ]
-        told: set[tuple[str, str]] = set()
-        for start in range(0, len(ended), _IN_MAX):
-            query = sa.select(notices.c.alarm, notices.c.channel).where(
-                notices.c.alarm.in_(ended[start : start + _IN_MAX])
+        calling: Calling,
+    ) -> tuple[list[dict[str, Any]], dict[str, Flood]]:
+        """The notices that transitions call for, and the floods after them."""
+        # Who was told is asked where it matters: most alarms in a flood are told over MQTT alone, and within hours.
+        ends = (taken for taken in steps if taken.what.is_end)
+        asked = [t.alarm for t in ends if calling.people.people or channels[t.alarm] or not is_recent(t)]
+        floods: dict[str, Flood] = {}
+        if calling.routes:
+            floods = {role: flood.copy() for role, flood in self._load_floods(db).items()}
+        router = Router(calling.people, calling.routes, documents, channels, _told(db, asked), floods)
+        return router.notices(steps), floods
+
+    def _load_floods(self, db: sa.Connection) -> dict[str, Flood]:
+        """How often roles were called lately; read once, as nobody else writes calls."""
+        if not self._is_flood_loaded:
+            self._is_flood_loaded = True
+            newest_ms = db.execute(sa.select(sa.func.max(notices.c.created_ms))).scalar() or 0
+            latest = sa.select(notices.c.role, sa.func.max(notices.c.created_ms).label("at_ms"))
+            floods = db.execute(latest.where(notices.c.sort == "flood").group_by(notices.c.role))
+            begun: dict[str, int] = {row.role: row.at_ms for row in floods}
+            from_ms = min([newest_ms, *begun.values()]) - FLOOD_MS
+            calls = (
+                sa.select(notices.c.role, notices.c.alarm, notices.c.seq, sa.func.min(notices.c.created_ms))
+                .where(notices.c.sort == "call", notices.c.created_ms >= from_ms)
+                .group_by(notices.c.role, notices.c.alarm, notices.c.seq)
+                .order_by(sa.func.min(notices.c.id))
             )
-            told |= {(row.alarm, row.channel) for row in db.execute(query)}
-        rows = []
-        for taken in steps:
-            # What late readings say of now is news, however long it has been true.
-            is_over = taken.reason == LATE_DATA and (taken.alarm, taken.known_ms) in over
-            is_news = _is_recent(taken) or (taken.reason == LATE_DATA and not is_over)
-            for channel in (MQTT_CHANNEL, *channels[taken.alarm]):
-                if taken.what.is_end:
-                    # The end is told to those who were told of the beginning, also when it turns out to be long ago.
-                    is_owed = (taken.alarm, channel) in told or (channel == MQTT_CHANNEL and is_news)
-                elif channel == MQTT_CHANNEL:
-                    is_owed = is_news
-                else:
-                    is_owed = is_news and taken.what in _SENT_TO_PEOPLE and not is_over and taken.quiet is None
-                if is_owed:
-                    rows.append(_notice_row(taken, channel, documents[taken.alarm]))
-                    told.add((taken.alarm, channel))
-        return rows
+            for role, _, _, created_ms in db.execute(calls):
+                flood = self._floods.setdefault(role, Flood())
+                if created_ms == begun.get(role):
+                    flood.is_on = True
+                flood.call(created_ms)
+        return self._floods
 
 
-def _is_recent(taken: Transition) -> bool:
-    return taken.known_ms - taken.event_ms <= _ACTIONABLE_MS[taken.severity]
+def _told(db: sa.Connection, asked: Sequence[str]) -> dict[str, Told]:
+    """Who was told of alarms, in the order in which they were."""
+    found: dict[str, Told] = {}
+    wanted = (notices.c.alarm, notices.c.recipient, notices.c.sort, notices.c.channel, notices.c.role)
+    more = (notices.c.language, notices.c.fallback, notices.c.state, notices.c.due_ms)
+    for start in range(0, len(asked), _IN_MAX):
+        query = sa.select(*wanted, *more).where(notices.c.alarm.in_(asked[start : start + _IN_MAX]))
+        # By the alarm's steps: the copy that goes by another channel is written later than what came after it.
+        for row in db.execute(query.order_by(notices.c.seq, notices.c.id)):
+            held_ms = row.due_ms if row.state == "held" else None
+            heard = Heard(row.channel, row.role, row.language, row.fallback, held_ms)
+            found.setdefault(row.alarm, Told()).hear(row.recipient, row.sort, heard)
+    return found
 
 
 def _alarm_row(alarm: Alarm, document: dict[str, Any]) -> dict[str, Any]:
@@ -280,18 +361,3 @@ def _alarm_row(alarm: Alarm, document: dict[str, Any]) -> dict[str, Any]:
 def _transition_row(taken: Transition) -> dict[str, Any]:
     row = {name: getattr(taken, name) for name in Transition.__slots__}
     return row | {"what": taken.what.value, "severity": int(taken.severity)}
-
-
-def _notice_row(taken: Transition, channel: str, document: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "key": f"{taken.alarm}/{taken.seq}/{channel}",
-        "alarm": taken.alarm,
-        "seq": taken.seq,
-        "channel": channel,
-        "state": "waiting",
-        "attempts": 0,
-        "created_ms": taken.known_ms,
-        "due_ms": taken.known_ms,
-        "event_ms": taken.event_ms,
-        "body": {"what": taken.what.value, "reason": taken.reason, "alarm": document},
-    }

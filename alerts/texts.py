@@ -8,12 +8,17 @@ from zoneinfo import ZoneInfo
 
 from alerts.alarm import Alarm, Forecast
 from alerts.detectors.trend import ForecastRule, RateRule
+from alerts.escalation import SYSTEM, UNANSWERED, UNDELIVERED
 from alerts.rule import LevelledRule, Shown
 from alerts.rules import InferredRule, LevelRule, Rule, SilenceRule
 from telemetry.catalogue import Catalogue, Text
 from telemetry.series import ONLINE
 
 _FORESEEABLE_MIN = 24 * 60.0  # a rise that needs longer is none that a clock time could be told for
+_OURS = {
+    UNANSWERED: {"en": "Nobody has acknowledged an alarm", "zh": "报警无人确认"},
+    UNDELIVERED: {"en": "Messages do not get through", "zh": "通知无法送达"},
+}
 _UNITS = {"degC": "°C", "m3": "m³", "1": ""}
 
 
@@ -25,9 +30,10 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
     return {
         "id": alarm.id,
         "rule": alarm.rule,
-        "rule_name": _both(rule.name) if rule else {"en": alarm.rule, "zh": alarm.rule},
+        "rule_name": _both(rule.name) if rule else _OURS.get(alarm.rule, {"en": alarm.rule, "zh": alarm.rule}),
         "class": alarm.alarm_class,
         "site": alarm.site,
+        "timezone": _zone(alarm, catalogue).key,
         "place": alarm.place,
         "place_name": {
             "en": " / ".join(place.name.en for place in path),
@@ -76,12 +82,14 @@ def _both(text: Text) -> dict[str, str]:
 
 
 def _zone(alarm: Alarm, catalogue: Catalogue) -> ZoneInfo:
-    site = catalogue.site.get(alarm.site)
+    site = catalogue.site.get(alarm.site) or next(iter(catalogue.sites), None)
     return ZoneInfo(site.timezone if site else "UTC")
 
 
 def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneInfo) -> dict[str, str]:
     """Why this alarm, with the numbers that decided it."""
+    if alarm.alarm_class == SYSTEM and rule is None:
+        return _why_ours(alarm)
     if alarm.metric == ONLINE:
         if not alarm.is_open:
             return {"en": "The gateway was offline; it has kept its readings", "zh": "网关曾离线；读数已保存并补传"}
@@ -118,6 +126,19 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneIn
     if any(level.at_most is not None for level in rule.levels):
         return {"en": f"{value} is at or below {limit}{share_en}", "zh": f"{value}，低于或等于限值 {limit}{share_zh}"}
     return {"en": f"{value} is at or above {limit}{share_en}", "zh": f"{value}，达到或超过限值 {limit}{share_zh}"}
+
+
+def _why_ours(alarm: Alarm) -> dict[str, str]:
+    if alarm.rule == UNANSWERED:
+        return {
+            "en": f"Everybody was called for alarm {alarm.key} of rule {alarm.device}, and nobody has acknowledged it",
+            "zh": f"规则 {alarm.device} 的报警 {alarm.key} 已通知所有人员，仍无人确认",
+        }
+    whom_en, whom_zh = ("", "") if alarm.key is None else (f" to {alarm.key}", f"（收件人 {alarm.key}）")
+    return {
+        "en": f"Channel {alarm.device} does not deliver{whom_en}; messages wait, or go by the next channel",
+        "zh": f"通道 {alarm.device}{whom_zh} 无法送达；通知等待重发，或改用下一通道",
+    }
 
 
 def _why_signal(rule: LevelledRule, shown: Shown, value: float, limit: float) -> dict[str, str]:

@@ -13,7 +13,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
@@ -22,10 +22,13 @@ import sqlalchemy as sa
 from alerts import events
 from alerts.alarm import Alarm, Effects
 from alerts.engine import Engine
+from alerts.escalation import route_of
+from alerts.notify.upkeep import Wanted
+from alerts.people import NOBODY, People, Route
 from alerts.program import Program, compile_rules
 from alerts.rules import Rule, decode_rules, encode_rules
 from alerts.snapshot import SNAPSHOT_VERSION
-from alerts.store import Store
+from alerts.store import Calling, Store
 from alerts.texts import document
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
@@ -51,6 +54,7 @@ class _Memory(msgspec.Struct):
     version: int
     rules: bytes
     engine: bytes
+    since_ms: int = 0  # from when on the rules hold
 
 
 class _Versioned(msgspec.Struct):
@@ -68,6 +72,14 @@ class _InForce:
     encoded: bytes
     rules: dict[str, Rule]
     catalogue: Catalogue
+    people: People = NOBODY
+    since_ms: int = 0  # from when on
+
+    def route_of(self, alarm: Alarm) -> Route | None:
+        """How an alarm finds people."""
+        rule = self.rules.get(alarm.rule)
+        names = {} if rule is None or rule.route is None else {rule.id: rule.route}
+        return route_of(alarm.rule, alarm.alarm_class, self.people, names)
 
 
 class AlertWorker:
@@ -75,6 +87,7 @@ class AlertWorker:
 
     Args:
         program: The rules as the files have them, over `catalogue`.
+        people: Whom they call, as the files have it.
     """
 
     def __init__(
@@ -85,6 +98,7 @@ class AlertWorker:
         store: Store,
         clock: Clock,
         on_notices: Callable[[], None],
+        people: People = NOBODY,
     ) -> None:
         self._journal = journal
         self._store = store
@@ -92,10 +106,10 @@ class AlertWorker:
         self._on_notices = on_notices
         self._random = random.Random()  # jitter only
         self._registry = SeriesRegistry(program.names)
-        encoded = encode_rules(program.rules, catalogue)
-        self._in_force = _InForce(encoded, {rule.id: rule for rule in program.rules}, catalogue)
+        encoded = encode_rules(program.rules, catalogue, people)
+        self._in_force = _InForce(encoded, {rule.id: rule for rule in program.rules}, catalogue, people)
         self._announce_rules(encoded)
-        self.engine = Engine(program, self._reread)
+        self.engine = Engine(program, self._reread, people)
         self.position = 0
         self._stored = 0
         self._kept = 0
@@ -110,6 +124,17 @@ class AlertWorker:
     def lag(self) -> int:
         """Journal records whose effects are still to come."""
         return self._journal.last - self._kept
+
+    def wanted(self) -> Wanted:
+        """Who should be told of alarms by the rules in force; asked from another thread."""
+        force = self._in_force
+        names = {rule.id: rule.route for rule in force.rules.values() if rule.route is not None}
+        return Wanted(
+            force.people,
+            force.since_ms,
+            lambda document: route_of(document["rule"], document["class"], force.people, names),
+            lambda rule: force.rules[rule].notify if rule in force.rules else (),
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`; then keep a last snapshot, so that the next start has nothing to repeat."""
@@ -157,16 +182,18 @@ class AlertWorker:
 
     def _switch(self, record: Stored) -> Effects:
         if record.payload == self._in_force.encoded:
+            # At the start of the journal these are the rules that the engine was made with.
+            self._in_force = self._described_by = replace(self._in_force, since_ms=record.time_ms)
             return Effects()
         old = self.engine
-        self._put_in_force(record.payload)
+        self._put_in_force(record.payload, record.time_ms)
         events.rules_switched(len(self._in_force.rules))
         return self.engine.load(old.save(), record.time_ms)
 
-    def _put_in_force(self, encoded: bytes) -> None:
-        rules, catalogue = decode_rules(encoded)
-        self.engine = Engine(compile_rules(rules, catalogue, self._registry), self._reread)
-        self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue)
+    def _put_in_force(self, encoded: bytes, since_ms: int) -> None:
+        rules, catalogue, people = decode_rules(encoded)
+        self.engine = Engine(compile_rules(rules, catalogue, self._registry), self._reread, people)
+        self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue, people, since_ms)
 
     def _resume(self) -> None:
         self._stored, snapshot_cursor, saved = self._store.memory()
@@ -176,7 +203,8 @@ class AlertWorker:
         if saved is not None:
             memory = _MEMORY.decode(saved)
             if memory.rules != self._in_force.encoded:
-                self._put_in_force(memory.rules)
+                self._put_in_force(memory.rules, memory.since_ms)
+            self._in_force = replace(self._in_force, since_ms=memory.since_ms)
             self.position = snapshot_cursor
             self.engine.load(memory.engine, self._clock.now_ms())
         elif self._stored and self._journal.first > 1:
@@ -211,9 +239,16 @@ class AlertWorker:
         words = self._described_by
         documents = {a.id: document(a, words.rules.get(a.rule), words.catalogue) for a in effects.alarms.values()}
         channels = {a.id: self._channels(a) for a in effects.alarms.values()}
+        routes = {a.id: route for a in effects.alarms.values() if (route := words.route_of(a)) is not None}
         cursor = max(self.position, self._stored)
         has_notices = self._store.apply(
-            cursor, effects.transitions, effects.alarms, documents, channels, effects.answers
+            cursor,
+            effects.transitions,
+            effects.alarms,
+            documents,
+            channels,
+            effects.answers,
+            Calling(words.people, routes),
         )
         self._stored = cursor
         self._kept, self._described_by = self.position, self._in_force
@@ -236,7 +271,7 @@ class AlertWorker:
         self._store.journaled(name for name, _ in waiting)
 
     def _snapshot(self) -> None:
-        memory = _Memory(SNAPSHOT_VERSION, self._in_force.encoded, self.engine.save())
+        memory = _Memory(SNAPSHOT_VERSION, self._in_force.encoded, self.engine.save(), self._in_force.since_ms)
         self._store.keep_snapshot(self.position, msgspec.msgpack.encode(memory))
         # What the end of an outage will read again stays, too.
         needed_after = self.engine.needed_after

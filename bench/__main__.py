@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 from rich.console import Console
 
-from bench import behind, catch_up, drain, ladder, latency, memory, receipt, restart, rules, small_gateway
+from bench import behind, catch_up, drain, ladder, latency, memory, notices, receipt, restart, rules, small_gateway
 from bench.report import Report
 from telemetry.errors import BadConfiguration
 
@@ -25,6 +25,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "memory": memory.run,
     "catch_up": catch_up.run,
     "behind": behind.run,
+    "notices": notices.run,
     "receipt": receipt.run,
     "restart": restart.run,
     "rules": rules.run,
@@ -37,6 +38,7 @@ QUICK: dict[str, Callable[[], Report]] = {
     "memory": partial(memory.run, seconds=15.0),
     "behind": partial(behind.run, readings=200_000),
     "catch_up": partial(catch_up.run, outage_s=300.0),
+    "notices": partial(notices.run, alarms=500, seconds=3.0),
     "receipt": partial(receipt.run, seconds=8.0, flood_readings=100_000),
     "restart": partial(restart.run, rounds=1),
     "rules": partial(rules.run, series=1_000, rounds=20, twin_series=20),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alerts.people import load_people, mistakes_of
 from alerts.program import compile_rules
 from alerts.rules import load_rules
 from gatehouse.settings import load_settings
@@ -18,6 +19,7 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
         settings = load_settings(file)
         catalogue = Catalogue.load(settings.catalogue)
         rules = load_rules(settings.rules, catalogue)
+        people = load_people(settings.people)
         names = list(catalogue.metric)
         names += [(gateway.id, ONLINE) for gateway in catalogue.gateways]
         program = compile_rules(rules, catalogue, SeriesRegistry(names))
@@ -29,8 +31,14 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
         for channel in rule.notify
         if channel not in settings.channels
     ]
+    routes = [(rule.id, rule.route) for rule in rules]
+    missing += [f"{file}: {said}" for said in mistakes_of(people, routes, settings.channels)]
+    beat = settings.heartbeat
+    if beat is not None and (beat.device, beat.metric) not in names:
+        missing.append(f"{file}: heartbeat: there is no series '{beat.device}/{beat.metric}'")
+    told = f", {len(people.people)} people on {len(people.routes)} routes" if people.people else ""
     summary = (
         f"{file}: {len(catalogue.sites)} sites, {len(catalogue.devices)} devices, {len(names)} series, "
-        f"{len(rules)} rules on {len(program.keys)} limits: no mistakes"
+        f"{len(rules)} rules on {len(program.keys)} limits{told}: no mistakes"
     )
     return summary, missing

@@ -9,17 +9,23 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import prometheus_client
 import pyarrow as pa
 import structlog
 
-from alerts.notify.channels import Channel, MqttChannel, WebhookChannel
+from alerts.notify.channels import Channel, MqttChannel, WebhookChannel, WebhookSettings
+from alerts.notify.heartbeat import Beats, Heartbeat
+from alerts.notify.routing import MQTT_CHANNEL
 from alerts.notify.sender import Sender
+from alerts.notify.settings import make_channel
+from alerts.notify.upkeep import Upkeep
+from alerts.people import load_people, mistakes_of
 from alerts.program import compile_rules
 from alerts.rules import load_rules
-from alerts.store import MQTT_CHANNEL, Store
+from alerts.store import Store
 from alerts.worker import CURSOR as ALERTS_CURSOR
 from alerts.worker import AlertWorker
 from gatehouse.catching_up import CatchUp
@@ -72,6 +78,9 @@ class Core:
             for channel in rule.notify:
                 if channel not in settings.channels:
                     raise BadConfiguration(f"rule '{rule.id}' notifies '{channel}', which is not among 'channels'")
+        people = load_people(settings.people)
+        for mistake in mistakes_of(people, [(rule.id, rule.route) for rule in rules], settings.channels):
+            raise BadConfiguration(mistake)
         migrate(settings.database.url)
         database = open_database(settings.database.url)
         self.journal = Journal(settings.journal.path, on_damage=events.journal_damaged)
@@ -92,11 +101,23 @@ class Core:
         self.subscriber = Subscriber(settings.broker, settings.client_id, vetter, committer, clock)
         store = Store(database)
         self._publisher = Publisher(settings.broker, f"{settings.client_id}-out")
-        channels: dict[str, Channel] = {MQTT_CHANNEL: MqttChannel(self._publisher.publish)}
-        channels |= {name: WebhookChannel(channel) for name, channel in settings.channels.items()}
+        mqtt = MqttChannel(self._publisher.publish)
+        channels: dict[str, Channel] = {MQTT_CHANNEL: mqtt}
+        channels |= {
+            name: make_channel(name, channel, people, clock.now_ms) for name, channel in settings.channels.items()
+        }
         self._senders = {name: Sender(name, channel, store, clock) for name, channel in channels.items()}
         program = compile_rules(rules, catalogue, registry)
-        self.alerts = AlertWorker(self.journal, program, catalogue, store, clock, self._wake_senders)
+        self.alerts = AlertWorker(self.journal, program, catalogue, store, clock, self._wake_senders, people)
+        self._upkeep = Upkeep(database, clock, self.alerts.wanted, self._wake_senders)
+        beating: dict[str, Beats] = {MQTT_CHANNEL: mqtt}
+        beating |= {
+            # A client of its own: what waits for a slow answer to a notice must not hold up the beat.
+            name: WebhookChannel(channel)
+            for name, channel in settings.channels.items()
+            if isinstance(channel, WebhookSettings) and channel.heartbeat
+        }
+        self._heartbeats = {name: self._heartbeat(name, channel) for name, channel in beating.items()}
         places = series_places(registry, catalogue)
         self.history = HistoryLoop(self.journal, _history_writer(settings, places), Quarantine(database), clock)
         self.completeness = CompletenessLoop(
@@ -123,6 +144,8 @@ class Core:
             "live": self._live.run,
             "housekeeping": self._keep_house,
             **{f"notices-{name}": sender.run for name, sender in self._senders.items()},
+            "notices-upkeep": self._upkeep.run,
+            **{f"heartbeat-{name}": beat.run for name, beat in self._heartbeats.items() if beat is not None},
         }
 
         def supervised(name: str, part: Callable[[threading.Event], None]) -> None:
@@ -173,6 +196,17 @@ class Core:
             for d in self.journal.damages()[-3:]
         ]
         return {"ready": not reasons, "reasons": reasons, "warnings": warnings}
+
+    def _heartbeat(self, name: str, channel: Beats) -> Heartbeat | None:
+        beat = self._settings.heartbeat
+        if beat is None:
+            return None
+        alerts = self.alerts
+        judged = partial(self._judged_ms, beat.device, beat.metric)
+        return Heartbeat(name, channel, beat, judged, lambda: alerts.lag, self._clock)
+
+    def _judged_ms(self, device: str, metric: str) -> int | None:
+        return self.alerts.engine.judged_ms(device, metric)  # of the engine there is now: other rules make another
 
     def _wake_senders(self) -> None:
         for sender in self._senders.values():

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from alerts.notify.channels import WebhookSettings
+from alerts.notify.heartbeat import HeartbeatSettings
+from alerts.notify.settings import ChannelSettings
 from ingest.history.settings import HistorySettings, ParquetSettings
 from telemetry.declaration import read_document, validate
 from telemetry.errors import BadConfiguration
@@ -75,6 +76,7 @@ class Settings(BaseModel):
 
     catalogue: Path = Path("catalogue")
     rules: Path = Path("rules")
+    people: Path = Path("people")
     broker: BrokerSettings = BrokerSettings()
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -82,7 +84,8 @@ class Settings(BaseModel):
     completeness: CompletenessSettings = CompletenessSettings()
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
-    channels: dict[str, WebhookSettings] = {}
+    channels: dict[str, ChannelSettings] = {}
+    heartbeat: HeartbeatSettings | None = None
     client_id: str = Field(default="gatehouse-core", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
 
 
@@ -145,6 +148,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         update={
             "catalogue": (folder / settings.catalogue).resolve(),
             "rules": (folder / settings.rules).resolve(),
+            "people": (folder / settings.people).resolve(),
             "journal": settings.journal.model_copy(update={"path": (folder / settings.journal.path).resolve()}),
             "database": settings.database.model_copy(update={"url": url}),
             "history": history,

@@ -13,7 +13,8 @@ from firmware_sim.truth import ExpectedAlarm
 from rich.console import Console
 from rich.table import Table
 
-from alerts.store import MQTT_CHANNEL, alarms, notices, transitions
+from alerts.notify.routing import MQTT_CHANNEL
+from alerts.store import alarms, notices, transitions
 from ingest.history.history import GATEWAY_KIND
 from ingest.history.parquet_reader import ParquetReader
 from ingest.history.quarantine import Quarantine

@@ -3,6 +3,7 @@
 gatehouse/v1/{site}/{gateway}/frames | readings | receipt | status
 gatehouse/v1/{site}/alarms/{alarm}
 gatehouse/v1/{site}/live
+gatehouse/v1/heartbeat
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ READINGS_FILTER = f"{ROOT}/+/+/readings"
 STATUS_FILTER = f"{ROOT}/+/+/status"
 ALARMS_FILTER = f"{ROOT}/+/alarms/+"
 LIVE_FILTER = f"{ROOT}/+/live"
+HEARTBEAT_TOPIC = f"{ROOT}/heartbeat"  # retained: that the core lives, and how fresh what it judges is
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from bench import (
     ladder,
     latency,
     memory,
+    notices,
     processes,
     receipt,
     restart,
@@ -153,3 +154,7 @@ def test_rules_judge_as_their_twin_does() -> None:
     raised = [(row[6], row[7]) for row in report.tables[0].rows]
     assert [told for _, told in raised] == [f"{count}: the same" for count, _ in raised]
     assert raised[1][0] and raised[3][0]
+
+
+def test_notices(tmp_path: Path) -> None:
+    check(notices.run(alarms=150, seconds=0.5, hang_s=1.0), tmp_path)

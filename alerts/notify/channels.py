@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import httpx
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat
 
 from alerts.store import Notice
 from telemetry.errors import BadInput, Unavailable
-from telemetry.topics import alarm_topic
+from telemetry.topics import HEARTBEAT_TOPIC, alarm_topic
 
 Publish = Callable[[str, bytes, bool], None]
 """(topic, payload, retained): returns once the broker has it. Raises Unavailable."""
@@ -35,6 +35,10 @@ class MqttChannel:
         payload = json.dumps(alarm, ensure_ascii=False).encode() if alarm["state"] == "open" else b""
         self._publish(alarm_topic(alarm["site"], alarm["id"]), payload, True)
 
+    def beat(self, message: Mapping[str, object]) -> None:
+        """Say that the core lives, retained. Raises Unavailable."""
+        self._publish(HEARTBEAT_TOPIC, json.dumps(message).encode(), True)
+
 
 class WebhookSettings(BaseModel):
     """A system that is told by HTTP POST."""
@@ -44,10 +48,14 @@ class WebhookSettings(BaseModel):
     type: Literal["webhook"] = "webhook"
     url: HttpUrl
     timeout_s: PositiveFloat = Field(default=10.0, le=60)
+    heartbeat: bool = False  # hears every minute that the core lives
 
 
 class WebhookChannel:
-    """POSTs {"key", "what", "reason", "alarm"}; any 2xx takes it, other 4xx than 408, 425 and 429 refuse it for good."""
+    """POSTs {"key", "what", "reason", "alarm"}, to people also "recipient", "title" and "text".
+
+    Any 2xx takes it, other 4xx than 408, 425 and 429 refuse it for good.
+    """
 
     def __init__(self, settings: WebhookSettings) -> None:
         self._url = str(settings.url)
@@ -55,14 +63,27 @@ class WebhookChannel:
 
     def deliver(self, notice: Notice) -> None:
         try:
-            answer = self._client.post(
-                self._url, json={"key": notice.key, **notice.body}, headers={"Idempotency-Key": notice.key}
-            )
+            said: dict[str, object] = {"key": notice.key, **notice.body}
+            if notice.recipient:
+                said |= {"recipient": notice.recipient, "title": notice.title, "text": notice.text}
+            answer = self._client.post(self._url, json=said, headers={"Idempotency-Key": notice.key})
         except httpx.HTTPError as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
-        if answer.is_success:
-            return
-        said = f"HTTP {answer.status_code}: {answer.text[:200]}"
-        if 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429):
-            raise BadInput("notice-refused", said)
-        raise Unavailable(said)
+        check_status(answer)
+
+    def beat(self, message: Mapping[str, object]) -> None:
+        """Say that the core lives. Raises Unavailable or BadInput."""
+        try:
+            check_status(self._client.post(self._url, json=dict(message)))
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+
+
+def check_status(answer: httpx.Response) -> None:
+    """Raises Unavailable (tried again) or BadInput (refused for good) where an answer is no 2xx."""
+    if answer.is_success:
+        return
+    said = f"HTTP {answer.status_code}: {answer.text[:200]}"
+    if 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429):
+        raise BadInput("notice-refused", said)
+    raise Unavailable(said)

@@ -8,12 +8,15 @@ import threading
 import sqlalchemy as sa
 
 from alerts import events
+from alerts.escalation import CHANNEL_FAILS, CHANNEL_WORKS
 from alerts.notify.channels import Channel
-from alerts.store import Store
+from alerts.store import Notice, Store
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
 
 GIVE_UP_AFTER_MS = 24 * 3_600_000
+FAILS_AFTER_MS = 120_000  # so long in vain, and the channel is an alarm of its own
+_REPORT_EVERY_S = 30.0
 _RETRY_MAX_MS = 60_000
 _LOOK_EVERY_S = 1.0  # also without being woken, so that a lost wake-up heals
 
@@ -28,6 +31,10 @@ class Sender:
         self._clock = clock
         self._woken = threading.Event()
         self._random = random.Random()  # jitter only
+        # What is in the way, by channel or channel/recipient, and what is known to work, since this process began.
+        self._fails: dict[str, str] = {}
+        self._works: set[str] = set()
+        self._reported_s = clock.monotonic_s() - _REPORT_EVERY_S
 
     def wake(self) -> None:
         """There are new notices."""
@@ -54,16 +61,48 @@ class Sender:
             try:
                 self._channel.deliver(notice)
                 delivered.append(notice.id)
+                self._went_well(notice)
             except BadInput as error:
-                self._store.not_delivered(notice.id, str(error), None)
+                self._store.not_delivered(notice.id, str(error), None, now_ms)
                 events.notice_not_delivered(self._name, str(error), is_final=True)
+                self._went_wrong(self._subject(notice), str(error))
             except Unavailable as error:
                 is_final = now_ms - notice.created_ms > GIVE_UP_AFTER_MS
                 delay_ms = min(1000 * 2 ** min(notice.attempts, 10), _RETRY_MAX_MS) * self._random.uniform(0.5, 1.0)
-                self._store.not_delivered(notice.id, str(error), None if is_final else now_ms + round(delay_ms))
+                self._store.not_delivered(notice.id, str(error), None if is_final else now_ms + round(delay_ms), now_ms)
                 events.notice_not_delivered(self._name, str(error), is_final)
+                if now_ms - notice.created_ms > FAILS_AFTER_MS:
+                    self._went_wrong(self._name, str(error))
                 break  # the ones behind it would most likely fail as well
         if delivered:
             self._store.delivered(delivered, self._clock.now_ms())
             events.notice_delivered(self._name, len(delivered))
+        if due:
+            self._report()
         return len(delivered) == len(due) > 0
+
+    def _subject(self, notice: Notice) -> str:
+        return f"{self._name}/{notice.recipient}" if notice.recipient else self._name
+
+    def _went_well(self, notice: Notice) -> None:
+        for subject in {self._name, self._subject(notice)}:
+            self._works.add(subject)
+            if self._fails.pop(subject, None) is not None:
+                self._reported_s -= _REPORT_EVERY_S
+
+    def _went_wrong(self, subject: str, error: str) -> None:
+        self._works.discard(subject)
+        if subject not in self._fails:
+            self._reported_s -= _REPORT_EVERY_S
+        self._fails[subject] = error
+
+    def _report(self) -> None:
+        """See that what is on record about this channel is so: at every change, and now and then in case it was lost."""
+        if self._clock.monotonic_s() - self._reported_s < _REPORT_EVERY_S:
+            return
+        self._reported_s = self._clock.monotonic_s()
+        on_record, now_ms = self._store.failing(self._name), self._clock.now_ms()
+        for subject in sorted(self._fails.keys() - on_record):
+            self._store.report(CHANNEL_FAILS, subject, self._fails[subject], now_ms)
+        for subject in sorted(on_record & self._works):
+            self._store.report(CHANNEL_WORKS, subject, "", now_ms)

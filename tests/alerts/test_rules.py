@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from alerts.people import NOBODY
 from alerts.rule import Level
 from alerts.rules import LevelRule, decode_rules, encode_rules, load_rules
 from telemetry.catalogue import Catalogue
@@ -16,7 +17,7 @@ def test_rules_and_catalogue_come_back_from_the_journal_as_they_went_in(tmp_path
         catalogue = Catalogue.load(folder / "catalogue")
         rules = load_rules(folder / "rules", catalogue)
         payload = encode_rules(rules, catalogue)
-        assert decode_rules(payload) == (rules, catalogue)
+        assert decode_rules(payload) == (rules, catalogue, NOBODY)
         assert encode_rules(*decode_rules(payload)) == payload
 
 

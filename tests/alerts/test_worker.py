@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from alerts.people import load_people
 from alerts.program import compile_rules
 from alerts.rules import load_rules
 from alerts.store import Store, alarms, commands, notices, transitions
@@ -320,3 +321,71 @@ def test_no_crash_in_an_outage_shows_in_the_outcome(tmp_path: Path, url: str) ->
                 crash_at += 3
         assert outcome(url) == expected
     database.dispose()
+
+
+PEOPLE = """
+people:
+  - {id: li, name: Li, addresses: {pager: "1"}}
+  - {id: chen, name: Chen, addresses: {pager: "2"}}
+routes: [{id: drains, duty: [li], lead: [chen], channels: [pager]}]
+system_route: drains
+"""
+ROUTED = district.RULES.replace("    notify: [pager]", "    route: drains")
+
+
+def routed_worker(tmp_path: Path, journal: Journal, store: Store) -> AlertWorker:
+    district.write_district(tmp_path)
+    (tmp_path / "rules" / "all.yaml").write_text(ROUTED, encoding="utf-8")
+    (tmp_path / "people").mkdir(exist_ok=True)
+    (tmp_path / "people" / "all.yaml").write_text(PEOPLE, encoding="utf-8")
+    catalogue = Catalogue.load(tmp_path / "catalogue")
+    registry = SeriesRegistry.open(journal, catalogue)
+    program = compile_rules(load_rules(tmp_path / "rules", catalogue), catalogue, registry)
+    people = load_people(tmp_path / "people")
+    return AlertWorker(journal, program, catalogue, store, ManualClock(T0), lambda: None, people)
+
+
+def command(second: int, name: str, action: str, alarm: str, seq: int = 0) -> Record:
+    body = {"id": name, "action": action, "alarm": alarm, "seq": seq, "actor": "core"}
+    return Record(Kind.COMMAND, T0 + second * 1000, json.dumps(body).encode())
+
+
+def test_calls_go_on_over_any_crash_until_somebody_answers(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    rows: list[Row] = [("level-1/level", 1.8, 0)]
+    made = [Record(Kind.READINGS, T0, encode_batch(batch(rows)))]
+    made += [Record(Kind.TICK, T0 + second * 1000, b"connected") for second in range(1, 300)]
+    made += [command(300, "c1", "channel-fails", "pager")]
+    made += [Record(Kind.TICK, T0 + second * 1000, b"connected") for second in range(301, 700)]
+    made += [command(700, "c2", "channel-works", "pager")]
+    made += [Record(Kind.READINGS, T0 + 701_000, encode_batch(batch([("level-1/level", 0.1, 701)])))]
+    made += [Record(Kind.READINGS, T0 + 800_000, encode_batch(batch([("level-1/level", 0.1, 800)])))]
+    outcomes = []
+    for crash_at in (0, 3, 5, 9):
+        url = f"sqlite:///{tmp_path}/{crash_at}.db"
+        migrate(url)
+        database = open_database(url)
+        left = crash_at
+        while True:
+            store = FragileStore(database, left) if left else Store(database)
+            try:
+                worker = routed_worker(tmp_path, journal, store)
+                if made:
+                    journal.append(made)
+                    made = []
+                while worker.lag:
+                    worker._keep(worker.judge(journal.read(worker.position, 40)))
+                    worker._snapshot()
+                break
+            except Crash:
+                left += 4
+        outcomes.append(outcome(url))
+        with database.connect() as db:
+            steps = [row.what for row in db.execute(sa.select(transitions).order_by(transitions.c.id)) if row]
+            keys = [row.key for row in db.execute(sa.select(notices).where(notices.c.recipient == "chen"))]
+            system = db.execute(sa.select(alarms).where(alarms.c.rule == "undelivered")).one()
+        database.dispose()
+        assert steps.count("escalated") >= 3  # by 60 s, 180 s and 600 s
+        assert [key.rsplit("/", 1)[1] for key in keys][-1] == "end"
+        assert (system.is_open, system.site, system.document["closed_reason"]) == (False, "system", "delivered-again")
+    assert all(found == outcomes[0] for found in outcomes)

@@ -114,6 +114,9 @@ def _judge_alarms(
         steps = db.execute(sa.select(transitions).order_by(transitions.c.alarm, transitions.c.seq)).all()
         told = db.execute(sa.select(notices)).all()
     database.dispose()
+    # That the pager was away for too long is about us, not about the field.
+    ours = {row.id for row in rows if row.rule == "undelivered"}
+    rows, steps = [row for row in rows if row.id not in ours], [step for step in steps if step.alarm not in ours]
     verdict.alarms, verdict.notices = len(rows), len(taken)
     worst: dict[str, int] = {}
     for step in steps:

@@ -1,0 +1,83 @@
+"""Notices by e-mail. The Message-ID is the notice's key, so that a message that arrives twice is known as one."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+import time
+from collections.abc import Mapping
+from email.message import EmailMessage
+from email.utils import formatdate
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr
+
+from alerts.store import Notice
+from telemetry.errors import BadInput, Unavailable
+
+
+class MailSettings(BaseModel):
+    """A mail server that takes messages for others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    type: Literal["mail"]
+    host: str
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: str = Field(alias="from")
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: str | None = None  # of a server whose certificate no public authority signed
+    timeout_s: PositiveFloat = Field(default=20.0, le=60)
+
+
+class MailChannel:
+    """One connection a message: a district sends few, and an idle connection is closed by the server anyway."""
+
+    def __init__(self, settings: MailSettings, addresses: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._addresses = addresses
+
+    def deliver(self, notice: Notice) -> None:
+        address = self._addresses.get(notice.recipient)
+        if address is None:
+            raise BadInput("notice-refused", f"'{notice.recipient}' has no address here")
+        message = EmailMessage()
+        message["From"] = self._settings.sender
+        message["To"] = address
+        message["Subject"] = " ".join(notice.title.split())
+        message["Date"] = formatdate(time.time())
+        message["Message-ID"] = f"<{notice.key}@gatehouse>"
+        message.set_content(notice.text)
+        try:
+            self._send(message)
+        except smtplib.SMTPRecipientsRefused as error:
+            codes = {code for code, _ in error.recipients.values()}
+            if all(500 <= code < 600 for code in codes):
+                raise BadInput("notice-refused", f"the address is refused: {sorted(codes)}") from error
+            raise Unavailable(f"the address is not taken now: {sorted(codes)}") from error
+        except smtplib.SMTPAuthenticationError as error:
+            # Nothing is wrong with the message: it goes when somebody has mended the password.
+            raise Unavailable(f"log-in refused: {error.smtp_code}") from error
+        except smtplib.SMTPResponseException as error:
+            said = f"{error.smtp_code} {error.smtp_error!r}"[:200]
+            if isinstance(error, smtplib.SMTPDataError) and 500 <= error.smtp_code < 600:
+                raise BadInput("notice-refused", said) from error
+            raise Unavailable(said) from error
+        except (OSError, smtplib.SMTPException) as error:
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+
+    def _send(self, message: EmailMessage) -> None:
+        given = self._settings
+        trusted = ssl.create_default_context(cafile=given.ca_file)
+        if given.security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(given.host, given.port, timeout=given.timeout_s, context=trusted)
+        else:
+            server = smtplib.SMTP(given.host, given.port, timeout=given.timeout_s)
+        with server:
+            if given.security == "starttls":
+                server.starttls(context=trusted)  # raises where the server has none: nothing goes out in the clear
+            if given.username is not None:
+                server.login(given.username, given.password.get_secret_value() if given.password else "")
+            server.send_message(message)
