@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from alerts.detectors.detector import Detector
+from alerts.detectors.flow import BurstRule, ContinuousFlowRule, burst_detector, continuous_flow_detector
+from alerts.detectors.registers import CounterRule, counter_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
 from alerts.world import World
@@ -41,10 +43,16 @@ class SilenceRule(AnyRule):
 DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]] = {
     RateRule: rate_detector,
     ForecastRule: forecast_detector,
+    CounterRule: counter_detector,
+    BurstRule: burst_detector,
+    ContinuousFlowRule: continuous_flow_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
-Rule = Annotated[LevelRule | RateRule | ForecastRule | SilenceRule, Field(discriminator="type")]
+Rule = Annotated[
+    LevelRule | RateRule | ForecastRule | CounterRule | BurstRule | ContinuousFlowRule | SilenceRule,
+    Field(discriminator="type"),
+]
 
 
 class RuleFile(Declared):
@@ -71,7 +79,7 @@ def decode_rules(payload: bytes) -> tuple[tuple[Rule, ...], Catalogue]:
     return found.rules, found.catalogue
 
 
-def load_rules(folder: Path, catalogue: Catalogue) -> tuple[LevelRule | RateRule | ForecastRule | SilenceRule, ...]:
+def load_rules(folder: Path, catalogue: Catalogue) -> tuple[Rule, ...]:
     """The rules of a folder's *.yaml, checked against the catalogue. Raises Mistakes with all that is wrong."""
     mistakes: list[Mistake] = []
     parsed: list[tuple[Document, RuleFile]] = []

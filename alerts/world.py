@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from telemetry.batch import Floats, Indexes
-from telemetry.catalogue import Catalogue, Device, Place
+from telemetry.catalogue import Catalogue, Device, Metric, Place
 from telemetry.errors import BadConfiguration
 from telemetry.series import ONLINE, SeriesRegistry
 
@@ -46,6 +46,10 @@ class World:
         """Where the device of a series stands."""
         device = self.device(series)
         return None if device is None else self.catalogue.place[device.place]
+
+    def metric(self, series: int) -> Metric | None:
+        """What is measured; None for a gateway's own or what the catalogue no longer has."""
+        return self.catalogue.metric.get(self.registry.names[series])
 
     def beside(self, series: Indexes, metric: str) -> Indexes:
         """The series of another metric of the same devices, (V,); -1 where a device has none."""
