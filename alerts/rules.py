@@ -10,6 +10,7 @@ from pydantic import Field
 
 from alerts.detectors.detector import Detector
 from alerts.detectors.flow import BurstRule, ContinuousFlowRule, burst_detector, continuous_flow_detector
+from alerts.detectors.load import ForbiddenLoadRule, forbidden_load_detector
 from alerts.detectors.registers import CounterRule, counter_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
@@ -46,11 +47,19 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     CounterRule: counter_detector,
     BurstRule: burst_detector,
     ContinuousFlowRule: continuous_flow_detector,
+    ForbiddenLoadRule: forbidden_load_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
 Rule = Annotated[
-    LevelRule | RateRule | ForecastRule | CounterRule | BurstRule | ContinuousFlowRule | SilenceRule,
+    LevelRule
+    | RateRule
+    | ForecastRule
+    | CounterRule
+    | BurstRule
+    | ContinuousFlowRule
+    | ForbiddenLoadRule
+    | SilenceRule,
     Field(discriminator="type"),
 ]
 

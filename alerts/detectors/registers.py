@@ -4,7 +4,7 @@ A register only grows, but for what meters really do. Every step from one good r
 
     FIRST        nothing before it                                                           amount unknown
     NORMAL       it grew, no faster than `max_rate_per_h` allows                             the growth
-    JITTER       it fell by at most two of its last digits: the register stands still        0
+    JITTER       it fell by at most `jitter_digits` of its last digits: it stands still        0
     ROLLOVER     it was past nine tenths of `modulus`, and growth through zero is possible   the growth through zero
     REPLACED     a replacement of the meter is declared between the two                      amount unknown
     RETURNED     it is back where it was before an unexplained fall                          amount unknown
@@ -38,7 +38,6 @@ from telemetry.errors import BadConfiguration
 
 HOUR_MS = 3_600_000
 _KEPT = 4  # corrections a series
-_JITTER = 2.5  # last digits: two, and half of one so that no rounding of floats decides
 _NEARLY_FULL = 0.9  # of the modulus
 
 
@@ -69,6 +68,7 @@ class RegisterRule(LevelledRule):
     """What all rules over registers may be told of them."""
 
     last_digit: float | None = Field(default=None, gt=0)  # of the register; of the metric's decimals when not given
+    jitter_digits: int = Field(default=2, ge=0)  # last digits that it may fall by and has not moved
     modulus: float | None = Field(default=None, gt=0)  # where it begins at zero again
     max_rate_per_h: float | None = Field(default=None, gt=0)  # no meter of these can run faster
     replaced: tuple[Replacement, ...] = ()
@@ -97,6 +97,7 @@ def classify(
     elapsed_h: Floats,
     was_replaced: Masks,
     last_digit: Floats,
+    jitter: Floats,
     modulus: float,
     max_rate_per_h: float,
 ) -> tuple[Floats, NDArray[np.uint8]]:
@@ -109,6 +110,7 @@ def classify(
         elapsed_h: Hours between, (m,), above 0.
         was_replaced: Whether a replacement is declared between, (m,).
         last_digit: Smallest step of the register, (m,).
+        jitter: A fall below this is none, (m,).
         modulus, max_rate_per_h: Infinite where not declared.
 
     Returns:
@@ -116,16 +118,16 @@ def classify(
     """
     change = after - before
     most = max_rate_per_h * elapsed_h + 0.5 * last_digit
-    moves = change >= _JITTER * last_digit
+    moves = change >= jitter
     through_zero = after + modulus - before
     kind = np.select(
         [
             np.isnan(before),
             was_replaced,
-            moves & (after > fell_from - _JITTER * last_digit),
+            moves & (after > fell_from - jitter),
             (change >= 0) & (change <= most),
             change >= 0,
-            -change < _JITTER * last_digit,
+            -change < jitter,
             (before > _NEARLY_FULL * modulus) & (through_zero >= 0) & (through_zero <= most),
         ],
         [FIRST, REPLACED, RETURNED, NORMAL, LEAP, JITTER, ROLLOVER],
@@ -143,6 +145,8 @@ class Registers:
         self.value: Floats = np.full(len(watched), np.nan)
         self.fell_from: Floats = np.full(len(watched), np.nan)
         self.last_digit = last_digits(rule, watched, world)
+        # Half a digit more, so that no rounding of floats decides.
+        self._jitter = (rule.jitter_digits + 0.5) * self.last_digit
         self._modulus = rule.modulus if rule.modulus is not None else np.inf
         self._max_rate_per_h = rule.max_rate_per_h if rule.max_rate_per_h is not None else np.inf
         self._replaced_ms = _replacements(rule, watched, world)
@@ -160,14 +164,22 @@ class Registers:
         was_replaced = np.zeros(len(at), np.bool_)
         for times in self._replaced_ms.T:
             was_replaced |= ~is_first & (times[at] > before_ms) & (times[at] <= now.time_ms)
-        digit = self.last_digit[at]
+        jitter = self._jitter[at]
         amount, kind = classify(
-            before, self.fell_from[at], now.value, elapsed_h, was_replaced, digit, self._modulus, self._max_rate_per_h
+            before,
+            self.fell_from[at],
+            now.value,
+            elapsed_h,
+            was_replaced,
+            self.last_digit[at],
+            jitter,
+            self._modulus,
+            self._max_rate_per_h,
         )
         # A register that jitters downwards has not moved: measured from its highest, so that its way back is no use.
         self.value[at] = np.where(kind == JITTER, before, now.value)
         self.time_ms[at] = now.time_ms
-        stays = ((kind == NORMAL) & (now.value - before < _JITTER * digit)) | (kind == JITTER)
+        stays = ((kind == NORMAL) & (now.value - before < jitter)) | (kind == JITTER)
         fell_from = np.where(np.isnan(self.fell_from[at]), before, np.fmax(before, self.fell_from[at]))
         self.fell_from[at] = np.select([kind == UNEXPLAINED, stays], [fell_from, self.fell_from[at]], np.nan)
         return Steps(amount, kind, before_ms, before)
