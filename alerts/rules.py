@@ -9,9 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from alerts.detectors.detector import Detector
+from alerts.detectors.drift import DriftRule, drift_detector
+from alerts.detectors.flatline import FlatlineRule, flatline_detector
 from alerts.detectors.flow import BurstRule, ContinuousFlowRule, burst_detector, continuous_flow_detector
 from alerts.detectors.load import ForbiddenLoadRule, forbidden_load_detector
 from alerts.detectors.registers import CounterRule, counter_detector
+from alerts.detectors.robust import RobustZRule, robust_z_detector
+from alerts.detectors.spike import SpikeRule, spike_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
 from alerts.world import World
@@ -48,6 +52,10 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     BurstRule: burst_detector,
     ContinuousFlowRule: continuous_flow_detector,
     ForbiddenLoadRule: forbidden_load_detector,
+    FlatlineRule: flatline_detector,
+    SpikeRule: spike_detector,
+    RobustZRule: robust_z_detector,
+    DriftRule: drift_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
@@ -59,6 +67,10 @@ Rule = Annotated[
     | BurstRule
     | ContinuousFlowRule
     | ForbiddenLoadRule
+    | FlatlineRule
+    | SpikeRule
+    | RobustZRule
+    | DriftRule
     | SilenceRule,
     Field(discriminator="type"),
 ]

@@ -1,8 +1,8 @@
 """A forbidden load: a step up of a room's power that looks like a heater and stays.
 
 A step is told against `base`, the power before it rose. A rise may fall into several readings, because a reading that is a
-mean catches the switch on the way, and some heaters pulse; so the base is the lowest of the last few. The
-step is judged when it has lasted `sustain_s`: the least power after the reading that rose, less the base, must lie in the band and beside
+mean catches the switch on the way, and some heaters pulse; so the base is the lowest of the last few. The step is judged
+when it has lasted `sustain_s`: the least power after the reading that rose, less the base, must lie in the band and beside
 every allowed appliance; where the room's power factor is known, what the step added must be nearly all real power. It is
 over when as large a step goes down, or when what is left is too little to hold the load.
 

@@ -8,6 +8,7 @@ real leak among them too. One setting for all. Non-goal: how much a leak costs.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -113,7 +114,7 @@ def _registers(users: int) -> tuple[list[str], Stream, dict[str, list[tuple[int,
         rows += [(time, number, value) for time, value in ordered]
         broken[device] = [
             (a, b)
-            for (a, before), (b, after) in zip(ordered[:-1], ordered[1:], strict=True)
+            for (a, before), (b, after) in itertools.pairwise(ordered)
             if after < before or (b - a > 2 * HOUR_MS and after > before)
         ]
     rows.sort()
