@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from alerts.detectors.baseline import BaselineRule, baseline_detector
 from alerts.detectors.detector import Detector
 from alerts.detectors.drift import DriftRule, drift_detector
 from alerts.detectors.flatline import FlatlineRule, flatline_detector
@@ -56,6 +57,7 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     SpikeRule: spike_detector,
     RobustZRule: robust_z_detector,
     DriftRule: drift_detector,
+    BaselineRule: baseline_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
@@ -71,6 +73,7 @@ Rule = Annotated[
     | SpikeRule
     | RobustZRule
     | DriftRule
+    | BaselineRule
     | SilenceRule,
     Field(discriminator="type"),
 ]

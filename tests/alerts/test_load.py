@@ -64,6 +64,12 @@ def test_a_kettle_is_on_from_its_third_reading_and_over_at_its_switch() -> None:
     assert of_room([80, 80, 1300, 2100, 2100, 2100, 80, 80]) == [0, 0, 0, 0, 1, 1, 0, 0]
 
 
+def test_seven_tenths_of_a_step_down_end_it_whatever_else_is_on() -> None:
+    watts = [0.0, 0, 500, 500, 500, 900]
+    assert of_room([*watts, 550])[-1] == 0
+    assert of_room([*watts, 551])[-1] == 1
+
+
 def test_a_motor_that_starts_is_no_heater() -> None:
     assert of_room([80, 80, 700, 180, 180, 180]) == [0] * 6
 
