@@ -9,6 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from alerts.detectors.baseline import BaselineRule, baseline_detector
+from alerts.detectors.beside import (
+    CompositeRule,
+    PeersRule,
+    StuckRule,
+    composite_detector,
+    peers_detector,
+    stuck_detector,
+)
 from alerts.detectors.detector import Detector
 from alerts.detectors.drift import DriftRule, drift_detector
 from alerts.detectors.flatline import FlatlineRule, flatline_detector
@@ -58,6 +66,9 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     RobustZRule: robust_z_detector,
     DriftRule: drift_detector,
     BaselineRule: baseline_detector,
+    StuckRule: stuck_detector,
+    PeersRule: peers_detector,
+    CompositeRule: composite_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
@@ -74,6 +85,9 @@ Rule = Annotated[
     | RobustZRule
     | DriftRule
     | BaselineRule
+    | StuckRule
+    | PeersRule
+    | CompositeRule
     | SilenceRule,
     Field(discriminator="type"),
 ]

@@ -138,12 +138,17 @@ def classify(
 
 
 class Registers:
-    """The last reading of every register."""
+    """The last reading of every register.
 
-    def __init__(self, rule: RegisterRule, watched: Indexes, world: World) -> None:
-        self.time_ms: Times = np.full(len(watched), UNSET_MS, np.int64)
-        self.value: Floats = np.full(len(watched), np.nan)
-        self.fell_from: Floats = np.full(len(watched), np.nan)
+    Args:
+        rows: How many rows its columns have: more than registers, where a detector looks at other series too.
+    """
+
+    def __init__(self, rule: RegisterRule, watched: Indexes, world: World, rows: int | None = None) -> None:
+        rows = len(watched) if rows is None else rows
+        self.time_ms: Times = np.full(rows, UNSET_MS, np.int64)
+        self.value: Floats = np.full(rows, np.nan)
+        self.fell_from: Floats = np.full(rows, np.nan)
         self.last_digit = last_digits(rule, watched, world)
         # Half a digit more, so that no rounding of floats decides.
         self._jitter = (rule.jitter_digits + 0.5) * self.last_digit
