@@ -100,5 +100,7 @@ def jumps(value: Floats, least: float, back_readings: int) -> Floats:
         is_back = np.abs(value[:, -1] - value[:, -2 - readings]) <= 0.5 * jump
         largest = np.where(is_back, np.maximum(largest, jump), largest)
     # Differences of readings are wider than the readings by the root of two.
-    noise = SIGMAS / np.sqrt(2) * np.median(np.abs(steps[:, : -1 - back_readings]), axis=1)
+    before = np.sort(np.abs(steps[:, : -1 - back_readings]), axis=1)
+    middle = before.shape[1] // 2
+    noise = SIGMAS / np.sqrt(2) * (before[:, middle] + before[:, -1 - middle]) / 2
     return np.asarray(largest / np.maximum(noise, least))

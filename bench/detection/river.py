@@ -26,7 +26,7 @@ MONTH_STEPS = 30.44 * 96
 TOLERANCE = 4  # readings
 JOIN = 8  # readings
 LEAST = {"temp": 0.05, "cond": 1.0, "ph": 0.01, "do": 0.03, "turb": 1.0, "stage": 1.0}
-SPIKE, FLAT_H = 8.0, 12.0
+SPIKE, FLAT_H = 7.0, 12.0
 
 
 def suite(metric: str, readings: int) -> list[dict[str, Any]]:
@@ -34,8 +34,8 @@ def suite(metric: str, readings: int) -> list[dict[str, Any]]:
     common = {"class": "sensor", "metric": "value"}
     return [
         {
-            **common, "id": "spike", "type": "spike", "name": "Spike", "least": LEAST[metric], "back_readings": 6, "window_readings": 12,
-            "levels": [{"severity": "low", "at_least": SPIKE}],
+            **common, "id": "spike", "type": "spike", "name": "Spike", "least": LEAST[metric],
+            "back_readings": 6, "window_readings": 12, "levels": [{"severity": "low", "at_least": SPIKE}],
         },
         {
             **common, "id": "flat", "type": "flatline", "name": "Flat line", "readings": readings,
