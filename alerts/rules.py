@@ -26,6 +26,7 @@ from alerts.detectors.registers import CounterRule, counter_detector
 from alerts.detectors.robust import RobustZRule, robust_z_detector
 from alerts.detectors.spike import SpikeRule, spike_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
+from alerts.detectors.vacancy import VacancyRule, vacancy_detector
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
 from alerts.world import World
 from telemetry.batch import Indexes
@@ -69,6 +70,7 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     StuckRule: stuck_detector,
     PeersRule: peers_detector,
     CompositeRule: composite_detector,
+    VacancyRule: vacancy_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
@@ -88,6 +90,7 @@ Rule = Annotated[
     | StuckRule
     | PeersRule
     | CompositeRule
+    | VacancyRule
     | SilenceRule,
     Field(discriminator="type"),
 ]

@@ -15,7 +15,7 @@ from bench.detection.replay import program
 from bench.report import Cell, Goal, Report, Table
 
 T0 = 1_500_000_000_000
-METRICS = [
+METRICS: list[dict[str, Any]] = [
     {"id": "power", "name": "Power", "unit": "W"},
     {"id": "volume", "name": "Volume", "unit": "m3", "decimals": 3, "counter": True},
 ]

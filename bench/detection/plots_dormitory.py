@@ -18,8 +18,8 @@ from telemetry.batch import Floats
 from telemetry.segments import group
 
 FOLDER = Path(__file__).parents[2] / "docs" / "detectors"
-T0 = 1_735_488_000_000  # a Monday
-METRICS = [
+T0 = 1_735_516_800_000  # a Monday
+METRICS: list[dict[str, Any]] = [
     {"id": "power", "name": "Power", "unit": "W"},
     {"id": "volume", "name": "Volume", "unit": "L", "decimals": 0, "counter": True},
 ]

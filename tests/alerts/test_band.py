@@ -1,5 +1,7 @@
 """What needs no detector: a band and an overload are level rules."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from bench.detection.replay import Stream, program, replay
@@ -8,7 +10,7 @@ METRICS = [{"id": "power", "name": "Power", "unit": "W"}]
 T0 = 1_700_000_000_000
 
 
-def raised(rule: dict[str, object], values: list[float]) -> list[tuple[int, int]]:
+def raised(rule: Mapping[str, object], values: list[float]) -> list[tuple[int, int]]:
     made = program(
         ["room"], METRICS, [{"id": "r", "class": "x", "name": "R", "metric": "power", "type": "level", **rule}]
     )
