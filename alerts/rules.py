@@ -25,6 +25,7 @@ from alerts.detectors.load import ForbiddenLoadRule, forbidden_load_detector
 from alerts.detectors.registers import CounterRule, counter_detector
 from alerts.detectors.robust import RobustZRule, robust_z_detector
 from alerts.detectors.spike import SpikeRule, spike_detector
+from alerts.detectors.sums import SumCheckRule, sum_check_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
 from alerts.detectors.vacancy import VacancyRule, vacancy_detector
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
@@ -71,6 +72,7 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     PeersRule: peers_detector,
     CompositeRule: composite_detector,
     VacancyRule: vacancy_detector,
+    SumCheckRule: sum_check_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
@@ -91,6 +93,7 @@ Rule = Annotated[
     | PeersRule
     | CompositeRule
     | VacancyRule
+    | SumCheckRule
     | SilenceRule,
     Field(discriminator="type"),
 ]

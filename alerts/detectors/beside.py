@@ -120,7 +120,7 @@ def _must_exist(rule: LevelledRule, concerned: Indexes, others: Indexes, metric:
             )
 
 
-class _BesideDetector(RoundsDetector):
+class BesideDetector(RoundsDetector):
     """What other series said last."""
 
     def __init__(self, concerned: Indexes, others: Indexes, world: World, age_max_s: float) -> None:
@@ -143,7 +143,7 @@ class _BesideDetector(RoundsDetector):
         return np.where(is_fresh, said.value, np.nan)
 
 
-class StuckDetector(_BesideDetector):
+class StuckDetector(BesideDetector):
     """How long each register has stood while another metric was high."""
 
     good_only = True
@@ -176,7 +176,7 @@ class StuckDetector(_BesideDetector):
         return np.asarray(self._stood_ms[at] / HOUR_MS)
 
 
-class PeersDetector(_BesideDetector):
+class PeersDetector(BesideDetector):
     """Nothing but what all said last."""
 
     def __init__(self, rule: PeersRule, concerned: Indexes, peers: list[Indexes], world: World) -> None:
@@ -203,7 +203,7 @@ class PeersDetector(_BesideDetector):
         return found
 
 
-class CompositeDetector(_BesideDetector):
+class CompositeDetector(BesideDetector):
     """Nothing but what the other series said last."""
 
     def __init__(self, rule: CompositeRule, concerned: Indexes, others: Indexes, world: World) -> None:
