@@ -11,7 +11,8 @@ MONDAY_MS = 1_735_488_000_000  # 2024-12-30, local midnight
 # Hours of two kinds of day, an hour or a week apart, so that each hour of the week comes often.
 DRAWN = st.lists(
     st.tuples(
-        st.sampled_from([0, 1, 24, 24, 168, 168, 168]), st.sampled_from([1.0, 1.0, 2.0, 2.0, 2.5, 3.0, 9.0, 40.0])
+        st.sampled_from([0, 1, 24, 168, 168, 168, 168, 168]),
+        st.sampled_from([2.0, 2.0, 2.0, 2.0, 2.5, 4.0, 4.0, 4.0, 9.0]),
     ),
     min_size=40,
     max_size=90,
