@@ -101,7 +101,7 @@ class Shown:
 
     en: str
     zh: str
-    unit: str = ""
+    unit: str = ""  # "{unit}" in it is the metric's
     decimals: int = 2
 
 

@@ -9,8 +9,26 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from alerts.causes import find_cycle
+from alerts.detectors.baseline import BaselineRule, baseline_detector
+from alerts.detectors.beside import (
+    CompositeRule,
+    PeersRule,
+    StuckRule,
+    composite_detector,
+    peers_detector,
+    stuck_detector,
+)
 from alerts.detectors.detector import Detector
+from alerts.detectors.drift import DriftRule, drift_detector
+from alerts.detectors.flatline import FlatlineRule, flatline_detector
+from alerts.detectors.flow import BurstRule, ContinuousFlowRule, burst_detector, continuous_flow_detector
+from alerts.detectors.load import ForbiddenLoadRule, forbidden_load_detector
+from alerts.detectors.registers import CounterRule, counter_detector
+from alerts.detectors.robust import RobustZRule, robust_z_detector
+from alerts.detectors.spike import SpikeRule, spike_detector
+from alerts.detectors.sums import SumCheckRule, sum_check_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
+from alerts.detectors.vacancy import VacancyRule, vacancy_detector
 from alerts.people import NOBODY, People
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
 from alerts.world import World
@@ -55,10 +73,45 @@ class InferredRule(AnyRule):
 DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]] = {
     RateRule: rate_detector,
     ForecastRule: forecast_detector,
+    CounterRule: counter_detector,
+    BurstRule: burst_detector,
+    ContinuousFlowRule: continuous_flow_detector,
+    ForbiddenLoadRule: forbidden_load_detector,
+    FlatlineRule: flatline_detector,
+    SpikeRule: spike_detector,
+    RobustZRule: robust_z_detector,
+    DriftRule: drift_detector,
+    BaselineRule: baseline_detector,
+    StuckRule: stuck_detector,
+    PeersRule: peers_detector,
+    CompositeRule: composite_detector,
+    VacancyRule: vacancy_detector,
+    SumCheckRule: sum_check_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
-Rule = Annotated[LevelRule | RateRule | ForecastRule | SilenceRule | InferredRule, Field(discriminator="type")]
+Rule = Annotated[
+    LevelRule
+    | RateRule
+    | ForecastRule
+    | CounterRule
+    | BurstRule
+    | ContinuousFlowRule
+    | ForbiddenLoadRule
+    | FlatlineRule
+    | SpikeRule
+    | RobustZRule
+    | DriftRule
+    | BaselineRule
+    | StuckRule
+    | PeersRule
+    | CompositeRule
+    | VacancyRule
+    | SumCheckRule
+    | SilenceRule
+    | InferredRule,
+    Field(discriminator="type"),
+]
 
 
 class RuleFile(Declared):
@@ -86,9 +139,7 @@ def decode_rules(payload: bytes) -> tuple[tuple[Rule, ...], Catalogue, People]:
     return found.rules, found.catalogue, found.people
 
 
-def load_rules(
-    folder: Path, catalogue: Catalogue
-) -> tuple[LevelRule | RateRule | ForecastRule | SilenceRule | InferredRule, ...]:
+def load_rules(folder: Path, catalogue: Catalogue) -> tuple[Rule, ...]:
     """The rules of a folder's *.yaml, checked against the catalogue. Raises Mistakes with all that is wrong."""
     mistakes: list[Mistake] = []
     parsed: list[tuple[Document, RuleFile]] = []

@@ -113,7 +113,7 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneIn
             return {"en": "No reading has ever arrived", "zh": "从未收到读数"}
         return {"en": f"No reading any more; last value {heard}", "zh": f"已无读数；最后读数 {heard}"}
     if isinstance(rule, LevelledRule) and rule.shown is not None:
-        return _why_signal(rule, rule.shown, alarm.value, alarm.limit)
+        return _why_signal(rule, rule.shown, alarm.value, alarm.limit, unit)
     per = "/min" if isinstance(rule, RateRule) else ""
     digits = decimals + 1 if per else decimals
     value, limit = f"{alarm.value:.{digits}f} {unit}{per}".strip(), f"{alarm.limit:.{digits}f} {unit}{per}".strip()
@@ -141,9 +141,10 @@ def _why_ours(alarm: Alarm) -> dict[str, str]:
     }
 
 
-def _why_signal(rule: LevelledRule, shown: Shown, value: float, limit: float) -> dict[str, str]:
+def _why_signal(rule: LevelledRule, shown: Shown, value: float, limit: float, metric_unit: str) -> dict[str, str]:
     """Of a detector that is about another number than its metric."""
-    seen, held_to = (f"{number:.{shown.decimals}f} {shown.unit}".strip() for number in (value, limit))
+    unit = shown.unit.replace("{unit}", metric_unit)
+    seen, held_to = (f"{number:.{shown.decimals}f} {unit}".strip() for number in (value, limit))
     below = any(level.at_most is not None for level in rule.levels)
     return {
         "en": f"{shown.en}: {seen}, at or {'below' if below else 'above'} {held_to}",

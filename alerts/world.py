@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from telemetry.batch import Floats, Indexes
-from telemetry.catalogue import Catalogue, Device, Place
+from telemetry.catalogue import Catalogue, Device, Metric, Place
 from telemetry.errors import BadConfiguration
 from telemetry.series import ONLINE, SeriesRegistry
 
@@ -46,6 +46,23 @@ class World:
         """Where the device of a series stands."""
         device = self.device(series)
         return None if device is None else self.catalogue.place[device.place]
+
+    def metric(self, series: int) -> Metric | None:
+        """What is measured; None for a gateway's own or what the catalogue no longer has."""
+        return self.catalogue.metric.get(self.registry.names[series])
+
+    def zone(self, series: int) -> str:
+        """The time zone of the site where it is measured; UTC where that is unknown."""
+        device = self.device(series)
+        return "UTC" if device is None else self.catalogue.site[self.catalogue.site_of(device.id)].timezone
+
+    def peers(self, series: Indexes) -> list[Indexes]:
+        """Of each, the others of these at the same site."""
+        site = [None if d is None else self.catalogue.site_of(d.id) for d in map(self.device, series.tolist())]
+        return [
+            np.array([s for s, of in zip(series.tolist(), site, strict=True) if of == mine and s != one], np.intp)
+            for one, mine in zip(series.tolist(), site, strict=True)
+        ]
 
     def beside(self, series: Indexes, metric: str) -> Indexes:
         """The series of another metric of the same devices, (V,); -1 where a device has none."""

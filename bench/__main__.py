@@ -15,6 +15,7 @@ import structlog
 from rich.console import Console
 
 from bench import behind, catch_up, drain, ladder, latency, memory, notices, receipt, restart, rules, small_gateway
+from bench.detection import appliances, cost, river, water
 from bench.report import Report
 from telemetry.errors import BadConfiguration
 
@@ -30,6 +31,10 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "restart": restart.run,
     "rules": rules.run,
     "small_gateway": small_gateway.run,
+    "detection_water": water.run,
+    "detection_appliances": appliances.run,
+    "detection_river": river.run,
+    "detection_cost": cost.run,
 }
 QUICK: dict[str, Callable[[], Report]] = {
     "ladder": partial(ladder.run, readings=400_000, rounds=1, alarm_readings=40_000),
@@ -43,6 +48,10 @@ QUICK: dict[str, Callable[[], Report]] = {
     "restart": partial(restart.run, rounds=1),
     "rules": partial(rules.run, series=1_000, rounds=20, twin_series=20),
     "small_gateway": partial(small_gateway.run, readings=200_000, steady_s=10.0),
+    "detection_water": partial(water.run, users=2),
+    "detection_appliances": partial(appliances.run, rooms=20),
+    "detection_river": partial(river.run, files=1),
+    "detection_cost": partial(cost.run, series=1_000, moments=5),
 }
 
 

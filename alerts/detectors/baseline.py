@@ -1,0 +1,171 @@
+"""What is usual at this hour of the week, learned over weeks, and how far an hour is from it.
+
+An hour's value is the mean of its readings, or, of a register, what it added. It is judged when the next hour's first
+reading comes, against the same hour of the last `weeks` weeks: distance from their median in robust standard deviations, 0
+where the distance is less than `least_distance`. Where fewer than `weeks_min` are known, all days at this hour are compared
+with; where that is too few too, nothing is said. Days that are declared holidays count as Sundays. An hour that reaches the
+lowest limit is not learned, so that a fault does not become the usual.
+
+Axes: m readings of one round, V watched series, 168 hours of a week (0 is Monday's first, local time), W weeks.
+Source: reference/alarms.md §4.3, M9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from alerts.detectors.detector import UNSET_MS, Rows
+from alerts.detectors.registers import HOUR_MS, RegisterRule, Registers
+from alerts.detectors.rounds import Round, RoundsDetector
+from alerts.rule import Shown
+from alerts.world import World
+from telemetry.batch import Floats, Indexes, Times
+from telemetry.errors import BadConfiguration
+
+_SIGMAS = 1.4826  # standard deviations in a median absolute deviation, of a normal distribution
+_WEEK_H, _DAY_H = 168, 24
+_MONDAY_H = 72  # hours from the first Monday before 1970 to its first day, a Thursday
+_SUNDAY_H = 144
+_POOL_MIN = 7  # values at the same hour of any day
+_UNTIL_GAP_MS = 3 * HOUR_MS // 2  # what a register adds over longer is no one hour's
+
+
+class BaselineRule(RegisterRule):
+    """An hour unlike the same hour of other weeks: limits are robust standard deviations."""
+
+    type: Literal["baseline"]
+    shown: ClassVar[Shown | None] = Shown(
+        "Distance from the usual at this hour", "偏离该时段常态（标准差倍数）", "σ", 1
+    )
+    least: float = Field(gt=0)  # added to the standard deviation, in the unit of an hour's value
+    least_distance: float = Field(default=0.0, ge=0)  # from the median, in that unit; nearer is never unusual
+    weeks: int = Field(default=8, ge=2, le=26)
+    weeks_min: int = Field(default=4, ge=2)
+    side: Literal["both", "high", "low"] = "both"
+    holidays: tuple[date, ...] = ()
+
+
+def baseline_detector(rule: BaselineRule, concerned: Indexes, world: World) -> BaselineDetector:
+    """How far each hour is from the usual."""
+    return BaselineDetector(rule, concerned, world)
+
+
+class BaselineDetector(RoundsDetector):
+    """The hour that runs, and the same hour of other weeks, of each series."""
+
+    good_only = True
+
+    def __init__(self, rule: BaselineRule, concerned: Indexes, world: World) -> None:
+        super().__init__(concerned, world.series_count)
+        self._rule = rule
+        metrics = [world.metric(series) for series in concerned.tolist()]
+        registers = {metric is not None and metric.counter for metric in metrics}
+        if len(registers) > 1:
+            raise BadConfiguration(
+                f"rule '{rule.id}' concerns registers and others, among them device "
+                f"'{world.registry.names[int(concerned[0])][0]}': make two rules of it with 'kinds' or 'devices'"
+            )
+        self._registers = Registers(rule, concerned, world) if registers == {True} else None
+        self._zones = [world.zone(series) for series in concerned.tolist()]
+        self._holidays = np.array([(day - date(1970, 1, 1)).days for day in rule.holidays], np.int64)
+        self._ordinary = min(abs(level.limit) for level in rule.levels)
+        self._hour: Times = np.full(len(concerned), UNSET_MS, np.int64)  # since 1970, local
+        self._sum = np.zeros(len(concerned))
+        self._count = np.zeros(len(concerned), np.int32)  # readings in it; below 0 where it is unknown
+        self._known = np.full((len(concerned), _WEEK_H, rule.weeks), np.nan, np.float32)  # oldest first
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        own: dict[str, NDArray[Any]] = {
+            "hour": self._hour,
+            "sum": self._sum,
+            "count": self._count,
+            "known": self._known,
+        }
+        return own if self._registers is None else {**self._registers.columns, **own}
+
+    def _beside(self, rows: Rows, chosen: Indexes, position: Indexes) -> Floats:
+        """The local hour of each reading, since 1970."""
+        utc_h = rows.time_ms[chosen] // HOUR_MS
+        found = np.zeros(len(chosen))
+        for zone in sorted({self._zones[at] for at in np.unique(position).tolist()}):
+            of = np.array([self._zones[at] == zone for at in range(len(self._zones))])[position]
+            hours, which = np.unique(utc_h[of], return_inverse=True)
+            offset_ms = np.array([_offset_ms(zone, hour) for hour in hours.tolist()], np.int64)[which]
+            found[of] = (rows.time_ms[chosen[of]] + offset_ms) // HOUR_MS
+        return found
+
+    def _step(self, now: Round) -> Floats:
+        at = now.at
+        assert now.beside is not None
+        hour = now.beside.astype(np.int64)
+        if self._registers is not None:
+            steps = self._registers.take(now)
+            # What was added since the reading before belongs to the hour in which that reading was.
+            known = ~np.isnan(steps.amount) & (now.time_ms - steps.before_ms <= _UNTIL_GAP_MS)
+            self._sum[at] += np.where(known, steps.amount, 0.0)
+            self._count[at] = np.where(known & (self._count[at] >= 0), self._count[at] + 1, -1)
+        ends = (self._hour[at] != UNSET_MS) & (hour != self._hour[at])
+        signal = np.full(len(at), np.nan)
+        whole = ends & (self._count[at] > 0)
+        signal[whole] = self._judge(at[whole])
+        begun = at[ends | (self._hour[at] == UNSET_MS)]
+        self._sum[begun], self._count[begun] = 0.0, 0
+        self._hour[at] = hour
+        if self._registers is None:
+            self._sum[at] += now.value
+            self._count[at] += 1
+        return signal
+
+    def _judge(self, at: Indexes) -> Floats:
+        """Signals of the hours that end, which are learned unless they are unusual."""
+        value = self._sum[at] if self._registers is not None else self._sum[at] / self._count[at]
+        hour = self._hour[at]
+        bin_h = np.where(
+            np.isin(hour // _DAY_H, self._holidays), _SUNDAY_H + hour % _DAY_H, (hour + _MONDAY_H) % _WEEK_H
+        )
+        same = self._known[at, bin_h].astype(np.float64)  # (m, W)
+        of_day = (bin_h % _DAY_H)[:, None] + _DAY_H * np.arange(7)  # (m, 7)
+        pool = self._known[at[:, None], of_day].reshape(len(at), 7 * self._rule.weeks).astype(np.float64)
+        few = (~np.isnan(same)).sum(axis=1) < self._rule.weeks_min
+        too_few = few & ((~np.isnan(pool)).sum(axis=1) < _POOL_MIN)
+        middle, spread = _middle(same)
+        middle_pool, spread_pool = _middle(pool)
+        away = value - np.where(few, middle_pool, middle)
+        z = away / (_SIGMAS * np.where(few, spread_pool, spread) + self._rule.least)
+        sided = {"both": np.abs(z), "high": np.maximum(z, 0.0), "low": np.maximum(-z, 0.0)}[self._rule.side]
+        signal = np.where(np.abs(away) < self._rule.least_distance, 0.0, sided)
+        learns = too_few | (signal < self._ordinary)
+        learned, of_week = at[learns], bin_h[learns]
+        self._known[learned, of_week, :-1] = self._known[learned, of_week, 1:]
+        self._known[learned, of_week, -1] = value[learns]
+        return np.where(too_few, np.nan, signal)
+
+
+def _middle(value: Floats) -> tuple[Floats, Floats]:
+    """(median, median absolute deviation) of each row but for its NaNs, (m,); 0 where there is nothing else."""
+    count = (~np.isnan(value)).sum(axis=1)
+    median = _median(value, count)
+    return median, _median(np.abs(value - median[:, None]), count)
+
+
+def _median(value: Floats, count: Indexes) -> Floats:
+    ranked = np.sort(value, axis=1)  # NaN last
+    rows = np.arange(len(value))
+    found = (ranked[rows, np.maximum(count - 1, 0) // 2] + ranked[rows, np.minimum(count // 2, value.shape[1] - 1)]) / 2
+    return np.where(count == 0, 0.0, found)
+
+
+@lru_cache(maxsize=100_000)
+def _offset_ms(zone: str, utc_h: int) -> int:
+    """How far local time is ahead in an hour."""
+    offset = datetime.fromtimestamp(utc_h * 3600, UTC).astimezone(ZoneInfo(zone)).utcoffset()
+    return 0 if offset is None else round(offset.total_seconds() * 1000)

@@ -1,0 +1,1 @@
+"""How well detectors find what labelled data hold."""

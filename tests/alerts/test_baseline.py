@@ -1,0 +1,59 @@
+from datetime import date, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.alerts.streams import POWER, VOLUME, Reading, maker, same, told
+from tests.oracles import baseline as oracle
+
+HOUR_MS, SHANGHAI_MS = 3_600_000, 8 * 3_600_000
+MONDAY_MS = 1_735_488_000_000  # 2024-12-30, local midnight
+# Hours of two kinds of day, an hour or a week apart, so that each hour of the week comes often.
+DRAWN = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, 24, 168, 168, 168, 168, 168]),
+        st.sampled_from([2.0, 2.0, 2.0, 2.0, 2.5, 4.0, 4.0, 4.0, 9.0]),
+    ),
+    min_size=40,
+    max_size=90,
+)
+CUTS = st.lists(st.integers(1, 12), min_size=1, max_size=8)
+
+
+@given(DRAWN, CUTS, st.booleans())
+def test_unusual_hours_are_those_of_the_oracle(
+    drawn: list[tuple[int, float]], cuts: list[int], is_holiday: bool
+) -> None:
+    now = MONDAY_MS
+    stream: list[Reading] = []
+    for number, (hours, value) in enumerate(drawn):
+        now += hours * HOUR_MS if hours else 1000
+        stream.append((POWER[number % 2], now, value, True))
+    days = [date(2024, 12, 30) + timedelta(days=7 * n) for n in range(0, 300, 3)] if is_holiday else []
+    fields = {
+        "least": 0.5,
+        "least_distance": 1.0,
+        "weeks": 4,
+        "weeks_min": 3,
+        "holidays": [d.isoformat() for d in days],
+    }
+    found = told(maker(POWER, type="baseline", levels=[{"severity": "low", "at_least": 4}], **fields), stream, cuts)
+    numbers = {(day - date(1970, 1, 1)).days for day in days}
+    expected = {}
+    for series in POWER:
+        local = [(time + SHANGHAI_MS, value) for s, time, value, _ in stream if s == series]
+        said = oracle.unusual(local, 0.5, 1.0, 4, 3, 4.0, numbers)
+        expected[series] = [(time - SHANGHAI_MS, signal) for time, signal in said]
+    same(found, expected)
+
+
+def test_a_register_is_judged_by_what_an_hour_adds() -> None:
+    stream: list[Reading] = []
+    total = 0.0
+    for hour in range(24 * 40):
+        total += 200 if hour == 24 * 38 + 3 else 5 + hour % 24
+        stream.append((VOLUME[0], MONDAY_MS + (hour + 1) * HOUR_MS, total, True))
+    make = maker(VOLUME, type="baseline", least=1.0, levels=[{"severity": "low", "at_least": 5}])
+    said = told(make, stream, [500])[VOLUME[0]]
+    unusual = [(time - MONDAY_MS) // HOUR_MS for time, value in said if value >= 5]
+    assert unusual == [24 * 38 + 4]

@@ -1,0 +1,72 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetry.errors import BadConfiguration
+from tests.alerts.streams import POWER, POWER_FACTOR, VOLUME, Reading, maker, same, told
+from tests.oracles import beside as oracle
+
+T0 = 1_700_000_000_000
+MINUTE_MS = 60_000
+DRAWN = st.lists(
+    st.tuples(
+        st.sampled_from([*VOLUME, *POWER, *POWER, *POWER_FACTOR]),
+        st.sampled_from([1, 1, 1, 4, 5, 6]),
+        st.sampled_from([0.0, 0.0, 1.0, 1.0, 2.0, 10.0]),
+    ),
+    min_size=30,
+    max_size=100,
+)
+CUTS = st.lists(st.integers(1, 12), min_size=1, max_size=8)
+Drawn = list[tuple[int, int, float]]
+
+
+def stream_of(drawn: Drawn) -> list[Reading]:
+    now, total = T0, [0.0] * 3
+    found: list[Reading] = []
+    for series, minutes, value in drawn:
+        now += minutes * MINUTE_MS
+        if series in VOLUME:
+            total[series] += 1 if value == 2 else 0
+            value = total[series]
+        found.append((series, now, value, True))
+    return found
+
+
+@given(DRAWN, CUTS)
+def test_registers_that_stand_are_those_of_the_oracle(drawn: Drawn, cuts: list[int]) -> None:
+    stream = stream_of(drawn)
+    plain = [(s, time, value) for s, time, value, _ in stream]
+    fields = {"while_metric": "power", "above": 1.0, "age_max_s": 300, "gap_max_s": 3600}
+    found = told(maker(VOLUME, type="stuck", **fields), stream, cuts)
+    same(found, {v: oracle.stuck(plain, v, p, 1.0, 300_000, 3_600_000) for v, p in zip(VOLUME, POWER, strict=True)})
+
+
+@given(DRAWN, CUTS)
+def test_peers_are_those_of_the_oracle(drawn: Drawn, cuts: list[int]) -> None:
+    stream = stream_of(drawn)
+    plain = [(s, time, value) for s, time, value, _ in stream]
+    found = told(maker(POWER, type="peers", least=0.5, peers_min=2, age_max_s=600), stream, cuts)
+    same(found, {s: oracle.peers(plain, s, [o for o in POWER if o != s], 0.5, 2, 600_000) for s in POWER})
+
+
+@given(DRAWN, CUTS)
+def test_conditions_that_hold_are_those_of_the_oracle(drawn: Drawn, cuts: list[int]) -> None:
+    stream = stream_of(drawn)
+    plain = [(s, time, value) for s, time, value, _ in stream]
+    conditions = [{"metric": "power_factor", "at_least": 1}, {"metric": "power", "device": "meter-2", "at_least": 2}]
+    found = told(maker(POWER, type="composite", conditions=conditions, age_max_s=300), stream, cuts)
+    expected = {
+        s: oracle.composite(plain, s, [(pf, 1.0), (POWER[2], 2.0)], 300_000)
+        for s, pf in zip(POWER, POWER_FACTOR, strict=True)
+    }
+    same(found, expected)
+
+
+def test_what_is_not_there_cannot_be_looked_at() -> None:
+    with pytest.raises(BadConfiguration, match=r"rule 'rule'.*'current'.*meter-0"):
+        maker(VOLUME, type="stuck", while_metric="current", above=0)()
+    with pytest.raises(BadConfiguration, match=r"rule 'rule'.*meter-0.*peers_min"):
+        maker(POWER, type="peers", least=1)()
+    with pytest.raises(BadConfiguration, match=r"rule 'rule'.*'level'"):
+        maker(POWER, type="composite", conditions=[{"metric": "level", "at_most": 1}])()
