@@ -106,6 +106,7 @@ class Masks:
         if len(self.state.declared) >= _MASKS_MAX:
             return f"there are {_MASKS_MAX} masks in force; end some first"
         self.state.declared[mask.id] = mask
+        self._soon(mask.until_ms)
         effects.masks[mask.id] = mask
         self._renew(self._covered(mask), now_ms, effects)
         return ""
@@ -127,7 +128,9 @@ class Masks:
     # --- what a record brings ---------------------------------------------------------------------------------------
 
     def settle(self, now_ms: int, effects: Effects) -> None:
-        """After a record was judged: causes that came and went, masks of what is new, and what has ended by now."""
+        """After a record was judged: causes that came and went, what has ended by now, and masks of what is new."""
+        if self._next_ms is not None and now_ms >= self._next_ms:
+            self._expire(now_ms, effects)
         if effects.transitions:
             self._inferred.judge(now_ms, effects)
             touched = self._link(now_ms, effects)
@@ -139,8 +142,6 @@ class Masks:
                         # What explains an alarm does not explain that it gets worse.
                         masks = [kind for kind in masks if kind not in (MaskKind.CAUSE, MaskKind.HELD)]
                     taken.quiet = masks[0] if masks else None
-        if self._next_ms is not None and now_ms >= self._next_ms:
-            self._expire(now_ms, effects)
 
     def _link(self, now_ms: int, effects: Effects) -> list[Alarm]:
         """Find which causes began or ended for whom; the alarms whose masks may have changed."""
