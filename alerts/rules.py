@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from alerts.detectors.detector import Detector
+from alerts.detectors.fever import FeverRule, fever_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
 from alerts.world import World
@@ -41,10 +42,11 @@ class SilenceRule(AnyRule):
 DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]] = {
     RateRule: rate_detector,
     ForecastRule: forecast_detector,
+    FeverRule: fever_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
-Rule = Annotated[LevelRule | RateRule | ForecastRule | SilenceRule, Field(discriminator="type")]
+Rule = Annotated[LevelRule | RateRule | ForecastRule | FeverRule | SilenceRule, Field(discriminator="type")]
 
 
 class RuleFile(Declared):
@@ -71,7 +73,7 @@ def decode_rules(payload: bytes) -> tuple[tuple[Rule, ...], Catalogue]:
     return found.rules, found.catalogue
 
 
-def load_rules(folder: Path, catalogue: Catalogue) -> tuple[LevelRule | RateRule | ForecastRule | SilenceRule, ...]:
+def load_rules(folder: Path, catalogue: Catalogue) -> tuple[Rule, ...]:
     """The rules of a folder's *.yaml, checked against the catalogue. Raises Mistakes with all that is wrong."""
     mistakes: list[Mistake] = []
     parsed: list[tuple[Document, RuleFile]] = []

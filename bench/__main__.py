@@ -15,6 +15,7 @@ import structlog
 from rich.console import Console
 
 from bench import behind, catch_up, drain, ladder, latency, memory, receipt, restart, small_gateway
+from bench.detection import fever as detection_fever
 from bench.report import Report
 from telemetry.errors import BadConfiguration
 
@@ -28,6 +29,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "receipt": receipt.run,
     "restart": restart.run,
     "small_gateway": small_gateway.run,
+    "detection_fever": detection_fever.run,
 }
 QUICK: dict[str, Callable[[], Report]] = {
     "ladder": partial(ladder.run, readings=400_000, rounds=1, alarm_readings=40_000),
@@ -39,6 +41,7 @@ QUICK: dict[str, Callable[[], Report]] = {
     "receipt": partial(receipt.run, seconds=8.0, flood_readings=100_000),
     "restart": partial(restart.run, rounds=1),
     "small_gateway": partial(small_gateway.run, readings=200_000, steady_s=10.0),
+    "detection_fever": partial(detection_fever.run, shifts_at=(200,)),
 }
 
 
