@@ -10,6 +10,7 @@ from pydantic import Field
 
 from alerts.detectors.detector import Detector
 from alerts.detectors.fever import FeverRule, fever_detector
+from alerts.detectors.saturation import SaturationRule, saturation_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
 from alerts.rule import AnyRule, Declared, LevelledRule, Severity, SeverityName
 from alerts.world import World
@@ -43,10 +44,13 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     RateRule: rate_detector,
     ForecastRule: forecast_detector,
     FeverRule: fever_detector,
+    SaturationRule: saturation_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
-Rule = Annotated[LevelRule | RateRule | ForecastRule | FeverRule | SilenceRule, Field(discriminator="type")]
+Rule = Annotated[
+    LevelRule | RateRule | ForecastRule | FeverRule | SaturationRule | SilenceRule, Field(discriminator="type")
+]
 
 
 class RuleFile(Declared):

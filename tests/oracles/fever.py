@@ -51,7 +51,7 @@ class Lane:
             if start is not None:
                 slew = 0.1 * (time_ms - start_ms) / 600_000
                 centre = min(max(centre, start - slew), start + slew)
-            if since_reset >= 30 and crowd_centre is not None and abs(centre - crowd_centre) > 0.3:
+            if since_reset >= 30 and crowd_centre is not None and round(abs(centre - crowd_centre), 6) > 0.3:
                 centre = crowd_centre
             self.centre, self.centre_ms = centre, time_ms
             middle = linear_quantile(recent, 0.5)
@@ -67,6 +67,7 @@ class Lane:
             signal = 37.3 + value - centre - max(1.0, 2.7 * (spread or 0.0))
             if ambient is None or 16 <= ambient <= 32:
                 signal = max(signal, absolute)
+        signal = round(signal, 6)
         self.crowd.append((time_ms, value))
         if signal < 37.3:
             self.recent.append((time_ms, value))
