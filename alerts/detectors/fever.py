@@ -40,7 +40,7 @@ CUT_OFFS_C: Mapping[str, float] = {"forehead": 36.65, "temple": 36.65, "wrist": 
 
 _FEVER_C = 37.3
 _HOUR_MS = 3_600_000
-_HOURS_A_WEEK = 168
+_HOURS_KEPT = 192  # a week back, beside today
 _CROWD = 240  # people, for how much they differ
 _CROWD_NOW = 60  # of whom the last are what they are like
 _CROWD_MIN = 5
@@ -127,9 +127,9 @@ class FeverDetector:
             "reset_ms": np.full(v, UNSET_MS, np.int64),
             "centre": np.full(v, np.nan),
             "centre_ms": np.full(v, UNSET_MS, np.int64),
-            "hour": np.full((v, _HOURS_A_WEEK), -1, np.int64),  # since 1970; its place is its remainder
-            "hour_sum": np.zeros((v, _HOURS_A_WEEK)),
-            "hour_count": np.zeros((v, _HOURS_A_WEEK), np.int64),
+            "hour": np.full((v, _HOURS_KEPT), -1, np.int64),  # since 1970; its place is its remainder
+            "hour_sum": np.zeros((v, _HOURS_KEPT)),
+            "hour_count": np.zeros((v, _HOURS_KEPT), np.int64),
             "ambient_ms": self._ambient.time_ms,
             "ambient": self._ambient.value,
         }
@@ -179,7 +179,8 @@ class FeverDetector:
         absolute = value + rule.to_body_c - np.nan_to_num(drift)
         # Where nothing is known of others yet, the absolute judgement is better than none.
         counts = trusted | np.isnan(adaptive)
-        signal = np.fmax(adaptive, np.where(counts, absolute, -np.inf))
+        # 37.3 is 37.3, in whatever order a mean was summed.
+        signal = np.round(np.fmax(adaptive, np.where(counts, absolute, -np.inf)), 6)
         self._learn(at, time_ms, value, signal >= self._alarmed_from_c)
         return signal
 
@@ -199,7 +200,7 @@ class FeverDetector:
         slew = rule.slew_c_per_10_min * (time_ms - start_ms) / 600_000.0
         mean = trimmed_mean(recent, count, _TRIM)
         centre = np.where(np.isnan(start), mean, np.clip(mean, start - slew, start + slew))
-        has_moved = (crowd.since_reset >= _CROWD_SURE) & (np.abs(centre - crowd.centre) > _SHIFTED_C)
+        has_moved = (crowd.since_reset >= _CROWD_SURE) & (np.round(np.abs(centre - crowd.centre), 6) > _SHIFTED_C)
         centre = np.where(has_moved, crowd.centre, centre)
         own["centre"][at] = np.where(is_recent, centre, last)
         own["centre_ms"][at] = np.where(is_recent, time_ms, last_ms)
@@ -213,7 +214,7 @@ class FeverDetector:
         """The mean of this hour of the day in the last seven days; NaN where too few people came."""
         own = self._columns
         hours = (time_ms // _HOUR_MS)[:, None] - 24 * np.arange(1, 8)  # (K, 7)
-        place = hours % _HOURS_A_WEEK
+        place = hours % _HOURS_KEPT
         is_known = own["hour"][at[:, None], place] == hours
         count = np.where(is_known, own["hour_count"][at[:, None], place], 0).sum(axis=1)
         total = np.where(is_known, own["hour_sum"][at[:, None], place], 0.0).sum(axis=1)
@@ -227,7 +228,7 @@ class FeverDetector:
         shift_in(own["recent_ms"], at, time_ms)
         shift_in(own["recent"], at, value)
         hour = time_ms // _HOUR_MS
-        place = hour % _HOURS_A_WEEK
+        place = hour % _HOURS_KEPT
         is_new = own["hour"][at, place] != hour
         own["hour"][at, place] = hour
         own["hour_sum"][at, place] = np.where(is_new, 0.0, own["hour_sum"][at, place]) + value
