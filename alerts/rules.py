@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from alerts.detectors.blockage import BlockageRule, blockage_detector
 from alerts.detectors.detector import Detector
 from alerts.detectors.fever import FeverRule, fever_detector
 from alerts.detectors.saturation import SaturationRule, saturation_detector
@@ -45,11 +46,13 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     ForecastRule: forecast_detector,
     FeverRule: fever_detector,
     SaturationRule: saturation_detector,
+    BlockageRule: blockage_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
 Rule = Annotated[
-    LevelRule | RateRule | ForecastRule | FeverRule | SaturationRule | SilenceRule, Field(discriminator="type")
+    LevelRule | RateRule | ForecastRule | FeverRule | SaturationRule | BlockageRule | SilenceRule,
+    Field(discriminator="type"),
 ]
 
 
