@@ -179,8 +179,8 @@ class FeverDetector:
         absolute = value + rule.to_body_c - np.nan_to_num(drift)
         # Where nothing is known of others yet, the absolute judgement is better than none.
         counts = trusted | np.isnan(adaptive)
-        # 37.3 is 37.3, in whatever order a mean was summed.
-        signal = np.round(np.fmax(adaptive, np.where(counts, absolute, -np.inf)), 6)
+        signal: Floats = np.fmax(adaptive, np.where(counts, absolute, -np.inf))
+        signal = signal.round(6)  # 37.3 is 37.3, in whatever order a mean was summed
         self._learn(at, time_ms, value, signal >= self._alarmed_from_c)
         return signal
 
@@ -218,7 +218,8 @@ class FeverDetector:
         is_known = own["hour"][at[:, None], place] == hours
         count = np.where(is_known, own["hour_count"][at[:, None], place], 0).sum(axis=1)
         total = np.where(is_known, own["hour_sum"][at[:, None], place], 0.0).sum(axis=1)
-        return np.where(count >= self._rule.people_min, total / np.maximum(count, 1), np.nan)
+        mean: Floats = total / np.maximum(count, 1)
+        return np.where(count >= self._rule.people_min, mean, np.nan)
 
     def _learn(self, at: Indexes, time_ms: Times, value: Floats, alarmed: Masks) -> None:
         own = self._columns

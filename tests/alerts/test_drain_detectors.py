@@ -17,11 +17,11 @@ def fields(type_name: str, **more: object) -> dict[str, object]:
     return {"id": "r", "name": "R", "class": "drain", "metric": "level", "type": type_name, "levels": levels, **more}
 
 
-# The top is 2 m less a blind zone of 0.25; values sit on it, on 0.6 of the top and on a rise of a tenth of it.
+# The top is 2.5 m less a blind zone of 0.5; values sit on it, on 0.6 of the top and on a rise of a tenth of it.
 LEVELS = st.tuples(
     st.integers(0, 1),
     st.sampled_from([60, 60, 600, 1200, 1201]),
-    st.sampled_from([0.25, 1.0, 1.1875, 1.25, 1.25, 1.5, 1.7, 1.75, 1.75, 2.0, 2.0]),
+    st.sampled_from([0.25, 1.25, 1.25, 1.375, 1.5, 1.5, 1.75, 1.875, 2.0, 2.0, 2.5]),
 )
 
 
@@ -30,14 +30,14 @@ def test_saturation_agrees_with_one_sensor_after_another(
     line: list[tuple[int, int, float]], sizes: list[int], overflow: bool
 ) -> None:
     rule = SaturationRule.model_validate(fields("saturation", mode="overflow" if overflow else "fault", rise_s=3600))
-    sensors = [Sensor(2.0, 0.25, 3_600_000, overflow) for _ in range(2)]
+    sensors = [Sensor(2.5, 0.5, 3_600_000, overflow) for _ in range(2)]
     stream: list[Told] = []
     expected, now = {}, T0
     for series, gap_s, value in line:
         now += gap_s * 1000
         stream.append((series, now, value))
         expected[series, now] = sensors[series].reading(now, value)
-    top, blind = np.full(2, 2.0), np.full(2, 0.25)
+    top, blind = np.full(2, 2.5), np.full(2, 0.5)
     agree(signals_of(lambda: SaturationDetector(rule, np.array([0, 1]), 2, top, blind), stream, sizes), expected)
 
 

@@ -42,9 +42,9 @@ def test_what_other_series_said_agrees_with_looking_at_each_reading(
         size = sizes[number % len(sizes)]
         number += 1
         batch = []
-        for series, gap, value in stream[at : at + size]:
+        for series, gap, said in stream[at : at + size]:
             now[series] += gap
-            batch.append((series, now[series], float(value)))
+            batch.append((series, now[series], float(said)))
         at += size
         for told in history.values():
             told[:] = [(-1, when, value) for _, when, value in told]
