@@ -30,7 +30,7 @@ from alerts.program import Feed, Program
 from alerts.seen import Seen
 from telemetry.batch import Floats, Indexes, Masks, ReadingBatch, Times
 from telemetry.quality import Quality
-from telemetry.segments import expand, group, rank_within
+from telemetry.segments import expand, group, rounds
 
 RETRACTED = "retracted-by-late-data"
 
@@ -282,12 +282,8 @@ class Conditions:
         stirred = np.zeros(len(self.state), np.bool_)
         stirred[seen.instance[~idle]] = True
         taken = np.flatnonzero(stirred[seen.instance])
-        groups = group(seen.instance[taken])
-        rank = rank_within(groups)
-        taken = taken[groups.order][np.argsort(rank, kind="stable")]
-        bounds = np.append(0, np.cumsum(np.bincount(rank)))
-        for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            now = taken[start:end]  # at most one evaluation an instance
+        for one_each in rounds(seen.instance[taken]):
+            now = taken[one_each]  # at most one evaluation an instance
             instance, row = seen.instance[now], seen.row[now]
             self._catch_up_with_time(instance, row, rows, changes)
             state, since_ms = self.state[instance], self.since_ms[instance]

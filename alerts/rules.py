@@ -18,13 +18,16 @@ from alerts.detectors.beside import (
     peers_detector,
     stuck_detector,
 )
+from alerts.detectors.blockage import BlockageRule, blockage_detector
 from alerts.detectors.detector import Detector
 from alerts.detectors.drift import DriftRule, drift_detector
+from alerts.detectors.fever import FeverRule, fever_detector
 from alerts.detectors.flatline import FlatlineRule, flatline_detector
 from alerts.detectors.flow import BurstRule, ContinuousFlowRule, burst_detector, continuous_flow_detector
 from alerts.detectors.load import ForbiddenLoadRule, forbidden_load_detector
 from alerts.detectors.registers import CounterRule, counter_detector
 from alerts.detectors.robust import RobustZRule, robust_z_detector
+from alerts.detectors.saturation import SaturationRule, saturation_detector
 from alerts.detectors.spike import SpikeRule, spike_detector
 from alerts.detectors.sums import SumCheckRule, sum_check_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
@@ -87,6 +90,9 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     CompositeRule: composite_detector,
     VacancyRule: vacancy_detector,
     SumCheckRule: sum_check_detector,
+    FeverRule: fever_detector,
+    SaturationRule: saturation_detector,
+    BlockageRule: blockage_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
@@ -94,6 +100,9 @@ Rule = Annotated[
     LevelRule
     | RateRule
     | ForecastRule
+    | FeverRule
+    | BlockageRule
+    | SaturationRule
     | CounterRule
     | BurstRule
     | ContinuousFlowRule

@@ -69,6 +69,16 @@ class World:
         names, index = self.registry.names, self.registry.index
         return np.array([index.get((names[s][0], metric), -1) for s in series.tolist()], np.intp)
 
+    def at_site(self, series: Indexes, metric: str) -> Indexes:
+        """The first series of a metric at the site of each, (V,); -1 where the site has none."""
+        first: dict[str, int] = {}
+        for device in self.catalogue.devices:
+            found = self.registry.index.get((device.id, metric))
+            if found is not None:
+                first.setdefault(self.catalogue.site_of(device.id), found)
+        sites = [None if (d := self.device(s)) is None else self.catalogue.site_of(d.id) for s in series.tolist()]
+        return np.array([-1 if site is None else first.get(site, -1) for site in sites], np.intp)
+
     @cached_property
     def depth(self) -> Floats:
         """(S,) depth of the manhole [m]; NaN where there is none."""

@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 
 from bench import behind, catch_up, drain, ladder, latency, memory, notices, receipt, restart, rules, small_gateway
-from bench.detection import appliances, cost, river, water
+from bench.detection import appliances, cost, fever, river, water
 from bench.report import Report
 from telemetry.errors import BadConfiguration
 
@@ -35,6 +35,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "detection_appliances": appliances.run,
     "detection_river": river.run,
     "detection_cost": cost.run,
+    "detection_fever": fever.run,
 }
 QUICK: dict[str, Callable[[], Report]] = {
     "ladder": partial(ladder.run, readings=400_000, rounds=1, alarm_readings=40_000),
@@ -52,6 +53,7 @@ QUICK: dict[str, Callable[[], Report]] = {
     "detection_appliances": partial(appliances.run, rooms=20),
     "detection_river": partial(river.run, files=1),
     "detection_cost": partial(cost.run, series=1_000, moments=5),
+    "detection_fever": partial(fever.run, shifts_at=(200,)),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,3 +48,15 @@ def expand(start: Indexes, count: Indexes) -> tuple[Indexes, Indexes]:
     source = np.repeat(np.arange(len(start)), count)
     within = np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count)
     return source, start[source] + within
+
+
+def rounds(position: Indexes) -> Iterator[Indexes]:
+    """Item numbers such that no position stands twice in a round, and each one's items come in their order."""
+    if not len(position):
+        return
+    groups = group(position)
+    rank = rank_within(groups)
+    items = groups.order[np.argsort(rank, kind="stable")]
+    bounds = np.append(0, np.cumsum(np.bincount(rank)))
+    for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        yield items[start:end]

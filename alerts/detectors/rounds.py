@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from alerts.detectors.detector import NO_SIGNALS, Rows, Signals, Watch
 from telemetry.batch import Floats, Indexes, Masks, Times
-from telemetry.segments import group, rank_within
+from telemetry.segments import rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,8 @@ class RoundsDetector(ABC):
         beside = self._beside(rows, chosen, position)
         if not len(chosen):
             return NO_SIGNALS
-        groups = group(position)
-        rank = rank_within(groups)
-        order = groups.order[np.argsort(rank, kind="stable")]
-        bounds = np.append(0, np.cumsum(np.bincount(rank)))
         found = np.full(len(chosen), np.nan)
-        for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            taken = order[start:end]
+        for taken in rounds(position):
             row = chosen[taken]
             found[taken] = self._step(
                 Round(

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.detection.replay import Raised, Stream, dataset, program, replay, state_bytes
+from bench.detection.data import datasets
+from bench.detection.replay import Raised, Stream, program, replay, state_bytes
 from bench.report import Cell, Goal, Report, Table
 from telemetry.batch import Floats
 
@@ -94,7 +95,7 @@ def compose(rooms: int, seed: int) -> tuple[Floats, list[Event], list[list[tuple
     Returns:
         (power [W] (rooms, steps); events; of each room when its heater drew 300 W or more).
     """
-    folder = dataset("appliances")
+    folder = datasets("appliances")
     with (folder / "index.csv").open() as lines:
         names: dict[str, list[str]] = {}
         for row in csv.DictReader(lines):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,9 @@ from alerts.program import Program, compile_rules
 from alerts.rules import RuleFile
 from telemetry.batch import Floats, Indexes, ReadingBatch, Times
 from telemetry.catalogue import Catalogue, CatalogueFile
-from telemetry.errors import BadConfiguration
 from telemetry.quality import Quality
 from telemetry.series import ONLINE, SeriesRegistry
 
-DATASETS = Path(__file__).parents[3] / "shared" / "datasets"
 _BATCH = 20_000
 
 
@@ -45,17 +42,6 @@ class Stream:
     time_ms: Times
     value: Floats
     good: np.ndarray[Any, np.dtype[np.bool_]] | None = None
-
-
-def dataset(folder: str) -> Path:
-    """A folder of labelled data. Raises BadConfiguration where it is not there."""
-    path = DATASETS / folder
-    if not path.is_dir():
-        raise BadConfiguration(
-            f"the data set '{folder}' is not at {DATASETS.parent.name}/{DATASETS.name} beside the project: put it there "
-            "to measure"
-        )
-    return path
 
 
 def program(

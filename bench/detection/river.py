@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.detection.replay import Stream, dataset, program, replay, state_bytes
+from bench.detection.data import datasets
+from bench.detection.replay import Stream, program, replay, state_bytes
 from bench.report import Cell, Goal, Report, Table
 from telemetry.batch import Floats, Masks
 
@@ -84,7 +85,7 @@ def run(files: int = 100) -> Report:
 
 def _sensors(files: int) -> Iterator[tuple[str, Floats, Masks]]:
     """(metric, values with NaN where missing, marked rows) of every sensor in files that carry marks."""
-    for file in sorted(dataset("river-sensors").glob("*.csv.gz"))[:files]:
+    for file in sorted(datasets("river-sensors").glob("*.csv.gz"))[:files]:
         with gzip.open(file, "rt") as lines:
             rows = list(csv.DictReader(lines))
         for metric in LEAST:

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from bench.detection.replay import Raised, Stream, dataset, program, replay, state_bytes
+from bench.detection.data import datasets
+from bench.detection.replay import Raised, Stream, program, replay, state_bytes
 from bench.report import Cell, Goal, Report, Table
 
 HOUR_MS = 3_600_000
@@ -81,7 +82,7 @@ def run(users: int = 1000) -> Report:
 
 def _cases(name: str) -> Iterator[tuple[list[float], tuple[int, str], bool]]:
     """(hourly use, whose day, whether anything in it is labelled) of every day in a file."""
-    file = dataset("water-meters") / f"{name}.json"
+    file = datasets("water-meters") / f"{name}.json"
     days: dict[tuple[int, str], list[tuple[float, int]]] = {}
     for row in json.loads(file.read_text()):
         days.setdefault((row["userId"], row["time"][:10]), []).append((float(row["consume"]), row["isAnomalous"]))
@@ -100,7 +101,7 @@ def _of_day(use: list[float]) -> list[Raised]:
 def _registers(users: int) -> tuple[list[str], Stream, dict[str, list[tuple[int, int]]]]:
     """(meters, their readings, stretches of each with a fall or a gap of more than two hours)."""
     readings: dict[str, list[tuple[int, float]]] = {}
-    with gzip.open(dataset("water-meters") / "registers.csv.gz", "rt") as lines:
+    with gzip.open(datasets("water-meters") / "registers.csv.gz", "rt") as lines:
         next(lines)
         for line in lines:
             user, when, value, _ = line.strip().split(";")

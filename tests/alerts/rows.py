@@ -1,0 +1,61 @@
+"""Readings for detectors, cut into batches at will."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from alerts.detectors.detector import Detector, Rows
+from telemetry.segments import group
+
+Told = tuple[int, int, float]  # (series, time, value)
+
+
+def rows_of(batch: Sequence[Told]) -> Rows:
+    """A batch as `Conditions` hands it to detectors."""
+    groups = group(np.array([series for series, _, _ in batch], np.int64))
+    order = groups.order
+    first = np.zeros(len(batch), np.bool_)
+    first[groups.start] = True
+    return Rows(
+        np.array([batch[i][0] for i in order], np.intp),
+        np.array([batch[i][1] for i in order], np.int64),
+        np.array([batch[i][2] for i in order], np.float64),
+        np.ones(len(batch), np.bool_),
+        np.asarray(order, np.intp),
+        first,
+    )
+
+
+def signals_of(
+    make: Callable[[], Detector], stream: Sequence[Told], sizes: Sequence[int]
+) -> dict[tuple[int, int], float]:
+    """What a detector says, by (series, time); between batches it is carried over to a new one by its columns."""
+    found: dict[tuple[int, int], float] = {}
+    detector = make()
+    for batch in cut(stream, sizes):
+        fresh = make()
+        for name, column in fresh.columns.items():
+            assert len(column) == len(fresh.watched)
+            column[:] = detector.columns[name]
+        detector = fresh
+        rows = rows_of(batch)
+        signals = detector.push(rows)
+        assert (np.diff(signals.row) > 0).all()
+        assert not np.isnan(signals.value).any()
+        for row, value in zip(signals.row.tolist(), signals.value.tolist(), strict=True):
+            found[int(rows.series[row]), int(rows.time_ms[row])] = value
+    return found
+
+
+def cut(stream: Sequence[Told], sizes: Sequence[int]) -> Iterator[Sequence[Told]]:
+    at = number = 0
+    while at < len(stream):
+        yield stream[at : at + sizes[number % len(sizes)]]
+        at += sizes[number % len(sizes)]
+        number += 1
+
+
+def agree(found: dict[tuple[int, int], float], expected: dict[tuple[int, int], float]) -> None:
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert np.isclose(found[key], value, rtol=1e-9, atol=2e-6), (key, found[key], value)

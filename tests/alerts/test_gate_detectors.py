@@ -1,0 +1,97 @@
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.detectors.fever import FeverDetector, FeverRule
+from tests.alerts.rows import Told, agree, signals_of
+from tests.oracles.fever import Lane
+
+T0 = 1_795_000_000_000 // 3_600_000 * 3_600_000  # a whole hour
+HOUR_S = 3600
+LEVELS = [{"severity": "high", "at_least": 37.3}, {"severity": "critical", "at_least": 38.0}]
+CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=10)
+
+
+def fever_rule(**fields: object) -> FeverRule:
+    return FeverRule.model_validate(
+        {"id": "f", "name": "F", "class": "fever", "metric": "skin_temperature", "type": "fever", "levels": LEVELS}
+        | fields
+    )
+
+
+# (series, seconds since the one before, value): two lanes, one with its ambient temperature (series 2). The gaps sit on
+# the pause, the age and a day; the values on the limits of what is measured, normal people and fevers.
+PEOPLE = st.tuples(
+    st.integers(0, 1),
+    st.sampled_from([20, 20, 20, 20, 20, 300, 300, 600, 600, HOUR_S, HOUR_S + 1, 23 * HOUR_S]),
+    st.sampled_from([33.9, 34.0, 36.2, 36.3, 36.3, 36.4, 36.4, 36.4, 36.5, 36.5, 36.6, 37.0, 37.3, 38.4, 42.0, 42.1]),
+)
+AMBIENT = st.tuples(st.just(2), st.sampled_from([1, 20]), st.sampled_from([15.9, 15.9, 16.0, 32.0, 32.1]))
+LINES = st.lists(st.one_of(PEOPLE, PEOPLE, PEOPLE, AMBIENT), min_size=60, max_size=120)
+
+
+@given(
+    LINES,
+    CUTS,
+    st.sampled_from([0.0, 0.25, -0.25, 0.8]),
+    st.sampled_from(["body", "surface"]),
+    st.sampled_from([0.0, 1.0]),
+)
+def test_fever_agrees_with_judging_one_person_after_another(
+    line: list[tuple[int, int, float]], sizes: list[int], step_c: float, mode: str, up_c: float
+) -> None:
+    site = {"mode": mode, "site": "forehead"} if mode == "surface" else {}
+    rule = fever_rule(people_min=5, people=12, drift_max_c=(2.0, up_c), **site)
+    offset = 37.3 - 36.65 if mode == "surface" else 0.0
+    lanes = [Lane(12, 5, 36.5, offset, up_c) for _ in range(2)]
+    stream: list[Told] = []
+    expected = {}
+    now = T0
+    ambient: tuple[int, float] | None = None
+    for number, (series, gap_s, value) in enumerate(line):
+        now += gap_s * 1000
+        if series < 2 and 35 < value < 40 and number > len(line) // 2:
+            value += step_c  # the scanner is knocked
+        stream.append((series, now, value))
+        if series == 2:
+            ambient = (now, value)
+            continue
+        fresh = ambient[1] if ambient is not None and series == 0 and now - ambient[0] <= 3_600_000 else None
+        signal = lanes[series].person(now, value, fresh)
+        if signal is not None:
+            expected[series, now] = signal
+    agree(
+        signals_of(lambda: FeverDetector(rule, np.array([0, 1]), np.array([2, -1]), 3), stream, sizes),
+        expected,
+    )
+
+
+def crowd(count: int, seed: int = 1, every_s: int = 15) -> list[Told]:
+    normal = np.random.default_rng(seed).normal(36.5, 0.3, count).round(1)
+    return [(0, T0 + i * every_s * 1000, float(v)) for i, v in enumerate(normal)]
+
+
+def judged(stream: list[Told]) -> np.ndarray:
+    found = signals_of(lambda: FeverDetector(fever_rule(), np.array([0]), np.array([-1]), 1), stream, [1000])
+    return np.array([found.get((0, t), math.nan) for _, t, _ in stream])
+
+
+def test_a_hundred_people_after_a_scanner_moved_the_normal_are_normal_and_the_feverish_are_seen() -> None:
+    for step_c in (-0.8, 0.8):
+        stream = [(s, t, v + (step_c if i >= 300 else 0.0)) for i, (s, t, v) in enumerate(crowd(900))]
+        stream[600:900:10] = [(s, t, 38.3 + step_c) for s, t, _ in stream[600:900:10]]
+        alarmed = judged(stream) >= 37.3
+        assert alarmed[600:900:10].all()
+        assert np.delete(alarmed, range(600, 900, 10))[400:].mean() < 0.03
+
+
+def test_people_with_fever_do_not_hide_one_another() -> None:
+    stream = crowd(400)
+    stream[200:280:2] = [(s, t, 38.2) for s, t, _ in stream[200:280:2]]
+    assert (judged(stream)[200:280:2] >= 37.3).all()
+
+
+def test_the_first_person_of_all_is_judged_absolutely() -> None:
+    assert judged([(0, T0, 37.3)])[0] == 37.3
