@@ -28,6 +28,9 @@ class Causes:
         self.path = cache(self._path)
         self._downstream = cache(self._flows_through)
 
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
     def parents(self, rule: str) -> list[str]:
         """Rules whose alarms may explain those of a rule."""
         return [cause.rule for cause in self._of.get(rule, ())]

@@ -113,16 +113,18 @@ class Conditions:
             return Judged([], late, [])
         passages: list[Seen] = []
         parts = []
+        changes: list[_Change] = []
+        stirred: list[Indexes] = []
         if len(moving := self._leave_their_band(rows)):
-            parts.append(self._evaluate(self.program.plain, rows, Signals(moving, rows.value[moving])))
+            stirred.append(self._switch(moving, rows, changes))
+            parts.append(self._evaluate(self.program.over_time, rows, Signals(moving, rows.value[moving])))
         for plan, detector in zip(self.program.detectors, self.detectors, strict=True):
             signals = detector.push(rows)
             if plan.per_passage:
                 passages += self._seen(plan.rule, batch, rows, signals)
             elif len(signals.row):
                 parts.append(self._evaluate(plan.feed, rows, signals))
-        changes: list[_Change] = []
-        stirred = [self._advance(part, rows, changes) for part in parts]
+        stirred += [self._advance(part, rows, changes) for part in parts]
         # Within a series rows ascend in time, so the last write of each is its newest.
         self.last_ms[rows.series] = rows.time_ms
         self.last_value[rows.series] = rows.value
@@ -271,6 +273,56 @@ class Conditions:
                 )
             )
         return found
+
+    def _switch(self, moving: Indexes, rows: Rows, changes: list[_Change]) -> Indexes:
+        """Show all readings of some series to the instances that one reading decides; which were moved.
+
+        What such an instance is after a reading is what the last decisive one said: at or past the raise limit, or good
+        and past the clear limit. So a run of readings needs no step for each: the table of `lifecycle` with delays of
+        zero comes to the same.
+
+        Axes: R runs (the readings of one series), P pairs (a run at an instance), E evaluations.
+        """
+        program, limits = self.program, self.program.limits
+        run_start = np.flatnonzero(rows.first[moving])  # (R,)
+        run_length = np.diff(np.append(run_start, len(moving)))
+        series = rows.series[moving[run_start]]
+        run, position = expand(program.at_once.start[series], program.at_once.count[series])
+        instance = program.at_once.instances[position]  # (P,)
+        if not len(instance):
+            return instance
+        length = run_length[run]
+        pair, at = expand(run_start[run], length)
+        row = moving[at]  # (E,)
+        value = rows.value[row] * program.sign[instance][pair]
+        is_up = value >= limits.raise_at[instance][pair]
+        decides = is_up | ((value < limits.clear_below[instance][pair]) & rows.good[row])
+        number = np.arange(len(row))
+        last = np.maximum.accumulate(np.where(decides, number, -1))
+        begin = (np.cumsum(length) - length)[pair]
+        was_firing = self.state[instance] == FIRING
+        fires = np.where(last >= begin, is_up[last], was_firing[pair])
+        before = np.where(number == begin, was_firing[pair], np.roll(fires, 1))
+        switched = np.flatnonzero(fires != before)
+        moved: Indexes = instance[pair[switched]]
+        row = row[switched]
+        # Of several switches of one instance the last write stays: they ascend in time.
+        self.state[moved] = np.where(fires[switched], np.uint8(FIRING), np.uint8(NORMAL))
+        self.since_ms[moved] = rows.time_ms[row]
+        time_ms, unknown = rows.time_ms[row].tolist(), [np.nan] * len(row)
+        changes += map(
+            _Change,
+            rows.arrival[row].tolist(),
+            moved.tolist(),
+            fires[switched].tolist(),
+            time_ms,
+            time_ms,
+            rows.value[row].tolist(),
+            unknown,
+            unknown,
+            ["limit-reached"] * len(row),
+        )
+        return moved
 
     def _advance(self, seen: _Evaluations, rows: Rows, changes: list[_Change]) -> Indexes:
         """Show evaluations to their instances, in order, and note which began or ceased to fire; which were moved."""

@@ -81,6 +81,7 @@ class Masks:
     """Who is not called for what, and until when."""
 
     def __init__(self, program: Program, book: AlarmBook) -> None:
+        self._program = program
         self._book = book
         self._rule_number = {rule.id: number for number, rule in enumerate(program.rules)}
         self._causes = Causes(program.rules, program.catalogue)
@@ -131,7 +132,7 @@ class Masks:
         """After a record was judged: causes that came and went, what has ended by now, and masks of what is new."""
         if self._next_ms is not None and now_ms >= self._next_ms:
             self._expire(now_ms, effects)
-        if effects.transitions:
+        if effects.transitions and self._concern():
             self._inferred.judge(now_ms, effects)
             touched = self._link(now_ms, effects)
             self._renew(touched, now_ms, effects)
@@ -142,6 +143,11 @@ class Masks:
                         # What explains an alarm does not explain that it gets worse.
                         masks = [kind for kind in masks if kind not in (MaskKind.CAUSE, MaskKind.HELD)]
                     taken.quiet = masks[0] if masks else None
+
+    def _concern(self) -> bool:
+        """Whether any rule names causes, or any mask is in force: else there is nothing to find out."""
+        state = self.state
+        return bool(self._causes or self._program.inferred or state.declared or state.by_cause or state.held)
 
     def _link(self, now_ms: int, effects: Effects) -> list[Alarm]:
         """Find which causes began or ended for whom; the alarms whose masks may have changed."""
@@ -218,12 +224,12 @@ class Masks:
 
     def _renew(self, alarms: Iterable[Alarm], now_ms: int, effects: Effects) -> None:
         """Say of alarms which masks they have now."""
+        new = {taken.alarm for taken in effects.transitions if taken.what in (What.RAISED, What.REOPENED)}
         for alarm in alarms:
             if not alarm.is_open:
                 continue
             was, alarm.masks = alarm.masks, self._masks_of(alarm)
-            is_new = any(t.alarm == alarm.id and t.what in (What.RAISED, What.REOPENED) for t in effects.transitions)
-            if alarm.masks and not was and not is_new:
+            if alarm.masks and not was and alarm.id not in new:
                 mask = alarm.masks[0]
                 self._book.note(
                     alarm, What.MASKED, now_ms, now_ms, mask.kind, effects, actor=mask.owner, note=mask.reason

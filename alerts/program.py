@@ -94,7 +94,9 @@ class Program:
     hold_max_ms: Times  # (I,)
     alone: NDArray[np.bool_]  # (I,) the only instance of its rule on its series
     by_series: Feed  # every instance of a series, whatever feeds it
-    plain: Feed  # instances that look at the value itself
+    plain: Feed  # instances that look at the value itself: …
+    at_once: Feed  # … those that one reading decides, …
+    over_time: Feed  # … and those for which something must last
     detectors: tuple[DetectorPlan, ...]
     passages: tuple[PassageLimit, ...]
     silences: tuple[SilencePlan, ...]
@@ -180,6 +182,8 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
         np.array([round(rule.clear_after_s * 1000) for rule in rows], np.int64),
         np.array([rule.clear_count for rule in rows], np.uint8),
     )
+    decides = (limits.raise_after_ms == 0) & (limits.raise_of == 1) & (limits.clear_after_ms == 0)
+    decides &= limits.clear_count == 1
     place, site = _places(catalogue, registry)
     return Program(
         tuple(rules),
@@ -196,6 +200,8 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
         np.array([len(rule.levels) == 1 for rule in rows], np.bool_),
         _feed(everything, len(registry)),
         _feed(plain, len(registry)),
+        _feed({s: [i for i in fed if decides[i]] for s, fed in plain.items()}, len(registry)),
+        _feed({s: [i for i in fed if not decides[i]] for s, fed in plain.items()}, len(registry)),
         tuple(detectors),
         tuple(passages),
         tuple(silences),

@@ -67,7 +67,7 @@ def program(series_count: int) -> Program:
 def values(rounds: int, series_count: int, share: float, seed: int) -> Floats:
     """Levels in the middle of one of eleven bands; so many of a hundred move to a neighbouring one."""
     random = np.random.default_rng(seed)
-    band = np.full(series_count, RULES // 2)
+    band = np.zeros(series_count, np.int64)  # nothing breaches at first
     found = np.empty((rounds, series_count))
     for number in range(rounds):
         moves = random.random(series_count) < share
