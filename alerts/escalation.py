@@ -31,6 +31,8 @@ SYSTEM = "system"
 """Class of the alarms that are about ourselves, and the site they belong to: all of the district."""
 UNANSWERED = "unanswered"
 UNDELIVERED = "undelivered"
+DAMAGED = "journal-damaged"
+"""Also the action of the command by which the core says that records of the journal cannot be trusted."""
 CHANNEL_FAILS, CHANNEL_WORKS = "channel-fails", "channel-works"
 """Actions of the commands by which senders tell the engine, through the journal, how it goes."""
 _STARTS = (What.RAISED, What.SEVERITY_UP, What.REOPENED, What.REALARMED)
@@ -56,6 +58,7 @@ class Kept(msgspec.Struct):
 
     calls: list[Call]
     system: list[Alarm]
+    damages: list[str] = []  # of the journal, that were told
 
 
 class Escalation:
@@ -78,6 +81,7 @@ class Escalation:
         self._route_of = route_of
         self._find = find
         self._is_quiet = is_quiet
+        self._damages: list[str] = []
         self._calls: dict[str, Call] = {}
         self._due: list[tuple[int, str]] = []  # a heap; entries that no longer hold are passed over
         self.system: dict[str, Alarm] = {}  # open alarms about ourselves
@@ -122,6 +126,11 @@ class Escalation:
             for alarm in found if action == CHANNEL_WORKS else ():
                 self._close(alarm, What.RETURNED, known_ms, "delivered-again", effects)
             return ""
+        if action == DAMAGED:
+            if subject not in self._damages:  # each is told once: whoever closed it has seen it
+                self._damages.append(subject)
+                self._raise(DAMAGED, subject, None, Severity.HIGH, known_ms, note, effects)
+            return ""
         about = self.system.get(subject)
         if about is None:
             return None
@@ -142,12 +151,13 @@ class Escalation:
 
     def save(self) -> Kept:
         """Everything it knows."""
-        return Kept(list(self._calls.values()), list(self.system.values()))
+        return Kept(list(self._calls.values()), list(self.system.values()), self._damages)
 
     def load(self, kept: Kept | None, open_alarms: Iterable[Alarm], now_ms: int) -> None:
         """Go on from what `save` gave, perhaps by other routes: an alarm that has one only now is called for now."""
         if kept is not None:
             self.system = {alarm.id: alarm for alarm in kept.system}
+            self._damages = list(kept.damages)
             self._calls = {call.alarm: call for call in kept.calls if self._alarm(call.alarm) is not None}
         for alarm in (*open_alarms, *self.system.values()):
             call = self._calls.get(alarm.id)
@@ -318,7 +328,7 @@ def route_of(rule: str, alarm_class: str, people: People, route_names: Mapping[s
     """How an alarm finds people: by the route that its rule names, or the one for what is about ourselves."""
     name = route_names.get(rule)
     # A rule of the district may be of this class, too, and then names its own.
-    if name is None and rule in (UNANSWERED, UNDELIVERED) and alarm_class == SYSTEM:
+    if name is None and rule in (UNANSWERED, UNDELIVERED, DAMAGED) and alarm_class == SYSTEM:
         name = people.system_route
     return None if name is None else people.route.get(name)
 

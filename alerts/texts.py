@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.alarm import Alarm, Forecast
 from alerts.detectors.trend import ForecastRule, RateRule
-from alerts.escalation import SYSTEM, UNANSWERED, UNDELIVERED
+from alerts.escalation import DAMAGED, SYSTEM, UNANSWERED, UNDELIVERED
 from alerts.rule import LevelledRule, Shown
 from alerts.rules import InferredRule, LevelRule, Rule, SilenceRule
 from telemetry.catalogue import Catalogue, Text
@@ -17,6 +17,7 @@ from telemetry.series import ONLINE
 _FORESEEABLE_MIN = 24 * 60.0  # a rise that needs longer is none that a clock time could be told for
 _OURS = {
     UNANSWERED: {"en": "Nobody has acknowledged an alarm", "zh": "报警无人确认"},
+    DAMAGED: {"en": "Records of the journal are damaged", "zh": "日志记录损坏"},
     UNDELIVERED: {"en": "Messages do not get through", "zh": "通知无法送达"},
 }
 _UNITS = {"degC": "°C", "m3": "m³", "1": ""}
@@ -133,6 +134,11 @@ def _why_ours(alarm: Alarm) -> dict[str, str]:
         return {
             "en": f"Everybody was called for alarm {alarm.key} of rule {alarm.device}, and nobody has acknowledged it",
             "zh": f"规则 {alarm.device} 的报警 {alarm.key} 已通知所有人员，仍无人确认",
+        }
+    if alarm.rule == DAMAGED:
+        return {
+            "en": f"Records {alarm.device} cannot be trusted and are passed over; what gateways still hold is sent again",
+            "zh": f"记录 {alarm.device} 不可信，已跳过；网关仍保存的数据将重新发送",
         }
     whom_en, whom_zh = ("", "") if alarm.key is None else (f" to {alarm.key}", f"（收件人 {alarm.key}）")
     return {

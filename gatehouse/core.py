@@ -14,8 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import prometheus_client
 import pyarrow as pa
+import sqlalchemy as sa
 import structlog
 
+from alerts.escalation import DAMAGED
 from alerts.notify.channels import Channel, MqttChannel, WebhookChannel, WebhookSettings
 from alerts.notify.heartbeat import Beats, Heartbeat
 from alerts.notify.routing import MQTT_CHANNEL
@@ -99,7 +101,10 @@ class Core:
             states.all(),
         )
         self.subscriber = Subscriber(settings.broker, settings.client_id, vetter, committer, clock)
-        store = Store(database)
+        self._store = store = Store(database)
+        self._told_of: set[str] = (
+            set()
+        )  # stretches of the journal that are damaged; the engine knows over restarts, too
         self._publisher = Publisher(settings.broker, f"{settings.client_id}-out")
         mqtt = MqttChannel(self._publisher.publish)
         channels: dict[str, Channel] = {MQTT_CHANNEL: mqtt}
@@ -214,6 +219,7 @@ class Core:
 
     def _keep_house(self, stop: threading.Event) -> None:
         while not stop.wait(_TRIM_EVERY_S):
+            self._tell_of_damage()
             try:
                 cursors = {ALERTS_CURSOR: 0, HISTORY_CURSOR: 0, COMPLETENESS_CURSOR: 0} | self.journal.cursors()
                 seen = min(cursors.values())
@@ -222,6 +228,17 @@ class Core:
                     _log.warning("the journal holds more than it should: a reader is behind", reader=slowest, at=seen)
             except Unavailable as error:
                 _log.warning("the journal could not be trimmed; it is tried again", error=str(error))
+
+    def _tell_of_damage(self) -> None:
+        for damage in self.journal.damages():
+            subject = f"{damage.first}-{damage.last}"
+            if subject not in self._told_of:
+                try:
+                    self._store.report(DAMAGED, subject, damage.detail, self._clock.now_ms())
+                except sa.exc.OperationalError as error:
+                    _log.warning("damage of the journal could not be reported; it is tried again", error=str(error))
+                    return
+                self._told_of.add(subject)
 
     def _serve(self) -> ThreadingHTTPServer | None:
         """/metrics, /health/live and /health/ready, apart from the API so that they answer when it does not."""

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from alerts.alarm import Alarm, Effects, Transition, What
-from alerts.escalation import CHANNEL_FAILS, CHANNEL_WORKS, Escalation, Kept
+from alerts.escalation import CHANNEL_FAILS, CHANNEL_WORKS, DAMAGED, Escalation, Kept
 from alerts.people import People
 from alerts.rule import Severity
 
@@ -219,6 +219,21 @@ def test_a_channel_that_fails_is_an_alarm_until_it_works_again() -> None:
     assert said == [(1, What.RAISED), (3, What.RAISED), (4, What.RETURNED)]
     (left,) = ladder.escalation.system.values()
     assert (left.device, left.key) == ("push", "li")
+
+
+def test_damage_of_the_journal_is_told_once_also_over_a_crash_and_after_it_was_closed() -> None:
+    ladder = Ladder()
+    ladder.hear(1, DAMAGED, "5-9")
+    (alarm,) = ladder.escalation.system
+    assert ladder.hear(2, "close", alarm) == ""
+    ladder.crash()
+    ladder.hear(3, DAMAGED, "5-9")
+    ladder.hear(4, DAMAGED, "20-20")
+    assert [(second, what) for second, _, what, _ in ladder.said] == [
+        (1, What.RAISED),
+        (2, What.CLOSED),
+        (4, What.RAISED),
+    ]
 
 
 def test_people_may_see_to_an_alarm_about_ourselves() -> None:
