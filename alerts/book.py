@@ -9,7 +9,7 @@ import numpy as np
 
 from alerts.alarm import PERSON, Alarm, Effects, Forecast, Transition, What, Where
 from alerts.conditions import RETRACTED, Step
-from alerts.flapping import BEGINS_AT, SLOTS, recent, share
+from alerts.flapping import BEGINS_AT, CHANGES_MIN, SLOTS, recent, share
 from alerts.program import Program
 from alerts.rule import Severity
 from alerts.rules import LevelRule
@@ -137,10 +137,14 @@ class AlarmBook:
 
     def _changed(self, where: Where, alarm: Alarm, at_ms: int, known_ms: int, effects: Effects) -> None:
         """Something began or ended; see whether it does so too often."""
+        before = self.changes.get(where)
+        if before is None:
+            self.changes[where] = [at_ms]
+            return
         slot_ms = round(self._program.rules[where[0]].flap_slot_s * 1000)
-        changes = recent([*self.changes.get(where, ()), at_ms], at_ms, slot_ms)
+        changes = recent([*before, at_ms], at_ms, slot_ms)
         self.changes[where] = changes
-        if not alarm.flapping and share(changes, at_ms, slot_ms) >= BEGINS_AT:
+        if len(changes) >= CHANGES_MIN and not alarm.flapping and share(changes, at_ms, slot_ms) >= BEGINS_AT:
             alarm.flapping = True
             self.held.add(where)
             self.note(alarm, What.FLAPPING, at_ms, known_ms, "comes-and-goes", effects, value=alarm.value)
@@ -305,9 +309,11 @@ class AlarmBook:
         """The limits to draw across the chart of the metric itself; a rate's or forecast's are in another unit."""
         if not isinstance(self._program.rules[rule], LevelRule):
             return []
-        feed = self._program.plain
+        program, feed = self._program, self._program.plain
         fed = feed.instances[feed.start[series] : feed.start[series] + feed.count[series]]
-        found = [(int(self._program.severity[i]), self._program.limit(i)) for i in fed if self._program.rule[i] == rule]
+        mine = fed[program.rule[fed] == rule]
+        limits = program.limits.raise_at[mine] * program.sign[mine]
+        found = list(zip(program.severity[mine].tolist(), limits.tolist(), strict=True))
         found += [(int(p.severity), p.limit) for p in self._program.passages if p.rule == rule]
         return found
 

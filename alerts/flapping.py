@@ -10,6 +10,7 @@ for their checks, because readings of different devices come at different rates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 SLOTS = 21
@@ -17,6 +18,7 @@ BEGINS_AT, ENDS_BELOW = 0.5, 0.25
 _OLDEST, _NEWEST = 0.8, 1.2
 _WEIGHT = [_OLDEST + (_NEWEST - _OLDEST) * number / (SLOTS - 1) for number in range(SLOTS)]
 _SUM = sum(_WEIGHT)
+CHANGES_MIN = math.ceil(BEGINS_AT * _SUM / _NEWEST)  # fewer cannot be flapping, wherever they lie
 
 
 def share(changes_ms: Iterable[int], now_ms: int, slot_ms: int) -> float:
