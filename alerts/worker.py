@@ -230,9 +230,10 @@ class AlertWorker:
             merged.transitions += new.transitions
             merged.alarms |= new.alarms
             merged.answers |= new.answers
+            merged.masks |= new.masks
 
     def _keep(self, effects: Effects) -> None:
-        if not (effects.transitions or effects.answers):
+        if not (effects.transitions or effects.answers or effects.masks):
             # Nothing to store; the cursor follows with the next snapshot.
             self._kept, self._described_by = self.position, self._in_force
             return
@@ -249,6 +250,7 @@ class AlertWorker:
             channels,
             effects.answers,
             Calling(words.people, routes),
+            list(effects.masks.values()),
         )
         self._stored = cursor
         self._kept, self._described_by = self.position, self._in_force

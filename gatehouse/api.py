@@ -9,6 +9,7 @@ from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
+from api.masks import Masks
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
 from ingest.history.completeness import Completeness
@@ -38,6 +39,7 @@ def run_api(settings: Settings) -> None:
         gateway_states=GatewayStates(database),
         accounts=Accounts(database, clock, settings.api.session_hours),
         alarms=alarms,
+        masks=Masks(database, catalogue),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         is_behind_https=settings.api.is_behind_https,
