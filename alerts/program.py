@@ -100,6 +100,7 @@ class Program:
     silences: tuple[SilencePlan, ...]
     inferred: tuple[InferredPlan, ...]
     gateway_online: Indexes  # (S,) the series that says whether the gateway of a series is online; -1 for none
+    concerned: list[frozenset[int]]  # by rule: the series it looks at
     keys: list[str]  # (I,) what an instance is, independent of numbers: how state survives a change of rules
 
     def limit(self, instance: int) -> float:
@@ -143,9 +144,11 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
     passages: list[PassageLimit] = []
     silences: list[SilencePlan] = []
     inferred: list[InferredPlan] = []
+    everywhere: list[frozenset[int]] = []
     world = World(catalogue, registry)
     for number, rule in enumerate(rules):
         concerned = _concerned(rule, catalogue, registry)
+        everywhere.append(frozenset(concerned.tolist()))
         if isinstance(rule, SilenceRule):
             silences.append(SilencePlan(number, concerned, round(rule.after_s * 1000)))
             continue
@@ -201,6 +204,7 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
         tuple(silences),
         tuple(inferred),
         world.gateway_online,
+        everywhere,
         [
             f"{rules[r].id}/{Severity(level).word}/{'/'.join(registry.names[s])}"
             for r, s, level in zip(instances.rule, instances.series, instances.severity, strict=True)

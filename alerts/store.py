@@ -121,6 +121,17 @@ masks = sa.Table(
     sa.Index("mask_from", "from_ms"),
     sa.Index("mask_in_force", "ended_ms"),
 )
+rule_versions = sa.Table(
+    "rule_version",
+    metadata,
+    sa.Column("rule", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", sa.JSON(none_as_null=True)),  # null: retired
+    sa.Column("actor", sa.String(64)),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.Text),
+    sa.Column("origin", sa.String(8), nullable=False),  # file or api
+)
 memory = sa.Table(
     "engine_memory",
     metadata,
@@ -193,6 +204,7 @@ class Store:
         keep_masks = insert(masks)
         ending = {"ended_ms": keep_masks.excluded["ended_ms"]}
         self._keep_masks = keep_masks.on_conflict_do_update(index_elements=["id"], set_=ending)
+        self._keep_versions = insert(rule_versions).on_conflict_do_nothing(index_elements=["rule", "version"])
         self._keep_notices = insert(notices).on_conflict_do_nothing(index_elements=["key"])
         self._floods: dict[str, Flood] = {}
         self._is_flood_loaded = False
@@ -213,6 +225,7 @@ class Store:
         answers: Mapping[str, str],
         calling: Calling = _NO_CALLS,
         declared: Sequence[Mask] = (),
+        versions: Sequence[Mapping[str, Any]] = (),
     ) -> bool:
         """Write what a stretch of the journal came to, up to record `cursor`; tell whether notices were added.
 
@@ -221,6 +234,7 @@ class Store:
             channels: For each changed alarm the channels beside MQTT that hear of it.
             calling: Whom steps call.
             declared: Masks that people made or that ended.
+            versions: Rules that have another version now.
         """
         alarm_rows = [_alarm_row(alarm, documents[alarm.id]) for alarm in changed.values()]
         with self._database.begin() as db:
@@ -230,6 +244,8 @@ class Store:
                 db.execute(self._keep_transitions, [_transition_row(taken) for taken in steps])
             if declared:
                 db.execute(self._keep_masks, [_mask_row(mask) for mask in declared])
+            if versions:
+                db.execute(self._keep_versions, list(versions))
             owed, floods = self._owed(db, steps, documents, channels, calling)
             has_notices = bool(owed) and db.execute(self._keep_notices, owed).rowcount > 0
             for command, why_not in answers.items():
@@ -252,6 +268,11 @@ class Store:
         query = sa.select(commands).where(commands.c.state == "waiting").order_by(commands.c.created_ms).limit(100)
         with self._database.connect() as db:
             return [(row.id, row.body) for row in db.execute(query)]
+
+    def answer(self, command: str, why_not: str) -> None:
+        """A command that comes to nothing."""
+        with self._database.begin() as db:
+            db.execute(commands.update().where(commands.c.id == command).values(state="refused", answer=why_not))
 
     def journaled(self, ids: Iterable[str]) -> None:
         """These commands are in the journal now."""

@@ -108,7 +108,9 @@ class Core:
         }
         self._senders = {name: Sender(name, channel, store, clock) for name, channel in channels.items()}
         program = compile_rules(rules, catalogue, registry)
-        self.alerts = AlertWorker(self.journal, program, catalogue, store, clock, self._wake_senders, people)
+        self.alerts = AlertWorker(
+            self.journal, program, catalogue, store, clock, self._wake_senders, people, settings.channels.keys()
+        )
         self._upkeep = Upkeep(database, clock, self.alerts.wanted, self._wake_senders)
         beating: dict[str, Beats] = {MQTT_CHANNEL: mqtt}
         beating |= {
