@@ -19,13 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.masks import MAINTENANCE_MAX_MS, OUT_OF_SERVICE_MAX_MS, SHELF_MAX_MS
 from alerts.rule import Severity
-from alerts.rules import Rule
+from alerts.rulebook import OUTDATED
 from api import completeness, problems
 from api.accounts import Accounts, Session, TooManyFailures, User
 from api.alarms import Alarms, Filter, NoAnswer, Refused
 from api.events import Events, TooManyClients, gateway_state
 from api.masks import Masks
 from api.problems import Problem
+from api.rules import Rules
 from ingest.history.completeness import Completeness
 from ingest.history.gateways import GatewayStates
 from ingest.history.history import Aggregate, HistoryReader
@@ -97,10 +98,20 @@ class MaskWanted(BaseModel):
     site: str | None = Field(default=None, max_length=64)
 
 
+class RuleWanted(BaseModel):
+    """A whole rule, the version it is based on (0 for a new one), and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: dict[str, Any]
+    version: int = Field(ge=0)
+    note: str = Field(min_length=1, max_length=2000)
+
+
 def make_app(
     *,
     catalogue: Catalogue,
-    rules: tuple[Rule, ...],
+    rules: Rules,
     history: HistoryReader,
     quarantine: Quarantine,
     counts: Completeness,
@@ -146,9 +157,6 @@ def make_app(
             response.headers.setdefault(name, value)
         return response
 
-    classes = {rule.alarm_class for rule in rules}
-    class_of = {rule.id: rule.alarm_class for rule in rules}
-
     def logged_in(gatehouse_session: Annotated[str | None, Cookie()] = None) -> Session:
         session = accounts.session(gatehouse_session) if gatehouse_session else None
         if session is None:
@@ -177,13 +185,13 @@ def make_app(
         if made is None:
             raise Problem(401, "Not logged in", "name or password is wrong")
         token, session = made
-        response = JSONResponse(_session(session, classes))
+        response = JSONResponse(_session(session, set(rules.classes().values())))
         response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_behind_https, path="/")
         return response
 
     @app.get("/api/v1/session")
     def session_now(session: Reading) -> dict[str, Any]:
-        return _session(session, classes)
+        return _session(session, set(rules.classes().values()))
 
     @app.delete("/api/v1/session", status_code=204)
     def log_out(session: Changing, gatehouse_session: Annotated[str, Cookie()]) -> Response:
@@ -279,7 +287,56 @@ def make_app(
 
     @app.get("/api/v1/rules")
     def all_rules(_session: Reading) -> dict[str, Any]:
-        return {"items": [rule.model_dump(mode="json", by_alias=True) for rule in rules], "next": None}
+        return {"items": rules.in_force(), "next": None}
+
+    @app.get("/api/v1/rules/{rule}/versions")
+    def rule_versions(_session: Reading, rule: str) -> dict[str, Any]:
+        found = rules.versions(rule)
+        if not found:
+            raise Problem(404, "No such rule", f"there never was a rule '{rule}': GET /api/v1/rules")
+        return {"items": found, "next": None}
+
+    @app.put("/api/v1/rules/{rule}")
+    def put_rule(session: Changing, rule: str, body: RuleWanted) -> dict[str, Any]:
+        wanted = str(body.rule.get("class", ""))
+        _may_change(session.user, "put-rule", rule, (wanted, rules.classes().get(rule, wanted)))
+        _reason(body.note)
+        _change(session.user, "put-rule", rule, body.version, body.note, body.rule)
+        return next(each for each in rules.in_force() if each["id"] == rule)
+
+    @app.delete("/api/v1/rules/{rule}", status_code=204)
+    def retire_rule(
+        session: Changing,
+        rule: str,
+        version: Annotated[int, Query(ge=1)],
+        note: Annotated[str, Query(min_length=1, max_length=2000)],
+    ) -> Response:
+        classes = rules.classes()
+        if rule not in classes:
+            raise Problem(404, "No such rule", f"there is no rule '{rule}': GET /api/v1/rules")
+        _may_change(session.user, "retire-rule", rule, (classes[rule],))
+        _change(session.user, "retire-rule", rule, version, note, None)
+        return Response(status_code=204)
+
+    def _may_change(user: User, action: str, rule: str, classes: tuple[str, ...]) -> None:
+        # Rules hold at all sites.
+        if not user.keeps_facilities or user.sites is not None or not all(map(user.acts_on, classes)):
+            accounts.record(user.name, action, rule, "refused: role")
+            raise Problem(403, "Not for this user", "administrators, and engineers of all sites, change rules")
+
+    def _change(user: User, action: str, rule: str, version: int, note: str, document: dict[str, Any] | None) -> None:
+        details = {"rule_id": rule, "note": note, "document": document}
+        try:
+            alarms.ask(user, "change-rule", "", version, details)
+        except Refused as error:
+            accounts.record(user.name, action, rule, f"refused: {error}")
+            if str(error).startswith(OUTDATED):
+                raise Problem(409, "The rule is not as you saw it", f"{error}; look at it again") from error
+            raise Problem(422, "The rule does not fit", str(error)) from error
+        except NoAnswer as error:
+            accounts.record(user.name, action, rule, "waiting")
+            raise Problem(503, "The core does not answer", "your change is on record and follows") from error
+        accounts.record(user.name, action, rule, "done")
 
     def _seen_device(user: User, device: str) -> str:
         known = catalogue.device.get(device)
@@ -458,7 +515,7 @@ def make_app(
         if not covers:
             raise Problem(422, "The request does not fit", "say what it covers: rule, device, metric, place or site")
         known: dict[str, Any] = {
-            "rule": {rule.id for rule in rules},
+            "rule": rules.classes(),
             "device": {*catalogue.device, *catalogue.gateway},
             "metric": {metric.id for metric in catalogue.metric.values()} | {ONLINE},
             "place": catalogue.place,
@@ -486,7 +543,7 @@ def make_app(
         if found is None:
             raise Problem(404, "No such mask", f"there is no mask '{mask_id}' that you may see: GET /api/v1/masks")
         if found["kind"] == "shelved":
-            if not user.acts_on(class_of.get(found["rule"], "")):
+            if not user.acts_on(rules.classes().get(found["rule"], "")):
                 accounts.record(user.name, "unmask", mask_id, "refused: role")
                 raise Problem(403, "Not for this role", "who may acknowledge the alarm may unshelve it")
         else:
@@ -498,7 +555,7 @@ def make_app(
         return Response(status_code=204)
 
     def _may_mask(user: User, action: str, subject: str, rule: str | None) -> None:
-        if not user.keeps_facilities or (rule is not None and not user.acts_on(class_of.get(rule, ""))):
+        if not user.keeps_facilities or (rule is not None and not user.acts_on(rules.classes().get(rule, ""))):
             accounts.record(user.name, action, subject, "refused: role")
             raise Problem(403, "Not for this role", "engineers and administrators say what is in maintenance")
 

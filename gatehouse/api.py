@@ -10,6 +10,7 @@ from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
 from api.masks import Masks
+from api.rules import Rules
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
 from ingest.history.completeness import Completeness
@@ -32,7 +33,7 @@ def run_api(settings: Settings) -> None:
     alarms = Alarms(database, clock)
     app = make_app(
         catalogue=catalogue,
-        rules=load_rules(settings.rules, catalogue),
+        rules=Rules(database, load_rules(settings.rules, catalogue)),
         history=_history_reader(settings),
         quarantine=Quarantine(database),
         counts=Completeness(database),

@@ -18,6 +18,7 @@ from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
 from api.masks import Masks
+from api.rules import Rules
 from gatehouse.migrate import migrate
 from ingest.completeness import CompletenessLoop
 from ingest.history.completeness import Completeness
@@ -110,7 +111,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
     quarantine = Quarantine(database)
     app = make_app(
         catalogue=catalogue,
-        rules=load_rules(tmp_path / "rules", catalogue),
+        rules=Rules(database, load_rules(tmp_path / "rules", catalogue)),
         history=ParquetReader(tmp_path / "history"),
         quarantine=quarantine,
         counts=Completeness(database),
@@ -516,3 +517,35 @@ def test_maintenance_is_declared_by_who_keeps_the_facilities_of_a_site(world: Wo
     page = world.client.get("/api/v1/masks?state=all&limit=1").json()
     rest = world.client.get(f"/api/v1/masks?state=all&limit=1&cursor={page['next']}").json()
     assert len({page["items"][0]["id"], rest["items"][0]["id"]}) == 2 and rest["next"] is None
+
+
+def test_a_rule_is_changed_over_http_and_every_version_tells_who_and_what(world: World) -> None:
+    world.readings(("meter/power", 500, 60), ("level-1/level", 1.5, 5))
+    headers = world.log_in()
+    heater = next(rule for rule in world.client.get("/api/v1/rules").json()["items"] if rule["id"] == "heater")
+    assert heater.pop("version") == 1
+    heater["levels"][0]["at_least"], heater["raise_after_s"] = 400, 0
+    body = {"rule": heater, "version": 1, "note": "too high"}
+    assert ask(world, world.log_in("engineer"), "PUT", "rules/heater", **body).status_code == 403
+    headers = world.log_in()
+    wrong = ask(world, headers, "PUT", "rules/heater", **body | {"rule": heater | {"metric": "powr"}})
+    assert (wrong.status_code, wrong.json()["detail"]) == (422, "metric: no kind has a metric 'powr'")
+    wrong = ask(world, headers, "PUT", "rules/heater", **body | {"rule": heater | {"levels": [{"severity": "low"}]}})
+    assert (wrong.status_code, "levels[0]" in wrong.json()["detail"]) == (422, True)
+    changed = ask(world, headers, "PUT", "rules/heater", **body)
+    assert (changed.status_code, changed.json()["version"]) == (200, 2), changed.text
+    open_now = world.client.get("/api/v1/alarms?state=open").json()["items"]
+    assert {alarm["rule"]: alarm["seq"] for alarm in open_now} == {"drain-level": 1, "heater": 1}
+    assert ask(world, headers, "PUT", "rules/heater", **body).status_code == 409
+    newest, first = world.client.get("/api/v1/rules/heater/versions").json()["items"]
+    assert (newest["actor"], newest["origin"], first["origin"]) == ("admin", "api", "file")
+    assert newest["changes"] == [
+        {"field": "levels[0].at_least", "from": 1000.0, "to": 400.0},
+        {"field": "raise_after_s", "from": 20.0, "to": 0.0},
+    ]
+    assert ask(world, headers, "DELETE", "rules/heater?version=1&note=x").status_code == 409
+    assert ask(world, headers, "DELETE", "rules/heater?version=2&note=x").status_code == 204
+    assert [a["rule"] for a in world.client.get("/api/v1/alarms?state=open").json()["items"]] == ["drain-level"]
+    assert "heater" not in {rule["id"] for rule in world.client.get("/api/v1/rules").json()["items"]}
+    again = ask(world, headers, "PUT", "rules/heater", **body | {"version": 0})
+    assert again.json()["version"] == 4
