@@ -377,6 +377,8 @@ class Engine:
                 self._book.note(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)
         if before is not None:
             self._revise(before, now_ms, effects)
+            kept, now = snapshot.masks.schedules, self.program.schedules
+            snapshot.masks.schedules = {n: s for n, s in kept.items() if before.schedules.get(n) == now.get(n)}
         self._masks.restore(snapshot.masks, now_ms, effects)
         if before is not None:
             self._masks.settle(now_ms, effects)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
+from alerts.calendar import Schedule
 from alerts.rules import RULE, Change, Rule, mistakes_in
 from telemetry.catalogue import Catalogue
 from telemetry.declaration import field_name
@@ -60,7 +61,9 @@ class RuleBook:
         """Whether a command was done before: a crash may have kept that from its sender."""
         return command in self._commands
 
-    def take(self, command: str, body: Mapping[str, Any], catalogue: Catalogue) -> tuple[RuleBook | None, str]:
+    def take(
+        self, command: str, body: Mapping[str, Any], catalogue: Catalogue, schedules: Sequence[Schedule] = ()
+    ) -> tuple[RuleBook | None, str]:
         """What the book is after a person's command, or why not."""
         name, based_on = body["rule_id"], body["seq"]
         if based_on != self.version(name):
@@ -90,7 +93,7 @@ class RuleBook:
         rules = tuple(new.rules.values())
         wrong = [
             f"{field_name(where)}: {said}" if rules[number].id == name else f"{rules[number].id}: {said}"
-            for number, where, said in mistakes_in(rules, catalogue)
+            for number, where, said in mistakes_in(rules, catalogue, schedules)
         ]
         if wrong:
             return None, "; ".join(wrong)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from alerts.calendar import Schedule, opens_ever
 from alerts.causes import find_cycle
 from alerts.detectors.baseline import BaselineRule, baseline_detector
 from alerts.detectors.beside import (
@@ -121,6 +122,7 @@ class RuleFile(Declared):
     """One YAML file of rules."""
 
     rules: tuple[Rule, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 class Change(Declared):
@@ -141,13 +143,24 @@ class _InForce(Declared):
     catalogue: Catalogue
     people: People = NOBODY
     changes: tuple[Change, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 def encode_rules(
-    rules: Sequence[Rule], catalogue: Catalogue, people: People = NOBODY, changes: Sequence[Change] = ()
+    rules: Sequence[Rule],
+    catalogue: Catalogue,
+    people: People = NOBODY,
+    schedules: Sequence[Schedule] = (),
+    changes: Sequence[Change] = (),
 ) -> bytes:
-    """What holds from here on, as a journal record's payload: the same bytes for the same rules, catalogue and people."""
-    made = _InForce(rules=tuple(rules), catalogue=catalogue, people=people, changes=tuple(changes))
+    """What holds from here on, as a journal record's payload: the same bytes for the same of everything."""
+    made = _InForce(
+        rules=tuple(rules),
+        catalogue=catalogue,
+        people=people,
+        schedules=tuple(schedules),
+        changes=tuple(changes),
+    )
     return made.model_dump_json(by_alias=True).encode()
 
 
@@ -157,6 +170,11 @@ def decode_rules(payload: bytes) -> tuple[tuple[Rule, ...], Catalogue, People]:
     return found.rules, found.catalogue, found.people
 
 
+def schedules_in(payload: bytes) -> tuple[Schedule, ...]:
+    """The schedules that rules of a record name."""
+    return _InForce.model_validate_json(payload).schedules
+
+
 def changes_in(payload: bytes) -> tuple[Change, ...]:
     """Which rules a record has changed."""
     return _InForce.model_validate_json(payload).changes
@@ -164,6 +182,11 @@ def changes_in(payload: bytes) -> tuple[Change, ...]:
 
 def load_rules(folder: Path, catalogue: Catalogue) -> tuple[Rule, ...]:
     """The rules of a folder's *.yaml, checked against the catalogue. Raises Mistakes with all that is wrong."""
+    return load_rule_files(folder, catalogue).rules
+
+
+def load_rule_files(folder: Path, catalogue: Catalogue) -> RuleFile:
+    """All of a folder's *.yaml as one: rules and schedules. Raises Mistakes with all that is wrong."""
     mistakes: list[Mistake] = []
     parsed: list[tuple[Document, RuleFile]] = []
     for file in sorted(folder.glob("*.yaml")):
@@ -181,19 +204,34 @@ def load_rules(folder: Path, catalogue: Catalogue) -> tuple[Rule, ...]:
             if rule.id in seen:
                 mistakes.append(document.mistake(where, f"'{rule.id}' is taken: see {seen[rule.id]}"))
             seen[rule.id] = f"{document.file}:{document.line(where)}"
-    for found, field, said in mistakes_in([rule for _, file in parsed for rule in file.rules], catalogue):
+    for document, given in parsed:
+        for number, schedule in enumerate(given.schedules):
+            if f"schedule {schedule.id}" in seen:
+                mistakes.append(document.mistake(("schedules", number, "id"), f"'{schedule.id}' is taken"))
+            seen[f"schedule {schedule.id}"] = ""
+            if not opens_ever(schedule):
+                told = "it never opens: no day is left by 'days', 'seasons' and 'holidays'"
+                mistakes.append(document.mistake(("schedules", number, "weekly"), told))
+    schedules = tuple(schedule for _, given in parsed for schedule in given.schedules)
+    everything = [rule for _, given in parsed for rule in given.rules]
+    for found, field, said in mistakes_in(everything, catalogue, schedules):
         document, number = at[found]
         mistakes.append(document.mistake(("rules", number, *field), said))
     if mistakes:
         raise Mistakes(mistakes)
-    return tuple(rule for _, file in parsed for rule in file.rules)
+    return RuleFile(rules=tuple(everything), schedules=schedules)
 
 
-def mistakes_in(rules: Sequence[Rule], catalogue: Catalogue) -> Iterator[tuple[int, tuple[str | int, ...], str]]:
+def mistakes_in(
+    rules: Sequence[Rule], catalogue: Catalogue, schedules: Sequence[Schedule] = ()
+) -> Iterator[tuple[int, tuple[str | int, ...], str]]:
     """What only shows beside the catalogue and the other rules: (number of the rule, field, what is wrong)."""
     metrics = {metric.id for kind in catalogue.kinds for metric in kind.metrics} | {ONLINE}
     known = {rule.id for rule in rules}
+    open_at = {schedule.id for schedule in schedules}
     for number, rule in enumerate(rules):
+        if rule.schedule is not None and rule.schedule not in open_at:
+            yield number, ("schedule",), f"there is no schedule '{rule.schedule}'"
         if rule.metric not in metrics:
             yield number, ("metric",), f"no kind has a metric '{rule.metric}'"
         for at, kind in enumerate(rule.kinds or ()):

@@ -27,7 +27,7 @@ from alerts.notify.upkeep import Wanted
 from alerts.people import NOBODY, People, Route, mistakes_of
 from alerts.program import Program, compile_rules
 from alerts.rulebook import STATE, RuleBook
-from alerts.rules import Rule, changes_in, decode_rules, encode_rules, mistakes_in
+from alerts.rules import Rule, changes_in, decode_rules, encode_rules, mistakes_in, schedules_in
 from alerts.snapshot import SNAPSHOT_VERSION
 from alerts.store import Calling, Store
 from alerts.texts import document
@@ -112,15 +112,15 @@ class AlertWorker:
         self._on_notices = on_notices
         self._random = random.Random()  # jitter only
         self._registry = SeriesRegistry(program.names)
-        self._catalogue, self._people = catalogue, people
+        self._catalogue, self._people, self._schedules = catalogue, people, tuple(program.schedules.values())
         self._book = RuleBook(program.rules, journal.state(STATE).get(STATE))
         rules = tuple(self._book.rules.values())
-        for number, where, said in mistakes_in(rules, catalogue):
+        for number, where, said in mistakes_in(rules, catalogue, self._schedules):
             told = f"rule '{rules[number].id}', as it was changed over HTTP: {field_name(where)}: {said}"
             raise BadConfiguration(f"{told}; declare it in the files again, or give the catalogue what it names")
         if rules != program.rules:
-            program = compile_rules(rules, catalogue, self._registry)
-        encoded = encode_rules(rules, catalogue, people)
+            program = compile_rules(rules, catalogue, self._registry, self._schedules)
+        encoded = encode_rules(rules, catalogue, people, self._schedules)
         self._in_force = _InForce(encoded, dict(self._book.rules), catalogue, people)
         self._announce_rules(encoded)
         self.engine = Engine(program, self._reread, people)
@@ -195,7 +195,7 @@ class AlertWorker:
             self._append_rules(self._book, digest)
 
     def _append_rules(self, book: RuleBook, digest: bytes) -> None:
-        payload = encode_rules(tuple(book.rules.values()), self._catalogue, self._people, book.changes)
+        payload = encode_rules(tuple(book.rules.values()), self._catalogue, self._people, self._schedules, book.changes)
         record = Record(Kind.RULES, self._clock.now_ms(), payload)
         self._journal.append([record], {_DIGEST: digest, STATE: book.kept()})
         book.changes = []
@@ -205,7 +205,7 @@ class AlertWorker:
         """Let a person change a rule, through the journal; why not, or ""."""
         if self._book.is_done(command):
             return ""
-        book, why_not = self._book.take(command, body, self._catalogue)
+        book, why_not = self._book.take(command, body, self._catalogue, self._schedules)
         if book is None:
             return why_not
         rules = tuple(book.rules.values())
@@ -217,16 +217,16 @@ class AlertWorker:
         if wrong:
             return "; ".join(wrong)
         try:
-            compile_rules(rules, self._catalogue, self._registry)
+            compile_rules(rules, self._catalogue, self._registry, self._schedules)
         except BadConfiguration as error:
             return str(error)
-        encoded = encode_rules(rules, self._catalogue, self._people)
+        encoded = encode_rules(rules, self._catalogue, self._people, self._schedules)
         self._append_rules(book, hashlib.sha256(encoded).digest())
         return ""
 
     def _switch(self, record: Stored) -> Effects:
         rules, catalogue, people = decode_rules(record.payload)
-        encoded = encode_rules(rules, catalogue, people)
+        encoded = encode_rules(rules, catalogue, people, schedules_in(record.payload))
         if encoded == self._in_force.encoded:
             # At the start of the journal these are the rules that the engine was made with.
             self._in_force = self._described_by = replace(self._in_force, since_ms=record.time_ms)
@@ -247,7 +247,9 @@ class AlertWorker:
 
     def _put_in_force(self, encoded: bytes, since_ms: int) -> None:
         rules, catalogue, people = decode_rules(encoded)
-        self.engine = Engine(compile_rules(rules, catalogue, self._registry), self._reread, people)
+        self.engine = Engine(
+            compile_rules(rules, catalogue, self._registry, schedules_in(encoded)), self._reread, people
+        )
         self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue, people, since_ms)
 
     def _resume(self) -> None:
