@@ -206,11 +206,11 @@ def test_circles_of_causes_are_found() -> None:
 
 
 def test_outside_its_schedule_an_alarm_calls_nobody_and_at_the_opening_with_its_true_onset() -> None:
-    # T0 is 2026-11-18T17:06:40 in Shanghai.
+    # T0 is 2026-11-18T19:06:40 in Shanghai.
     rules = """
 rules:
   - {id: full, type: level, class: drain, name: Full, metric: level, levels: [{severity: high, at_least: 1}], schedule: x}
-schedules: [{id: x, weekly: [{from: "17:08", to: "06:00"}]}]
+schedules: [{id: x, weekly: [{from: "19:08:00", to: "06:00"}]}]
 """
     for crash_at in (0, 1, 60, 80, 81):
         stage = Stage(program(CATALOGUE, rules), crash_at)
