@@ -132,5 +132,6 @@ class Effects:
     ended: list[tuple[Where, Alarm]] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)  # command id -> "" when done, else why not
     masks: dict[str, Any] = field(default_factory=dict)  # what people declared or took back, by id
+    rules: list[Any] = field(default_factory=list)  # (change, document, when): rules that have another version now
     late: int = 0
     incomplete: list[str] = field(default_factory=list)  # gateways whose outage could not be judged to its end

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.alarm import PERSON, Alarm, Effects, Forecast, Transition, What, Where
-from alerts.conditions import RETRACTED, Step
+from alerts.conditions import RETRACTED, RULE_CHANGED, Step
 from alerts.flapping import BEGINS_AT, CHANGES_MIN, SLOTS, recent, share
 from alerts.program import Program
 from alerts.rule import Severity
@@ -133,7 +133,8 @@ class AlarmBook:
             alarm.over_ms = step.time_ms
             self.note(alarm, What.LATCHED, step.time_ms, known_ms, "good-readings", effects, value=value)
         else:
-            self.close(alarm, What.RETURNED, step.time_ms, known_ms, "good-readings", effects, value=value)
+            reason = RULE_CHANGED if step.reason == RULE_CHANGED else "good-readings"
+            self.close(alarm, What.RETURNED, step.time_ms, known_ms, reason, effects, value=value)
 
     def _changed(self, where: Where, alarm: Alarm, at_ms: int, known_ms: int, effects: Effects) -> None:
         """Something began or ended; see whether it does so too often."""

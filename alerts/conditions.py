@@ -33,6 +33,7 @@ from telemetry.quality import Quality
 from telemetry.segments import expand, group, rounds
 
 RETRACTED = "retracted-by-late-data"
+RULE_CHANGED = "rule-changed"
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ class Conditions:
         self.ring: Rings = np.zeros(instance_count, np.uint64)
         self.last_ms: Times = np.full(series_count, UNSET_MS, np.int64)
         self.last_value: Floats = np.full(series_count, np.nan)
+        self.last_good: Masks = np.zeros(series_count, np.bool_)
         self.detectors = [plan.make() for plan in program.detectors]
         self._low: Floats = np.full(series_count, -np.inf)  # (S,) within these a value moves no instance of `plain`
         self._high: Floats = np.full(series_count, np.inf)
@@ -128,6 +130,7 @@ class Conditions:
         # Within a series rows ascend in time, so the last write of each is its newest.
         self.last_ms[rows.series] = rows.time_ms
         self.last_value[rows.series] = rows.value
+        self.last_good[rows.series] = rows.good
         if stirred:
             self.find_bands(self.program.series[np.concatenate(stirred)])
         return Judged(self._steps(changes), late, passages)
@@ -204,6 +207,7 @@ class Conditions:
         self.ring[instances] = other.ring[instances]
         self.last_ms[of] = other.last_ms[of]
         self.last_value[of] = other.last_value[of]
+        self.last_good[of] = other.last_good[of]
         for mine, theirs in zip(self.detectors, other.detectors, strict=True):
             positions = of[mine.watched]
             for name, column in mine.columns.items():
@@ -218,6 +222,62 @@ class Conditions:
         self.since_ms[undone] -= self.program.limits.raise_after_ms[undone]
         self.find_bands(self.program.series[undone])
         return undone
+
+    def revise(self, before: Program, edited: set[int]) -> list[Step]:
+        """Hold limits that are no longer what they were against the last reading of their series.
+
+        What waits keeps its time where its limit is still breached. Only of the value itself: a detector has no last signal.
+        """
+        program, was = self.program, {key: number for number, key in enumerate(before.keys)}
+        found = []
+        for i in program.plain.instances.tolist():
+            old = was.get(program.keys[i])
+            if old is None:
+                is_other = program.rule[i] in edited
+            else:
+                is_other = _limits(program, i) != _limits(before, old)
+            if is_other and self.last_ms[program.series[i]] != UNSET_MS:
+                found.append(i)
+        instance = np.array(found, np.intp)
+        series = program.series[instance]
+        value, limits, state = self.last_value[series] * program.sign[instance], program.limits.of(instance), self.state
+        reaches, is_over = value >= limits.raise_at, (value < limits.clear_below) & self.last_good[series]
+        moves = (state[instance] == NORMAL) & reaches | (state[instance] == PENDING) & ~reaches
+        moves |= (state[instance] == FIRING) & is_over | (state[instance] == CLEARING) & (value >= limits.clear_below)
+        instance, series, value = instance[moves], series[moves], value[moves]
+        fired, time_ms = state[instance] >= FIRING, self.last_ms[series]
+        now = step(
+            state[instance],
+            self.since_ms[instance],
+            self.ring[instance],
+            value,
+            time_ms,
+            limits.of(np.flatnonzero(moves)),
+        )
+        self.state[instance], self.since_ms[instance], self.ring[instance] = now
+        fires = self.state[instance] >= FIRING
+        values = self.last_value[series]
+        changes = [
+            _Change(
+                0,
+                int(instance[n]),
+                bool(fires[n]),
+                int(time_ms[n]),
+                int(time_ms[n]),
+                float(values[n]),
+                reason=RULE_CHANGED,
+            )
+            for n in np.flatnonzero(fired != fires).tolist()
+        ]
+        self.find_bands(np.arange(len(self.last_ms)))
+        return self._steps(changes)
+
+    def stand(self, rule: int, series: int) -> Step:
+        """How a rule stands on a series, as a step that changes nothing."""
+        firing = self.firing(rule, series)
+        worst = max(firing, key=lambda i: (self.program.severity[i], i)) if firing else None
+        last_ms, value = int(self.last_ms[series]), float(self.last_value[series])
+        return Step(rule, series, worst, None, last_ms, value, np.nan, np.nan, RULE_CHANGED)
 
     # --- readings at their instances --------------------------------------------------------------------------------
 
@@ -466,3 +526,9 @@ class Conditions:
         onset_ms = min((change.onset_ms for change in changes if change.fires), default=None)
         last = changes[-1]
         return Step(*at, worst, onset_ms, last.time_ms, last.value, last.low, last.high, last.reason)
+
+
+def _limits(program: Program, instance: int) -> tuple[float, ...]:
+    """What an instance is held to."""
+    limits = program.limits
+    return float(limits.raise_at[instance]), float(limits.clear_below[instance]), float(program.sign[instance])

@@ -47,7 +47,7 @@ def _clock_time(value: Any) -> Any:
     return value
 
 
-def _known_zone(name: str) -> str:
+def known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -80,7 +80,7 @@ class Override(Declared):
 class Roster(Declared):
     id: Name
     name: LocalText | None = None
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
+    timezone: Annotated[str, AfterValidator(known_zone)] = "Asia/Shanghai"
     shifts: tuple[Shift, ...] = Field(min_length=1)
     holidays: tuple[date, ...] = ()
     holiday_shifts: tuple[Shift, ...] = ()  # on holidays, instead of `shifts`; their `days` are not looked at
@@ -95,7 +95,7 @@ class Roster(Declared):
 
 def on_duty(roster: Roster, now_ms: int) -> tuple[str, ...]:
     """Who is on duty, in the order of the roster, each once."""
-    zone = _zone(roster.timezone)
+    zone = zone_of(roster.timezone)
     today = datetime.fromtimestamp(now_ms / 1000, zone).date()
     # Whatever covers this instant began today or yesterday.
     days = (today - timedelta(days=1), today)
@@ -120,13 +120,13 @@ _BUSINESS_FROM, _BUSINESS_TO = time(8, 30), time(17, 30)
 
 def next_business_ms(now_ms: int, timezone: str, holidays: Iterable[date] = ()) -> int:
     """This instant where it lies in business hours (Monday to Friday, 08:30 to 17:30), else their next beginning."""
-    zone, off = _zone(timezone), set(holidays)
+    zone, off = zone_of(timezone), set(holidays)
     day = datetime.fromtimestamp(now_ms / 1000, zone).date()
     while True:
         if day.weekday() < Weekday.SAT and day not in off:
             if _covers(day, _BUSINESS_FROM, _BUSINESS_TO, zone, now_ms):
                 return now_ms
-            begins_ms = _instant_ms(day, _BUSINESS_FROM, zone)
+            begins_ms = instant_ms(day, _BUSINESS_FROM, zone)
             if begins_ms > now_ms:
                 return begins_ms
         day += timedelta(days=1)
@@ -134,10 +134,10 @@ def next_business_ms(now_ms: int, timezone: str, holidays: Iterable[date] = ()) 
 
 def _covers(day: date, start: time, end: time, zone: ZoneInfo, now_ms: int) -> bool:
     last_day = day if end > start else day + timedelta(days=1)
-    return _instant_ms(day, start, zone) <= now_ms < _instant_ms(last_day, end, zone)
+    return instant_ms(day, start, zone) <= now_ms < instant_ms(last_day, end, zone)
 
 
-def _instant_ms(day: date, at: time, zone: ZoneInfo) -> int:
+def instant_ms(day: date, at: time, zone: ZoneInfo) -> int:
     """When a clock on the wall shows this for the first time; where it never does, when it jumps over it."""
     local = datetime.combine(day, at, zone)
     instant = local.astimezone(UTC)
@@ -156,5 +156,6 @@ def _instant_ms(day: date, at: time, zone: ZoneInfo) -> int:
 
 
 @lru_cache
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone by name."""
     return ZoneInfo(name)

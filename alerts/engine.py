@@ -29,7 +29,7 @@ from alerts.masks import Mask, MaskKind, Masks
 from alerts.passages import Passages
 from alerts.people import NOBODY, People
 from alerts.program import Program
-from alerts.rule import Severity
+from alerts.rule import LevelledRule, Severity
 from alerts.snapshot import (
     Names,
     Snapshot,
@@ -340,10 +340,14 @@ class Engine:
             )
         )
 
-    def load(self, saved: bytes, now_ms: int) -> Effects:
+    def load(self, saved: bytes, now_ms: int, before: Program | None = None) -> Effects:
         """Go on from what `save` wrote, by this or another set of rules.
 
         What is the same in both keeps its state; alarms of rules or series that are gone are closed as retired.
+
+        Args:
+            before: The rules that held until now, when others hold from now on: limits that have changed meet the last
+                reading again.
         """
         snapshot, names = decode(saved), Names(self.program)
         self._listening_ms, self._tick_ms = snapshot.listening_ms, snapshot.tick_ms
@@ -371,10 +375,34 @@ class Engine:
             else:
                 alarm.closed_ms, alarm.closed_reason = now_ms, "retired"
                 self._book.note(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)
+        if before is not None:
+            self._revise(before, now_ms, effects)
+            kept, now = snapshot.masks.schedules, self.program.schedules
+            snapshot.masks.schedules = {n: s for n, s in kept.items() if before.schedules.get(n) == now.get(n)}
         self._masks.restore(snapshot.masks, now_ms, effects)
+        if before is not None:
+            self._masks.settle(now_ms, effects)
         self._escalation.load(snapshot.escalation, self._book.open.values(), now_ms)
         self._escalation.follow(effects)
         return effects
+
+    def _revise(self, before: Program, now_ms: int, effects: Effects) -> None:
+        """Rules have changed: what is true by the new limits, and not by the old ones, is said now."""
+        was = {rule.id: rule for rule in before.rules}
+        edited = {number for number, rule in enumerate(self.program.rules) if was.get(rule.id, rule) != rule}
+        for step in self._conditions.revise(before, edited):
+            self._book.follow(step, now_ms, effects)
+        for where, alarm in list(self._book.open.items()):
+            rule, series, key = where
+            if rule not in edited or key is not None:
+                continue
+            declared = self.program.rules[rule]
+            if series not in self.program.concerned[rule]:
+                self._book.close(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)
+            elif isinstance(declared, LevelledRule) and alarm.over_ms is None:
+                step = self._conditions.stand(rule, series)
+                if step.worst is None or self.program.severity[step.worst] != alarm.severity:
+                    self._book.follow(step, now_ms, effects)
 
 
 def _shelf(command: Command, alarm: Alarm, now_ms: int) -> Mask:

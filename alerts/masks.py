@@ -18,6 +18,7 @@ from enum import StrEnum
 
 from alerts.alarm import Alarm, Effects, Masked, What, Where
 from alerts.book import AlarmBook
+from alerts.calendar import is_open, next_change_ms
 from alerts.causes import Causes
 from alerts.inferred import Inferred
 from alerts.program import Program
@@ -45,6 +46,7 @@ class MaskKind(StrEnum):
     OUT_OF_SERVICE = "out-of-service"  # it does not count for now
     CAUSE = "cause"  # an alarm that explains it is open, or was a moment ago
     HELD = "held"  # its cause may be about to come
+    SCHEDULE = "schedule"  # its rule calls nobody at this time
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class MaskState:
     declared: dict[str, Mask] = field(default_factory=dict)
     by_cause: dict[str, dict[str, int | None]] = field(default_factory=dict)  # alarm -> {cause: until, None while open}
     held: dict[str, int] = field(default_factory=dict)  # alarm -> until
+    schedules: dict[str, tuple[bool, int | None]] = field(default_factory=dict)  # name -> (is open, until)
 
 
 class Masks:
@@ -86,8 +89,10 @@ class Masks:
         self._rule_number = {rule.id: number for number, rule in enumerate(program.rules)}
         self._causes = Causes(program.rules, program.catalogue)
         self._inferred = Inferred(program, book)
+        self._schedule_of = {rule.id: rule.schedule for rule in program.rules if rule.schedule is not None}
+        self._schedules = {name: program.schedules[name] for name in sorted(set(self._schedule_of.values()))}
         self.state = MaskState()
-        self._next_ms: int | None = None  # nothing ends before
+        self._next_ms: int | None = 0 if self._schedules else None  # nothing ends before
 
     # --- what people declare ----------------------------------------------------------------------------------------
 
@@ -147,7 +152,8 @@ class Masks:
     def _concern(self) -> bool:
         """Whether any rule names causes, or any mask is in force: else there is nothing to find out."""
         state = self.state
-        return bool(self._causes or self._program.inferred or state.declared or state.by_cause or state.held)
+        known = state.declared or state.by_cause or state.held
+        return bool(self._causes or self._program.inferred or self._schedules or known)
 
     def _link(self, now_ms: int, effects: Effects) -> list[Alarm]:
         """Find which causes began or ended for whom; the alarms whose masks may have changed."""
@@ -219,8 +225,19 @@ class Masks:
                 touched |= self._known(name)
             if not linked:
                 del state.by_cause[name]
+        touched |= {alarm.id: alarm for alarm in self._turn(now_ms)}
         self._next_ms = self._earliest()
         self._renew(touched.values(), now_ms, effects)
+
+    def _turn(self, now_ms: int) -> list[Alarm]:
+        """Schedules that open or close by now; the alarms that it may concern."""
+        turned = set()
+        for name, schedule in self._schedules.items():
+            known = self.state.schedules.get(name)
+            if known is None or (known[1] is not None and known[1] <= now_ms):
+                self.state.schedules[name] = is_open(schedule, now_ms), next_change_ms(schedule, now_ms)
+                turned.add(name)
+        return [alarm for alarm in self._book.open.values() if self._schedule_of.get(alarm.rule) in turned]
 
     def _renew(self, alarms: Iterable[Alarm], now_ms: int, effects: Effects) -> None:
         """Say of alarms which masks they have now."""
@@ -253,6 +270,11 @@ class Masks:
         ]
         if alarm.id in self.state.held:
             found.append(Masked(alarm.id, MaskKind.HELD.value, None, "its cause may follow", self.state.held[alarm.id]))
+        schedule = self._schedule_of.get(alarm.rule)
+        if schedule is not None:
+            is_open_now, until_ms = self.state.schedules.get(schedule, (True, None))
+            if not is_open_now:
+                found.append(Masked(schedule, MaskKind.SCHEDULE.value, None, f"outside of '{schedule}'", until_ms))
         return found
 
     def _covered(self, mask: Mask) -> list[Alarm]:
@@ -282,11 +304,15 @@ class Masks:
         ends = [mask.until_ms for mask in self.state.declared.values()]
         ends += self.state.held.values()
         ends += [until for linked in self.state.by_cause.values() for until in linked.values() if until is not None]
+        ends += [until for _, until in self.state.schedules.values() if until is not None]
+        if self._schedules.keys() - self.state.schedules.keys():
+            return 0
         return min(ends, default=None)
 
     def restore(self, state: MaskState, now_ms: int, effects: Effects) -> None:
         """Go on from what was kept; causes whose alarms or rules are gone explain nothing any more."""
         self.state = state
+        state.schedules = {name: known for name, known in state.schedules.items() if name in self._schedules}
         open_ids = self._book.by_id
         state.held = {name: until for name, until in state.held.items() if name in open_ids}
         kept = {

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.calendar import Schedule
 from alerts.detectors.detector import Detector
 from alerts.lifecycle import Limits
 from alerts.rule import Level, LevelledRule, Severity
@@ -102,7 +103,9 @@ class Program:
     silences: tuple[SilencePlan, ...]
     inferred: tuple[InferredPlan, ...]
     gateway_online: Indexes  # (S,) the series that says whether the gateway of a series is online; -1 for none
+    concerned: list[frozenset[int]]  # by rule: the series it looks at
     keys: list[str]  # (I,) what an instance is, independent of numbers: how state survives a change of rules
+    schedules: dict[str, Schedule]
 
     def limit(self, instance: int) -> float:
         """The raise limit in the metric's own direction."""
@@ -137,7 +140,9 @@ class _Instances:
         return len(self.rule) - 1
 
 
-def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesRegistry) -> Program:
+def compile_rules(
+    rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesRegistry, schedules: Sequence[Schedule] = ()
+) -> Program:
     """Lay rules out over the series they concern. Raises BadConfiguration where a rule lacks what it needs."""
     instances = _Instances()
     plain: dict[int, list[int]] = {}
@@ -145,9 +150,11 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
     passages: list[PassageLimit] = []
     silences: list[SilencePlan] = []
     inferred: list[InferredPlan] = []
+    everywhere: list[frozenset[int]] = []
     world = World(catalogue, registry)
     for number, rule in enumerate(rules):
         concerned = _concerned(rule, catalogue, registry)
+        everywhere.append(frozenset(concerned.tolist()))
         if isinstance(rule, SilenceRule):
             silences.append(SilencePlan(number, concerned, round(rule.after_s * 1000)))
             continue
@@ -207,10 +214,12 @@ def compile_rules(rules: Sequence[Rule], catalogue: Catalogue, registry: SeriesR
         tuple(silences),
         tuple(inferred),
         world.gateway_online,
+        everywhere,
         [
             f"{rules[r].id}/{Severity(level).word}/{'/'.join(registry.names[s])}"
             for r, s, level in zip(instances.rule, instances.series, instances.severity, strict=True)
         ],
+        {schedule.id: schedule for schedule in schedules},
     )
 
 

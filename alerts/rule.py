@@ -89,6 +89,7 @@ class AnyRule(Declared):
     advice: LocalText | None = None
     notify: tuple[Name, ...] = ()  # channels beside MQTT that always hear of it
     route: Name | None = None  # how it finds people
+    schedule: Name | None = None  # when it calls people; always, when not given
     latch: Literal["until-acknowledged", "until-disposed"] | None = None  # stays open though it is over
     masked_by: tuple[Cause, ...] = ()  # nobody is called for an alarm while one that explains it is open
     reopen_within_s: float = Field(default=300.0, ge=0)  # back so soon, it is the same alarm again

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
+from alerts.calendar import Schedule, opens_ever
 from alerts.causes import find_cycle
 from alerts.detectors.baseline import BaselineRule, baseline_detector
 from alerts.detectors.beside import (
@@ -123,33 +124,78 @@ Rule = Annotated[
 ]
 
 
+RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
+
+
 class RuleFile(Declared):
     """One YAML file of rules."""
 
     rules: tuple[Rule, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+
+
+class Change(Declared):
+    """A rule has another version from here on: declared anew or, where it is no longer among the rules, retired."""
+
+    rule: Name
+    version: int
+    origin: Literal["file", "api"]
+    actor: str | None = None
+    note: str | None = None
+    command: str | None = None
 
 
 class _InForce(Declared):
-    """Rules with the catalogue that they speak of and the people they call."""
+    """Rules with the catalogue that they speak of, the people they call, and how they came to be."""
 
     rules: tuple[Rule, ...]
     catalogue: Catalogue
     people: People = NOBODY
+    changes: tuple[Change, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
-def encode_rules(rules: Sequence[Rule], catalogue: Catalogue, people: People = NOBODY) -> bytes:
-    """What holds from here on, as a journal record's payload: the same bytes for the same rules, catalogue and people."""
-    return _InForce(rules=tuple(rules), catalogue=catalogue, people=people).model_dump_json(by_alias=True).encode()
+def encode_rules(
+    rules: Sequence[Rule],
+    catalogue: Catalogue,
+    people: People = NOBODY,
+    schedules: Sequence[Schedule] = (),
+    changes: Sequence[Change] = (),
+) -> bytes:
+    """What holds from here on, as a journal record's payload: the same bytes for the same of everything."""
+    made = _InForce(
+        rules=tuple(rules),
+        catalogue=catalogue,
+        people=people,
+        schedules=tuple(schedules),
+        changes=tuple(changes),
+    )
+    return made.model_dump_json(by_alias=True).encode()
 
 
 def decode_rules(payload: bytes) -> tuple[tuple[Rule, ...], Catalogue, People]:
-    """Read back what `encode_rules` wrote."""
+    """Read back what `encode_rules` wrote, but for the changes."""
     found = _InForce.model_validate_json(payload)
     return found.rules, found.catalogue, found.people
 
 
+def schedules_in(payload: bytes) -> tuple[Schedule, ...]:
+    """The schedules that rules of a record name."""
+    return _InForce.model_validate_json(payload).schedules
+
+
+def changes_in(payload: bytes) -> tuple[Change, ...]:
+    """Which rules a record has changed."""
+    return _InForce.model_validate_json(payload).changes
+
+
 def load_rules(folder: Path, catalogue: Catalogue) -> tuple[Rule, ...]:
     """The rules of a folder's *.yaml, checked against the catalogue. Raises Mistakes with all that is wrong."""
+    return load_rule_files(folder, catalogue).rules
+
+
+def load_rule_files(folder: Path, catalogue: Catalogue) -> RuleFile:
+    """All of a folder's *.yaml as one: rules and schedules. Raises Mistakes with all that is wrong."""
     mistakes: list[Mistake] = []
     parsed: list[tuple[Document, RuleFile]] = []
     for file in sorted(folder.glob("*.yaml")):
@@ -159,43 +205,58 @@ def load_rules(folder: Path, catalogue: Catalogue) -> tuple[Rule, ...]:
         except Mistakes as error:
             mistakes += error.mistakes
     seen: dict[str, str] = {}
-    metrics = {metric.id for kind in catalogue.kinds for metric in kind.metrics} | {ONLINE}
+    at: list[tuple[Document, int]] = []
     for document, rules in parsed:
         for number, rule in enumerate(rules.rules):
-            where = ("rules", number)
+            at.append((document, number))
+            where = ("rules", number, "id")
             if rule.id in seen:
-                mistakes.append(document.mistake((*where, "id"), f"'{rule.id}' is taken: see {seen[rule.id]}"))
-            seen[rule.id] = f"{document.file}:{document.line((*where, 'id'))}"
-            if rule.metric not in metrics:
-                mistakes.append(document.mistake((*where, "metric"), f"no kind has a metric '{rule.metric}'"))
-            for at, kind in enumerate(rule.kinds or ()):
-                if kind not in catalogue.kind:
-                    mistakes.append(document.mistake((*where, "kinds", at), f"there is no kind '{kind}'"))
-            for at, device in enumerate(rule.devices or ()):
-                if device not in catalogue.device:
-                    mistakes.append(document.mistake((*where, "devices", at), f"there is no device '{device}'"))
-    mistakes += _unrelated(parsed, set(seen))
+                mistakes.append(document.mistake(where, f"'{rule.id}' is taken: see {seen[rule.id]}"))
+            seen[rule.id] = f"{document.file}:{document.line(where)}"
+    for document, given in parsed:
+        for number, schedule in enumerate(given.schedules):
+            if f"schedule {schedule.id}" in seen:
+                mistakes.append(document.mistake(("schedules", number, "id"), f"'{schedule.id}' is taken"))
+            seen[f"schedule {schedule.id}"] = ""
+            if not opens_ever(schedule):
+                told = "it never opens: no day is left by 'days', 'seasons' and 'holidays'"
+                mistakes.append(document.mistake(("schedules", number, "weekly"), told))
+    schedules = tuple(schedule for _, given in parsed for schedule in given.schedules)
+    everything = [rule for _, given in parsed for rule in given.rules]
+    for found, field, said in mistakes_in(everything, catalogue, schedules):
+        document, number = at[found]
+        mistakes.append(document.mistake(("rules", number, *field), said))
     if mistakes:
         raise Mistakes(mistakes)
-    return tuple(rule for _, file in parsed for rule in file.rules)
+    return RuleFile(rules=tuple(everything), schedules=schedules)
 
 
-def _unrelated(parsed: Sequence[tuple[Document, RuleFile]], known: set[str]) -> list[Mistake]:
-    """Causes that are no rules, and rules that explain each other in a circle."""
-    mistakes = []
-    for document, file in parsed:
-        for number, rule in enumerate(file.rules):
-            for at, cause in enumerate(rule.masked_by):
-                if cause.rule not in known:
-                    where = ("rules", number, "masked_by", at, "rule")
-                    mistakes.append(document.mistake(where, f"there is no rule '{cause.rule}'"))
-            for at, name in enumerate(rule.of if isinstance(rule, InferredRule) else ()):
-                if name not in known:
-                    mistakes.append(document.mistake(("rules", number, "of", at), f"there is no rule '{name}'"))
-    circle = find_cycle([rule for _, file in parsed for rule in file.rules])
-    for document, file in parsed:
-        for number, rule in enumerate(file.rules):
-            if circle and rule.id == circle[0]:
-                told = f"these explain each other in a circle: {' → '.join(circle)}; take one 'masked_by' away"
-                mistakes.append(document.mistake(("rules", number, "masked_by"), told))
-    return mistakes
+def mistakes_in(
+    rules: Sequence[Rule], catalogue: Catalogue, schedules: Sequence[Schedule] = ()
+) -> Iterator[tuple[int, tuple[str | int, ...], str]]:
+    """What only shows beside the catalogue and the other rules: (number of the rule, field, what is wrong)."""
+    metrics = {metric.id for kind in catalogue.kinds for metric in kind.metrics} | {ONLINE}
+    known = {rule.id for rule in rules}
+    open_at = {schedule.id for schedule in schedules}
+    for number, rule in enumerate(rules):
+        if rule.schedule is not None and rule.schedule not in open_at:
+            yield number, ("schedule",), f"there is no schedule '{rule.schedule}'"
+        if rule.metric not in metrics:
+            yield number, ("metric",), f"no kind has a metric '{rule.metric}'"
+        for at, kind in enumerate(rule.kinds or ()):
+            if kind not in catalogue.kind:
+                yield number, ("kinds", at), f"there is no kind '{kind}'"
+        for at, device in enumerate(rule.devices or ()):
+            if device not in catalogue.device:
+                yield number, ("devices", at), f"there is no device '{device}'"
+        for at, cause in enumerate(rule.masked_by):
+            if cause.rule not in known:
+                yield number, ("masked_by", at, "rule"), f"there is no rule '{cause.rule}'"
+        for at, name in enumerate(rule.of if isinstance(rule, InferredRule) else ()):
+            if name not in known:
+                yield number, ("of", at), f"there is no rule '{name}'"
+    circle = find_cycle(rules)
+    for number, rule in enumerate(rules):
+        if circle and rule.id == circle[0]:
+            told = f"these explain each other in a circle: {' → '.join(circle)}; take one 'masked_by' away"
+            yield number, ("masked_by",), told

@@ -39,6 +39,7 @@ class KeptConditions(msgspec.Struct):
     last_ms: bytes
     last_value: bytes
     detectors: dict[str, KeptDetector]  # by rule
+    last_good: bytes = b""
 
 
 class KeptEpisodes(msgspec.Struct):
@@ -135,6 +136,7 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
             )
             for plan, detector in detectors
         },
+        conditions.last_good.tobytes(),
     )
 
 
@@ -147,6 +149,8 @@ def restore_conditions(kept: KeptConditions, snapshot: Snapshot, conditions: Con
     mine, theirs = matched(names.series, snapshot.series.split("\n"))
     conditions.last_ms[mine] = np.frombuffer(kept.last_ms, np.int64)[theirs]
     conditions.last_value[mine] = np.frombuffer(kept.last_value, np.float64)[theirs]
+    if kept.last_good:
+        conditions.last_good[mine] = np.frombuffer(kept.last_good, np.bool_)[theirs]
     for plan, detector in zip(conditions.program.detectors, conditions.detectors, strict=True):
         found = kept.detectors.get(conditions.program.rules[plan.rule].id)
         if found is not None:

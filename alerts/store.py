@@ -1,4 +1,4 @@
-"""Alarms, transitions, notices, commands and the engine's place in the journal, in the SQL database.
+"""Alarms, transitions, masks, notices, commands and the engine's place in the journal, in the SQL database.
 
 What follows from a stretch of the journal is written in one transaction with the cursor, so that a crash leaves either
 all of it or none. Written again, it changes nothing: transitions and notices have names of their own.
@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from alerts.alarm import Alarm, Transition
 from alerts.escalation import UNDELIVERED
+from alerts.masks import Mask
 from alerts.notify.routing import FLOOD_MS, Flood, Heard, Router, Told, is_recent
 from alerts.people import NOBODY, People, Route
 from telemetry.database import metadata
@@ -99,6 +100,38 @@ commands = sa.Table(
     sa.Column("answer", sa.Text),
     sa.Index("command_state", "state"),
 )
+masks = sa.Table(
+    "mask",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),  # of the command that declared it
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("from_ms", sa.BigInteger, nullable=False),
+    sa.Column("until_ms", sa.BigInteger, nullable=False),
+    sa.Column("ended_ms", sa.BigInteger),
+    sa.Column("rule", sa.String(64)),
+    sa.Column("device", sa.String(64)),
+    sa.Column("metric", sa.String(64)),
+    sa.Column("key", sa.Text),
+    sa.Column("place", sa.String(64)),
+    sa.Column("site", sa.String(64)),
+    sa.Column("severity", sa.Integer, nullable=False),  # nothing worse than this
+    sa.Column("one_shot", sa.Boolean, nullable=False),
+    sa.Index("mask_from", "from_ms"),
+    sa.Index("mask_in_force", "ended_ms"),
+)
+rule_versions = sa.Table(
+    "rule_version",
+    metadata,
+    sa.Column("rule", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", sa.JSON(none_as_null=True)),  # null: retired
+    sa.Column("actor", sa.String(64)),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.Text),
+    sa.Column("origin", sa.String(8), nullable=False),  # file or api
+)
 memory = sa.Table(
     "engine_memory",
     metadata,
@@ -168,6 +201,10 @@ class Store:
         changing = {c.name: keep_alarms.excluded[c.name] for c in alarms.c if c.name != "id"}
         self._keep_alarms = keep_alarms.on_conflict_do_update(index_elements=["id"], set_=changing)
         self._keep_transitions = insert(transitions).on_conflict_do_nothing(index_elements=["alarm", "seq"])
+        keep_masks = insert(masks)
+        ending = {"ended_ms": keep_masks.excluded["ended_ms"]}
+        self._keep_masks = keep_masks.on_conflict_do_update(index_elements=["id"], set_=ending)
+        self._keep_versions = insert(rule_versions).on_conflict_do_nothing(index_elements=["rule", "version"])
         self._keep_notices = insert(notices).on_conflict_do_nothing(index_elements=["key"])
         self._floods: dict[str, Flood] = {}
         self._is_flood_loaded = False
@@ -187,6 +224,8 @@ class Store:
         channels: Mapping[str, Sequence[str]],
         answers: Mapping[str, str],
         calling: Calling = _NO_CALLS,
+        declared: Sequence[Mask] = (),
+        versions: Sequence[Mapping[str, Any]] = (),
     ) -> bool:
         """Write what a stretch of the journal came to, up to record `cursor`; tell whether notices were added.
 
@@ -194,6 +233,8 @@ class Store:
             documents: For each changed alarm what is shown and sent.
             channels: For each changed alarm the channels beside MQTT that hear of it.
             calling: Whom steps call.
+            declared: Masks that people made or that ended.
+            versions: Rules that have another version now.
         """
         alarm_rows = [_alarm_row(alarm, documents[alarm.id]) for alarm in changed.values()]
         with self._database.begin() as db:
@@ -201,6 +242,10 @@ class Store:
                 db.execute(self._keep_alarms, alarm_rows)
             if steps:
                 db.execute(self._keep_transitions, [_transition_row(taken) for taken in steps])
+            if declared:
+                db.execute(self._keep_masks, [_mask_row(mask) for mask in declared])
+            if versions:
+                db.execute(self._keep_versions, list(versions))
             owed, floods = self._owed(db, steps, documents, channels, calling)
             has_notices = bool(owed) and db.execute(self._keep_notices, owed).rowcount > 0
             for command, why_not in answers.items():
@@ -223,6 +268,11 @@ class Store:
         query = sa.select(commands).where(commands.c.state == "waiting").order_by(commands.c.created_ms).limit(100)
         with self._database.connect() as db:
             return [(row.id, row.body) for row in db.execute(query)]
+
+    def answer(self, command: str, why_not: str) -> None:
+        """A command that comes to nothing."""
+        with self._database.begin() as db:
+            db.execute(commands.update().where(commands.c.id == command).values(state="refused", answer=why_not))
 
     def journaled(self, ids: Iterable[str]) -> None:
         """These commands are in the journal now."""
@@ -356,6 +406,11 @@ def _alarm_row(alarm: Alarm, document: dict[str, Any]) -> dict[str, Any]:
         "closed_ms": alarm.closed_ms,
         "document": document,
     }
+
+
+def _mask_row(mask: Mask) -> dict[str, Any]:
+    row = {name: getattr(mask, name) for name in Mask.__slots__}
+    return row | {"kind": mask.kind.value, "severity": int(mask.severity)}
 
 
 def _transition_row(taken: Transition) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -24,15 +24,17 @@ from alerts.alarm import Alarm, Effects
 from alerts.engine import Engine
 from alerts.escalation import route_of
 from alerts.notify.upkeep import Wanted
-from alerts.people import NOBODY, People, Route
+from alerts.people import NOBODY, People, Route, mistakes_of
 from alerts.program import Program, compile_rules
-from alerts.rules import Rule, decode_rules, encode_rules
+from alerts.rulebook import STATE, RuleBook
+from alerts.rules import Rule, changes_in, decode_rules, encode_rules, mistakes_in, schedules_in
 from alerts.snapshot import SNAPSHOT_VERSION
 from alerts.store import Calling, Store
 from alerts.texts import document
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
-from telemetry.errors import Unavailable
+from telemetry.declaration import field_name
+from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal, Kind, Record, Stored
 from telemetry.series import SeriesRegistry
 
@@ -42,6 +44,7 @@ COMMANDS_EVERY_S = 0.1
 _RECORDS_MAX = 200  # read at once: so much is stored in one transaction
 _REREAD_AT_ONCE = 1000
 REREAD_RECORDS_MAX = 5_000_000  # some days: a gateway that never finishes must not keep the journal for ever
+CHANGE_RULE = "change-rule"
 _DIGEST = "rules"  # in the journal's state, of the last rules that went into it
 
 
@@ -88,6 +91,7 @@ class AlertWorker:
     Args:
         program: The rules as the files have them, over `catalogue`.
         people: Whom they call, as the files have it.
+        channels: Names of the server's channels; any name will do, when not given.
     """
 
     def __init__(
@@ -99,15 +103,25 @@ class AlertWorker:
         clock: Clock,
         on_notices: Callable[[], None],
         people: People = NOBODY,
+        channels: Collection[str] | None = None,
     ) -> None:
+        self._channels_known = channels
         self._journal = journal
         self._store = store
         self._clock = clock
         self._on_notices = on_notices
         self._random = random.Random()  # jitter only
         self._registry = SeriesRegistry(program.names)
-        encoded = encode_rules(program.rules, catalogue, people)
-        self._in_force = _InForce(encoded, {rule.id: rule for rule in program.rules}, catalogue, people)
+        self._catalogue, self._people, self._schedules = catalogue, people, tuple(program.schedules.values())
+        self._book = RuleBook(program.rules, journal.state(STATE).get(STATE))
+        rules = tuple(self._book.rules.values())
+        for number, where, said in mistakes_in(rules, catalogue, self._schedules):
+            told = f"rule '{rules[number].id}', as it was changed over HTTP: {field_name(where)}: {said}"
+            raise BadConfiguration(f"{told}; declare it in the files again, or give the catalogue what it names")
+        if rules != program.rules:
+            program = compile_rules(rules, catalogue, self._registry, self._schedules)
+        encoded = encode_rules(rules, catalogue, people, self._schedules)
+        self._in_force = _InForce(encoded, dict(self._book.rules), catalogue, people)
         self._announce_rules(encoded)
         self.engine = Engine(program, self._reread, people)
         self.position = 0
@@ -177,22 +191,65 @@ class AlertWorker:
 
     def _announce_rules(self, encoded: bytes) -> None:
         digest = hashlib.sha256(encoded).digest()
-        if self._journal.state(_DIGEST).get(_DIGEST) != digest:
-            self._journal.append([Record(Kind.RULES, self._clock.now_ms(), encoded)], {_DIGEST: digest})
+        if self._journal.state(_DIGEST).get(_DIGEST) != digest or self._book.changes:
+            self._append_rules(self._book, digest)
+
+    def _append_rules(self, book: RuleBook, digest: bytes) -> None:
+        payload = encode_rules(tuple(book.rules.values()), self._catalogue, self._people, self._schedules, book.changes)
+        record = Record(Kind.RULES, self._clock.now_ms(), payload)
+        self._journal.append([record], {_DIGEST: digest, STATE: book.kept()})
+        book.changes = []
+        self._book = book
+
+    def _change_rule(self, command: str, body: Mapping[str, Any]) -> str:
+        """Let a person change a rule, through the journal; why not, or ""."""
+        if self._book.is_done(command):
+            return ""
+        book, why_not = self._book.take(command, body, self._catalogue, self._schedules)
+        if book is None:
+            return why_not
+        rules = tuple(book.rules.values())
+        named = [(rule.id, rule.route) for rule in rules if rule.id == body["rule_id"]]
+        wrong = [said for said in mistakes_of(self._people, named, self._channels_known or ()) if said[:5] == "rule "]
+        if body.get("document") and self._channels_known is not None:
+            notify = book.rules[body["rule_id"]].notify
+            wrong += [f"notify: there is no channel '{name}'" for name in notify if name not in self._channels_known]
+        if wrong:
+            return "; ".join(wrong)
+        try:
+            compile_rules(rules, self._catalogue, self._registry, self._schedules)
+        except BadConfiguration as error:
+            return str(error)
+        encoded = encode_rules(rules, self._catalogue, self._people, self._schedules)
+        self._append_rules(book, hashlib.sha256(encoded).digest())
+        return ""
 
     def _switch(self, record: Stored) -> Effects:
-        if record.payload == self._in_force.encoded:
+        rules, catalogue, people = decode_rules(record.payload)
+        encoded = encode_rules(rules, catalogue, people, schedules_in(record.payload))
+        if encoded == self._in_force.encoded:
             # At the start of the journal these are the rules that the engine was made with.
             self._in_force = self._described_by = replace(self._in_force, since_ms=record.time_ms)
-            return Effects()
-        old = self.engine
-        self._put_in_force(record.payload, record.time_ms)
-        events.rules_switched(len(self._in_force.rules))
-        return self.engine.load(old.save(), record.time_ms)
+            effects = Effects()
+        else:
+            old = self.engine
+            self._put_in_force(encoded, record.time_ms)
+            events.rules_switched(len(self._in_force.rules))
+            effects = self.engine.load(old.save(), record.time_ms, old.program)
+        for change in changes_in(record.payload):
+            rule = self._in_force.rules.get(change.rule)
+            document = None if rule is None else rule.model_dump(mode="json", by_alias=True)
+            row = change.model_dump(exclude={"command"}) | {"document": document, "time_ms": record.time_ms}
+            effects.rules.append(row)
+            if change.command is not None:
+                effects.answers[change.command] = ""
+        return effects
 
     def _put_in_force(self, encoded: bytes, since_ms: int) -> None:
         rules, catalogue, people = decode_rules(encoded)
-        self.engine = Engine(compile_rules(rules, catalogue, self._registry), self._reread, people)
+        self.engine = Engine(
+            compile_rules(rules, catalogue, self._registry, schedules_in(encoded)), self._reread, people
+        )
         self._in_force = _InForce(encoded, {rule.id: rule for rule in rules}, catalogue, people, since_ms)
 
     def _resume(self) -> None:
@@ -230,9 +287,11 @@ class AlertWorker:
             merged.transitions += new.transitions
             merged.alarms |= new.alarms
             merged.answers |= new.answers
+            merged.masks |= new.masks
+            merged.rules += new.rules
 
     def _keep(self, effects: Effects) -> None:
-        if not (effects.transitions or effects.answers):
+        if not (effects.transitions or effects.answers or effects.masks or effects.rules):
             # Nothing to store; the cursor follows with the next snapshot.
             self._kept, self._described_by = self.position, self._in_force
             return
@@ -249,6 +308,8 @@ class AlertWorker:
             channels,
             effects.answers,
             Calling(words.people, routes),
+            list(effects.masks.values()),
+            effects.rules,
         )
         self._stored = cursor
         self._kept, self._described_by = self.position, self._in_force
@@ -265,6 +326,15 @@ class AlertWorker:
         waiting = self._store.waiting_commands()
         if not waiting:
             return
+        done = []
+        for name, body in [(name, body) for name, body in waiting if body["action"] == CHANGE_RULE]:
+            why_not = self._change_rule(name, body)
+            if why_not:
+                self._store.answer(name, why_not)
+            else:
+                done.append(name)
+        self._store.journaled(done)
+        waiting = [(name, body) for name, body in waiting if body["action"] != CHANGE_RULE]
         now_ms = self._clock.now_ms()
         records = [Record(Kind.COMMAND, now_ms, msgspec.json.encode({**body, "id": name})) for name, body in waiting]
         self._journal.append(records)

@@ -84,6 +84,11 @@ class User:
         """Whether anything of a site may be shown to them."""
         return self.sites is None or site in self.sites
 
+    @property
+    def keeps_facilities(self) -> bool:
+        """Whether they may say that something is in maintenance or out of service, and change rules."""
+        return bool(self.roles & {Role.ADMINISTRATOR, Role.ENGINEER})
+
     def acts_on(self, alarm_class: str) -> bool:
         """Whether they may acknowledge and decide alarms of a class; one that no role claims is everybody's who acts."""
         if Role.ADMINISTRATOR in self.roles:

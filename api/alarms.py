@@ -129,8 +129,8 @@ class Alarms:
             newest = {row.document["id"]: (row.id, row.document) for row in db.execute(query)}
         return sorted(newest.values(), key=lambda pair: pair[0])
 
-    def ask(self, user: User, action: str, alarm: str, seq: int, details: Mapping[str, Any]) -> None:
-        """Leave a command for the core and wait for its answer. Raises Refused or NoAnswer."""
+    def ask(self, user: User, action: str, alarm: str, seq: int, details: Mapping[str, Any]) -> str:
+        """Leave a command for the core and wait for its answer; the command's id. Raises Refused or NoAnswer."""
         name = uuid.uuid4().hex
         body = {"action": action, "alarm": alarm, "seq": seq, "actor": user.name, **details}
         with self._database.begin() as db:
@@ -140,7 +140,7 @@ class Alarms:
             with self._database.connect() as db:
                 row = db.execute(sa.select(commands).where(commands.c.id == name)).one()
             if row.state == "done":
-                return
+                return name
             if row.state == "refused":
                 raise Refused(row.answer)
             time.sleep(_LOOK_EVERY_S)

@@ -17,19 +17,23 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
+from alerts.masks import MAINTENANCE_MAX_MS, OUT_OF_SERVICE_MAX_MS, SHELF_MAX_MS
 from alerts.rule import Severity
-from alerts.rules import Rule
+from alerts.rulebook import OUTDATED
 from api import completeness, problems
 from api.accounts import Accounts, Session, TooManyFailures, User
 from api.alarms import Alarms, Filter, NoAnswer, Refused
 from api.events import Events, TooManyClients, gateway_state
+from api.masks import Masks
 from api.problems import Problem
+from api.rules import Rules
 from ingest.history.completeness import Completeness
 from ingest.history.gateways import GatewayStates
 from ingest.history.history import Aggregate, HistoryReader
 from ingest.history.quarantine import Quarantine
 from telemetry.catalogue import Catalogue, LocalText
 from telemetry.clock import Clock
+from telemetry.series import ONLINE
 
 _log = structlog.get_logger("api")
 
@@ -68,16 +72,53 @@ class Action(BaseModel):
     disposition: Literal["admit", "refuse", "refer"] | None = None
 
 
+class Shelf(BaseModel):
+    """For how long a person puts an alarm aside, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seq: int = Field(ge=1)
+    until: int = Field(ge=0, lt=2**53, description="epoch ms")
+    reason: str = Field(min_length=1, max_length=2000)
+    one_shot: bool = False
+
+
+class MaskWanted(BaseModel):
+    """Nobody is called for alarms that agree with all of rule, device, metric, place and site that are given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["maintenance", "out-of-service"]
+    reason: str = Field(min_length=1, max_length=2000)
+    until: int = Field(ge=0, lt=2**53, description="epoch ms")
+    rule: str | None = Field(default=None, max_length=64)
+    device: str | None = Field(default=None, max_length=64)
+    metric: str | None = Field(default=None, max_length=64)
+    place: str | None = Field(default=None, max_length=64)
+    site: str | None = Field(default=None, max_length=64)
+
+
+class RuleWanted(BaseModel):
+    """A whole rule, the version it is based on (0 for a new one), and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: dict[str, Any]
+    version: int = Field(ge=0)
+    note: str = Field(min_length=1, max_length=2000)
+
+
 def make_app(
     *,
     catalogue: Catalogue,
-    rules: tuple[Rule, ...],
+    rules: Rules,
     history: HistoryReader,
     quarantine: Quarantine,
     counts: Completeness,
     gateway_states: GatewayStates,
     accounts: Accounts,
     alarms: Alarms,
+    masks: Masks,
     events: Events,
     clock: Clock,
     is_behind_https: bool,
@@ -116,8 +157,6 @@ def make_app(
             response.headers.setdefault(name, value)
         return response
 
-    classes = {rule.alarm_class for rule in rules}
-
     def logged_in(gatehouse_session: Annotated[str | None, Cookie()] = None) -> Session:
         session = accounts.session(gatehouse_session) if gatehouse_session else None
         if session is None:
@@ -146,13 +185,13 @@ def make_app(
         if made is None:
             raise Problem(401, "Not logged in", "name or password is wrong")
         token, session = made
-        response = JSONResponse(_session(session, classes))
+        response = JSONResponse(_session(session, set(rules.classes().values())))
         response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_behind_https, path="/")
         return response
 
     @app.get("/api/v1/session")
     def session_now(session: Reading) -> dict[str, Any]:
-        return _session(session, classes)
+        return _session(session, set(rules.classes().values()))
 
     @app.delete("/api/v1/session", status_code=204)
     def log_out(session: Changing, gatehouse_session: Annotated[str, Cookie()]) -> Response:
@@ -248,7 +287,56 @@ def make_app(
 
     @app.get("/api/v1/rules")
     def all_rules(_session: Reading) -> dict[str, Any]:
-        return {"items": [rule.model_dump(mode="json", by_alias=True) for rule in rules], "next": None}
+        return {"items": rules.in_force(), "next": None}
+
+    @app.get("/api/v1/rules/{rule}/versions")
+    def rule_versions(_session: Reading, rule: str) -> dict[str, Any]:
+        found = rules.versions(rule)
+        if not found:
+            raise Problem(404, "No such rule", f"there never was a rule '{rule}': GET /api/v1/rules")
+        return {"items": found, "next": None}
+
+    @app.put("/api/v1/rules/{rule}")
+    def put_rule(session: Changing, rule: str, body: RuleWanted) -> dict[str, Any]:
+        wanted = str(body.rule.get("class", ""))
+        _may_change(session.user, "put-rule", rule, (wanted, rules.classes().get(rule, wanted)))
+        _reason(body.note)
+        _change(session.user, "put-rule", rule, body.version, body.note, body.rule)
+        return next(each for each in rules.in_force() if each["id"] == rule)
+
+    @app.delete("/api/v1/rules/{rule}", status_code=204)
+    def retire_rule(
+        session: Changing,
+        rule: str,
+        version: Annotated[int, Query(ge=1)],
+        note: Annotated[str, Query(min_length=1, max_length=2000)],
+    ) -> Response:
+        classes = rules.classes()
+        if rule not in classes:
+            raise Problem(404, "No such rule", f"there is no rule '{rule}': GET /api/v1/rules")
+        _may_change(session.user, "retire-rule", rule, (classes[rule],))
+        _change(session.user, "retire-rule", rule, version, note, None)
+        return Response(status_code=204)
+
+    def _may_change(user: User, action: str, rule: str, classes: tuple[str, ...]) -> None:
+        # Rules hold at all sites.
+        if not user.keeps_facilities or user.sites is not None or not all(map(user.acts_on, classes)):
+            accounts.record(user.name, action, rule, "refused: role")
+            raise Problem(403, "Not for this user", "administrators, and engineers of all sites, change rules")
+
+    def _change(user: User, action: str, rule: str, version: int, note: str, document: dict[str, Any] | None) -> None:
+        details = {"rule_id": rule, "note": note, "document": document}
+        try:
+            alarms.ask(user, "change-rule", "", version, details)
+        except Refused as error:
+            accounts.record(user.name, action, rule, f"refused: {error}")
+            if str(error).startswith(OUTDATED):
+                raise Problem(409, "The rule is not as you saw it", f"{error}; look at it again") from error
+            raise Problem(422, "The rule does not fit", str(error)) from error
+        except NoAnswer as error:
+            accounts.record(user.name, action, rule, "waiting")
+            raise Problem(503, "The core does not answer", "your change is on record and follows") from error
+        accounts.record(user.name, action, rule, "done")
 
     def _seen_device(user: User, device: str) -> str:
         known = catalogue.device.get(device)
@@ -332,12 +420,7 @@ def make_app(
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         cursor: str | None = None,
     ) -> dict[str, Any]:
-        after = None
-        if cursor is not None:
-            onset, _, name = cursor.partition(".")
-            if not onset.isdigit() or len(onset) > 16:
-                raise Problem(422, "The request does not fit", "'cursor' is the 'next' of the page before")
-            after = (int(onset), name)
+        after = None if cursor is None else _cursor(cursor)
         wanted = Filter(state, site, alarm_class, Severity[severity.upper()] if severity else None, start, end)
         items, following = alarms.page(session.user, wanted, limit, after)
         return {"items": items, "next": None if following is None else f"{following[0]}.{following[1]}"}
@@ -352,30 +435,139 @@ def make_app(
     def one_alarm(session: Reading, alarm: str) -> dict[str, Any]:
         return _alarm(session.user, alarm)
 
+    def _ask(
+        user: User,
+        action: str,
+        alarm: str,
+        seq: int,
+        details: dict[str, Any],
+        subject: str = "",
+        title: str = "The alarm is not as you saw it",
+    ) -> str:
+        """Let the core do it, and put on record what came of it."""
+        subject = subject or alarm
+        try:
+            made = alarms.ask(user, action, alarm, seq, details)
+        except Refused as error:
+            accounts.record(user.name, action, subject, f"refused: {error}")
+            raise Problem(409, title, f"{error}; look at it again") from error
+        except NoAnswer as error:
+            accounts.record(user.name, action, subject, "waiting")
+            raise Problem(
+                503, "The core does not answer", "your decision is on record and follows when it is back"
+            ) from error
+        accounts.record(user.name, action, subject, "done")
+        return made
+
+    def _decides(user: User, action: str, alarm: str) -> dict[str, Any]:
+        found = _alarm(user, alarm)
+        if not user.acts_on(found["class"]):
+            accounts.record(user.name, action, alarm, "refused: role")
+            raise Problem(403, "Not for this role", f"your role does not decide on alarms of class '{found['class']}'")
+        return found
+
+    @app.post("/api/v1/alarms/{alarm}/shelve")
+    def shelve(session: Changing, alarm: str, body: Shelf) -> dict[str, Any]:
+        found = _decides(session.user, "shelve", alarm)
+        _reason(body.reason)
+        _until(body.until, SHELF_MAX_MS[Severity[found["severity"].upper()]])
+        details = {"note": body.reason, "until_ms": body.until, "one_shot": body.one_shot}
+        _ask(session.user, "shelve", alarm, body.seq, details)
+        return _alarm(session.user, alarm)
+
+    @app.post("/api/v1/alarms/{alarm}/unshelve")
+    def unshelve(session: Changing, alarm: str, body: Action) -> dict[str, Any]:
+        _decides(session.user, "unshelve", alarm)
+        _ask(session.user, "unshelve", alarm, body.seq, {"note": body.note})
+        return _alarm(session.user, alarm)
+
     @app.post("/api/v1/alarms/{alarm}/{action}")
     def act(
         session: Changing, alarm: str, action: Literal["acknowledge", "comment", "dispose", "close"], body: Action
     ) -> dict[str, Any]:
-        user, found = session.user, _alarm(session.user, alarm)
-        if not user.acts_on(found["class"]):
-            accounts.record(user.name, action, alarm, "refused: role")
-            raise Problem(403, "Not for this role", f"your role does not decide on alarms of class '{found['class']}'")
+        user = session.user
+        _decides(user, action, alarm)
         if action == "dispose" and body.disposition is None:
             raise Problem(422, "The request does not fit", "'disposition' is one of admit, refuse, refer")
         if (action in ("comment", "close") or body.disposition == "refuse") and not (body.note or "").strip():
             raise Problem(422, "The request does not fit", "'note' must say why")
-        try:
-            alarms.ask(user, action, alarm, body.seq, {"note": body.note, "disposition": body.disposition})
-        except Refused as error:
-            accounts.record(user.name, action, alarm, f"refused: {error}")
-            raise Problem(409, "The alarm is not as you saw it", f"{error}; look at it again") from error
-        except NoAnswer as error:
-            accounts.record(user.name, action, alarm, "waiting")
-            raise Problem(
-                503, "The core does not answer", "your decision is on record and follows when it is back"
-            ) from error
-        accounts.record(user.name, action, alarm, "done")
+        _ask(user, action, alarm, body.seq, {"note": body.note, "disposition": body.disposition})
         return _alarm(user, alarm)
+
+    # --- masks ------------------------------------------------------------------------------------------------------
+
+    @app.get("/api/v1/masks")
+    def mask_page(
+        session: Reading,
+        state: Literal["in-force", "ended", "all"] = "in-force",
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        items, following = masks.page(session.user, state, limit, None if cursor is None else _cursor(cursor))
+        return {"items": items, "next": None if following is None else f"{following[0]}.{following[1]}"}
+
+    @app.post("/api/v1/masks", status_code=201)
+    def mask(session: Changing, body: MaskWanted) -> dict[str, Any]:
+        user = session.user
+        covers = body.model_dump(exclude_none=True, include={"rule", "device", "metric", "place", "site"})
+        subject = ", ".join(f"{part} {name}" for part, name in covers.items())
+        _may_mask(user, "mask", subject, body.rule)
+        if not covers:
+            raise Problem(422, "The request does not fit", "say what it covers: rule, device, metric, place or site")
+        known: dict[str, Any] = {
+            "rule": rules.classes(),
+            "device": {*catalogue.device, *catalogue.gateway},
+            "metric": {metric.id for metric in catalogue.metric.values()} | {ONLINE},
+            "place": catalogue.place,
+            "site": catalogue.site,
+        }
+        site = masks.site_of(body.device, body.place, body.site)
+        for part, name in covers.items():
+            if name not in known[part] or (site is not None and not user.sees(site)):
+                raise Problem(422, "The request does not fit", f"{part}: there is no {part} '{name}' that you may see")
+        if site is None and user.sites is not None:
+            accounts.record(user.name, "mask", subject, "refused: site")
+            raise Problem(403, "Not for this user", "name a device, place or site of yours: it would cover all sites")
+        _reason(body.reason)
+        longest_ms = MAINTENANCE_MAX_MS if body.kind == "maintenance" else OUT_OF_SERVICE_MAX_MS
+        _until(body.until, longest_ms)
+        details = {"note": body.reason, "until_ms": body.until, "mask": {"kind": body.kind, **covers}}
+        made = masks.one(user, _ask(user, "mask", "", 0, details, subject))
+        assert made is not None
+        return made
+
+    @app.delete("/api/v1/masks/{mask_id}", status_code=204)
+    def unmask(session: Changing, mask_id: str) -> Response:
+        user = session.user
+        found = masks.one(user, mask_id)
+        if found is None:
+            raise Problem(404, "No such mask", f"there is no mask '{mask_id}' that you may see: GET /api/v1/masks")
+        if found["kind"] == "shelved":
+            if not user.acts_on(rules.classes().get(found["rule"], "")):
+                accounts.record(user.name, "unmask", mask_id, "refused: role")
+                raise Problem(403, "Not for this role", "who may acknowledge the alarm may unshelve it")
+        else:
+            _may_mask(user, "unmask", mask_id, found["rule"])
+            if found["site"] is None and user.sites is not None:
+                accounts.record(user.name, "unmask", mask_id, "refused: site")
+                raise Problem(403, "Not for this user", "this mask covers all sites")
+        _ask(user, "unmask", "", 0, {"mask": {"id": mask_id}}, mask_id, title="The mask is not in force")
+        return Response(status_code=204)
+
+    def _may_mask(user: User, action: str, subject: str, rule: str | None) -> None:
+        if not user.keeps_facilities or (rule is not None and not user.acts_on(rules.classes().get(rule, ""))):
+            accounts.record(user.name, action, subject, "refused: role")
+            raise Problem(403, "Not for this role", "engineers and administrators say what is in maintenance")
+
+    def _reason(reason: str) -> None:
+        if not reason.strip():
+            raise Problem(422, "The request does not fit", "'reason' must say why")
+
+    def _until(until_ms: int, longest_ms: int) -> None:
+        left_ms = until_ms - clock.now_ms()
+        if not 0 < left_ms <= longest_ms:
+            told = f"'until' lies in the future, by {longest_ms // 3_600_000} h at most"
+            raise Problem(422, "The request does not fit", told)
 
     # --- live and health --------------------------------------------------------------------------------------------
 
@@ -414,6 +606,13 @@ def make_app(
     if SCREENS.is_dir():
         app.mount("/", StaticFiles(directory=SCREENS, html=True), name="screens")
     return app
+
+
+def _cursor(cursor: str) -> tuple[int, str]:
+    time_ms, _, name = cursor.partition(".")
+    if not time_ms.isdigit() or len(time_ms) > 16:
+        raise Problem(422, "The request does not fit", "'cursor' is the 'next' of the page before")
+    return int(time_ms), name
 
 
 def _must_not_end(task: asyncio.Task[None]) -> None:

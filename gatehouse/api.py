@@ -9,6 +9,8 @@ from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
+from api.masks import Masks
+from api.rules import Rules
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
 from ingest.history.completeness import Completeness
@@ -31,13 +33,14 @@ def run_api(settings: Settings) -> None:
     alarms = Alarms(database, clock)
     app = make_app(
         catalogue=catalogue,
-        rules=load_rules(settings.rules, catalogue),
+        rules=Rules(database, load_rules(settings.rules, catalogue)),
         history=_history_reader(settings),
         quarantine=Quarantine(database),
         counts=Completeness(database),
         gateway_states=GatewayStates(database),
         accounts=Accounts(database, clock, settings.api.session_hours),
         alarms=alarms,
+        masks=Masks(database, catalogue),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         is_behind_https=settings.api.is_behind_https,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alerts.people import load_people, mistakes_of
 from alerts.program import compile_rules
-from alerts.rules import load_rules
+from alerts.rules import load_rule_files
 from gatehouse.settings import load_settings
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadConfiguration
@@ -18,11 +18,12 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
     try:
         settings = load_settings(file)
         catalogue = Catalogue.load(settings.catalogue)
-        rules = load_rules(settings.rules, catalogue)
+        declared = load_rule_files(settings.rules, catalogue)
+        rules = declared.rules
         people = load_people(settings.people)
         names = list(catalogue.metric)
         names += [(gateway.id, ONLINE) for gateway in catalogue.gateways]
-        program = compile_rules(rules, catalogue, SeriesRegistry(names))
+        program = compile_rules(rules, catalogue, SeriesRegistry(names), declared.schedules)
     except BadConfiguration as error:
         return "", str(error).splitlines()
     missing = [
@@ -37,8 +38,16 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
     if beat is not None and (beat.device, beat.metric) not in names:
         missing.append(f"{file}: heartbeat: there is no series '{beat.device}/{beat.metric}'")
     told = f", {len(people.people)} people on {len(people.routes)} routes" if people.people else ""
+    watched = frozenset[int]().union(*program.concerned)
+    explained = [
+        f"  {rule.id}: {len(concerned)} series" + ("" if concerned else "; it concerns nothing")
+        for rule, concerned in zip(rules, program.concerned, strict=True)
+    ]
+    alone = ["/".join(name) for number, name in enumerate(program.names) if number not in watched]
+    if alone:
+        explained.append(f"  no rule looks at {len(alone)} series: {', '.join(alone[:20])}{' …' if alone[20:] else ''}")
     summary = (
         f"{file}: {len(catalogue.sites)} sites, {len(catalogue.devices)} devices, {len(names)} series, "
         f"{len(rules)} rules on {len(program.keys)} limits{told}: no mistakes"
     )
-    return summary, missing
+    return "\n".join([summary, *explained]), missing

@@ -26,7 +26,7 @@ from alerts.notify.settings import make_channel
 from alerts.notify.upkeep import Upkeep
 from alerts.people import load_people, mistakes_of
 from alerts.program import compile_rules
-from alerts.rules import load_rules
+from alerts.rules import load_rule_files
 from alerts.store import Store
 from alerts.worker import CURSOR as ALERTS_CURSOR
 from alerts.worker import AlertWorker
@@ -75,7 +75,8 @@ class Core:
         # Arrow's own allocators keep the room that the largest merge once needed; the system's gives it back.
         pa.set_memory_pool(pa.system_memory_pool())
         catalogue = Catalogue.load(settings.catalogue)
-        rules = load_rules(settings.rules, catalogue)
+        declared = load_rule_files(settings.rules, catalogue)
+        rules = declared.rules
         for rule in rules:
             for channel in rule.notify:
                 if channel not in settings.channels:
@@ -112,8 +113,10 @@ class Core:
             name: make_channel(name, channel, people, clock.now_ms) for name, channel in settings.channels.items()
         }
         self._senders = {name: Sender(name, channel, store, clock) for name, channel in channels.items()}
-        program = compile_rules(rules, catalogue, registry)
-        self.alerts = AlertWorker(self.journal, program, catalogue, store, clock, self._wake_senders, people)
+        program = compile_rules(rules, catalogue, registry, declared.schedules)
+        self.alerts = AlertWorker(
+            self.journal, program, catalogue, store, clock, self._wake_senders, people, settings.channels.keys()
+        )
         self._upkeep = Upkeep(database, clock, self.alerts.wanted, self._wake_senders)
         beating: dict[str, Beats] = {MQTT_CHANNEL: mqtt}
         beating |= {

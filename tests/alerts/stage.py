@@ -25,7 +25,8 @@ def program(catalogue: str, rules: str) -> Program:
     """What YAML says, ready to run."""
     declared = Catalogue.model_validate(CatalogueFile.model_validate(yaml.safe_load(catalogue)).model_dump())
     registry = SeriesRegistry([*declared.metric, *((gateway.id, ONLINE) for gateway in declared.gateways)])
-    return compile_rules(RuleFile.model_validate(yaml.safe_load(rules)).rules, declared, registry)
+    file = RuleFile.model_validate(yaml.safe_load(rules))
+    return compile_rules(file.rules, declared, registry, file.schedules)
 
 
 @dataclass

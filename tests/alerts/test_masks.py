@@ -205,6 +205,24 @@ def test_circles_of_causes_are_found() -> None:
     assert find_cycle([rule("a", "a")]) == ["a", "a"]
 
 
+def test_outside_its_schedule_an_alarm_calls_nobody_and_at_the_opening_with_its_true_onset() -> None:
+    # T0 is 2026-11-18T19:06:40 in Shanghai.
+    rules = """
+rules:
+  - {id: full, type: level, class: drain, name: Full, metric: level, levels: [{severity: high, at_least: 1}], schedule: x}
+schedules: [{id: x, weekly: [{from: "19:08:00", to: "06:00"}]}]
+"""
+    for crash_at in (0, 1, 60, 80, 81):
+        stage = Stage(program(CATALOGUE, rules), crash_at)
+        stage.read(0, low=1.2)
+        assert stage.told("full") == ["(raised: schedule)"]
+        stage.wait(1, 79)
+        assert stage.told("full") == ["(raised: schedule)"]
+        stage.wait(80, 81)
+        assert stage.told("full") == ["(raised: schedule)", "unmasked"]
+        assert stage.open("full").onset_ms == T0
+
+
 # --- laws -----------------------------------------------------------------------------------------------------------
 
 EVENTS = st.lists(

@@ -389,3 +389,66 @@ def test_calls_go_on_over_any_crash_until_somebody_answers(tmp_path: Path) -> No
         assert [key.rsplit("/", 1)[1] for key in keys][-1] == "end"
         assert (system.is_open, system.site, system.document["closed_reason"]) == (False, "system", "delivered-again")
     assert all(found == outcomes[0] for found in outcomes)
+
+
+def change(database: sa.Engine, worker: AlertWorker, name: str, version: int, **fields: Any) -> str:
+    """What the API would leave for a change of a rule; the core's answer."""
+    document = worker.engine.program.rules
+    (rule,) = [rule.model_dump(mode="json", by_alias=True) for rule in document if rule.id == name]
+    body = {"action": "change-rule", "alarm": "", "rule_id": name, "seq": version, "actor": "li", "note": "n"}
+    command_id = f"{name}-{version}-{len(fields)}"
+    with database.begin() as db:
+        row = {"id": command_id, "created_ms": 1, "body": body | {"document": rule | fields}, "state": "waiting"}
+        db.execute(commands.insert().values(row))
+    worker._take_commands()
+    work_off(worker)
+    with database.connect() as db:
+        return str(db.execute(sa.select(commands.c.answer).where(commands.c.id == command_id)).scalar())
+
+
+def test_of_two_rules_that_are_active_only_the_one_that_is_edited_says_anything(tmp_path: Path, url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+    worker = open_worker(tmp_path, journal, database)
+    rows: list[Row] = [("level-1/level", 1.5, 0), ("meter/power", 1500, 0), ("meter/power", 1500, 20)]
+    journal.append([Record(Kind.READINGS, T0, encode_batch(batch(rows)))])
+    assert ("heater", "limit-reached") in work_off(worker)
+    level = {"severity": "high"}
+    assert change(database, worker, "heater", 1, levels=[level | {"at_least": 1200}]) == ""
+    heater = {step for step in outcome(url) if len(step) == 8}
+    assert change(database, worker, "heater", 2, levels=[level | {"at_least": 2000}]) == ""
+    new = [step for step in outcome(url) if len(step) == 8 and step not in heater]
+    assert [(step[2], step[6]) for step in new] == [("returned", "rule-changed")]
+    assert "version 3 is in force" in change(database, worker, "heater", 2, latch=None)
+    database.dispose()
+
+
+def test_a_limit_that_waits_keeps_its_time_over_an_edit(tmp_path: Path, url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+    worker = open_worker(tmp_path, journal, database)
+    journal.append([Record(Kind.READINGS, T0, encode_batch(batch([("meter/power", 1500, 0)])))])
+    work_off(worker)
+    assert change(database, worker, "heater", 1, levels=[{"severity": "high", "at_least": 1200}]) == ""
+    journal.append([Record(Kind.READINGS, T0 + 20_000, encode_batch(batch([("meter/power", 1500, 20)])))])
+    work_off(worker)
+    (alarm,) = [alarm for alarm in worker.engine.open_alarms if alarm.rule == "heater"]
+    assert alarm.onset_ms == T0
+    database.dispose()
+
+
+def test_what_was_changed_over_http_stays_until_the_file_says_something_else(tmp_path: Path, url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+    worker = open_worker(tmp_path, journal, database)
+    work_off(worker)
+    assert change(database, worker, "heater", 1, raise_after_s=5.0) == ""
+
+    def heater(rules: str) -> tuple[float, int]:
+        started = open_worker(tmp_path, journal, database, rules)
+        work_off(started)
+        (rule,) = [rule for rule in started.engine.program.rules if rule.id == "heater"]
+        assert rule.type == "level"
+        return rule.raise_after_s, started._book.version("heater")
+
+    assert heater(district.RULES) == (5.0, 2)
+    assert heater(district.RULES.replace("id: drain-rise", "id: drain-rising")) == (5.0, 2)
+    assert heater(district.RULES.replace("raise_after_s: 20", "raise_after_s: 30")) == (30.0, 3)
+    database.dispose()

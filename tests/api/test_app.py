@@ -17,6 +17,8 @@ from api.accounts import Accounts, Role, sessions, users
 from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
+from api.masks import Masks
+from api.rules import Rules
 from gatehouse.migrate import migrate
 from ingest.completeness import CompletenessLoop
 from ingest.history.completeness import Completeness
@@ -69,10 +71,8 @@ class World:
     def work(self) -> None:
         """What the core would do with everything that waits."""
         self.worker._take_commands()
-        for record in self.journal.read(self.worker.position):
-            effects = self.worker.engine.apply(record)
-            self.worker.position = record.offset
-            self.worker._keep(effects)
+        while self.worker.lag:
+            self.worker._keep(self.worker.judge(self.journal.read(self.worker.position)))
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,7 @@ def database_with_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("guard", Role.GUARD, ["east"]),
         ("manager", Role.MANAGER, ["west"]),
         ("viewer", Role.VIEWER, None),
+        ("engineer", Role.ENGINEER, ["east"]),
     ):
         accounts.add_user(name, PASSWORD, [role], sites)
     with database.connect() as db:
@@ -110,13 +111,14 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
     quarantine = Quarantine(database)
     app = make_app(
         catalogue=catalogue,
-        rules=load_rules(tmp_path / "rules", catalogue),
+        rules=Rules(database, load_rules(tmp_path / "rules", catalogue)),
         history=ParquetReader(tmp_path / "history"),
         quarantine=quarantine,
         counts=Completeness(database),
         gateway_states=GatewayStates(database),
         accounts=accounts,
         alarms=alarms,
+        masks=Masks(database, catalogue),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
         is_behind_https=False,
@@ -129,6 +131,11 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
 
 def act(world: World, headers: dict[str, str], alarm: str, action: str, **body: object) -> Any:
     """Ask while the core works beside."""
+    return ask(world, headers, "POST", f"alarms/{alarm}/{action}", **body)
+
+
+def ask(world: World, headers: dict[str, str], method: str, path: str, **body: object) -> Any:
+    """Any request, while the core works beside."""
     stop = threading.Event()
 
     def core() -> None:
@@ -138,7 +145,7 @@ def act(world: World, headers: dict[str, str], alarm: str, action: str, **body: 
     thread = threading.Thread(target=core)
     thread.start()
     try:
-        return world.client.post(f"/api/v1/alarms/{alarm}/{action}", json=body, headers=headers)
+        return world.client.request(method, f"/api/v1/{path}", json=body or None, headers=headers)
     finally:
         stop.set()
         thread.join()
@@ -153,7 +160,7 @@ def test_without_a_log_in_there_is_nothing_but_health(world: World) -> None:
             if (path, method) == ("/api/v1/session", "POST"):
                 continue
             shown = path.replace("{alarm}", "x").replace("{action}", "close").replace("{device}", "x")
-            answer = world.client.request(method, shown, json={"seq": 1} if method == "POST" else None)
+            answer = world.client.request(method, shown, json=None if method == "GET" else {"seq": 1})
             assert answer.status_code == 401, (method, path, answer.status_code)
             assert answer.headers["content-type"] == "application/problem+json"
 
@@ -448,3 +455,97 @@ def test_a_day_of_which_nothing_is_known_is_empty(world: World) -> None:
     answer = world.client.get("/api/v1/completeness?day=2020-02-02").json()
     assert (answer["items"], answer["next"], answer["day"]) == ([], None, "2020-02-02")
     assert [gateway["online"] for gateway in world.client.get("/api/v1/gateways").json()["items"]] == [None, None]
+
+
+def test_an_alarm_is_shelved_by_who_may_acknowledge_it_and_unshelved(world: World) -> None:
+    world.readings(("level-1/level", 1.5, 5))
+    headers = world.log_in("engineer")
+    (item,) = world.client.get("/api/v1/alarms?state=open").json()["items"]
+    until = world.clock.now_ms() + HOUR_MS
+    body = {"until": until, "reason": "the pump is on its way", "one_shot": True}
+    assert act(world, world.log_in("guard"), item["id"], "shelve", seq=1, **body).status_code == 403
+    headers = world.log_in("engineer")
+    stale = act(world, headers, item["id"], "shelve", seq=7, **body)
+    assert (stale.status_code, "step 1 is the latest" in stale.json()["detail"]) == (409, True)
+    far = act(world, headers, item["id"], "shelve", seq=1, **body | {"until": until + 8 * HOUR_MS})
+    assert (far.status_code, "8 h at most" in far.json()["detail"]) == (422, True)
+    assert act(world, headers, item["id"], "shelve", seq=1, **body | {"reason": " "}).status_code == 422
+    shelved = act(world, headers, item["id"], "shelve", seq=1, **body).json()
+    assert [t["what"] for t in shelved["transitions"]] == ["raised", "masked"]
+    (mask,) = world.client.get("/api/v1/masks").json()["items"]
+    assert (mask["kind"], mask["owner"], mask["site"], mask["until_ms"]) == ("shelved", "engineer", "east", until)
+    world.log_in("manager")
+    assert world.client.get("/api/v1/masks").json()["items"] == []  # of another site
+    headers = world.log_in("engineer")
+    assert act(world, headers, item["id"], "unshelve", seq=2).status_code == 200
+    assert act(world, headers, item["id"], "unshelve", seq=3).status_code == 409
+    assert world.client.get("/api/v1/masks").json()["items"] == []
+    (mask,) = world.client.get("/api/v1/masks?state=ended").json()["items"]
+    assert mask["ended_ms"] == world.clock.now_ms()
+    with world.database.connect() as db:
+        said = db.execute(sa.text("SELECT action, outcome FROM audit WHERE subject = :a"), {"a": item["id"]}).all()
+    assert [(action, outcome.split(":")[0]) for action, outcome in said] == [
+        ("shelve", "refused"),
+        ("shelve", "refused"),
+        ("shelve", "done"),
+        ("unshelve", "done"),
+        ("unshelve", "refused"),
+    ]
+
+
+def test_maintenance_is_declared_by_who_keeps_the_facilities_of_a_site(world: World) -> None:
+    body = {"kind": "maintenance", "reason": "cleaning", "until": world.clock.now_ms() + HOUR_MS}
+    assert ask(world, world.log_in("guard"), "POST", "masks", **body, place="drains").status_code == 403
+    headers = world.log_in("engineer")
+    assert ask(world, headers, "POST", "masks", **body).status_code == 422
+    assert ask(world, headers, "POST", "masks", **body, place="nowhere").status_code == 422
+    assert ask(world, headers, "POST", "masks", **body, place="room").status_code == 422  # in another's site
+    assert ask(world, headers, "POST", "masks", **body, metric="level").status_code == 403  # of all sites
+    assert ask(world, headers, "POST", "masks", **body, rule="fever", site="east").status_code == 403
+    made = ask(world, headers, "POST", "masks", **body, place="drains")
+    assert (made.status_code, made.json()["place"], made.json()["site"]) == (201, "drains", "east")
+    world.readings(("level-1/level", 1.5, 5))
+    (item,) = world.client.get("/api/v1/alarms?state=open").json()["items"]
+    assert item["masks"][0]["kind"] == "maintenance"
+    path = f"masks/{made.json()['id']}"
+    assert ask(world, world.log_in("viewer"), "DELETE", path).status_code == 403
+    assert ask(world, world.log_in("manager"), "DELETE", path).status_code == 404
+    headers = world.log_in("engineer")
+    assert ask(world, headers, "DELETE", path).status_code == 204
+    assert ask(world, headers, "DELETE", path).status_code == 409
+    ask(world, headers, "POST", "masks", **body, device="level-1")
+    page = world.client.get("/api/v1/masks?state=all&limit=1").json()
+    rest = world.client.get(f"/api/v1/masks?state=all&limit=1&cursor={page['next']}").json()
+    assert len({page["items"][0]["id"], rest["items"][0]["id"]}) == 2 and rest["next"] is None
+
+
+def test_a_rule_is_changed_over_http_and_every_version_tells_who_and_what(world: World) -> None:
+    world.readings(("meter/power", 500, 60), ("level-1/level", 1.5, 5))
+    headers = world.log_in()
+    heater = next(rule for rule in world.client.get("/api/v1/rules").json()["items"] if rule["id"] == "heater")
+    assert heater.pop("version") == 1
+    heater["levels"][0]["at_least"], heater["raise_after_s"] = 400, 0
+    body = {"rule": heater, "version": 1, "note": "too high"}
+    assert ask(world, world.log_in("engineer"), "PUT", "rules/heater", **body).status_code == 403
+    headers = world.log_in()
+    wrong = ask(world, headers, "PUT", "rules/heater", **body | {"rule": heater | {"metric": "powr"}})
+    assert (wrong.status_code, wrong.json()["detail"]) == (422, "metric: no kind has a metric 'powr'")
+    wrong = ask(world, headers, "PUT", "rules/heater", **body | {"rule": heater | {"levels": [{"severity": "low"}]}})
+    assert (wrong.status_code, "levels[0]" in wrong.json()["detail"]) == (422, True)
+    changed = ask(world, headers, "PUT", "rules/heater", **body)
+    assert (changed.status_code, changed.json()["version"]) == (200, 2), changed.text
+    open_now = world.client.get("/api/v1/alarms?state=open").json()["items"]
+    assert {alarm["rule"]: alarm["seq"] for alarm in open_now} == {"drain-level": 1, "heater": 1}
+    assert ask(world, headers, "PUT", "rules/heater", **body).status_code == 409
+    newest, first = world.client.get("/api/v1/rules/heater/versions").json()["items"]
+    assert (newest["actor"], newest["origin"], first["origin"]) == ("admin", "api", "file")
+    assert newest["changes"] == [
+        {"field": "levels[0].at_least", "from": 1000.0, "to": 400.0},
+        {"field": "raise_after_s", "from": 20.0, "to": 0.0},
+    ]
+    assert ask(world, headers, "DELETE", "rules/heater?version=1&note=x").status_code == 409
+    assert ask(world, headers, "DELETE", "rules/heater?version=2&note=x").status_code == 204
+    assert [a["rule"] for a in world.client.get("/api/v1/alarms?state=open").json()["items"]] == ["drain-level"]
+    assert "heater" not in {rule["id"] for rule in world.client.get("/api/v1/rules").json()["items"]}
+    again = ask(world, headers, "PUT", "rules/heater", **body | {"version": 0})
+    assert again.json()["version"] == 4

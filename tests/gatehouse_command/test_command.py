@@ -34,6 +34,20 @@ def test_check_names_every_mistake_and_exits_with_1(tmp_path: Path) -> None:
     assert done.stderr.count("more.yaml:2:") == 3
 
 
+def test_check_names_schedules_that_are_wrong_and_says_what_rules_concern(tmp_path: Path) -> None:
+    file = district.write_district(tmp_path)
+    told = run("check", "--config", file, folder=tmp_path).stdout
+    assert "heater: 1 series" in told
+    assert "no rule looks at 2 series: scanner/ambient_temperature, meter/energy" in told
+    wrong = "schedules:\n  - {id: never, weekly: [{days: []}]}\n"
+    (tmp_path / "rules" / "more.yaml").write_text(wrong, encoding="utf-8")
+    rules = district.RULES.replace("    raise_after_s: 20", "    schedule: nights")
+    (tmp_path / "rules" / "all.yaml").write_text(rules, encoding="utf-8")
+    said = run("check", "--config", file, folder=tmp_path).stderr
+    assert "more.yaml:2: schedules[0].weekly: it never opens" in said
+    assert "schedule: there is no schedule 'nights'" in said
+
+
 def test_a_wrong_configuration_is_a_message_not_a_traceback(tmp_path: Path) -> None:
     file = district.write_district(tmp_path)
     file.write_text("brokr: {}\n")
