@@ -17,9 +17,10 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
+from alerts.outcome import Outcome
 from alerts.rule import Severity
 from alerts.rules import Rule
-from api import completeness, problems
+from api import backtests, completeness, problems
 from api.accounts import Accounts, Session, TooManyFailures, User
 from api.alarms import Alarms, Filter, NoAnswer, Refused
 from api.events import Events, TooManyClients, gateway_state
@@ -66,6 +67,7 @@ class Action(BaseModel):
     seq: int = Field(ge=1)
     note: str | None = Field(default=None, max_length=2000)
     disposition: Literal["admit", "refuse", "refer"] | None = None
+    outcome: Outcome | None = None  # what the alarm was, when it is disposed of or closed
 
 
 def make_app(
@@ -81,6 +83,7 @@ def make_app(
     events: Events,
     clock: Clock,
     is_behind_https: bool,
+    jobs: backtests.Backtests | None = None,
 ) -> FastAPI:
     """Put the application together."""
 
@@ -250,6 +253,8 @@ def make_app(
     def all_rules(_session: Reading) -> dict[str, Any]:
         return {"items": [rule.model_dump(mode="json", by_alias=True) for rule in rules], "next": None}
 
+    backtests.install(app, logged_in, changing, jobs, alarms.database, clock)
+
     def _seen_device(user: User, device: str) -> str:
         known = catalogue.device.get(device)
         if known is None or not user.sees(catalogue.site_of(device)):
@@ -360,12 +365,15 @@ def make_app(
         if not user.acts_on(found["class"]):
             accounts.record(user.name, action, alarm, "refused: role")
             raise Problem(403, "Not for this role", f"your role does not decide on alarms of class '{found['class']}'")
-        if action == "dispose" and body.disposition is None:
-            raise Problem(422, "The request does not fit", "'disposition' is one of admit, refuse, refer")
+        if action == "dispose" and body.disposition is None and body.outcome is None:
+            detail = f"'disposition' is one of admit, refuse, refer; or 'outcome' one of {', '.join(Outcome)}"
+            raise Problem(422, "The request does not fit", detail)
         if (action in ("comment", "close") or body.disposition == "refuse") and not (body.note or "").strip():
             raise Problem(422, "The request does not fit", "'note' must say why")
         try:
-            alarms.ask(user, action, alarm, body.seq, {"note": body.note, "disposition": body.disposition})
+            alarms.ask(
+                user, action, alarm, body.seq, {"note": body.note, "disposition": body.disposition or body.outcome}
+            )
         except Refused as error:
             accounts.record(user.name, action, alarm, f"refused: {error}")
             raise Problem(409, "The alarm is not as you saw it", f"{error}; look at it again") from error

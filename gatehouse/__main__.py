@@ -127,8 +127,8 @@ def restore(
 def backtest(
     config: ConfigFile,
     rule: Annotated[
-        Optional[list[str]], typer.Option("--rule", help="Which rule; may be given more than once.")
-    ] = None,  # noqa: UP045
+        list[str] | None, typer.Option("--rule", help="Which rule; may be given more than once.")
+    ] = None,
     since: Annotated[str, typer.Option(help="How far back, like 90d or 12h, or a day like 2026-11-23.")] = "90d",
     until: Annotated[Optional[str], typer.Option(help="Until when, written alike; now when not given.")] = None,  # noqa: UP045
     rules_file: Annotated[

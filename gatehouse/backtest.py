@@ -18,6 +18,7 @@ from alerts.outcome import outcome_of
 from alerts.program import compile_rules
 from alerts.rules import Rule, RuleFile, load_rules
 from alerts.store import alarms
+from api.backtests import Wanted
 from gatehouse.settings import Settings
 from ingest.history.history import series_places
 from ingest.history.settings import ParquetSettings
@@ -74,9 +75,9 @@ def run(settings: Settings, asked: Asked, progress: Progress = lambda _: None) -
     return backtest(tried, in_force, catalogue, registry, batches, labels, asked.start_ms, asked.end_ms)
 
 
-def run_job(settings: Settings, asked: Asked) -> dict[str, Any]:
+def run_job(settings: Settings, wanted: Wanted) -> dict[str, Any]:
     """The same as data, for a process in the background."""
-    return run(settings, asked).as_data()
+    return run(settings, Asked(wanted.rule, wanted.start, wanted.end, wanted.rules)).as_data()
 
 
 def labelled(settings: Settings, names: Sequence[str], start_ms: int, end_ms: int) -> list[Labelled]:
