@@ -151,5 +151,6 @@ def _outcomes(raised: Iterable[Told]) -> dict[str, dict[str, float | None]]:
     for rule, of_rule in sorted(counted.items()):
         right, wrong = of_rule[Outcome.TRUE] + of_rule[Outcome.NO_ACTION], of_rule[Outcome.FALSE]
         precision = right / (right + wrong) if right + wrong else None
-        found[rule] = {outcome.value: float(of_rule[outcome]) for outcome in Outcome} | {"precision": precision}
+        counts: dict[str, float | None] = {outcome.value: float(of_rule[outcome]) for outcome in Outcome}
+        found[rule] = counts | {"precision": precision}
     return found

@@ -21,6 +21,15 @@ app.add_typer(user_app, name="user")
 journal_app = typer.Typer(help="The core's journal: is it whole, what is in it.", no_args_is_help=True)
 app.add_typer(journal_app, name="journal")
 
+rules_app = typer.Typer(help="Rules: try them before they hold.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
+
+
+@rules_app.callback()
+def _rules() -> None:
+    """A group, however few commands it has."""
+
+
 ConfigFile = Annotated[Path, typer.Option("--config", help="The server's YAML file.", exists=True, dir_okay=False)]
 
 
@@ -126,9 +135,7 @@ def restore(
 @app.command()
 def backtest(
     config: ConfigFile,
-    rule: Annotated[
-        list[str] | None, typer.Option("--rule", help="Which rule; may be given more than once.")
-    ] = None,
+    rule: Annotated[list[str] | None, typer.Option("--rule", help="Which rule; may be given more than once.")] = None,
     since: Annotated[str, typer.Option(help="How far back, like 90d or 12h, or a day like 2026-11-23.")] = "90d",
     until: Annotated[Optional[str], typer.Option(help="Until when, written alike; now when not given.")] = None,  # noqa: UP045
     rules_file: Annotated[
@@ -218,6 +225,22 @@ def journal_dump(
     from gatehouse.settings import load_settings
 
     dump(load_settings(config).journal.path, start, count)
+
+
+@rules_app.command("test")
+def rules_test(
+    files: Annotated[list[Path], typer.Argument(help="Files of tests.", exists=True, dir_okay=False)],
+) -> None:
+    """Play tests of rules in virtual time. Exit code 1 when one fails."""
+    from alerts.rule_tests import report
+    from gatehouse.rule_tests import run_file
+
+    outcomes = [outcome for file in files for outcome in run_file(file)]
+    for line in report(outcomes):
+        typer.echo(line)
+    failed = sum(bool(outcome.failures) for outcome in outcomes)
+    typer.echo(f"{len(outcomes)} tests, {failed} failed")
+    raise typer.Exit(1 if failed else 0)
 
 
 @user_app.command("add")
