@@ -278,6 +278,7 @@ class Engine:
             effects.answers[command.id] = "" if shelves else "the alarm is not shelved"
             return
         elif command.action == "close":
+            alarm.disposition = command.disposition or alarm.disposition
             self._book.close(alarm, What.CLOSED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
             self._rest(where)
         if not alarm.is_open:

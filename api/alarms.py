@@ -45,7 +45,7 @@ class Alarms:
     """Reads the alert core's tables; writes nothing there but commands."""
 
     def __init__(self, database: sa.Engine, clock: Clock) -> None:
-        self._database = database
+        self.database = self._database = database
         self._clock = clock
 
     def page(

@@ -18,9 +18,10 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.masks import MAINTENANCE_MAX_MS, OUT_OF_SERVICE_MAX_MS, SHELF_MAX_MS
+from alerts.outcome import Outcome
 from alerts.rule import Severity
 from alerts.rulebook import OUTDATED
-from api import completeness, problems
+from api import backtests, completeness, problems
 from api.accounts import Accounts, Session, TooManyFailures, User
 from api.alarms import Alarms, Filter, NoAnswer, Refused
 from api.events import Events, TooManyClients, gateway_state
@@ -70,6 +71,7 @@ class Action(BaseModel):
     seq: int = Field(ge=1)
     note: str | None = Field(default=None, max_length=2000)
     disposition: Literal["admit", "refuse", "refer"] | None = None
+    outcome: Outcome | None = None  # what the alarm was, when it is disposed of or closed
 
 
 class Shelf(BaseModel):
@@ -122,6 +124,7 @@ def make_app(
     events: Events,
     clock: Clock,
     is_behind_https: bool,
+    jobs: backtests.Backtests | None = None,
 ) -> FastAPI:
     """Put the application together."""
 
@@ -338,6 +341,8 @@ def make_app(
             raise Problem(503, "The core does not answer", "your change is on record and follows") from error
         accounts.record(user.name, action, rule, "done")
 
+    backtests.install(app, logged_in, changing, jobs, alarms.database, clock)
+
     def _seen_device(user: User, device: str) -> str:
         known = catalogue.device.get(device)
         if known is None or not user.sees(catalogue.site_of(device)):
@@ -487,11 +492,13 @@ def make_app(
     ) -> dict[str, Any]:
         user = session.user
         _decides(user, action, alarm)
-        if action == "dispose" and body.disposition is None:
-            raise Problem(422, "The request does not fit", "'disposition' is one of admit, refuse, refer")
+        if action == "dispose" and body.disposition is None and body.outcome is None:
+            detail = f"'disposition' is one of admit, refuse, refer; or 'outcome' one of {', '.join(Outcome)}"
+            raise Problem(422, "The request does not fit", detail)
         if (action in ("comment", "close") or body.disposition == "refuse") and not (body.note or "").strip():
             raise Problem(422, "The request does not fit", "'note' must say why")
-        _ask(user, action, alarm, body.seq, {"note": body.note, "disposition": body.disposition})
+        decided = body.disposition or body.outcome
+        _ask(user, action, alarm, body.seq, {"note": body.note, "disposition": decided})
         return _alarm(user, alarm)
 
     # --- masks ------------------------------------------------------------------------------------------------------

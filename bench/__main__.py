@@ -14,7 +14,20 @@ from functools import partial
 import structlog
 from rich.console import Console
 
-from bench import behind, catch_up, drain, ladder, latency, memory, notices, receipt, restart, rules, small_gateway
+from bench import (
+    backtest,
+    behind,
+    catch_up,
+    drain,
+    ladder,
+    latency,
+    memory,
+    notices,
+    receipt,
+    restart,
+    rules,
+    small_gateway,
+)
 from bench.detection import appliances, cost, fever, river, water
 from bench.report import Report
 from telemetry.errors import BadConfiguration
@@ -30,6 +43,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "receipt": receipt.run,
     "restart": restart.run,
     "rules": rules.run,
+    "backtest": backtest.run,
     "small_gateway": small_gateway.run,
     "detection_water": water.run,
     "detection_appliances": appliances.run,
@@ -48,6 +62,7 @@ QUICK: dict[str, Callable[[], Report]] = {
     "receipt": partial(receipt.run, seconds=8.0, flood_readings=100_000),
     "restart": partial(restart.run, rounds=1),
     "rules": partial(rules.run, series=1_000, rounds=20, twin_series=20),
+    "backtest": partial(backtest.run, days=2, series=200),
     "small_gateway": partial(small_gateway.run, readings=200_000, steady_s=10.0),
     "detection_water": partial(water.run, users=2),
     "detection_appliances": partial(appliances.run, rooms=20),

@@ -21,6 +21,15 @@ app.add_typer(user_app, name="user")
 journal_app = typer.Typer(help="The core's journal: is it whole, what is in it.", no_args_is_help=True)
 app.add_typer(journal_app, name="journal")
 
+rules_app = typer.Typer(help="Rules: try them before they hold.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
+
+
+@rules_app.callback()
+def _rules() -> None:
+    """A group, however few commands it has."""
+
+
 ConfigFile = Annotated[Path, typer.Option("--config", help="The server's YAML file.", exists=True, dir_okay=False)]
 
 
@@ -123,6 +132,70 @@ def restore(
     )
 
 
+@app.command()
+def backtest(
+    config: ConfigFile,
+    rule: Annotated[list[str] | None, typer.Option("--rule", help="Which rule; may be given more than once.")] = None,
+    since: Annotated[str, typer.Option(help="How far back, like 90d or 12h, or a day like 2026-11-23.")] = "90d",
+    until: Annotated[Optional[str], typer.Option(help="Until when, written alike; now when not given.")] = None,  # noqa: UP045
+    rules_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--rules", help="A file with changed or new rules.", exists=True, dir_okay=False),
+    ] = None,
+    journal: Annotated[bool, typer.Option("--journal", help="Over the journal instead of the history.")] = False,
+    picture: Annotated[Optional[Path], typer.Option(help="Draw it: a PNG or SVG file.")] = None,  # noqa: UP045
+    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write all of it as data.")] = None,  # noqa: UP045
+) -> None:
+    """What a rule would have done on the past, beside the version in force."""
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gatehouse.backtest import Asked, read_rules, run, show
+    from gatehouse.instants import instant_ms
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    now_ms = SystemClock().now_ms()
+    start_ms, end_ms = instant_ms(since, now_ms), now_ms if until is None else instant_ms(until, now_ms)
+    if start_ms >= end_ms:
+        raise typer.BadParameter("--since must lie before --until")
+    tried = read_rules(rules_file) if rules_file is not None else ()
+    if not rule and not tried:
+        raise typer.BadParameter("say which rule: --rule, or --rules with a file")
+    asked = Asked(tuple(rule or ()), start_ms, end_ms, tried, journal)
+    settings = load_settings(config)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("judging", total=end_ms - start_ms)
+        report = run(settings, asked, lambda at_ms: progress.update(task, completed=at_ms - start_ms))
+    show(report, Console())
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.as_data(), indent=1, ensure_ascii=False))
+    if picture is not None:
+        from gatehouse.picture import draw
+
+        draw(settings, report, picture)
+        typer.echo(f"{picture}: drawn")
+
+
+@app.command()
+def figures(
+    config: ConfigFile,
+    since: Annotated[str, typer.Option(help="How far back, like 30d, or a day like 2026-11-23.")] = "30d",
+) -> None:
+    """How good the alarms are, counted as EEMUA 191 and ISA-18.2 do, each figure beside its reference."""
+    from rich.console import Console
+
+    from gatehouse.figures import show_figures
+    from gatehouse.instants import instant_ms
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    now_ms = SystemClock().now_ms()
+    show_figures(load_settings(config), instant_ms(since, now_ms), now_ms, Console())
+
+
 @journal_app.command("verify")
 def journal_verify(config: ConfigFile) -> None:
     """Read every record with its checksum. Exit code 1 when something is damaged. The core may be running."""
@@ -152,6 +225,22 @@ def journal_dump(
     from gatehouse.settings import load_settings
 
     dump(load_settings(config).journal.path, start, count)
+
+
+@rules_app.command("test")
+def rules_test(
+    files: Annotated[list[Path], typer.Argument(help="Files of tests.", exists=True, dir_okay=False)],
+) -> None:
+    """Play tests of rules in virtual time. Exit code 1 when one fails."""
+    from alerts.rule_tests import report
+    from gatehouse.rule_tests import run_file
+
+    outcomes = [outcome for file in files for outcome in run_file(file)]
+    for line in report(outcomes):
+        typer.echo(line)
+    failed = sum(bool(outcome.failures) for outcome in outcomes)
+    typer.echo(f"{len(outcomes)} tests, {failed} failed")
+    raise typer.Exit(1 if failed else 0)
 
 
 @user_app.command("add")

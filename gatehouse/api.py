@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import uvicorn
 
 from alerts.rules import load_rules
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
+from api.backtests import Backtests
 from api.events import Events
 from api.masks import Masks
 from api.rules import Rules
+from gatehouse.backtest import run_job
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
 from ingest.history.completeness import Completeness
@@ -44,6 +48,7 @@ def run_api(settings: Settings) -> None:
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         is_behind_https=settings.api.is_behind_https,
+        jobs=Backtests(partial(run_job, settings)),
     )
     # A screen keeps its event stream open for hours; a stop must not wait for it.
     uvicorn.run(

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from bench import (
+    backtest,
     behind,
     box,
     catch_up,
@@ -158,3 +159,10 @@ def test_rules_judge_as_their_twin_does() -> None:
 
 def test_notices(tmp_path: Path) -> None:
     check(notices.run(alarms=150, seconds=0.5, hang_s=1.0), tmp_path)
+
+
+def test_a_back_test_reads_all_of_the_history(tmp_path: Path) -> None:
+    report = backtest.run(days=2, series=300)
+    check(report, tmp_path)
+    assert report.tables[0].rows[0][0] == 2 * 300 * 1440
+    assert report.tables[0].rows[0][2]

@@ -1,0 +1,42 @@
+from alerts.figures import Annunciation, Figures, Told, figures
+from alerts.outcome import Outcome
+from alerts.rule import Severity
+
+DAY = 86_400_000
+
+
+def told(number: int, onset_ms: int, *, is_open: bool = False, outcome: Outcome | None = None, rule: str = "r") -> Told:
+    return Told(f"a{number}", rule, "d", Severity.LOW, onset_ms, is_open, outcome, (onset_ms,))
+
+
+def value(found: Figures, what: str, operator: str | None = None) -> float:
+    rows = found.alarms if operator is None else found.operators[operator]
+    return next(figure.value for figure in rows if figure.what == what)
+
+
+def test_annunciations_are_counted_by_operator() -> None:
+    calls = [Annunciation("role:guard", n * 1000) for n in range(12)] + [Annunciation("site:east", 0)]
+    found = figures(calls, [], 0, DAY)
+    assert value(found, "annunciations a day, mean", "role:guard") == 12
+    assert value(found, "most in 10 minutes", "role:guard") == 12
+    assert value(found, "time in flood", "role:guard") > 0
+    assert value(found, "time in flood", "site:east") == 0
+
+
+def test_what_stands_for_more_than_a_day_is_stale_whenever_it_was_raised() -> None:
+    found = figures([], [told(1, -2 * DAY, is_open=True), told(2, DAY // 2, is_open=True)], 0, DAY)
+    assert value(found, "standing now") == 2
+    assert value(found, "stale: open for more than 24 h") == 1
+    assert value(found, "alarms raised") == 1
+
+
+def test_precision_is_of_those_that_were_called_true_or_false() -> None:
+    said = [Outcome.TRUE, Outcome.TRUE, Outcome.NO_ACTION, Outcome.FALSE, Outcome.TEST, None]
+    found = figures([], [told(n, n, outcome=outcome) for n, outcome in enumerate(said)], 0, DAY)
+    assert found.outcomes["r"]["precision"] == 0.75
+    assert found.outcomes["r"]["test"] == 1
+
+
+def test_the_most_frequent_come_first_with_their_share() -> None:
+    found = figures([], [told(1, 1), told(2, 2), told(3, 3, rule="other")], 0, DAY)
+    assert [(share.what, share.alarms) for share in found.top_rules] == [("r", 2), ("other", 1)]
