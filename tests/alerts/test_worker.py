@@ -396,7 +396,7 @@ def change(database: sa.Engine, worker: AlertWorker, name: str, version: int, **
     document = worker.engine.program.rules
     (rule,) = [rule.model_dump(mode="json", by_alias=True) for rule in document if rule.id == name]
     body = {"action": "change-rule", "alarm": "", "rule_id": name, "seq": version, "actor": "li", "note": "n"}
-    command_id = f"{name}-{version}-{len(fields)}"
+    command_id = f"{name}-{version}-{worker.position}"
     with database.begin() as db:
         row = {"id": command_id, "created_ms": 1, "body": body | {"document": rule | fields}, "state": "waiting"}
         db.execute(commands.insert().values(row))
