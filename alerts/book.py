@@ -119,6 +119,10 @@ class AlarmBook:
             alarm.severity_max = severity
             alarm.heights.append((step.time_ms, severity))
         self.note(alarm, What.REOPENED, step.time_ms, known_ms, "again", effects, value=alarm.value)
+        if step.onset_ms is not None:
+            # To a gateway, which knows of no reopening, it is an alarm of its own.
+            name = alarm_id(alarm.rule, alarm.device, alarm.metric, None, step.onset_ms)
+            self.told_locally(alarm, name, known_ms, effects)
 
     def _over(self, where: Where, alarm: Alarm, step: Step, known_ms: int, effects: Effects) -> None:
         value = finite(step.value)

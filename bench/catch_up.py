@@ -79,7 +79,8 @@ def run(
     waited_ms = [(seen_s[key] - due_s[key]) * 1000 for key in seen_s if began_s <= due_s[key] <= over_s]
     if not waited_ms:  # with tiny numbers it is over before the first fever
         waited_ms = [(seen_s[key] - due_s[key]) * 1000 for key in seen_s]
-    p50, p90, p99 = (float(x) for x in np.percentile(waited_ms, [50, 90, 99]))
+    # With tiny numbers it can be over before any fever at all.
+    p50, p90, p99 = np.percentile(waited_ms, [50, 90, 99]).tolist() if waited_ms else [float("nan")] * 3
     report.tables += [
         Table(
             f"{sum(backlog):,} readings of {outage_s:,.0f} s, {gateways} gateways, beside {rate:,.0f} live readings/s",

@@ -224,9 +224,11 @@ def test_a_gateway_without_a_clock_judges_and_names_its_alarms_when_it_knows_the
 
 RULES = """
 rules:
-  - {id: high, type: level, class: drain, name: A, metric: level, raise_after_s: 20, hold_max_s: 300,
+  - {id: high, type: level, class: drain, name: A, metric: level, reopen_within_s: 0, flap_slot_s: 0.001,
+     raise_after_s: 20, hold_max_s: 300,
      levels: [{severity: high, at_least: 2.0, clear: 1.0}, {severity: critical, at_least: 3.0}]}
-  - {id: low, type: level, class: drain, name: B, metric: level, levels: [{severity: high, at_most: 1.0, clear: 2.0}]}
+  - {id: low, type: level, class: drain, name: B, metric: level, reopen_within_s: 0, flap_slot_s: 0.001,
+     levels: [{severity: high, at_most: 1.0, clear: 2.0}]}
   - {id: fever, type: level, class: fever, name: C, metric: skin_temperature, per_passage: true,
      levels: [{severity: high, at_least: 2.0}]}
 """
@@ -274,7 +276,7 @@ def test_the_gateways_alarms_are_those_of_the_core(
     with TemporaryDirectory() as folder:
         gateway = Gateway(Path(folder), *ENTRIES)
         time_ms = newest_ms = T0
-        for gap_ms, value, quality, metric, key, ticks in history:
+        for number, (gap_ms, value, quality, metric, key, ticks) in enumerate(history, 1):
             time_ms += gap_ms
             # The core counts the time in which it listens, a tick a second.
             quiet = [(Kind.TICK, t, b"connected") for t in range(newest_ms + 1000, time_ms, 1000)]
@@ -292,7 +294,7 @@ def test_the_gateways_alarms_are_those_of_the_core(
             )
             gateway.alarms.judge([Reading(device, metric, time_ms, value, Quality(quality), passage)])
             records = [*quiet, (Kind.READINGS, newest_ms, encode_batch(batch))]
-            if ticks:
+            if ticks or number == len(history):
                 gateway.alarms.tick()
                 records.append((Kind.TICK, newest_ms, b"connected"))
             for kind, known_ms, payload in records:
