@@ -23,12 +23,17 @@ from bench import (
     small_gateway,
     stream,
 )
+from bench.detection import fever, flood, valve
 from bench.report import Report
 from gateway.spool import Spool
 from telemetry import frames
 from telemetry.clock import SystemClock
 from tests import servers
 
+DATASETS = Path(__file__).parents[2] / "shared" / "datasets"
+needs_data = pytest.mark.skipif(
+    not DATASETS.is_dir(), reason="labelled data is not beside the project: ../shared/datasets"
+)
 T0 = 1_795_000_000_000
 
 
@@ -158,3 +163,20 @@ def test_rules_judge_as_their_twin_does() -> None:
 
 def test_notices(tmp_path: Path) -> None:
     check(notices.run(alarms=150, seconds=0.5, hang_s=1.0), tmp_path)
+
+
+@needs_data
+def test_fever_is_scored(tmp_path: Path) -> None:
+    check(fever.run(shifts_at=(200,)), tmp_path)
+
+
+@needs_data
+def test_a_flood_is_scored(tmp_path: Path) -> None:
+    check(flood.run(sites=1), tmp_path)
+
+
+@needs_data
+def test_closing_valves_are_scored(tmp_path: Path) -> None:
+    report = valve.run(runs=2)
+    check(report, tmp_path)
+    assert report.figure("share of runs found within 60 s, flow") == 1

@@ -20,7 +20,7 @@ from tests.oracles.registers import Register
 HOUR_S = 3600
 T0 = 1_795_000_000_000 // 86_400_000 * 86_400_000 + 18 * 3_600_000  # two o'clock in Shanghai
 CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=10)
-PIPES = {
+PIPES: dict[str, list[dict[str, object]]] = {
     "sites": [{"id": "east", "name": "East", "timezone": "Asia/Shanghai"}],
     "kinds": [
         {"id": "level", "name": "Level", "metrics": [{"id": "level", "name": "Level", "unit": "m"}]},
