@@ -54,7 +54,8 @@ class LevelRule(LevelledRule):
     """A value past a limit; with `raise_after_s`, past it for so long; with `per_passage`, one alarm a person."""
 
     type: Literal["level"]
-    relative_to: Literal["depth"] | None = None  # limits are fractions of the drain's depth
+    # Limits are fractions of the drain's depth, or of its pipe's crown where that lies above half of the depth, else half.
+    relative_to: Literal["depth", "crown-or-half"] | None = None
     per_passage: bool = False
 
     @property

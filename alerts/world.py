@@ -117,6 +117,16 @@ class World:
                 found[series] = place.drain.depth_m
         return found
 
+    @cached_property
+    def crown_or_half(self) -> Floats:
+        """(S,) the higher of the outgoing pipe's crown and half of the depth [m]; NaN where there is no manhole."""
+        found = self.depth / 2
+        for series in np.flatnonzero(~np.isnan(found)).tolist():
+            place = self.place(series)
+            if place is not None and place.drain is not None:
+                found[series] = max(found[series], place.drain.crown_m)
+        return found
+
     def scales(self, rule: Scaled, concerned: Indexes) -> Floats:
         """(S,) what a rule's limits are fractions of; 1 where they are not. Raises BadConfiguration where it is unknown."""
         if rule.relative_to is None:
@@ -128,7 +138,7 @@ class World:
                     f"'{self.registry.names[series][0]}' declares no 'drain': declare it, or narrow the rule with "
                     "'kinds' or 'devices'"
                 )
-        return self.depth
+        return self.crown_or_half if rule.relative_to == "crown-or-half" else self.depth
 
     @cached_property
     def gateway_online(self) -> Indexes:

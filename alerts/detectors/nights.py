@@ -46,7 +46,8 @@ class SiltationRule(LevelledRule):
     """The lowest level of dry nights rises: limits are the metric's unit, or a share of the depth, per 30 days."""
 
     type: Literal["siltation"]
-    shown: ClassVar[Shown | None] = Shown("Dry-night level rises, per 30 days", "旱夜最低水位每30天上升", "{unit}", 3)
+    # Without a unit: it is the metric's, or none where the limits are shares of the depth.
+    shown: ClassVar[Shown | None] = Shown("Dry-night level rises, per 30 days", "旱夜最低水位每30天上升", "", 3)
     relative_to: Literal["depth"] | None = None  # limits are fractions of the drain's depth
     nights: int = Field(default=42, ge=14, le=120)  # that count, at most
     nights_min: int = Field(default=14, ge=5)
@@ -68,9 +69,8 @@ class NightMinimumRule(RegisterRule):
     """Flow that goes on all night and is new: limits are the metric's unit a day above the usual."""
 
     type: Literal["night-minimum"]
-    shown: ClassVar[Shown | None] = Shown(
-        "Night flow above the usual, a day", "夜间最小流量超常，折合每天", "{unit}/d", 2
-    )
+    # Without a unit: it is the metric's a day, or money where there is a price.
+    shown: ClassVar[Shown | None] = Shown("Night flow above the usual, a day", "夜间流量超常，折合每天", "", 2)
     from_h: float = Field(default=2.0, ge=0, lt=24)
     until_h: float = Field(default=5.0, gt=0, le=24)
     over_s: float = Field(default=900.0, gt=0)  # flow is what was added over at least so long

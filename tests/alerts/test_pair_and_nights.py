@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from alerts.detectors.nights import NightMinimumDetector, NightMinimumRule, SiltationDetector, SiltationRule
 from alerts.detectors.pair import PairDetector, PairRule
-from alerts.rules import DETECTORS, RuleFile
+from alerts.rules import DETECTORS, LevelRule, RuleFile
 from alerts.world import World
 from telemetry.catalogue import Catalogue, CatalogueFile
 from telemetry.errors import BadConfiguration
@@ -27,22 +27,26 @@ PIPES: dict[str, list[dict[str, object]]] = {
         {"id": "gauge", "name": "Gauge", "metrics": [{"id": "rain_rate", "name": "Rain", "unit": "mm/h"}]},
     ],
     "gateways": [{"id": "gw", "name": "Gateway", "site": "east"}],
-    "places": [
-        {"id": place, "name": place, "kind": "manhole", "site": "east", "drain": {"depth_m": 2, "crown_m": 0.5, **flows}}
-        for place, flows in (("a", {"downstream": "b"}), ("b", {"downstream": "c"}), ("c", {}))
-    ],
     "devices": [
         {"id": "up", "kind": "level", "place": "a", "gateway": "gw"},
         {"id": "down", "kind": "level", "place": "c", "gateway": "gw"},
         {"id": "rain", "kind": "gauge", "place": "b", "gateway": "gw"},
     ],
 }  # fmt: skip
+FLOWS: dict[str, dict[str, object]] = {"a": {"downstream": "b"}, "b": {"downstream": "c"}, "c": {}}
 NAMES = [("up", "level"), ("down", "level"), ("rain", "rain_rate")]
 
 
-def world(without: str = "") -> World:
+def places(crown_m: float) -> list[dict[str, object]]:
+    return [
+        {"id": p, "name": p, "kind": "manhole", "site": "east", "drain": {"depth_m": 2, "crown_m": crown_m, **flows}}
+        for p, flows in FLOWS.items()
+    ]
+
+
+def world(without: str = "", crown_m: float = 0.5) -> World:
     devices = [one for one in PIPES["devices"] if one["id"] != without]
-    file = CatalogueFile.model_validate({**PIPES, "devices": devices})
+    file = CatalogueFile.model_validate({**PIPES, "places": places(crown_m), "devices": devices})
     catalogue = Catalogue(**{part: getattr(file, part) for part in CatalogueFile.model_fields})
     return World(catalogue, SeriesRegistry([name for name in NAMES if name[0] != without]))
 
@@ -83,6 +87,13 @@ def test_a_pair_looks_past_a_place_without_a_sensor_and_a_drain_without_a_neighb
     (rule,) = RuleFile.model_validate({"rules": [rule_of("pair")]}).rules
     with pytest.raises(BadConfiguration, match="device 'down' with the next one downstream"):
         DETECTORS[PairRule](rule, np.array([0, 1]), world())
+
+
+def test_an_advisory_stands_at_the_crown_or_at_half_of_the_depth() -> None:
+    (rule,) = RuleFile.model_validate({"rules": [rule_of("level", relative_to="crown-or-half")]}).rules
+    assert isinstance(rule, LevelRule)
+    assert world().scales(rule, np.array([0, 1]))[:2].tolist() == [1.0, 1.0]
+    assert world(crown_m=1.4).scales(rule, np.array([0, 1]))[:2].tolist() == [1.4, 1.4]
 
 
 def test_a_blockage_without_a_gauge_is_refused() -> None:
