@@ -20,15 +20,24 @@ from alerts.detectors.beside import (
     stuck_detector,
 )
 from alerts.detectors.blockage import BlockageRule, blockage_detector
+from alerts.detectors.cluster import FeverClusterRule, fever_cluster_detector
 from alerts.detectors.detector import Detector
 from alerts.detectors.drift import DriftRule, drift_detector
 from alerts.detectors.fever import FeverRule, fever_detector
 from alerts.detectors.flatline import FlatlineRule, flatline_detector
 from alerts.detectors.flow import BurstRule, ContinuousFlowRule, burst_detector, continuous_flow_detector
 from alerts.detectors.load import ForbiddenLoadRule, forbidden_load_detector
+from alerts.detectors.nights import (
+    NightMinimumRule,
+    SiltationRule,
+    night_minimum_detector,
+    siltation_detector,
+)
+from alerts.detectors.pair import PairRule, pair_detector
 from alerts.detectors.registers import CounterRule, counter_detector
 from alerts.detectors.robust import RobustZRule, robust_z_detector
 from alerts.detectors.saturation import SaturationRule, saturation_detector
+from alerts.detectors.scanner import ScannerHealthRule, scanner_health_detector
 from alerts.detectors.spike import SpikeRule, spike_detector
 from alerts.detectors.sums import SumCheckRule, sum_check_detector
 from alerts.detectors.trend import ForecastRule, RateRule, forecast_detector, rate_detector
@@ -46,7 +55,8 @@ class LevelRule(LevelledRule):
     """A value past a limit; with `raise_after_s`, past it for so long; with `per_passage`, one alarm a person."""
 
     type: Literal["level"]
-    relative_to: Literal["depth"] | None = None  # limits are fractions of the drain's depth
+    # Limits are fractions of the drain's depth, or of its pipe's crown where that lies above half of the depth, else half.
+    relative_to: Literal["depth", "crown-or-half"] | None = None
     per_passage: bool = False
 
     @property
@@ -94,6 +104,11 @@ DETECTORS: Mapping[type[LevelledRule], Callable[[Any, Indexes, World], Detector]
     FeverRule: fever_detector,
     SaturationRule: saturation_detector,
     BlockageRule: blockage_detector,
+    ScannerHealthRule: scanner_health_detector,
+    FeverClusterRule: fever_cluster_detector,
+    PairRule: pair_detector,
+    SiltationRule: siltation_detector,
+    NightMinimumRule: night_minimum_detector,
 }
 """What makes the number that a rule's limits are about; a rule that is not here looks at the value itself."""
 
@@ -104,6 +119,11 @@ Rule = Annotated[
     | FeverRule
     | BlockageRule
     | SaturationRule
+    | ScannerHealthRule
+    | FeverClusterRule
+    | PairRule
+    | SiltationRule
+    | NightMinimumRule
     | CounterRule
     | BurstRule
     | ContinuousFlowRule

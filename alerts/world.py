@@ -5,6 +5,7 @@ Axis: S series.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Protocol
 
@@ -64,6 +65,33 @@ class World:
             for one, mine in zip(series.tolist(), site, strict=True)
         ]
 
+    def neighbours(self, series: Indexes) -> list[Indexes]:
+        """Of each, the others of these whose places hang on the same place: the lanes of a gate."""
+        # A place that hangs on none is a gate of its own.
+        parent = [None if p is None else p.parent or p.id for p in map(self.place, series.tolist())]
+        return [
+            np.array([s for s, of in zip(series.tolist(), parent, strict=True) if of == mine and s != one], np.intp)
+            for one, mine in zip(series.tolist(), parent, strict=True)
+        ]
+
+    def downstream(self, series: Indexes) -> Indexes:
+        """The series of the same metric at the next place along the flow that has one, (V,); -1 where none has."""
+        at_place: dict[tuple[str, str], int] = {}
+        for device in self.catalogue.devices:
+            for metric in self.catalogue.kind[device.kind].metrics:
+                found = self.registry.index.get((device.id, metric.id))
+                if found is not None:
+                    at_place.setdefault((device.place, metric.id), found)
+        return np.array([self._downstream(one, at_place) for one in series.tolist()], np.intp)
+
+    def _downstream(self, series: int, at_place: Mapping[tuple[str, str], int]) -> int:
+        here, metric = self.place(series), self.registry.names[series][1]
+        while here is not None and here.drain is not None and here.drain.downstream is not None:
+            here = self.catalogue.place[here.drain.downstream]
+            if (here.id, metric) in at_place:
+                return at_place[here.id, metric]
+        return -1
+
     def beside(self, series: Indexes, metric: str) -> Indexes:
         """The series of another metric of the same devices, (V,); -1 where a device has none."""
         names, index = self.registry.names, self.registry.index
@@ -89,6 +117,16 @@ class World:
                 found[series] = place.drain.depth_m
         return found
 
+    @cached_property
+    def crown_or_half(self) -> Floats:
+        """(S,) the higher of the outgoing pipe's crown and half of the depth [m]; NaN where there is no manhole."""
+        found = self.depth / 2
+        for series in np.flatnonzero(~np.isnan(found)).tolist():
+            place = self.place(series)
+            if place is not None and place.drain is not None:
+                found[series] = max(found[series], place.drain.crown_m)
+        return found
+
     def scales(self, rule: Scaled, concerned: Indexes) -> Floats:
         """(S,) what a rule's limits are fractions of; 1 where they are not. Raises BadConfiguration where it is unknown."""
         if rule.relative_to is None:
@@ -100,7 +138,7 @@ class World:
                     f"'{self.registry.names[series][0]}' declares no 'drain': declare it, or narrow the rule with "
                     "'kinds' or 'devices'"
                 )
-        return self.depth
+        return self.crown_or_half if rule.relative_to == "crown-or-half" else self.depth
 
     @cached_property
     def gateway_online(self) -> Indexes:

@@ -28,7 +28,7 @@ from bench import (
     rules,
     small_gateway,
 )
-from bench.detection import appliances, cost, fever, river, water
+from bench.detection import appliances, cost, fever, flood, river, valve, water
 from bench.report import Report
 from telemetry.errors import BadConfiguration
 
@@ -50,6 +50,8 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "detection_river": river.run,
     "detection_cost": cost.run,
     "detection_fever": fever.run,
+    "detection_flood": flood.run,
+    "detection_valve": valve.run,
 }
 QUICK: dict[str, Callable[[], Report]] = {
     "ladder": partial(ladder.run, readings=400_000, rounds=1, alarm_readings=40_000),
@@ -69,6 +71,8 @@ QUICK: dict[str, Callable[[], Report]] = {
     "detection_river": partial(river.run, files=1),
     "detection_cost": partial(cost.run, series=1_000, moments=5),
     "detection_fever": partial(fever.run, shifts_at=(200,)),
+    "detection_flood": partial(flood.run, sites=1),
+    "detection_valve": partial(valve.run, runs=3),
 }
 
 

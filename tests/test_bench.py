@@ -24,12 +24,17 @@ from bench import (
     small_gateway,
     stream,
 )
+from bench.detection import fever, flood, valve
 from bench.report import Report
 from gateway.spool import Spool
 from telemetry import frames
 from telemetry.clock import SystemClock
 from tests import servers
 
+DATASETS = Path(__file__).parents[2] / "shared" / "datasets"
+needs_data = pytest.mark.skipif(
+    not DATASETS.is_dir(), reason="labelled data is not beside the project: ../shared/datasets"
+)
 T0 = 1_795_000_000_000
 
 
@@ -166,3 +171,20 @@ def test_a_back_test_reads_all_of_the_history(tmp_path: Path) -> None:
     check(report, tmp_path)
     assert report.tables[0].rows[0][0] == 2 * 300 * 1440
     assert report.tables[0].rows[0][2]
+
+
+@needs_data
+def test_fever_is_scored(tmp_path: Path) -> None:
+    check(fever.run(shifts_at=(200,)), tmp_path)
+
+
+@needs_data
+def test_a_flood_is_scored(tmp_path: Path) -> None:
+    check(flood.run(sites=1), tmp_path)
+
+
+@needs_data
+def test_closing_valves_are_scored(tmp_path: Path) -> None:
+    report = valve.run(runs=2)
+    check(report, tmp_path)
+    assert report.figure("share of runs found within 60 s, flow") == 1

@@ -12,7 +12,7 @@ Source: reference/alarms.md §4.3, M9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -94,14 +94,7 @@ class BaselineDetector(RoundsDetector):
 
     def _beside(self, rows: Rows, chosen: Indexes, position: Indexes) -> Floats:
         """The local hour of each reading, since 1970."""
-        utc_h = rows.time_ms[chosen] // HOUR_MS
-        found = np.zeros(len(chosen))
-        for zone in sorted({self._zones[at] for at in np.unique(position).tolist()}):
-            of = np.array([self._zones[at] == zone for at in range(len(self._zones))])[position]
-            hours, which = np.unique(utc_h[of], return_inverse=True)
-            offset_ms = np.array([_offset_ms(zone, hour) for hour in hours.tolist()], np.int64)[which]
-            found[of] = (rows.time_ms[chosen[of]] + offset_ms) // HOUR_MS
-        return found
+        return (local_ms(self._zones, position, rows.time_ms[chosen]) // HOUR_MS).astype(np.float64)
 
     def _step(self, now: Round) -> Floats:
         at = now.at
@@ -148,6 +141,17 @@ class BaselineDetector(RoundsDetector):
         self._known[learned, of_week, :-1] = self._known[learned, of_week, 1:]
         self._known[learned, of_week, -1] = value[learns]
         return np.where(too_few, np.nan, signal)
+
+
+def local_ms(zones: Sequence[str], position: Indexes, time_ms: Times) -> Times:
+    """Times as a clock on the wall of each series' site shows them, as if it were UTC, (N,)."""
+    utc_h = time_ms // HOUR_MS
+    found = np.zeros(len(time_ms), np.int64)
+    for zone in sorted({zones[at] for at in np.unique(position).tolist()}):
+        of = np.array([one == zone for one in zones])[position]
+        hours, which = np.unique(utc_h[of], return_inverse=True)
+        found[of] = time_ms[of] + np.array([_offset_ms(zone, hour) for hour in hours.tolist()], np.int64)[which]
+    return found
 
 
 def _middle(value: Floats) -> tuple[Floats, Floats]:

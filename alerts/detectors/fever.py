@@ -74,6 +74,7 @@ class FeverRule(LevelledRule):
     slew_c_per_10_min: float = Field(default=0.1, gt=0)
     ambient_metric: str = "ambient_temperature"
     ambient_c: tuple[float, float] = (16.0, 32.0)  # where the absolute judgement counts
+    ambient_per_c: float = Field(default=0.0, ge=0, le=1)  # what a reading rises by with each degC of ambient
     measure_c: tuple[float, float] = (34.0, 42.0)  # outside it there is no result: measure again
 
     @model_validator(mode="after")
@@ -157,9 +158,12 @@ class FeverDetector:
         coldest, warmest = self._rule.ambient_c
         # Not to know how warm it is takes nothing away from the absolute judgement.
         trusted = ~fresh | ((ambient.value >= coldest) & (ambient.value <= warmest))
+        # As it would be shown in the middle of that range.
+        warmer = np.clip(ambient.value, coldest, warmest) - (coldest + warmest) / 2
+        value = rows.value[chosen] - self._rule.ambient_per_c * np.where(fresh, warmer, 0.0)
         signal = np.empty(len(chosen))
         for now in rounds(lane):
-            signal[now] = self._judge(self._at[lane[now]], time_ms[now], rows.value[chosen[now]], trusted[now])
+            signal[now] = self._judge(self._at[lane[now]], time_ms[now], value[now], trusted[now])
         return Signals(chosen, signal)
 
     def _judge(self, at: Indexes, time_ms: Times, value: Floats, trusted: Masks) -> Floats:

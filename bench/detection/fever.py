@@ -25,6 +25,7 @@ from telemetry.batch import Floats, Masks, Times
 _HEADER_ROWS = 3
 _SHIFT_C = 0.8
 _AFTER = 100  # people
+_AMBIENT_PER_C = 0.1
 CAMERAS = ("FLIR", "ICI")
 
 
@@ -47,7 +48,9 @@ def run(folder: Path | None = None, group: int = 1, shifts_at: tuple[int, ...] =
         people = load(datasets("fever", folder) / f"{camera}_group{group}.csv")
         fever, high = people.oral_c >= 37.5, people.oral_c >= 38.0
         signal = replay(people)
-        for name, score in (("raw", people.skin_c), ("signal", signal)):
+        by_ambient = replay(people, ambient_per_c=_AMBIENT_PER_C)
+        scores = (("raw", people.skin_c), ("signal", signal), (f"signal, ambient {_AMBIENT_PER_C}", by_ambient))
+        for name, score in scores:
             plain.append([f"{camera} {name}", *_scores(score, fever, high), *_at_limit(score, fever, 37.3)])
         worst = 0.0
         for shape in ("step", "drift"):
@@ -98,8 +101,8 @@ def load(file: Path) -> People:
     return People(time_ms, *(np.array([person[n] for person in found], np.float64) for n in (1, 2, 3)))
 
 
-def replay(people: People, shift_c: Floats | float = 0.0) -> Floats:
-    """The signal of each person; -inf where there was none."""
+def replay(people: People, shift_c: Floats | float = 0.0, **fields: object) -> Floats:
+    """The signal of each person, by a rule with these fields beside its defaults; -inf where there was none."""
     rule = FeverRule.model_validate(
         {
             "id": "fever",
@@ -107,6 +110,7 @@ def replay(people: People, shift_c: Floats | float = 0.0) -> Floats:
             "class": "fever",
             "name": "Fever",
             "metric": "skin_temperature",
+            **fields,
             "levels": [{"severity": "high", "at_least": 37.3}, {"severity": "critical", "at_least": 38.0}],
         }
     )

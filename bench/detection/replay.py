@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from alerts.conditions import Conditions
+from alerts.detectors.detector import Rows
 from alerts.program import Program, compile_rules
 from alerts.rules import RuleFile
 from telemetry.batch import Floats, Indexes, ReadingBatch, Times
@@ -95,6 +96,19 @@ def replay(made: Program, stream: Stream) -> list[Raised]:
                     )
                 )
     return [*found, *open_alarms.values()]
+
+
+def signals(rule: Mapping[str, Any], metric: Mapping[str, Any], time_ms: Times, value: Floats) -> Floats:
+    """What a rule's detector says at each reading of one series, (N,); NaN where it says nothing."""
+    detector = program(["device"], [metric], [rule]).detectors[0].make()
+    count = len(value)
+    first = np.zeros(count, np.bool_)
+    first[:1] = True
+    rows = Rows(np.zeros(count, np.intp), time_ms, value, np.ones(count, np.bool_), np.arange(count), first)
+    said = detector.push(rows)
+    found = np.full(count, np.nan)
+    found[said.row] = said.value
+    return found
 
 
 def state_bytes(made: Program, rule: int = 0) -> float:

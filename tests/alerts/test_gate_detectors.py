@@ -38,14 +38,15 @@ LINES = st.lists(st.one_of(PEOPLE, PEOPLE, PEOPLE, AMBIENT), min_size=60, max_si
     st.sampled_from([0.0, 0.25, -0.25, 0.8]),
     st.sampled_from(["body", "surface"]),
     st.sampled_from([0.0, 1.0]),
+    st.sampled_from([0.0, 0.1]),
 )
 def test_fever_agrees_with_judging_one_person_after_another(
-    line: list[tuple[int, int, float]], sizes: list[int], step_c: float, mode: str, up_c: float
+    line: list[tuple[int, int, float]], sizes: list[int], step_c: float, mode: str, up_c: float, per_c: float
 ) -> None:
     site = {"mode": mode, "site": "forehead"} if mode == "surface" else {}
-    rule = fever_rule(people_min=5, people=12, drift_max_c=(2.0, up_c), **site)
+    rule = fever_rule(people_min=5, people=12, drift_max_c=(2.0, up_c), ambient_per_c=per_c, **site)
     offset = 37.3 - 36.65 if mode == "surface" else 0.0
-    lanes = [Lane(12, 5, 36.5, offset, up_c) for _ in range(2)]
+    lanes = [Lane(12, 5, 36.5, offset, up_c, per_c) for _ in range(2)]
     stream: list[Told] = []
     expected = {}
     now = T0

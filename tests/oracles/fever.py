@@ -13,9 +13,18 @@ def linear_quantile(values: list[float], share: float) -> float:
 
 
 class Lane:
-    def __init__(self, people: int, people_min: int, normal_c: float, surface_offset_c: float, up_c: float):
+    def __init__(
+        self,
+        people: int,
+        people_min: int,
+        normal_c: float,
+        surface_offset_c: float,
+        up_c: float,
+        ambient_per_c: float = 0.0,
+    ):
         self.people, self.people_min = people, people_min
         self.normal_c, self.surface_offset_c, self.up_c = normal_c, surface_offset_c, up_c
+        self.ambient_per_c = ambient_per_c
         self.recent: list[tuple[int, float]] = []
         self.crowd: list[tuple[int, float]] = []
         self.hours: dict[int, list[float]] = {}
@@ -27,6 +36,8 @@ class Lane:
         """The signal, or None where there is no result."""
         if value < 34 or value > 42:
             return None
+        if ambient is not None:
+            value -= self.ambient_per_c * (min(max(ambient, 16), 32) - 24)
         if not self.crowd or time_ms - self.crowd[-1][0] > 3_600_000:
             self.reset_ms, self.centre = time_ms, None
         crowd = [v for _, v in self.crowd[-240:]]

@@ -1,0 +1,220 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.detectors.nights import NightMinimumDetector, NightMinimumRule, SiltationDetector, SiltationRule
+from alerts.detectors.pair import PairDetector, PairRule
+from alerts.rules import DETECTORS, LevelRule, RuleFile
+from alerts.world import World
+from telemetry.catalogue import Catalogue, CatalogueFile
+from telemetry.errors import BadConfiguration
+from telemetry.series import SeriesRegistry
+from tests.alerts import streams
+from tests.alerts.rows import Told, agree, signals_of
+from tests.oracles import nights, pair
+from tests.oracles.registers import Register
+
+HOUR_S = 3600
+T0 = 1_795_000_000_000 // 86_400_000 * 86_400_000 + 18 * 3_600_000  # two o'clock in Shanghai
+CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=10)
+PIPES: dict[str, list[dict[str, object]]] = {
+    "sites": [{"id": "east", "name": "East", "timezone": "Asia/Shanghai"}],
+    "kinds": [
+        {"id": "level", "name": "Level", "metrics": [{"id": "level", "name": "Level", "unit": "m"}]},
+        {"id": "gauge", "name": "Gauge", "metrics": [{"id": "rain_rate", "name": "Rain", "unit": "mm/h"}]},
+    ],
+    "gateways": [{"id": "gw", "name": "Gateway", "site": "east"}],
+    "devices": [
+        {"id": "up", "kind": "level", "place": "a", "gateway": "gw"},
+        {"id": "down", "kind": "level", "place": "c", "gateway": "gw"},
+        {"id": "rain", "kind": "gauge", "place": "b", "gateway": "gw"},
+    ],
+}  # fmt: skip
+FLOWS: dict[str, dict[str, object]] = {"a": {"downstream": "b"}, "b": {"downstream": "c"}, "c": {}}
+NAMES = [("up", "level"), ("down", "level"), ("rain", "rain_rate")]
+
+
+def places(crown_m: float) -> list[dict[str, object]]:
+    return [
+        {"id": p, "name": p, "kind": "manhole", "site": "east", "drain": {"depth_m": 2, "crown_m": crown_m, **flows}}
+        for p, flows in FLOWS.items()
+    ]
+
+
+def world(without: str = "", crown_m: float = 0.5) -> World:
+    devices = [one for one in PIPES["devices"] if one["id"] != without]
+    file = CatalogueFile.model_validate({**PIPES, "places": places(crown_m), "devices": devices})
+    catalogue = Catalogue(**{part: getattr(file, part) for part in CatalogueFile.model_fields})
+    return World(catalogue, SeriesRegistry([name for name in NAMES if name[0] != without]))
+
+
+def rule_of(type_name: str, **more: object) -> dict[str, object]:
+    levels = [{"severity": "low", "at_least": 4}]
+    return {"id": "r", "name": "R", "class": "drain", "metric": "level", "type": type_name, "levels": levels, **more}
+
+
+LEVELS = st.tuples(
+    st.integers(0, 1),
+    st.sampled_from([60, 60, 300, 899, 900, 901]),
+    st.sampled_from([0.0, 0.1, 0.1, 0.12, 0.14, 0.2, 0.4, 1.0]),
+)
+
+
+@given(st.lists(LEVELS, min_size=30, max_size=120), CUTS, st.sampled_from(["high", "low", "both"]))
+def test_a_pair_agrees_with_arithmetic_by_hand(line: list[tuple[int, int, float]], sizes: list[int], side: str) -> None:
+    rule = PairRule.model_validate(rule_of("pair", side=side, learn_readings=8, memory_readings=16))
+    one = pair.Pair(0.02, 8, 16, side)
+    stream: list[Told] = []
+    expected, now = {}, T0
+    down: tuple[int, float] | None = None
+    for series, gap_s, value in line:
+        now += gap_s * 1000
+        stream.append((series, now, value))
+        if series == 1:
+            down = (now, value)
+            continue
+        signal = one.reading(value, down[1] if down is not None and now - down[0] <= 900_000 else None)
+        if signal is not None:
+            expected[0, now] = signal
+    agree(signals_of(lambda: PairDetector(rule, np.array([0]), np.array([1]), world()), stream, sizes), expected)
+
+
+def test_a_pair_looks_past_a_place_without_a_sensor_and_a_drain_without_a_neighbour_is_refused() -> None:
+    assert world().downstream(np.array([0, 1])).tolist() == [1, -1]
+    (rule,) = RuleFile.model_validate({"rules": [rule_of("pair")]}).rules
+    with pytest.raises(BadConfiguration, match="device 'down' with the next one downstream"):
+        DETECTORS[PairRule](rule, np.array([0, 1]), world())
+
+
+def test_an_advisory_stands_at_the_crown_or_at_half_of_the_depth() -> None:
+    (rule,) = RuleFile.model_validate({"rules": [rule_of("level", relative_to="crown-or-half")]}).rules
+    assert isinstance(rule, LevelRule)
+    assert world().scales(rule, np.array([0, 1]))[:2].tolist() == [1.0, 1.0]
+    assert world(crown_m=1.4).scales(rule, np.array([0, 1]))[:2].tolist() == [1.4, 1.4]
+
+
+def test_a_blockage_without_a_gauge_is_refused() -> None:
+    (rule,) = RuleFile.model_validate({"rules": [rule_of("blockage")]}).rules
+    with pytest.raises(BadConfiguration, match="no device at the site of 'up' measures 'rain_rate'"):
+        DETECTORS[type(rule)](rule, np.array([0]), world(without="rain"))  # type: ignore[index]
+
+
+def test_water_that_is_held_back_between_two_manholes_is_seen_and_a_storm_is_not() -> None:
+    rng = np.random.default_rng(2)
+    for blocked, low, high in ((0.4, 4.0, math.inf), (0.0, 0.0, 4.0)):
+        stream: list[Told] = []
+        for i in range(900):
+            down = 0.3 + 0.1 * math.sin(i / 46) + rng.normal(0, 0.01) + (0.5 if 600 < i < 640 or i > 860 else 0)
+            up = 0.1 + 0.8 * (down - 0.3) + rng.normal(0, 0.01) + (blocked if i > 880 else 0)
+            stream += [(1, T0 + i * 300_000, down), (0, T0 + i * 300_000, up)]
+        rule = PairRule.model_validate(rule_of("pair"))
+
+        def make(rule: PairRule = rule) -> PairDetector:
+            return PairDetector(rule, np.array([0]), np.array([1]), world())
+
+        found = signals_of(make, stream, [100])
+        assert low <= found[0, stream[-1][1]] < high
+
+
+# --- nights ---------------------------------------------------------------------------------------------------------
+
+# Two readings a night and one by day, days skipped now and then; rain around what counts, and around how long it does.
+NIGHTS = st.lists(
+    st.tuples(
+        st.sampled_from([600, HOUR_S, 3 * HOUR_S, 3 * HOUR_S + 1, 9 * HOUR_S, 12 * HOUR_S, 21 * HOUR_S, 24 * HOUR_S]),
+        st.sampled_from([0.1, 0.1, 0.12, 0.14, 0.3]),
+        st.sampled_from([None, 0.0, 0.0, 0.0, 0.0, 0.1, 0.2]),
+    ),
+    min_size=40,
+    max_size=120,
+)
+
+
+@given(NIGHTS, CUTS)
+def test_siltation_agrees_with_all_slopes_by_hand(
+    line: list[tuple[int, float, float | None]], sizes: list[int]
+) -> None:
+    rule = SiltationRule.model_validate(rule_of("siltation", nights=14, nights_min=5, age_days_max=20))
+    one = nights.Drain(14, 5, 20, 8)
+    stream: list[Told] = []
+    expected, now = {}, T0
+    gauge: tuple[int, float] | None = None
+    for gap_s, level, rain in line:
+        now += gap_s * 1000
+        if rain is not None:
+            gauge = (now, rain)
+            stream.append((2, now, rain))
+        stream.append((0, now, level))
+        said = gauge[1] if gauge is not None and now - gauge[0] <= HOUR_S * 1000 else None
+        signal = one.reading(now, level, said)
+        if signal is not None:
+            expected[0, now] = signal
+    agree(signals_of(lambda: SiltationDetector(rule, np.array([0]), np.array([2]), world()), stream, sizes), expected)
+
+
+def test_a_bottom_that_rises_by_a_centimetre_a_week_is_seen_beside_rain_and_noise() -> None:
+    rng = np.random.default_rng(8)
+    stream: list[Told] = []
+    for day in range(40):
+        wet = day % 6 == 0
+        for half_hour in range(48):
+            now = T0 + day * 86_400_000 + half_hour * 1_800_000
+            level = 0.1 + day * 0.01 / 7 + 0.05 * (half_hour > 8) + rng.normal(0, 0.004) + 0.6 * wet
+            stream += [(2, now, 5.0 if wet else 0.0), (0, now, level)]
+    rule = SiltationRule.model_validate(rule_of("siltation"))
+
+    def make() -> SiltationDetector:
+        return SiltationDetector(rule, np.array([0]), np.array([2]), world())
+
+    found = signals_of(make, stream, [500])
+    assert abs(list(found.values())[-1] - 30 * 0.01 / 7) < 0.01
+
+
+REGISTER = st.tuples(
+    st.sampled_from([600, 899, 900, 900, 900, 901, HOUR_S, 2 * HOUR_S, 2 * HOUR_S + 1, 22 * HOUR_S, 22 * HOUR_S]),
+    st.sampled_from([0, 0, 1, 1, 2, 8, 20, -1, -9]),
+)
+
+
+@given(st.lists(REGISTER, min_size=60, max_size=150), CUTS, st.sampled_from([1.0, 5.0]))
+def test_night_minima_agree_with_one_night_after_another(
+    line: list[tuple[int, int]], sizes: list[int], price: float
+) -> None:
+    fields = {"type": "night-minimum", "nights_min": 3, "least": 24, "price": price}
+    levels = [{"severity": "low", "at_least": 100}]
+    make = streams.maker([streams.VOLUME[0]], levels=levels, **fields)
+    one = nights.Meter(Register(math.inf, math.inf, []), 100, 24, price, 8)
+    stream: list[streams.Reading] = []
+    said: list[tuple[int, float]] = []
+    now, value = T0, 1000.0
+    for gap_s, grown in line:
+        now += gap_s * 1000
+        value += grown
+        stream.append((0, now, value, True))
+        signal = one.reading(now, value, 3, 7_200_000)
+        if signal is not None:
+            said.append((now, signal))
+    streams.same(streams.told(make, stream, sizes), {0: said})
+
+
+def test_a_tap_that_runs_all_night_is_litres_a_day_and_money() -> None:
+    for price, expected in ((None, 48.0), (4.0, 192.0)):
+        register, stream = 0.0, []
+        rng = np.random.default_rng(1)
+        for quarter in range(20 * 96):
+            now = T0 - 7_200_000 + quarter * 900_000
+            local_h = (quarter // 4) % 24
+            register += float(rng.integers(0, 2)) if local_h >= 6 else 0.0
+            register += 0.5 if quarter >= 18 * 96 else 0.0
+            stream.append((0, now, register, True))
+        rule = NightMinimumRule.model_validate(
+            {"id": "r", "name": "R", "class": "x", "metric": "volume", "type": "night-minimum", "least": 1}
+            | {"last_digit": 0.1, "price": price, "levels": [{"severity": "low", "at_least": 10}]}
+        )
+        told = streams.told(lambda r=rule: NightMinimumDetector(r, np.array([0]), streams.world()), stream, [500])  # type: ignore[misc]
+        values = [value for _, value in told[0]]
+        assert values[:-2] == [0.0] * len(values[:-2])
+        assert math.isclose(values[-1], expected)

@@ -1,0 +1,145 @@
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.detectors.cluster import FeverClusterDetector, FeverClusterRule, rarity
+from alerts.detectors.scanner import ScannerHealthDetector, ScannerHealthRule
+from tests.alerts.rows import Told, agree, signals_of
+from tests.oracles import cluster, scanner
+
+HOUR_S = 3600
+T0 = 1_795_000_000_000 // 3_600_000 * 3_600_000  # a whole hour
+CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=10)
+
+
+def fields(type_name: str, **more: object) -> dict[str, object]:
+    levels = [{"severity": "low", "at_least": 0.3}]
+    return {
+        "id": "r",
+        "name": "R",
+        "class": "sensor",
+        "metric": "skin_temperature",
+        "type": type_name,
+        "levels": levels,
+        **more,
+    }
+
+
+# Three lanes of a gate; lane 0 has a reference body (series 3). Days go by in few readings, and values repeat.
+PEOPLE = st.tuples(
+    st.integers(0, 2),
+    st.sampled_from([20, 20, 20, 20, 1200, 2 * HOUR_S, 2 * HOUR_S + 1, 24 * HOUR_S - 60, 24 * HOUR_S]),
+    st.sampled_from([33.9, 34.0, 36.3, 36.4, 36.4, 36.5, 36.5, 36.7, 36.8, 42.0, 42.1]),
+)
+BODY = st.tuples(st.just(3), st.sampled_from([1, 20]), st.sampled_from([35.0, 35.2, 35.4]))
+LINES = st.lists(st.one_of(PEOPLE, PEOPLE, PEOPLE, PEOPLE, BODY), min_size=40, max_size=120)
+
+
+@given(LINES, CUTS, st.booleans())
+def test_scanner_health_agrees_with_one_lane_after_another(
+    line: list[tuple[int, int, float]], sizes: list[int], has_body: bool
+) -> None:
+    rule = ScannerHealthRule.model_validate(
+        fields("scanner-health", people_min=5, days_min=1, identical=3, blackbody_c=35.0 if has_body else None)
+        | {"people": 10}
+    )
+    lanes = [scanner.Lane(10, 5, 1, 3) for _ in range(3)]
+    others = [np.setdiff1d(np.arange(3), [lane]) for lane in range(3)]
+    bodies = np.array([3 if has_body else -1, -1, -1])
+    stream: list[Told] = []
+    expected, now, body = {}, T0, None
+    for series, gap_s, value in line:
+        now += gap_s * 1000
+        stream.append((series, now, value))
+        if series == 3:
+            body = (now, value)
+            continue
+        if not 34 <= value <= 42:
+            lanes[series].unmeasured(now)
+            continue
+        shown = (
+            body[1] if has_body and series == 0 and body is not None and now - body[0] <= 2 * HOUR_S * 1000 else None
+        )
+        others_of = [lanes[o] for o in range(3) if o != series]
+        signal = scanner.health(lanes[series], others_of, now, value, shown, 35.0)
+        if signal is not None:
+            expected[series, now] = signal
+    agree(signals_of(lambda: ScannerHealthDetector(rule, np.arange(3), others, bodies, 4), stream, sizes), expected)
+
+
+def week(shift_c: tuple[float, float, float], seed: int = 5) -> dict[tuple[int, int], float]:
+    """Five mornings of three lanes; on the fifth each is moved by so much."""
+    rng = np.random.default_rng(seed)
+    stream: list[Told] = []
+    for day in range(5):
+        for i in range(300):
+            value = round(float(rng.normal(36.4, 0.25)), 2) + (shift_c[i % 3] if day == 4 else 0.0)
+            stream.append((i % 3, T0 + day * 86_400_000 + i * 10_000, value))
+    rule = ScannerHealthRule.model_validate(fields("scanner-health"))
+    others = [np.array([1, 2]), np.array([0, 2]), np.array([0, 1])]
+    return signals_of(lambda: ScannerHealthDetector(rule, np.arange(3), others, np.full(3, -1), 3), stream, [64])
+
+
+def last_of(found: dict[tuple[int, int], float], lane: int) -> float:
+    return found[lane, max(t for s, t in found if s == lane)]
+
+
+def test_a_scanner_that_moved_is_told_from_its_gate_and_from_the_weather() -> None:
+    alone = week((0.6, 0.0, 0.0))
+    assert last_of(alone, 0) >= 0.3
+    assert last_of(alone, 1) < 0.3
+    assert max(last_of(week((0.6, 0.6, 0.6)), lane) for lane in range(3)) < 0.3
+
+
+# --- clusters -------------------------------------------------------------------------------------------------------
+
+CROWD = st.tuples(
+    st.integers(0, 1),
+    st.sampled_from([5, 5, 5, 60, 60, 1739, 1740, 1800, 24 * HOUR_S]),
+    st.sampled_from([33.9, 36.3, 36.3, 36.4, 36.5, 36.6, 36.7, 37.2, 37.3, 37.3, 38.0, 42.1]),
+)
+
+
+@given(st.lists(CROWD, min_size=50, max_size=150), CUTS)
+def test_clusters_agree_with_one_lane_after_another(line: list[tuple[int, int, float]], sizes: list[int]) -> None:
+    rule = FeverClusterRule.model_validate(fields("fever-cluster"))
+    lanes = [cluster.Lane(37.3) for _ in range(2)]
+    stream: list[Told] = []
+    expected, now = {}, T0
+    for series, gap_s, value in line:
+        now += gap_s * 1000
+        stream.append((series, now, value))
+        signal = lanes[series].person(now, value)
+        if signal is not None:
+            expected[series, now] = signal
+    agree(signals_of(lambda: FeverClusterDetector(rule, np.arange(2), 2), stream, sizes), expected)
+
+
+def test_the_tail_of_a_binomial_is_exact_and_never_negative() -> None:
+    for people, positives, share in ((10, 0, 0.1), (30, 3, 0.005), (400, 9, 0.004), (900, 900, 0.001)):
+        found = rarity(np.array([people]), np.array([positives]), np.array([share]))[0]
+        exact = cluster.tail(people, positives, share)
+        assert found >= 0
+        if exact > 0:
+            assert math.isclose(found, -math.log10(min(exact, 1.0)), rel_tol=1e-9, abs_tol=1e-9)
+
+
+def morning(fifth: float, shift_c: float) -> float:
+    """The highest signal of a morning in which every fifth of a hundred people has fever, or the scanner is moved."""
+    rng = np.random.default_rng(3)
+    normal = rng.normal(36.4, 0.25, 400).round(1)
+    stream: list[Told] = [(0, T0 + i * 20_000, float(v)) for i, v in enumerate(normal)]
+    for i in range(300, 400):
+        value = 38.1 if fifth and i % 5 == 0 else stream[i][2] + shift_c
+        stream[i] = (0, stream[i][1], value)
+    rule = FeverClusterRule.model_validate(fields("fever-cluster"))
+    found = signals_of(lambda: FeverClusterDetector(rule, np.array([0]), 1), stream, [50])
+    return max(value for (_, t), value in found.items() if t >= stream[300][1])
+
+
+def test_a_cluster_is_told_from_a_moved_scanner() -> None:
+    assert morning(0.2, 0.0) >= 3
+    assert morning(0.0, 0.8) < 3
+    assert morning(0.0, 0.0) < 3
