@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -23,7 +24,7 @@ from bench import (
     small_gateway,
     stream,
 )
-from bench.detection import fever, flood, valve
+from bench.detection import fever, flood, plots, valve
 from bench.report import Report
 from gateway.spool import Spool
 from telemetry import frames
@@ -163,6 +164,13 @@ def test_rules_judge_as_their_twin_does() -> None:
 
 def test_notices(tmp_path: Path) -> None:
     check(notices.run(alarms=150, seconds=0.5, hang_s=1.0), tmp_path)
+
+
+def test_every_plot_of_gate_and_drain_is_that_of_a_page() -> None:
+    for name, draw in plots.PLOTS.items():
+        assert f"]({name}.svg)" in (plots.FOLDER / f"{name}.md").read_text(encoding="utf-8")
+        drawn = draw(np.random.default_rng(7))
+        assert (plots.signals(drawn)[1] >= drawn.limit).any(), name
 
 
 @needs_data
