@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -24,7 +25,7 @@ from bench import (
     small_gateway,
     stream,
 )
-from bench.detection import fever, flood, valve
+from bench.detection import fever, flood, plots, valve
 from bench.report import Report
 from gateway.spool import Spool
 from telemetry import frames
@@ -171,6 +172,13 @@ def test_a_back_test_reads_all_of_the_history(tmp_path: Path) -> None:
     check(report, tmp_path)
     assert report.tables[0].rows[0][0] == 2 * 300 * 1440
     assert report.tables[0].rows[0][2]
+
+
+def test_every_plot_of_gate_and_drain_is_that_of_a_page() -> None:
+    for name, draw in plots.PLOTS.items():
+        assert f"]({name}.svg)" in (plots.FOLDER / f"{name}.md").read_text(encoding="utf-8")
+        drawn = draw(np.random.default_rng(7))
+        assert (plots.signals(drawn)[1] >= drawn.limit).any(), name
 
 
 @needs_data
