@@ -5,6 +5,7 @@ Axes: S series, I instances (one limit on one series).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -170,7 +171,9 @@ def compile_rules(
         else:
             scale = world.scales(rule, concerned) if isinstance(rule, LevelRule) else np.ones(len(registry))
             for series in concerned.tolist():
-                for level in rule.levels:
+                device = world.device(series)
+                levels = rule.levels if device is None else rule.levels_at(device.id, catalogue.path_of(device.place))
+                for level in levels:
                     fed.setdefault(series, []).append(instances.add(number, rule, series, level, scale[series]))
         if has_detector:
             make = partial(DETECTORS[type(rule)], rule, concerned, world)
@@ -204,7 +207,7 @@ def compile_rules(
         np.array(instances.sign, np.float64),
         limits,
         np.array([round(rule.hold_max_s * 1000) for rule in rows], np.int64),
-        np.array([len(rule.levels) == 1 for rule in rows], np.bool_),
+        _alone(instances),
         _feed(everything, len(registry)),
         _feed(plain, len(registry)),
         _feed({s: [i for i in fed if decides[i]] for s, fed in plain.items()}, len(registry)),
@@ -216,11 +219,20 @@ def compile_rules(
         world.gateway_online,
         everywhere,
         [
-            f"{rules[r].id}/{Severity(level).word}/{'/'.join(registry.names[s])}"
-            for r, s, level in zip(instances.rule, instances.series, instances.severity, strict=True)
+            f"{rules[r].id}/{Severity(level).word}/{'over' if sign > 0 else 'under'}/{'/'.join(registry.names[s])}"
+            for r, s, level, sign in zip(
+                instances.rule, instances.series, instances.severity, instances.sign, strict=True
+            )
         ],
         {schedule.id: schedule for schedule in schedules},
     )
+
+
+def _alone(instances: _Instances) -> NDArray[np.bool_]:
+    """Which instances are the only one of their rule on their series."""
+    pairs = list(zip(instances.rule, instances.series, strict=True))
+    count = Counter(pairs)
+    return np.array([count[pair] == 1 for pair in pairs], np.bool_)
 
 
 def _inferred(number: int, rule: InferredRule, rules: Sequence[Rule], concerned: Indexes, world: World) -> InferredPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -9,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from alerts.lifecycle import READINGS_MAX
-from telemetry.catalogue import LocalText, MetricName, Name
+from telemetry.catalogue import LocalText, MetricName, Name, Place
 
 
 class Severity(IntEnum):
@@ -106,10 +107,27 @@ class Shown:
     decimals: int = 2
 
 
+class Override(Declared):
+    """Other limits for some devices, or for what stands in some places."""
+
+    devices: tuple[Name, ...] = ()
+    places: tuple[Name, ...] = ()
+    levels: tuple[Level, ...] = Field(min_length=1, max_length=4)
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not (self.devices or self.places):
+            raise ValueError("say where it holds: 'devices' or 'places'")
+        return self
+
+
 class LevelledRule(AnyRule):
     shown: ClassVar[Shown | None] = None  # where limits are about another number than the metric itself
 
     levels: tuple[Level, ...] = Field(min_length=1, max_length=4)
+    overrides: tuple[
+        Override, ...
+    ] = ()  # the nearest holds: a device before its place, a place before what is around it
     deadband: float = Field(default=0.0, ge=0)  # of every level without 'clear' of its own, in the limit's unit
     raise_after_s: float = Field(default=0.0, ge=0)
     raise_count: int = Field(default=1, ge=1, le=READINGS_MAX)  # so many breaching readings …
@@ -123,6 +141,27 @@ class LevelledRule(AnyRule):
         if self.raise_of is not None and self.raise_of < self.raise_count:
             raise ValueError("'raise_of' must not be less than 'raise_count'")
         return self
+
+    @model_validator(mode="after")
+    def _of_a_series(self) -> Self:
+        if self.overrides and self.is_per_passage:
+            raise ValueError("'overrides' are for alarms of a series; give passages elsewhere a rule of their own")
+        return self
+
+    def levels_at(self, device: str, path: Sequence[Place]) -> tuple[Level, ...]:
+        """The limits that hold for a device.
+
+        Args:
+            path: Where it stands: places from the outermost to its own.
+        """
+        for override in self.overrides:
+            if device in override.devices:
+                return override.levels
+        for place in reversed(path):
+            for override in self.overrides:
+                if place.id in override.places:
+                    return override.levels
+        return self.levels
 
     @property
     def is_per_passage(self) -> bool:

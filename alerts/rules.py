@@ -269,6 +269,13 @@ def mistakes_in(
         for at, device in enumerate(rule.devices or ()):
             if device not in catalogue.device:
                 yield number, ("devices", at), f"there is no device '{device}'"
+        for at, override in enumerate(rule.overrides if isinstance(rule, LevelledRule) else ()):
+            for n, device in enumerate(override.devices):
+                if device not in catalogue.device:
+                    yield number, ("overrides", at, "devices", n), f"there is no device '{device}'"
+            for n, place in enumerate(override.places):
+                if place not in catalogue.place:
+                    yield number, ("overrides", at, "places", n), f"there is no place '{place}'"
         for at, cause in enumerate(rule.masked_by):
             if cause.rule not in known:
                 yield number, ("masked_by", at, "rule"), f"there is no rule '{cause.rule}'"

@@ -252,3 +252,40 @@ def test_the_trace_of_kapacitor_with_the_one_difference_that_is_meant() -> None:
         stage.read(second, low=value)
         seen.append(next((alarm.severity.word for alarm in stage.engine.open_alarms), "ok"))
     assert seen == ["low", "medium", "medium", "critical", "medium", "low", "ok"]
+
+
+NEARER = """
+rules:
+  - id: full
+    type: level
+    class: drain
+    name: Full
+    metric: level
+    levels: [{severity: high, at_least: 1.0}]
+    overrides:
+      - {places: [upper], levels: [{severity: critical, at_least: 1.5}, {severity: low, at_least: 1.2}]}
+"""
+
+
+def test_limits_may_differ_by_place_and_the_nearest_holds() -> None:
+    stage = Stage(made(NEARER))
+    stage.read(0, low=1.1, high=1.1)
+    assert [alarm.device for alarm in stage.engine.open_alarms] == ["low"]
+    stage.read(1, high=1.6)
+    assert stage.open("full", "high").severity is Severity.CRITICAL
+    by_device = NEARER + "      - {devices: [high], levels: [{severity: medium, at_least: 1.0}]}\n"
+    stage = Stage(made(by_device))
+    stage.read(0, high=1.6)
+    assert stage.open("full", "high").severity is Severity.MEDIUM
+
+
+@pytest.mark.parametrize("value", [11.0, 1.0])
+@pytest.mark.parametrize("crash_at", [2, 3])
+def test_a_band_of_one_severity_keeps_its_two_limits_apart_over_a_crash(value: float, crash_at: int) -> None:
+    limits = "levels: [{severity: high, at_least: 10}, {severity: high, at_most: 2}]"
+    rule = f"rules: [{{id: band, type: level, class: x, name: B, metric: level, {limits}}}]"
+    stage = Stage(program(CATALOGUE, rule), crash_at=crash_at)
+    stage.read(0, low=value)
+    stage.read(1, low=value)
+    stage.read(2, low=5.0)
+    assert stage.told("band") == ["raised", "returned"]
