@@ -35,7 +35,7 @@ PERSON = st.tuples(
     st.sampled_from([33.9, 34.0, 36.3, 36.4, 36.4, 36.5, 36.5, 36.7, 36.8, 36.9, 42.0, 42.1]),
 )
 DAYS = st.lists(
-    st.tuples(st.sampled_from([1, 1, 1, 1, 2, 6]), st.lists(PERSON, min_size=14, max_size=24)), min_size=3, max_size=8
+    st.tuples(st.sampled_from([1, 1, 1, 1, 2, 6]), st.lists(PERSON, min_size=26, max_size=34)), min_size=2, max_size=5
 )
 
 
