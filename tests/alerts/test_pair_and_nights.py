@@ -121,29 +121,51 @@ def test_water_that_is_held_back_between_two_manholes_is_seen_and_a_storm_is_not
 
 # --- nights ---------------------------------------------------------------------------------------------------------
 
-# Two readings a night and one by day, days skipped now and then; rain around what counts, and around how long it does.
+# Readings of a day at its night's ends and around them, days left out now and then; rain around what counts, and around how
+# long it does: twelve hours before two, three and five o'clock.
+OF_DAY_S = [
+    0,
+    1,
+    HOUR_S,
+    3 * HOUR_S,
+    3 * HOUR_S + 1,
+    12 * HOUR_S,
+    13 * HOUR_S,
+    14 * HOUR_S,
+    15 * HOUR_S,
+    24 * HOUR_S - 1,
+]
+READING = st.tuples(
+    st.sampled_from(OF_DAY_S),
+    st.sampled_from([0.1, 0.1, 0.12, 0.14, 0.3]),
+    st.sampled_from([None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.2]),
+)
 NIGHTS = st.lists(
     st.tuples(
-        st.sampled_from([600, HOUR_S, 3 * HOUR_S, 3 * HOUR_S + 1, 9 * HOUR_S, 12 * HOUR_S, 21 * HOUR_S, 24 * HOUR_S]),
-        st.sampled_from([0.1, 0.1, 0.12, 0.14, 0.3]),
-        st.sampled_from([None, 0.0, 0.0, 0.0, 0.0, 0.1, 0.2]),
+        st.sampled_from([1, 1, 1, 2, 15]), st.lists(READING, min_size=2, max_size=5, unique_by=lambda one: one[0])
     ),
-    min_size=40,
-    max_size=120,
+    min_size=8,
+    max_size=30,
 )
 
 
 @given(NIGHTS, CUTS)
 def test_siltation_agrees_with_all_slopes_by_hand(
-    line: list[tuple[int, float, float | None]], sizes: list[int]
+    days: list[tuple[int, list[tuple[int, float, float | None]]]], sizes: list[int]
 ) -> None:
     rule = SiltationRule.model_validate(rule_of("siltation", nights=14, nights_min=5, age_days_max=20))
     one = nights.Drain(14, 5, 20, 8)
     stream: list[Told] = []
-    expected, now = {}, T0
+    expected, day = {}, 0
+    line: list[tuple[int, float, float | None]] = []
+    for later, readings in days:
+        day += later
+        line += [
+            (T0 + (day * 24 * HOUR_S + of_day) * 1000, level, rain)
+            for of_day, level, rain in sorted(readings, key=lambda one: one[0])
+        ]
     gauge: tuple[int, float] | None = None
-    for gap_s, level, rain in line:
-        now += gap_s * 1000
+    for now, level, rain in line:
         if rain is not None:
             gauge = (now, rain)
             stream.append((2, now, rain))
