@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from alerts.detectors.trend import ForecastRule, RateRule
 from alerts.escalation import DAMAGED, SYSTEM, UNANSWERED, UNDELIVERED
 from alerts.rule import LevelledRule, Shown
 from alerts.rules import InferredRule, LevelRule, Rule, SilenceRule
-from telemetry.catalogue import Catalogue, Text
+from telemetry.catalogue import Catalogue, Place, Text
 from telemetry.series import ONLINE
 
 _FORESEEABLE_MIN = 24 * 60.0  # a rise that needs longer is none that a clock time could be told for
@@ -73,7 +74,9 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
             "high": alarm.forecast.high,
             "at_ms": alarm.forecast.at_ms,
         },
-        "why": _why(alarm, rule, _UNITS.get(unit, unit), metric.decimals if metric else 1, _zone(alarm, catalogue)),
+        "why": _why(
+            alarm, rule, _UNITS.get(unit, unit), metric.decimals if metric else 1, _zone(alarm, catalogue), path
+        ),
         "advice": _both(rule.advice) if rule and rule.advice else {"en": "", "zh": ""},
     }
 
@@ -87,7 +90,9 @@ def _zone(alarm: Alarm, catalogue: Catalogue) -> ZoneInfo:
     return ZoneInfo(site.timezone if site else "UTC")
 
 
-def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneInfo) -> dict[str, str]:
+def _why(
+    alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneInfo, path: Sequence[Place]
+) -> dict[str, str]:
     """Why this alarm, with the numbers that decided it."""
     if alarm.alarm_class == SYSTEM and rule is None:
         return _why_ours(alarm)
@@ -122,9 +127,11 @@ def _why(alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneIn
         value, limit = f"{100 * alarm.value:.1f} cm/min", f"{100 * alarm.limit:.1f} cm/min"
     share_en = share_zh = ""
     if isinstance(rule, LevelRule) and rule.relative_to == "depth":
-        level = min(rule.levels, key=lambda level: abs(level.severity - alarm.severity))
+        levels = rule.levels_at(alarm.device, path)
+        level = min(levels, key=lambda level: abs(level.severity - alarm.severity))
         share_en, share_zh = f" ({level.limit:.0%} of the depth)", f"（井深的 {level.limit:.0%}）"
-    if any(level.at_most is not None for level in rule.levels):
+    ways = {level.at_most is not None for level in rule.levels_at(alarm.device, path)}
+    if alarm.value <= alarm.limit if len(ways) > 1 else ways == {True}:
         return {"en": f"{value} is at or below {limit}{share_en}", "zh": f"{value}，低于或等于限值 {limit}{share_zh}"}
     return {"en": f"{value} is at or above {limit}{share_en}", "zh": f"{value}，达到或超过限值 {limit}{share_zh}"}
 

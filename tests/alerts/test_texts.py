@@ -73,3 +73,14 @@ def test_a_forecast_without_an_end_in_sight_says_so(
     distant = Forecast(12.0, 10.0, 1e9, AT_MS)
     said = why(tmp_path, catalogue, "drain-forecast", value=12.0, limit=30.0, forecast=distant)
     assert said["en"].endswith("at about 19:18")
+
+
+@pytest.mark.parametrize(("value", "limit", "word"), [(12.0, 10.0, "at or above"), (1.0, 2.0, "at or below")])
+def test_a_band_says_which_way_it_was_left(
+    tmp_path: Path, catalogue: Catalogue, value: float, limit: float, word: str
+) -> None:
+    levels = "[{severity: high, at_least: 10}, {severity: high, at_most: 2}]"
+    band = f"\n  - {{id: band, type: level, class: x, name: B, metric: level, levels: {levels}}}\n"
+    rules = tmp_path / "rules" / "all.yaml"
+    rules.write_text(rules.read_text(encoding="utf-8") + band, encoding="utf-8")
+    assert word in why(tmp_path, catalogue, "band", value=value, limit=limit)["en"]
