@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
-
-import numpy as np
 
 from alerts.alarm import PERSON, Alarm, Effects, Forecast, Transition, What, Where
 from alerts.conditions import RETRACTED, RULE_CHANGED, Step
@@ -35,6 +34,7 @@ class AlarmBook:
 
     def __init__(self, program: Program) -> None:
         self._program = program
+        self._limits: dict[tuple[int, int], list[tuple[int, float]]] = {}
         self.open: dict[Where, Alarm] = {}
         self.by_id: dict[str, Where] = {}
         self.recent: dict[Where, Alarm] = {}  # the last that readings ended: soon back, it is the same
@@ -68,7 +68,7 @@ class AlarmBook:
             alarm.severity, alarm.value = severity, value
             self.note(alarm, What.SEVERITY_DOWN, step.time_ms, known_ms, "good-readings", effects, value=value)
         alarm.limit = program.limit(step.worst)
-        if not np.isnan(step.low):
+        if not math.isnan(step.low):
             band = finite(step.low), finite(step.high)
             alarm.forecast = None if value is None else Forecast(value, *band, step.time_ms)
         effects.alarms[alarm.id] = alarm
@@ -212,7 +212,7 @@ class AlarmBook:
             raised_ms=known_ms,
             value=value,
             limit=None,
-            limits=self._limits_of(rule, series),
+            limits=self._limits.get((rule, series)) or self._limits_of(rule, series),
             heights=[(event_ms, severity)],
         )
         self.enter(where, alarm)
@@ -314,15 +314,17 @@ class AlarmBook:
         """The limits to draw across the chart of the metric itself; a rate's or forecast's are in another unit."""
         if not isinstance(self._program.rules[rule], LevelRule):
             return []
+        # Kept: what is drawn of a rule on a series is the same for each of its alarms.
         program, feed = self._program, self._program.plain
         fed = feed.instances[feed.start[series] : feed.start[series] + feed.count[series]]
         mine = fed[program.rule[fed] == rule]
         limits = program.limits.raise_at[mine] * program.sign[mine]
         found = list(zip(program.severity[mine].tolist(), limits.tolist(), strict=True))
         found += [(int(p.severity), p.limit) for p in self._program.passages if p.rule == rule]
+        self._limits[rule, series] = found
         return found
 
 
 def finite(number: float) -> float | None:
     """A number that can be shown, or None."""
-    return number if np.isfinite(number) else None
+    return number if math.isfinite(number) else None
