@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,8 +40,9 @@ class ReadingBatch:
         return len(self.series)
 
 
+@functools.cache
 def empty_batch() -> ReadingBatch:
-    """A batch of no readings."""
+    """The batch of no readings: one for all, since none can be written."""
     return ReadingBatch(np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
 
 
