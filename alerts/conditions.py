@@ -18,7 +18,7 @@ Axes: N readings, E evaluations (a reading at an instance), I instances, S serie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -199,16 +199,18 @@ class Conditions:
         of_series = feed.instances[feed.start[series] : feed.start[series] + feed.count[series]]
         return {int(i) for i in of_series if self.program.rule[i] == rule and self.state[i] >= FIRING}
 
-    def adopt(self, other: Conditions, of: Masks) -> None:
-        """Take over what another one of the same program knows of some series, (S,)."""
-        instances = of[self.program.series]
+    def adopt(self, other: Conditions, of: Masks, without: Collection[int] = ()) -> None:
+        """Take over what another one of the same program knows of some series, (S,); not what it knows for some rules."""
+        instances = of[self.program.series] & ~np.isin(self.program.rule, sorted(without))
         self.state[instances] = other.state[instances]
         self.since_ms[instances] = other.since_ms[instances]
         self.ring[instances] = other.ring[instances]
         self.last_ms[of] = other.last_ms[of]
         self.last_value[of] = other.last_value[of]
         self.last_good[of] = other.last_good[of]
-        for mine, theirs in zip(self.detectors, other.detectors, strict=True):
+        for plan, mine, theirs in zip(self.program.detectors, self.detectors, other.detectors, strict=True):
+            if plan.rule in without:
+                continue
             positions = of[mine.watched]
             for name, column in mine.columns.items():
                 column[positions] = theirs.columns[name][positions]

@@ -361,7 +361,8 @@ class Engine:
         self._book.tellings = OrderedDict((telling.alarm, telling) for telling in snapshot.tellings)
         if snapshot.episodes is not None:
             restore_episodes(snapshot.episodes, snapshot, self._episodes, names)
-        known = {alarm.id: alarm for _, alarm in self._episodes.closed}
+        closed = [] if self._episodes.past is None else self._episodes.past.closed
+        known = {alarm.id: alarm for _, alarm in closed}
         for where, alarm in names.placed(snapshot.recent):
             self._book.recent[where] = known.get(alarm.id, alarm)
         for rule, series, changes in snapshot.changes:

@@ -14,9 +14,10 @@ from alerts.alarm import PERSON, Alarm, Where
 from alerts.book import Telling
 from alerts.conditions import RETRACTED, Conditions
 from alerts.detectors.detector import Detector
-from alerts.episodes import Decision, Episodes
+from alerts.episodes import Episodes
 from alerts.escalation import Kept as KeptEscalation
 from alerts.masks import MaskState
+from alerts.past import Decision
 from alerts.program import Program
 from telemetry.batch import Indexes
 
@@ -173,19 +174,20 @@ def _restore_detector(kept: KeptDetector, detector: Detector, names: Names) -> N
 
 def keep_episodes(episodes: Episodes, names: Names) -> KeptEpisodes | None:
     """Episodes as bytes; None when there are none."""
-    if episodes.past is None:
+    past = episodes.past
+    if past is None:
         return None
     program = names.program
     return KeptEpisodes(
-        keep_conditions(episodes.past, names),
+        keep_conditions(past.conditions, names),
         {program.names[number][0]: after for number, after in episodes.after.items()},
         [program.names[number][0] for number in sorted(episodes.gapped)],
         episodes.next_live_ms.tobytes(),
-        list(episodes.past_book.open.values()),
-        [(names.rule(r), names.series[s], changes) for (r, s, _), changes in episodes.past_book.changes.items()],
-        [alarm for _, alarm in episodes.over],
-        [alarm for _, alarm in episodes.closed],
-        [(d.known_ms, program.rules[d.rule].id, names.series[d.series]) for d in episodes.decisions],
+        list(past.book.open.values()),
+        [(names.rule(r), names.series[s], changes) for (r, s, _), changes in past.book.changes.items()],
+        [alarm for _, alarm in past.over],
+        [alarm for _, alarm in past.closed],
+        [(d.known_ms, program.rules[d.rule].id, names.series[d.series]) for d in past.decisions],
     )
 
 
@@ -193,27 +195,28 @@ def restore_episodes(kept: KeptEpisodes, snapshot: Snapshot, episodes: Episodes,
     """Go on with episodes, as far as their gateways, rules and series are still there."""
     for gateway, after in kept.after.items():
         episodes.begin(episodes.known([gateway]), after + 1)
-    if episodes.past is None:
+    past = episodes.past
+    if past is None:
         return
-    restore_conditions(kept.past, snapshot, episodes.past, names)
+    restore_conditions(kept.past, snapshot, past.conditions, names)
     episodes.gapped = episodes.known(kept.gapped)
     mine, theirs = matched(names.series, snapshot.series.split("\n"))
     episodes.next_live_ms[mine] = np.frombuffer(kept.next_live_ms, np.int64)[theirs]
     for where, alarm in names.placed(kept.open):
-        episodes.past_book.enter(where, alarm)
-    episodes.over = names.placed(kept.over)
-    episodes.closed = names.placed(kept.closed)
-    for where, alarm in episodes.over:
-        if where not in episodes.past_book.open and alarm.closed_reason not in (PERSON, RETRACTED):
-            episodes.past_book.recent[where] = alarm
+        past.book.enter(where, alarm)
+    past.over = names.placed(kept.over)
+    past.closed = names.placed(kept.closed)
+    for where, alarm in past.over:
+        if where not in past.book.open and alarm.closed_reason not in (PERSON, RETRACTED):
+            past.book.recent[where] = alarm
     for rule, series, changes in kept.changes:
         at = names.at(rule, series)
         if at is not None:
-            episodes.past_book.changes[*at, None] = changes
+            past.book.changes[*at, None] = changes
     for known_ms, rule, series in kept.decisions:
         at = names.at(rule, series)
         if at is not None:
-            episodes.decisions.append(Decision(known_ms, *at))
+            past.decisions.append(Decision(known_ms, *at))
 
 
 def matched(mine: list[str], theirs: list[str]) -> tuple[Indexes, Indexes]:
