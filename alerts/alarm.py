@@ -109,6 +109,7 @@ class Alarm:
     closed_reason: str | None = None
     disposition: str | None = None
     told_locally_ms: int | None = None
+    ended_before_ms: int | None = None  # when it was over before it last came back
     over_ms: int | None = None  # good readings say it is over since then, and it is held open: latched or flapping
     flapping: bool = False
     masks: list[Masked] = field(default_factory=list)
@@ -133,5 +134,6 @@ class Effects:
     answers: dict[str, str] = field(default_factory=dict)  # command id -> "" when done, else why not
     masks: dict[str, Any] = field(default_factory=dict)  # what people declared or took back, by id
     rules: list[Any] = field(default_factory=list)  # (change, document, when): rules that have another version now
-    late: int = 0
+    late: int = 0  # readings that a newer one of their series had overtaken
+    too_late: int = 0  # of these, what could not be judged in its own place any more
     incomplete: list[str] = field(default_factory=list)  # gateways whose outage could not be judged to its end

@@ -12,7 +12,7 @@ Pure: no clock, no disk, no network; the journal is a function that is given. Ax
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,18 +20,15 @@ import numpy as np
 from alerts.alarm import Alarm, Effects, Where
 from alerts.book import AlarmBook
 from alerts.conditions import Conditions
-from alerts.past import NEVER_MS, Past, rows_of, usable
+from alerts.past import NEVER_MS, Past, Reread, rows_of, usable
 from alerts.program import Program
 from alerts.rules import InferredRule, SilenceRule
 from alerts.seen import Seen
 from telemetry.batch import Masks, ReadingBatch, Times, concatenate, decode_batch, empty_batch
-from telemetry.journal import Kind, Stored
+from telemetry.journal import Kind
 
 _LONG_AGO_MS = np.iinfo(np.int64).min
 _ROWS_AT_ONCE = 20_000  # of what is read again
-
-Reread = Callable[[int, int], Iterator[Stored]]
-"""(after, through) -> the journal's records in between, all that are still held, oldest first."""
 
 
 class Episodes:

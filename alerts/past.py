@@ -13,7 +13,7 @@ Pure: no clock, no disk, no network. Axes: N readings, S series.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,9 +26,13 @@ from alerts.rule import Severity
 from alerts.seen import Seen
 from telemetry.batch import Masks, ReadingBatch, Times
 from telemetry.identity import alarm_id
+from telemetry.journal import Stored
 from telemetry.quality import Quality
 
 NEVER_MS = np.iinfo(np.int64).max
+
+Reread = Callable[[int, int], Iterator[Stored]]
+"""(after, through) -> the journal's records in between, all that are still held, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,14 @@ class Past:
         before = replace(alarm, heights=list(alarm.heights))
         if len(undone):
             left = firing.difference(undone.tolist())
-            if not left:
-                return
             last_ms = int(self.conditions.last_ms[series])
             before.heights = [(at_ms, severity) for at_ms, severity in alarm.heights if at_ms <= last_ms]
+            if not left:
+                if alarm.ended_before_ms is not None and before.heights:  # only its coming back is undone
+                    before.severity = before.severity_max = max(severity for _, severity in before.heights)
+                    before.closed_ms, before.closed_reason = alarm.ended_before_ms, "good-readings"
+                    self.remember_recent(where, before, alarm)
+                return
             before.severity = Severity(max(int(self._program.severity[instance]) for instance in left))
             before.severity_max = max((severity for _, severity in before.heights), default=before.severity)
         self.book.enter(where, before)
@@ -120,7 +128,7 @@ class Past:
         self.book.release(self.conditions.last_ms, 0, effects)
         self.over += effects.ended
         self._passages += judged.passages
-        return judged.late
+        return len(judged.overtaken)
 
     def decide(self, decision: Decision) -> None:
         """What a person closed is over here too."""
@@ -231,7 +239,7 @@ class Past:
     def _retract(self, alarm: Alarm, known_ms: int, effects: Effects) -> None:
         if alarm.is_open:
             self._said.close(alarm, What.CLOSED, known_ms, known_ms, RETRACTED, effects)
-        elif alarm.closed_reason != PERSON:
+        elif alarm.closed_reason not in (PERSON, RETRACTED):
             alarm.closed_reason = RETRACTED
             self._said.note(alarm, What.AMENDED, known_ms, known_ms, RETRACTED, effects)
 
@@ -246,7 +254,7 @@ class Past:
             alarm.severity, alarm.closed_reason = alarm.severity_max, LATE_DATA
             self._said.note(alarm, What.RAISED, raised_ms, known_ms, LATE_DATA, effects, value=alarm.value)
             self._said.note(alarm, What.RETURNED, alarm.closed_ms, known_ms, LATE_DATA, effects, value=alarm.value)
-            self.closed.append((where, alarm))
+            effects.ended.append((where, alarm))
         self._said.told_locally(alarm, alarm.id, known_ms, effects)
 
     def _amend(self, where: Where, alarm: Alarm, true: Alarm, known_ms: int, effects: Effects) -> None:
@@ -255,13 +263,16 @@ class Past:
         by_readings = not alarm.is_open and alarm.closed_reason != PERSON
         closed_ms = true.closed_ms if by_readings and not true.is_open else alarm.closed_ms
         changed = (true.onset_ms, true.severity_max, closed_ms)
-        if (alarm.onset_ms, alarm.severity_max, alarm.closed_ms) != changed:
+        never_was = alarm.closed_reason == RETRACTED
+        if never_was and not true.is_open:
+            alarm.closed_reason = LATE_DATA  # it was after all
+        if never_was or (alarm.onset_ms, alarm.severity_max, alarm.closed_ms) != changed:
             alarm.onset_ms, alarm.severity_max, alarm.closed_ms = changed
             book.note(alarm, What.AMENDED, known_ms, known_ms, LATE_DATA, effects, value=true.value)
             book.told_locally(
                 alarm, alarm_id(alarm.rule, alarm.device, alarm.metric, None, true.onset_ms), known_ms, effects
             )
-        alarm.heights = true.heights
+        alarm.heights, alarm.ended_before_ms = true.heights, true.ended_before_ms
         if by_readings and true.is_open:
             alarm.closed_ms = alarm.closed_reason = None
             alarm.severity, alarm.value = true.severity, true.value
@@ -283,11 +294,13 @@ class Past:
 def partners(true: Sequence[Alarm], said: Sequence[Alarm]) -> dict[int, Alarm]:
     """Which alarm that people know of is which true occurrence: number of the occurrence -> alarm.
 
-    They must overlap in time. One of the same onset is the same, then one that a person closed at the same moment; of the
+    One of the same id is the same: ids follow from onsets, and no two alarms may have one. Others must overlap in time: of
+    these one of the same onset is the same, then one that a person closed at the same moment; of the
     rest, both being open weighs most, because whoever holds an open alarm should keep it.
     """
     candidates = sorted(
         (
+            was.id != is_said.id,
             was.onset_ms != is_said.onset_ms,
             not _same_decision(was, is_said),
             not (was.is_open and is_said.is_open),
@@ -296,11 +309,15 @@ def partners(true: Sequence[Alarm], said: Sequence[Alarm]) -> dict[int, Alarm]:
         )
         for i, was in enumerate(true)
         for j, is_said in enumerate(said)
-        if was.onset_ms <= _end_ms(is_said) and is_said.onset_ms <= _end_ms(was)
+        if was.id == is_said.id
+        or was.onset_ms == is_said.onset_ms
+        or (
+            is_said.closed_reason != RETRACTED and was.onset_ms <= _end_ms(is_said) and is_said.onset_ms <= _end_ms(was)
+        )
     )
     found: dict[int, Alarm] = {}
     taken: set[int] = set()
-    for _, _, _, i, j in candidates:
+    for *_, i, j in candidates:
         if i not in found and j not in taken:
             found[i] = said[j]
             taken.add(j)

@@ -57,6 +57,35 @@ class KeptEpisodes(msgspec.Struct):
     decisions: list[tuple[int, str, str]]  # (when, rule, series)
 
 
+class KeptMoment(msgspec.Struct):
+    """What was known at a checkpoint, by the same rules and series as now."""
+
+    conditions: KeptConditions
+    open: list[Alarm]
+    recent: list[Alarm]
+    over: list[Alarm]  # what truly was over then, though people learned it later
+    changes: list[tuple[str, str, list[int]]]
+
+
+class Checkpoint(msgspec.Struct):
+    """What was known when record `offset` had been judged: a packed `KeptMoment`."""
+
+    offset: int
+    at_ms: int
+    packed: bytes
+
+
+class KeptLateness(msgspec.Struct):
+    """What late readings may need."""
+
+    checkpoints: list[Checkpoint]
+    waiting: dict[str, int]
+    noted_ms: int
+    ended: list[
+        tuple[int, int, Alarm]
+    ]  # (offset of the record that closed it, of the last checkpoint that knew it, alarm)
+
+
 class Snapshot(msgspec.Struct):
     """Everything."""
 
@@ -75,6 +104,7 @@ class Snapshot(msgspec.Struct):
     episodes: KeptEpisodes | None
     masks: MaskState
     escalation: KeptEscalation | None = None
+    lateness: KeptLateness | None = None
 
 
 _OUT = msgspec.msgpack.Encoder()
@@ -141,13 +171,19 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
     )
 
 
-def restore_conditions(kept: KeptConditions, snapshot: Snapshot, conditions: Conditions, names: Names) -> None:
-    """Write what was kept over fresh conditions."""
-    mine, theirs = matched(conditions.program.keys, snapshot.instances.split("\n"))
+def restore_conditions(
+    kept: KeptConditions, instances: list[str], series: list[str], conditions: Conditions, names: Names
+) -> None:
+    """Write what was kept over fresh conditions.
+
+    Args:
+        instances: What its columns are about, in their order; `series` likewise.
+    """
+    mine, theirs = matched(conditions.program.keys, instances)
     conditions.state[mine] = np.frombuffer(kept.state, np.uint8)[theirs]
     conditions.since_ms[mine] = np.frombuffer(kept.since_ms, np.int64)[theirs]
     conditions.ring[mine] = np.frombuffer(kept.ring, np.uint64)[theirs]
-    mine, theirs = matched(names.series, snapshot.series.split("\n"))
+    mine, theirs = matched(names.series, series)
     conditions.last_ms[mine] = np.frombuffer(kept.last_ms, np.int64)[theirs]
     conditions.last_value[mine] = np.frombuffer(kept.last_value, np.float64)[theirs]
     if kept.last_good:
@@ -198,7 +234,7 @@ def restore_episodes(kept: KeptEpisodes, snapshot: Snapshot, episodes: Episodes,
     past = episodes.past
     if past is None:
         return
-    restore_conditions(kept.past, snapshot, past.conditions, names)
+    restore_conditions(kept.past, snapshot.instances.split("\n"), snapshot.series.split("\n"), past.conditions, names)
     episodes.gapped = episodes.known(kept.gapped)
     mine, theirs = matched(names.series, snapshot.series.split("\n"))
     episodes.next_live_ms[mine] = np.frombuffer(kept.next_live_ms, np.int64)[theirs]
