@@ -156,8 +156,8 @@ class Lateness:
 
     def keep(self, offset: int, now_ms: int) -> None:
         """Make a checkpoint at the tick that is record `offset`, if one is due."""
-        if self.waiting or (self.checkpoints and self.checkpoints[-1].at_ms // _EVERY_MS == now_ms // _EVERY_MS):
-            return  # what waits belongs before it
+        if self.checkpoints and self.checkpoints[-1].at_ms // _EVERY_MS == now_ms // _EVERY_MS:
+            return
         self.checkpoints.append(
             Checkpoint(
                 offset,
