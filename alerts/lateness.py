@@ -11,8 +11,8 @@ checkpoints and `_RECORDS_MAX` records of the journal reach, is history only, an
 other series too (rain beside a level) are not judged again: what they may see of another series is bound to the order of
 arrival. Neither are rules about silence and single passages, which do not depend on order.
 
-A checkpoint is what the engine knew at a tick, packed; there is one every `_EVERY_MS`, and the older they are the fewer are
-kept. When late readings have changed what was true at newer checkpoints, those are put right as well. They are part of the
+A checkpoint is what the engine knew at a tick, encoded; there is one every `_EVERY_MS`, and the older they are the fewer are
+kept. They are compressed when a snapshot is made: whoever judges a day again after a crash makes thousands, keeps a dozen. When late readings have changed what was true at newer checkpoints, those are put right as well. They are part of the
 snapshot: a crash in between changes nothing.
 
 Pure: no clock, no disk, no network; the journal is a function that is given. Axes: N readings, S series, I instances.
@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from alerts.alarm import Alarm, Effects, Where
 from alerts.book import AlarmBook
@@ -69,7 +70,7 @@ class _Ended:
 
 @dataclass(slots=True)
 class _Moment:
-    """A checkpoint, unpacked."""
+    """A checkpoint, decoded."""
 
     conditions: Conditions
     open: list[tuple[Where, Alarm]] = field(default_factory=list)
@@ -162,7 +163,7 @@ class Lateness:
             Checkpoint(
                 offset,
                 now_ms,
-                self._pack(
+                self._encode(
                     _Moment(
                         self._present,
                         [(where, alarm) for where, alarm in self._book.open.items() if self._is_level(where)],
@@ -194,7 +195,7 @@ class Lateness:
             checkpoint = self.checkpoints[number]
             if not waiting or through - checkpoint.offset > _RECORDS_MAX:
                 break
-            moment = self._unpack(checkpoint)
+            moment = self._decode(checkpoint)
             suited = {which for which, at_ms in waiting.items() if moment.conditions.last_ms[which] < at_ms}
             if suited and self._judge_again(number, moment, suited, through, tick_ms, listened_ms, effects):
                 waiting = {which: at_ms for which, at_ms in waiting.items() if which not in suited}
@@ -219,12 +220,12 @@ class Lateness:
         if rows is None:
             return False
         for later in range(number + 1, len(self.checkpoints)):
-            then = self._unpack(self.checkpoints[later])
+            then = self._decode(self.checkpoints[later])
             is_before = rows.time_ms <= then.conditions.last_ms[rows.series]
             past.judge(rows_of(rows, is_before))
             rows = rows_of(rows, ~is_before)
             then.take_over(past, past.of, self._without)
-            self.checkpoints[later].packed = self._pack(then)
+            self.checkpoints[later] = replace(self.checkpoints[later], moment=self._encode(then), is_compressed=False)
         past.judge(rows)
         for where, alarm in past.book.open.items():
             said = self._book.open.get(where)
@@ -292,7 +293,7 @@ class Lateness:
             and not (0 < n < len(about) - 1 and about[n - 1] == about[n] == about[n + 1] and n > old - 1)
         ]
 
-    def _pack(self, moment: _Moment) -> bytes:
+    def _encode(self, moment: _Moment) -> bytes:
         kept = KeptMoment(
             keep_conditions(moment.conditions, self._names),
             [alarm for _, alarm in moment.open],
@@ -303,10 +304,10 @@ class Lateness:
                 for (rule, series, _), changes in moment.changes.items()
             ],
         )
-        return zlib.compress(_OUT.encode(kept), 1)
+        return _OUT.encode(kept)
 
-    def _unpack(self, checkpoint: Checkpoint) -> _Moment:
-        kept = _IN.decode(zlib.decompress(checkpoint.packed))
+    def _decode(self, checkpoint: Checkpoint) -> _Moment:
+        kept = _IN.decode(zlib.decompress(checkpoint.moment) if checkpoint.is_compressed else checkpoint.moment)
         moment = _Moment(Conditions(self._program))
         restore_conditions(kept.conditions, self._program.keys, self._names.series, moment.conditions, self._names)
         moment.open, moment.recent = self._names.placed(kept.open), self._names.placed(kept.recent)
@@ -321,6 +322,10 @@ class Lateness:
 
     def save(self) -> KeptLateness:
         """Everything, to go on from by the same rules."""
+        self.checkpoints = [
+            one if one.is_compressed else replace(one, moment=zlib.compress(one.moment, 1), is_compressed=True)
+            for one in self.checkpoints
+        ]
         return KeptLateness(
             self.checkpoints,
             {self._names.series[which]: at_ms for which, at_ms in self.waiting.items()},

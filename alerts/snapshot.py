@@ -68,11 +68,12 @@ class KeptMoment(msgspec.Struct):
 
 
 class Checkpoint(msgspec.Struct):
-    """What was known when record `offset` had been judged: a packed `KeptMoment`."""
+    """What was known when record `offset` had been judged: an encoded `KeptMoment`, in the end compressed."""
 
     offset: int
     at_ms: int
-    packed: bytes
+    moment: bytes
+    is_compressed: bool = False
 
 
 class KeptLateness(msgspec.Struct):
@@ -129,6 +130,13 @@ class Names:
         self.series = ["/".join(name) for name in program.names]
         self.series_number = {name: number for number, name in enumerate(self.series)}
         self.rule_number = {rule.id: number for number, rule in enumerate(program.rules)}
+        self._watched: dict[int, list[str]] = {}
+
+    def watched(self, rule: int, detector: Detector) -> list[str]:
+        """The series that a rule's detector remembers something of."""
+        if rule not in self._watched:
+            self._watched[rule] = [self.series[s] for s in detector.watched.tolist()]
+        return self._watched[rule]
 
     def rule(self, number: int) -> str:
         """A rule by name."""
@@ -162,7 +170,7 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
         conditions.last_value.tobytes(),
         {
             program.rules[plan.rule].id: KeptDetector(
-                [names.series[s] for s in detector.watched.tolist()],
+                names.watched(plan.rule, detector),
                 {name: (c.dtype.str, list(c.shape), c.tobytes()) for name, c in detector.columns.items()},
             )
             for plan, detector in detectors
