@@ -11,8 +11,9 @@ checkpoints and `_RECORDS_MAX` records of the journal reach, is history only, an
 other series too (rain beside a level) are not judged again: what they may see of another series is bound to the order of
 arrival. Neither are rules about silence and single passages, which do not depend on order.
 
-A checkpoint is what the engine knew at a tick, encoded; there is one every `_EVERY_MS`, and the older they are the fewer are
-kept. They are compressed when a snapshot is made: whoever judges a day again after a crash makes thousands, keeps a dozen. When late readings have changed what was true at newer checkpoints, those are put right as well. They are part of the
+A checkpoint is what the engine knew at a tick, encoded; there is one every `_EVERY_MS`, and the older they are the fewer
+are kept. They are compressed when a snapshot is made: whoever judges a day again after a crash makes thousands, and keeps a
+dozen. When late readings have changed what was true at newer checkpoints, those are put right as well. They are part of the
 snapshot: a crash in between changes nothing.
 
 Pure: no clock, no disk, no network; the journal is a function that is given. Axes: N readings, S series, I instances.
