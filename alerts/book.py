@@ -322,10 +322,10 @@ class AlarmBook:
             return []
         # Kept: what is drawn of a rule on a series is the same for each of its alarms.
         program, feed = self._program, self._program.plain
-        fed = feed.instances[feed.start[series] : feed.start[series] + feed.count[series]]
-        mine = fed[program.rule[fed] == rule]
-        limits = program.limits.raise_at[mine] * program.sign[mine]
-        found = list(zip(program.severity[mine].tolist(), limits.tolist(), strict=True))
+        # A handful: item by item is several times as fast as an array of them.
+        fed = feed.instances[feed.start[series] : feed.start[series] + feed.count[series]].tolist()
+        mine = [instance for instance in fed if program.rule.item(instance) == rule]
+        found = [(program.severity.item(instance), program.limit(instance)) for instance in mine]
         found += [(int(p.severity), p.limit) for p in self._program.passages if p.rule == rule]
         self._limits[rule, series] = found
         return found

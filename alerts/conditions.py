@@ -22,6 +22,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+import msgspec
 import numpy as np
 
 from alerts.detectors.detector import UNSET_MS, Rows, Signals
@@ -47,8 +48,7 @@ RETRACTED = "retracted-by-late-data"
 RULE_CHANGED = "rule-changed"
 
 
-@dataclass(slots=True)
-class Step:
+class Step(msgspec.Struct, gc=False):
     """What one reading, or the passing of time, did to one rule on one series."""
 
     rule: int
@@ -73,8 +73,7 @@ class _Evaluations:
     high: Floats
 
 
-@dataclass(slots=True)
-class _Change:
+class _Change(msgspec.Struct, gc=False):
     """An instance began or ceased to fire."""
 
     arrival: int

@@ -237,9 +237,7 @@ class Engine:
 
     def _heard_again(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
         rules = {plan.rule for plan in self.program.silences}
-        silent = [alarm_key for alarm_key in self._book.open if alarm_key[0] in rules]
-        if not silent:
-            return
+        silent = [where for where in self._book.open if where[0] in rules] if rules else []
         for where in silent:
             rows = np.flatnonzero(batch.series == where[1])
             alarm = self._book.open[where]

@@ -13,9 +13,9 @@ Pure: no clock, no disk, no network; the journal is a function that is given. Ax
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from alerts.alarm import Alarm, Effects, Where
 from alerts.book import AlarmBook

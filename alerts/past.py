@@ -14,9 +14,10 @@ Pure: no clock, no disk, no network. Axes: N readings, S series.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from alerts.alarm import LATE_DATA, PERSON, Alarm, Effects, What, Where
 from alerts.book import AlarmBook
