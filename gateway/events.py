@@ -14,6 +14,7 @@ import structlog
 
 from gateway.spool import Thinned
 from telemetry.clock import Clock
+from telemetry.errors import BadInput
 from telemetry.reading import Reading
 
 REPEAT_AFTER_S = 60.0  # a refusal that goes on is said once a minute
@@ -107,6 +108,13 @@ class Events:
     def push_repeated(self, device: str) -> None:
         self._count["duplicates"] += 1
         _log.debug("push repeated", device=device)
+
+    def message_refused(self, driver: str, error: BadInput) -> None:
+        """What came over MQTT or a line can be no reading; what it was is counted by its reason."""
+        self._count["refused_messages"] += 1
+        self._count[f"refused_messages_{error.reason}"] += 1
+        if self._is_time_to_say(f"message {driver} {error.reason}"):
+            _log.warning("message refused", driver=driver, reason=error.reason, detail=error.detail)
 
     # Spool
 

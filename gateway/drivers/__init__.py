@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gateway.driver import Driver, DriverSettings
+from gateway.drivers.face_http.driver import FaceHttpDriver
+from gateway.drivers.face_http.settings import FaceHttpSettings
+from gateway.drivers.face_mqtt.driver import FaceMqttDriver
+from gateway.drivers.face_mqtt.settings import FaceMqttSettings
 from gateway.drivers.http_push.driver import HttpPushDriver
 from gateway.drivers.http_push.settings import HttpPushSettings
 from gateway.drivers.modbus_tcp.driver import ModbusTcpDriver
@@ -28,4 +32,6 @@ class DriverKind(Generic[S]):
 DRIVERS: Mapping[str, DriverKind[Any]] = {
     "modbus-tcp": DriverKind(ModbusTcpSettings, ModbusTcpDriver),
     "http-push": DriverKind(HttpPushSettings, HttpPushDriver),
+    "face-mqtt": DriverKind(FaceMqttSettings, FaceMqttDriver),
+    "face-http": DriverKind(FaceHttpSettings, FaceHttpDriver),
 }
