@@ -167,7 +167,9 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
         for name, output in settings.outputs.items()
     }
     spool = settings.spool.model_copy(update={"path": file.parent / settings.spool.path})
-    return settings.model_copy(update={"spool": spool, "drivers": tuple(drivers), "outputs": outputs})
+    return settings.model_copy(
+        update={"spool": spool, "drivers": tuple(driver.placed(file.parent) for driver in drivers), "outputs": outputs}
+    )
 
 
 def _local_mistakes(document: Document, settings: GatewaySettings, devices: set[str]) -> list[Mistake]:

@@ -11,6 +11,10 @@ from gateway.drivers.face_http.driver import FaceHttpDriver
 from gateway.drivers.face_http.settings import FaceHttpSettings
 from gateway.drivers.face_mqtt.driver import FaceMqttDriver
 from gateway.drivers.face_mqtt.settings import FaceMqttSettings
+from gateway.drivers.hikvision.driver import HikvisionDriver
+from gateway.drivers.hikvision.settings import HikvisionSettings
+from gateway.drivers.hikvision_listen.driver import HikvisionListenDriver
+from gateway.drivers.hikvision_listen.settings import HikvisionListenSettings
 from gateway.drivers.http_push.driver import HttpPushDriver
 from gateway.drivers.http_push.settings import HttpPushSettings
 from gateway.drivers.modbus_tcp.driver import ModbusTcpDriver
@@ -34,4 +38,6 @@ DRIVERS: Mapping[str, DriverKind[Any]] = {
     "http-push": DriverKind(HttpPushSettings, HttpPushDriver),
     "face-mqtt": DriverKind(FaceMqttSettings, FaceMqttDriver),
     "face-http": DriverKind(FaceHttpSettings, FaceHttpDriver),
+    "hikvision": DriverKind(HikvisionSettings, HikvisionDriver),
+    "hikvision-listen": DriverKind(HikvisionListenSettings, HikvisionListenDriver),
 }
