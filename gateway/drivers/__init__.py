@@ -19,6 +19,8 @@ from gateway.drivers.http_push.driver import HttpPushDriver
 from gateway.drivers.http_push.settings import HttpPushSettings
 from gateway.drivers.modbus_tcp.driver import ModbusTcpDriver
 from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
+from gateway.drivers.zkteco.driver import ZktecoDriver
+from gateway.drivers.zkteco.settings import ZktecoSettings
 from gateway.events import Events
 from telemetry.clock import Clock
 
@@ -40,4 +42,5 @@ DRIVERS: Mapping[str, DriverKind[Any]] = {
     "face-http": DriverKind(FaceHttpSettings, FaceHttpDriver),
     "hikvision": DriverKind(HikvisionSettings, HikvisionDriver),
     "hikvision-listen": DriverKind(HikvisionListenSettings, HikvisionListenDriver),
+    "zkteco": DriverKind(ZktecoSettings, ZktecoDriver),
 }
