@@ -3,7 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-from tests.vectors.vector import Adapter
+from gateway.drivers.dlt645 import codec as dlt645
+from gateway.drivers.dlt645 import items as dlt645_items
+from gateway.framing import FrameReader
+from gateway.measured import Measured as Read
+from telemetry.errors import BadInput
+from tests.vectors.vector import Adapter, Facts, Measured, Vector
 
-CLAIMS: Mapping[str, Adapter] = {}
+F = TypeVar("F")
+
+
+def only(reader: FrameReader[F], data: bytes) -> F:
+    """The one frame that the bytes are, and no byte besides."""
+    frames = reader.feed(data) + reader.flush()
+    if len(frames) != 1 or reader.noise_bytes:
+        raise BadInput("no-frame", f"{len(frames)} frames and {reader.noise_bytes} bytes of none")
+    return frames[0]
+
+
+def fact(read: Read) -> Measured | None:
+    return None if read.value is None else Measured(read.value, read.unit)
+
+
+def of_dlt645(vector: Vector) -> Facts:
+    frame = only(dlt645.frame_reader(), vector.data)
+    facts: dict[str, object] = {
+        "address": frame.address,
+        "control": f"{frame.control:02X}",
+        "length": len(frame.data),
+        "data_minus33_wire_order": frame.data.hex(),
+    }
+    if frame.is_refusal:
+        facts["err"] = frame.data.hex()
+    if frame.function == dlt645.Function.READ_ADDRESS and frame.data:
+        facts["reply_address"] = frame.data[::-1].hex()
+    if frame.identifier is not None:
+        facts["di"] = frame.identifier
+        item = dlt645_items.item_of(frame.identifier)
+        facts["value"] = dlt645_items.number_of(frame.identifier, frame.value)
+        if item is not None and frame.is_answer:
+            facts["values"] = [fact(value) for value in dlt645_items.values(item, frame.value)]
+            facts["value"] = facts["values"][0]  # type: ignore[index]
+    return facts
+
+
+CLAIMS: Mapping[str, Adapter] = {
+    "DL/T 645": of_dlt645,
+}
