@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from gateway.drivers.cjt188 import codec as cjt188
+from gateway.drivers.cjt188.metering import parse_metering
 from gateway.drivers.dlt645 import codec as dlt645
 from gateway.drivers.dlt645 import items as dlt645_items
 from gateway.framing import FrameReader
@@ -49,6 +51,34 @@ def of_dlt645(vector: Vector) -> Facts:
     return facts
 
 
+def of_cjt188(vector: Vector) -> Facts:
+    frame = only(cjt188.frame_reader(), vector.data)
+    facts: dict[str, object] = {
+        "type": f"{frame.sort:02X}",
+        "address": frame.address,
+        "vendor": frame.vendor,
+        "meter_no": frame.meter_number,
+        "control": f"{frame.control:02X}",
+        "length": len(frame.data),
+        "data": frame.data.hex(),
+        "di": frame.identifier,
+        "di_order": frame.data[:2].hex(" "),
+        "ser": frame.serial,
+    }
+    if frame.is_refusal:
+        facts["st"] = frame.value.hex()
+    if frame.is_answer and frame.identifier == cjt188.METERING:
+        read = parse_metering(frame.sort, frame.value)
+        facts |= {name: fact(quantity) for name, quantity in read.quantities.items()}
+        facts |= {"unit": next(iter(read.quantities.values())).unit, "rtc": read.clock, "st": read.status.hex()}
+        status = read.status_by("standard")
+        facts |= {"valve": status.valve, "battery_low": status.is_battery_low}
+    elif frame.identifier == cjt188.VALVE and frame.value:
+        facts["valve"] = {0x55: "open", 0x99: "close"}.get(frame.value[0], frame.value.hex())
+    return facts
+
+
 CLAIMS: Mapping[str, Adapter] = {
     "DL/T 645": of_dlt645,
+    "CJ/T 188": of_cjt188,
 }
