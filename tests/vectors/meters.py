@@ -9,10 +9,12 @@ from gateway.drivers.cjt188 import codec as cjt188
 from gateway.drivers.cjt188.metering import parse_metering
 from gateway.drivers.dlt645 import codec as dlt645
 from gateway.drivers.dlt645 import items as dlt645_items
+from gateway.drivers.mbus import codec as mbus
+from gateway.drivers.mbus.records import Telegram, parse_telegram, parse_wireless
 from gateway.framing import FrameReader
 from gateway.measured import Measured as Read
 from telemetry.errors import BadInput
-from tests.vectors.vector import Adapter, Facts, Measured, Vector
+from tests.vectors.vector import Adapter, Facts, Measured, Spellings, Vector
 
 F = TypeVar("F")
 
@@ -78,7 +80,48 @@ def of_cjt188(vector: Vector) -> Facts:
     return facts
 
 
+def of_mbus(vector: Vector) -> Facts:
+    frame = only(mbus.acknowledgement_reader(), vector.data)
+    if isinstance(frame, mbus.Acknowledgement):
+        return {}
+    facts: dict[str, object] = {"control": f"{frame.control:02X}", "c": frame.control, "address": frame.address}
+    if frame.application == mbus.Application.ERROR:
+        return facts | {"ci": "70", "err": frame.data[:1].hex()}
+    if frame.is_answer and frame.application is not None:
+        facts |= {"ci": f"{frame.application:02X}"} | of_telegram(parse_telegram(frame.application, frame.data))
+    return facts
+
+
+def of_wireless_mbus(vector: Vector) -> Facts:
+    return of_telegram(parse_wireless(vector.data))
+
+
+def of_telegram(telegram: Telegram) -> dict[str, object]:
+    facts: dict[str, object] = {"access": telegram.access, "status": telegram.status}
+    if telegram.identity is not None:
+        medium, words = telegram.identity.medium, telegram.identity.medium_words
+        facts |= {
+            "id": telegram.identity.number,
+            "manufacturer": telegram.identity.manufacturer,
+            "version": telegram.identity.version,
+            "medium": Spellings((f"{medium:02x}", words)),
+        }
+    for record in telegram.records:
+        name = record.quantity.replace(" ", "_")
+        prefix = {1: "max_", 2: "min_"}.get(record.kind.value, "") + ("settlement_" if record.storage else "")
+        suffix = f"_T{record.tariff}" if record.tariff else ""
+        suffix += "_reverse_backward_export_production" if record.is_reverse else ""
+        suffix += f"_unit{record.subunit}" if record.subunit else ""
+        suffix += f"_by_{record.extension.hex()}" if record.extension else ""
+        is_number = isinstance(record.value, float) and record.unit
+        read = Measured(record.value, record.unit) if is_number and isinstance(record.value, float) else record.value
+        facts.setdefault(f"{prefix}{name}{suffix}", read)
+    return facts
+
+
 CLAIMS: Mapping[str, Adapter] = {
     "DL/T 645": of_dlt645,
     "CJ/T 188": of_cjt188,
+    "M-Bus": of_mbus,
+    "wM-Bus": of_wireless_mbus,
 }
