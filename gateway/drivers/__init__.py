@@ -17,8 +17,12 @@ from gateway.drivers.hikvision_listen.driver import HikvisionListenDriver
 from gateway.drivers.hikvision_listen.settings import HikvisionListenSettings
 from gateway.drivers.http_push.driver import HttpPushDriver
 from gateway.drivers.http_push.settings import HttpPushSettings
+from gateway.drivers.level_uart.driver import LevelUartDriver
+from gateway.drivers.level_uart.settings import LevelUartSettings
 from gateway.drivers.modbus_tcp.driver import ModbusTcpDriver
 from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
+from gateway.drivers.sdi12.driver import Sdi12Driver
+from gateway.drivers.sdi12.settings import Sdi12Settings
 from gateway.drivers.zkteco.driver import ZktecoDriver
 from gateway.drivers.zkteco.settings import ZktecoSettings
 from gateway.events import Events
@@ -43,4 +47,6 @@ DRIVERS: Mapping[str, DriverKind[Any]] = {
     "hikvision": DriverKind(HikvisionSettings, HikvisionDriver),
     "hikvision-listen": DriverKind(HikvisionListenSettings, HikvisionListenDriver),
     "zkteco": DriverKind(ZktecoSettings, ZktecoDriver),
+    "level-uart": DriverKind(LevelUartSettings, LevelUartDriver),
+    "sdi12": DriverKind(Sdi12Settings, Sdi12Driver),
 }
