@@ -23,6 +23,8 @@ from gateway.drivers.modbus_tcp.driver import ModbusTcpDriver
 from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
 from gateway.drivers.sdi12.driver import Sdi12Driver
 from gateway.drivers.sdi12.settings import Sdi12Settings
+from gateway.drivers.sl651.driver import Sl651Driver
+from gateway.drivers.sl651.settings import Sl651Settings
 from gateway.drivers.zkteco.driver import ZktecoDriver
 from gateway.drivers.zkteco.settings import ZktecoSettings
 from gateway.events import Events
@@ -49,4 +51,5 @@ DRIVERS: Mapping[str, DriverKind[Any]] = {
     "zkteco": DriverKind(ZktecoSettings, ZktecoDriver),
     "level-uart": DriverKind(LevelUartSettings, LevelUartDriver),
     "sdi12": DriverKind(Sdi12Settings, Sdi12Driver),
+    "sl651": DriverKind(Sl651Settings, Sl651Driver),
 }
