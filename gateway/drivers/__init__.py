@@ -19,6 +19,8 @@ from gateway.drivers.http_push.driver import HttpPushDriver
 from gateway.drivers.http_push.settings import HttpPushSettings
 from gateway.drivers.level_uart.driver import LevelUartDriver
 from gateway.drivers.level_uart.settings import LevelUartSettings
+from gateway.drivers.lorawan.driver import LorawanDriver
+from gateway.drivers.lorawan.settings import LorawanSettings
 from gateway.drivers.modbus_tcp.driver import ModbusTcpDriver
 from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
 from gateway.drivers.sdi12.driver import Sdi12Driver
@@ -52,4 +54,5 @@ DRIVERS: Mapping[str, DriverKind[Any]] = {
     "level-uart": DriverKind(LevelUartSettings, LevelUartDriver),
     "sdi12": DriverKind(Sdi12Settings, Sdi12Driver),
     "sl651": DriverKind(Sl651Settings, Sl651Driver),
+    "lorawan": DriverKind(LorawanSettings, LorawanDriver),
 }
