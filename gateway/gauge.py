@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, PositiveFloat
 
 from telemetry.quality import Quality
@@ -67,7 +69,7 @@ class Quantity(BaseModel):
     loop: CurrentLoop | None = None  # of a current; after scaling, in milliamperes
 
     def measure(self, raw: float) -> tuple[float, Quality] | None:
-        """Value and quality; None when the device says that there is no measurement."""
+        """Value and quality; None when the device says that there is no measurement, or one beyond all numbers."""
         if raw in self.invalid:
             return None
         value, quality = raw * self.scale + self.offset, Quality.GOOD
@@ -76,4 +78,4 @@ class Quantity(BaseModel):
         if self.mount is not None:
             value, of_mount = self.mount.level_m(value)
             quality = max(quality, of_mount)
-        return value, quality
+        return (value, quality) if math.isfinite(value) else None

@@ -27,6 +27,8 @@ from gateway.drivers.sdi12.driver import Sdi12Driver
 from gateway.drivers.sdi12.settings import Sdi12Settings
 from gateway.drivers.sl651.driver import Sl651Driver
 from gateway.drivers.sl651.settings import Sl651Settings
+from gateway.drivers.sparkplug.driver import SparkplugDriver
+from gateway.drivers.sparkplug.settings import SparkplugSettings
 from gateway.drivers.zkteco.driver import ZktecoDriver
 from gateway.drivers.zkteco.settings import ZktecoSettings
 from gateway.events import Events
@@ -55,4 +57,5 @@ DRIVERS: Mapping[str, DriverKind[Any]] = {
     "sdi12": DriverKind(Sdi12Settings, Sdi12Driver),
     "sl651": DriverKind(Sl651Settings, Sl651Driver),
     "lorawan": DriverKind(LorawanSettings, LorawanDriver),
+    "sparkplug": DriverKind(SparkplugSettings, SparkplugDriver),
 }
