@@ -25,6 +25,8 @@ from gateway.drivers.modbus_tcp.driver import ModbusTcpDriver
 from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
 from gateway.drivers.sdi12.driver import Sdi12Driver
 from gateway.drivers.sdi12.settings import Sdi12Settings
+from gateway.drivers.senml.driver import SenmlDriver
+from gateway.drivers.senml.settings import SenmlSettings
 from gateway.drivers.sl651.driver import Sl651Driver
 from gateway.drivers.sl651.settings import Sl651Settings
 from gateway.drivers.sparkplug.driver import SparkplugDriver
@@ -57,5 +59,6 @@ DRIVERS: Mapping[str, DriverKind[Any]] = {
     "sdi12": DriverKind(Sdi12Settings, Sdi12Driver),
     "sl651": DriverKind(Sl651Settings, Sl651Driver),
     "lorawan": DriverKind(LorawanSettings, LorawanDriver),
+    "senml": DriverKind(SenmlSettings, SenmlDriver),
     "sparkplug": DriverKind(SparkplugSettings, SparkplugDriver),
 }
