@@ -15,6 +15,8 @@ from gateway.drivers.hikvision.driver import HikvisionDriver
 from gateway.drivers.hikvision.settings import HikvisionSettings
 from gateway.drivers.hikvision_listen.driver import HikvisionListenDriver
 from gateway.drivers.hikvision_listen.settings import HikvisionListenSettings
+from gateway.drivers.hj212.driver import Hj212Driver
+from gateway.drivers.hj212.settings import Hj212Settings
 from gateway.drivers.http_push.driver import HttpPushDriver
 from gateway.drivers.http_push.settings import HttpPushSettings
 from gateway.drivers.level_uart.driver import LevelUartDriver
@@ -59,6 +61,7 @@ DRIVERS: Mapping[str, DriverKind[Any]] = {
     "sdi12": DriverKind(Sdi12Settings, Sdi12Driver),
     "sl651": DriverKind(Sl651Settings, Sl651Driver),
     "lorawan": DriverKind(LorawanSettings, LorawanDriver),
+    "hj212": DriverKind(Hj212Settings, Hj212Driver),
     "senml": DriverKind(SenmlSettings, SenmlDriver),
     "sparkplug": DriverKind(SparkplugSettings, SparkplugDriver),
 }

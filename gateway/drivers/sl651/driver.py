@@ -6,11 +6,11 @@ same number is kept once.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from gateway.dial_in import DialIn
 from gateway.driver import Sink
 from gateway.drivers.sl651.codec import (
     WATER_LEVELS,
@@ -32,12 +32,9 @@ from gateway.events import Events
 from gateway.repeats import KeptOnce
 from gateway.scan import EARLIEST_MS, shown
 from telemetry.clock import Clock
-from telemetry.errors import BadConfiguration, BadInput, Unavailable
+from telemetry.errors import BadInput
 from telemetry.quality import Quality
 from telemetry.reading import Reading
-
-_READ_BYTES = 4096
-_PAUSE_S = 2.0  # longer than any pause within a frame
 
 
 class Sl651Driver:
@@ -50,72 +47,25 @@ class Sl651Driver:
         self._stations = {station.station: station for station in settings.devices}
         self._zone = ZoneInfo(settings.zone)
         self._kept = KeptOnce(events, settings.remembered_max)
-        self._connections: set[asyncio.Task[None]] = set()
-        self.port = settings.port
+        self._dial_in = DialIn(settings, events)
+
+    @property
+    def port(self) -> int:
+        return self._dial_in.port
 
     async def run(self, sink: Sink) -> None:
-        settings = self._settings
+        def taker() -> Callable[[Frame], Awaitable[bytes]]:
+            assembly = Assembly()  # of one connection
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            self._connections.add(task)
-            try:
-                if len(self._connections) <= settings.connections_max:
-                    await self._serve(reader, writer, sink)
-            except OSError:
-                pass  # it went away; what was not acknowledged comes again
-            finally:
-                self._connections.discard(task)
-                writer.close()
+            async def take(frame: Frame) -> bytes:
+                return await self._take(frame, assembly, sink)
 
-        try:
-            server = await asyncio.start_server(serve, settings.host, settings.port)
-        except PermissionError as error:
-            raise BadConfiguration(f"port {settings.port} may not be opened by this user: {error}") from error
-        except OSError as error:
-            raise Unavailable(f"listening on {settings.host}:{settings.port}: {error}") from error
-        self.port = server.sockets[0].getsockname()[1]
-        self._events.available(settings.name)
-        try:
-            await asyncio.get_running_loop().create_future()  # until cancelled
-        finally:
-            server.close()
-            for connection in list(self._connections):
-                connection.cancel()
+            return take
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sink: Sink) -> None:
-        frames, assembly = frame_reader(), Assembly()
-        loop = asyncio.get_running_loop()
-        silent_s = loop.time() + self._settings.silence_max_s
-        while True:
-            noise_before = frames.noise_bytes
-            try:
-                async with asyncio.timeout(_PAUSE_S):
-                    data = await reader.read(_READ_BYTES)
-            except TimeoutError:
-                if loop.time() >= silent_s:
-                    return
-                found = frames.flush()  # what waits for its end now was noise that looked like a beginning
-            else:
-                if not data:
-                    return
-                silent_s = loop.time() + self._settings.silence_max_s
-                found = frames.feed(data)
-            for frame in found:
-                try:
-                    await self._take(frame, assembly, writer, sink)
-                except BadInput as error:
-                    self._events.message_refused(self._settings.name, error)
-                except Unavailable as error:
-                    # Not acknowledged, it comes again; the other stations' lines are well.
-                    self._events.answer_refused(self._settings.name, str(error))
-            if frames.noise_bytes > noise_before:
-                self._events.noise_skipped(self._settings.name, frames.noise_bytes - noise_before)
-            with contextlib.suppress(ConnectionError):
-                await writer.drain()
+        await self._dial_in.run(frame_reader, taker)
 
-    async def _take(self, frame: Frame, assembly: Assembly, writer: asyncio.StreamWriter, sink: Sink) -> None:
+    async def _take(self, frame: Frame, assembly: Assembly, sink: Sink) -> bytes:
+        """The answer, or nothing."""
         if not frame.is_up:
             raise BadInput("wrong-direction", "a frame of a centre came where stations dial in")
         station = self._stations.get(frame.station)
@@ -125,16 +75,15 @@ class Sl651Driver:
             raise BadInput("wrong-password", f"station '{frame.station}' sends another password than the one declared")
         self._events.available(station.device)
         if frame.function == Function.KEEP_ALIVE:
-            return
+            return b""
         whole = assembly.add(frame)
         if whole is None:
-            writer.write(encode_taken(frame, _serial(frame), self._now(), End.ACK))
-            return
+            return encode_taken(frame, _serial(frame), self._now(), End.ACK)
         report = decode_report(whole)
         identity = (frame.station, frame.function, report.stamp.serial, str(report.stamp.sent))
         await self._kept.keep(sink, station.device, identity, self._readings(station, report))
         end = End.ESC if self._settings.stays_on_line else End.EOT
-        writer.write(encode_taken(frame, report.stamp.serial, self._now(), end))
+        return encode_taken(frame, report.stamp.serial, self._now(), end)
 
     def _readings(self, station: Sl651Station, report: Report) -> tuple[Reading, ...]:
         readings = []

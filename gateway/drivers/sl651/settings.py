@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.driver import DriverSettings
+from gateway.dial_in import DialInSettings
 from gateway.gauge import Quantity
-from telemetry.catalogue import Name, ZoneName
+from telemetry.catalogue import Name
 
 
 class Sl651Quantity(Quantity):
@@ -30,21 +30,14 @@ class Sl651Station(BaseModel):
     quantities: tuple[Sl651Quantity, ...] = Field(min_length=1)
 
 
-class Sl651Settings(DriverSettings):
+class Sl651Settings(DialInSettings):
     """One listening port and the stations that may dial in."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=5651, ge=0, le=65535)  # 0: any free one
-    zone: ZoneName = "Asia/Shanghai"  # the stations' clocks carry no zone
-    stays_on_line: bool = True  # stations with mains power; those on a battery are told to leave
-    silence_max_s: PositiveFloat = 180.0  # stations on the line send a keep-alive every 40 s
-    connections_max: PositiveInt = 200
-    remembered_max: PositiveInt = 10_000  # reports that are recognised when sent again
+    port: int = Field(default=5651, ge=0, le=65535)
+    stays_on_line: bool = (
+        True  # stations with mains power, which send a keep-alive every 40 s; others are told to leave
+    )
     devices: tuple[Sl651Station, ...]
-
-    @property
-    def name(self) -> str:
-        return f"sl651 {self.host}:{self.port}"
 
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
