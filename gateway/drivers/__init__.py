@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gateway.driver import Driver, DriverSettings
+from gateway.drivers.dahua.driver import DahuaDriver
+from gateway.drivers.dahua.settings import DahuaSettings
 from gateway.drivers.face_http.driver import FaceHttpDriver
 from gateway.drivers.face_http.settings import FaceHttpSettings
 from gateway.drivers.face_mqtt.driver import FaceMqttDriver
@@ -56,6 +58,7 @@ DRIVERS: Mapping[str, DriverKind[Any]] = {
     "face-http": DriverKind(FaceHttpSettings, FaceHttpDriver),
     "hikvision": DriverKind(HikvisionSettings, HikvisionDriver),
     "hikvision-listen": DriverKind(HikvisionListenSettings, HikvisionListenDriver),
+    "dahua": DriverKind(DahuaSettings, DahuaDriver),
     "zkteco": DriverKind(ZktecoSettings, ZktecoDriver),
     "level-uart": DriverKind(LevelUartSettings, LevelUartDriver),
     "sdi12": DriverKind(Sdi12Settings, Sdi12Driver),

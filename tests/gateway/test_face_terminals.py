@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.drivers.face_http.driver import FaceHttpDriver
 from gateway.drivers.face_http.settings import FaceHttpSettings
+from gateway.drivers.face_http.wecom import decode_report
 from gateway.drivers.face_mqtt.codec import Push, Said, decode, encode_acknowledgement
 from gateway.drivers.face_mqtt.driver import FaceMqttDriver
 from gateway.drivers.face_mqtt.settings import FaceMqttSettings
@@ -157,6 +158,47 @@ def test_refusals_say_what_to_do() -> None:
         assert sink.readings == []
 
     check(scenario)
+
+
+def test_a_report_in_the_form_of_wecom_is_taken_row_by_row() -> None:
+    async def scenario(driver: FaceHttpDriver, sink: ListSink, events: Events) -> None:
+        row = {
+            "open_userid": "zhangsan",
+            "user_type": 2,
+            "temperature": "37.7",
+            "timestamp": 1_795_391_000,
+            "status": 1,
+        }
+        rows = [
+            row,
+            7,
+            {**row, "temperature": "hot"},
+            {**row, "open_userid": "lisi", "temperature": "36.7", "timestamp": 1},
+        ]
+        path = "/Subscribe/report_temperature_data"
+        assert (await http(driver.port, post({"temperature_data": rows}, f"{path}?id=1026700")))[0] == 200
+        assert [(r.value, r.time_ms, r.quality) for r in sink.readings] == [
+            (37.7, 1_795_391_000_000, 0),
+            (36.7, NOW_MS, 1),
+        ]
+        assert events.counters()["refused_messages"] == 2
+        assert (await http(driver.port, post({"temperature_data": rows}, path)))[0] == 404
+        assert (await http(driver.port, post({"temperature_data": 7}, f"{path}?id=1026700")))[0] == 400
+
+    check(scenario)
+
+
+@given(st.lists(values, max_size=3), st.binary(max_size=50))
+def test_any_report_is_refused_or_read_and_nothing_else(rows: list[Any], data: bytes) -> None:
+    for body in (
+        json.dumps({"temperature_data": rows}).encode(),
+        json.dumps({"temperature_data": [{"status": rows, "timestamp": rows}]}).encode(),
+        data,
+    ):
+        try:
+            decode_report(body, "1", NOW_MS)
+        except BadInput:
+            pass
 
 
 # A real broker

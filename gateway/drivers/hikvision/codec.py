@@ -145,15 +145,6 @@ def encode_search(search: str, position: int, start: str, end: str) -> bytes:
     return msgspec.json.encode({"AcsEventCond": condition})
 
 
-def decode_search_request(data: bytes) -> tuple[str, int]:
-    """Whose search it is and from where on: for those who stand in for a device. Raises BadInput."""
-    try:
-        condition = msgspec.json.decode(data)["AcsEventCond"]
-        return str(condition["searchID"]), int(condition["searchResultPosition"])
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise BadInput("broken-search", "not a search for events") from error
-
-
 def decode_page(data: bytes, zone: ZoneInfo, now_ms: int) -> Page:
     """Read one page of a search. Raises BadInput when it is none; a row that cannot be read costs only itself."""
     try:
