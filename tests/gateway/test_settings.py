@@ -61,7 +61,7 @@ def test_a_file_is_read_and_each_driver_gets_its_own_settings(tmp_path: Path) ->
     settings = load_settings(written(tmp_path), {})
     modbus, push = settings.drivers
     assert isinstance(modbus, ModbusTcpSettings) and isinstance(push, HttpPushSettings)
-    assert modbus.profiles["drain-level"][0].invalid == (32767, -32768)
+    assert modbus.profiles["drain-level"].points[0].invalid == (32767, -32768)
     assert push.fields["ambient"] == "ambient_temperature"
     assert settings.uplink.window_frames == 32
 
