@@ -45,3 +45,7 @@ class DriverSettings(BaseModel):
     def device_names(self) -> Iterator[str]:
         """The devices it reads; no two drivers may read the same."""
         raise NotImplementedError
+
+    def line_name(self) -> str | None:
+        """The serial line that it needs for itself: who asks there alone hears no answers to others."""
+        return None

@@ -79,7 +79,7 @@ def test_the_spool_lies_beside_the_file_unless_its_path_is_absolute(tmp_path: Pa
         ("host: 127.0.0.1\n    port: 5021", "host: 127.0.0.1\n    prot: 5021", 9, "drivers[0].prot: unknown field"),
         ("unit: 1,", "unit: 256,", 15, "drivers[0].devices[0].unit"),
         ("type: int16", "type: int17", 13, "drivers[0].profiles.drain-level[0].type"),
-        ("driver: http-push", "driver: ftp-push", 16, "modbus-tcp, http-push (found 'ftp-push')"),
+        ("driver: http-push", "driver: ftp-push", 16, "http-push (found 'ftp-push')"),
         ("    fields: {temp", "    felder: {temp", 16, "drivers[1].fields: is missing"),
         ("site: compound-1", "site: Compound 1", 1, "site"),
         ("device: gate-1-lane-1-scanner", "device: mh-1-1-level", 16, "'mh-1-1-level' is read by modbus-tcp"),
@@ -215,3 +215,27 @@ def test_a_mistake_in_a_local_alarm_is_named(tmp_path: Path, wrong: str, right: 
     message = refusal(tmp_path, FILE + LOCAL.replace(wrong, right, 1))
     assert f"gw.yaml:{line + len(FILE.splitlines())}:" in message
     assert words in message
+
+
+def test_two_drivers_cannot_share_a_line(tmp_path: Path) -> None:
+    """Each would hear the answers to the other."""
+    line = "line: {port: /dev/ttyUSB0}"
+    other = f"""
+  - driver: dlt645
+    {line}
+    devices: [{{device: room-1, address: "161"}}]
+  - driver: cjt188
+    {line}
+    devices: [{{device: water-1, address: "78330011223344"}}]
+"""
+    message = refusal(tmp_path, FILE.rstrip() + other)
+    assert "'/dev/ttyUSB0' is used by dlt645 /dev/ttyUSB0" in message
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_the_configuration_on_a_drivers_page_is_one(name: str, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "gateway" / "drivers" / name.replace("-", "_") / "README.md").read_text()
+    (shown, *_) = [part for part in page.split("```yaml\n")[1:] if part.startswith("drivers:")]
+    head = "site: s\ngateway: g\nbroker: {host: h}\n"
+    settings = load_settings(written(tmp_path, head + shown.split("```")[0]), {})
+    assert [driver.driver for driver in settings.drivers] == [name]
