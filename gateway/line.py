@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import termios
 from typing import Literal, Protocol, Self
 
 import serial
@@ -118,6 +119,6 @@ async def open_line(settings: LineSettings) -> Line:
                 stopbits=settings.stop_bits,
                 exclusive=True,  # two who ask at once hear each other's answers
             )
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError, ValueError, termios.error) as error:  # the last: a port that lacks this format
         raise Unavailable(f"opening {settings.name}: {error or 'no answer'}") from error
     return StreamLine(*streams, settings.name)
