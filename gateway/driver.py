@@ -50,3 +50,7 @@ class DriverSettings(BaseModel):
     def placed(self, _folder: Path) -> Self:
         """The same, with the paths in it taken from the configuration file's folder on; most have none."""
         return self
+
+    def line_name(self) -> str | None:
+        """The serial line that it needs for itself: who asks there alone hears no answers to others."""
+        return None

@@ -214,6 +214,12 @@ def _drivers(document: Document, entries: object) -> tuple[list[DriverSettings],
             continue
         if driver.name in {other.name for other in drivers}:
             mistakes.append(document.mistake(where, f"stands twice: put all devices of {driver.name} into one entry"))
+        line = driver.line_name()
+        sharer = next((other.name for other in drivers if line is not None and other.line_name() == line), None)
+        if sharer is not None:
+            mistakes.append(
+                document.mistake((*where, "line"), f"'{line}' is used by {sharer}; give each a line of its own")
+            )
         drivers.append(driver)
         for device in driver.device_names():
             if device in taken:

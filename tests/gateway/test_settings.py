@@ -61,7 +61,7 @@ def test_a_file_is_read_and_each_driver_gets_its_own_settings(tmp_path: Path) ->
     settings = load_settings(written(tmp_path), {})
     modbus, push = settings.drivers
     assert isinstance(modbus, ModbusTcpSettings) and isinstance(push, HttpPushSettings)
-    assert modbus.profiles["drain-level"][0].invalid == (32767, -32768)
+    assert modbus.profiles["drain-level"].points[0].invalid == (32767, -32768)
     assert push.fields["ambient"] == "ambient_temperature"
     assert settings.uplink.window_frames == 32
 
@@ -215,3 +215,27 @@ def test_a_mistake_in_a_local_alarm_is_named(tmp_path: Path, wrong: str, right: 
     message = refusal(tmp_path, FILE + LOCAL.replace(wrong, right, 1))
     assert f"gw.yaml:{line + len(FILE.splitlines())}:" in message
     assert words in message
+
+
+def test_two_drivers_cannot_share_a_line(tmp_path: Path) -> None:
+    """Each would hear the answers to the other."""
+    line = "line: {port: /dev/ttyUSB0}"
+    other = f"""
+  - driver: dlt645
+    {line}
+    devices: [{{device: room-1, address: "161"}}]
+  - driver: cjt188
+    {line}
+    devices: [{{device: water-1, address: "78330011223344"}}]
+"""
+    message = refusal(tmp_path, FILE.rstrip() + other)
+    assert "'/dev/ttyUSB0' is used by dlt645 /dev/ttyUSB0" in message
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_the_configuration_on_a_drivers_page_is_one(name: str, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "gateway" / "drivers" / name.replace("-", "_") / "README.md").read_text()
+    (shown, *_) = [part for part in page.split("```yaml\n")[1:] if part.startswith("drivers:")]
+    head = "site: s\ngateway: g\nbroker: {host: h}\n"
+    settings = load_settings(written(tmp_path, head + shown.split("```")[0]), {})
+    assert [driver.driver for driver in settings.drivers] == [name]

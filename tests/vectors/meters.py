@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from gateway.drivers.cjt188 import codec as cjt188
 from gateway.drivers.cjt188.metering import parse_metering
 from gateway.drivers.dlt645 import codec as dlt645
 from gateway.drivers.dlt645 import items as dlt645_items
+from gateway.drivers.dlt698 import codec as dlt698
+from gateway.drivers.dlt698.apdu import OBJECTS, measure, parse_response
+from gateway.drivers.iec62056 import codec as iec62056
+from gateway.drivers.iec62056.registers import OBIS
 from gateway.drivers.mbus import codec as mbus
 from gateway.drivers.mbus.records import Telegram, parse_telegram, parse_wireless
+from gateway.drivers.modbus_rtu import codec as modbus_rtu
 from gateway.framing import FrameReader
 from gateway.measured import Measured as Read
+from gateway.modbus.pdu import REGISTER_COUNT, decode_value, exception_of, registers_of
 from telemetry.errors import BadInput
 from tests.vectors.vector import Adapter, Facts, Measured, Spellings, Vector
 
@@ -119,9 +126,92 @@ def of_telegram(telegram: Telegram) -> dict[str, object]:
     return facts
 
 
+def of_modbus_rtu(vector: Vector) -> Facts:
+    """The one reader that takes all bytes for one frame decides which direction it is; answers first."""
+    try:
+        frame, is_answer = only(modbus_rtu.answer_reader(), vector.data), True
+    except BadInput:
+        frame, is_answer = only(modbus_rtu.request_reader(), vector.data), False
+    return {"unit": frame.unit} | of_pdu(frame.pdu, is_answer)
+
+
+def of_pdu(pdu: bytes, is_answer: bool) -> dict[str, object]:
+    facts: dict[str, object] = {"fc": pdu[0], "function": pdu[0] & 0x7F}
+    if exception_of(pdu) is not None:
+        return facts | {"exception": exception_of(pdu)}
+    if is_answer and pdu[0] in (3, 4):
+        return facts | of_registers(registers_of(pdu))
+    address, second = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
+    facts |= {"address": address, "register": address}
+    if pdu[0] in (5, 6):
+        return facts | {"value": second, "registers": [second]}
+    facts |= {"count": second}
+    if pdu[0] == 16 and not is_answer:
+        facts |= of_registers(struct.unpack(f">{second}H", pdu[6:]))
+    return facts
+
+
+def of_registers(registers: Sequence[int]) -> dict[str, object]:
+    """The registers in every way that a publisher may have meant them."""
+    facts: dict[str, object] = {"registers": list(registers)}
+    for type_, count in REGISTER_COUNT.items():
+        if count == len(registers):
+            for order, suffix in (False, "be"), (True, "le"):
+                facts[f"{type_}_{suffix}"] = decode_value(registers, type_, order)
+            facts[type_] = facts[f"{type_}_be"]
+    if len(registers) == 1:
+        facts |= {"value": registers[0], "raw": registers[0]}
+    return facts
+
+
+def of_dlt698(vector: Vector) -> Facts:
+    frame = only(dlt698.frame_reader(), vector.data)
+    facts: dict[str, object] = {
+        "control": f"{frame.control:02X}",
+        "addr_type": int(frame.sort),
+        "server_addr": frame.address,
+        "address": frame.address,
+        "client": f"{frame.client:02X}",
+        "apdu": frame.apdu.hex(),
+    }
+    if frame.is_answer and frame.apdu[:1] == b"\x85":
+        piid, results = parse_response(frame.apdu)
+        facts |= {"piid": piid, "oad": results[0].oad, "error": results[0].error, "raw": results[0].value}
+        for result in results:
+            for oad, value in result.objects():
+                measured = measure(oad, value)
+                if measured:
+                    name = OBJECTS[oad[:6]].name.replace(" ", "_")
+                    facts.setdefault(name, fact(measured[0]))
+                    facts.setdefault("value", fact(measured[0]))
+                    facts.setdefault("values", [fact(one) for one in measured])
+                    facts.setdefault("first_energy_raw", value[0] if isinstance(value, list) else value)
+    return facts
+
+
+def of_iec62056(vector: Vector) -> Facts:
+    if vector.data[:1] in (b"\x06", b"\x15"):
+        return {"ack": vector.data[0] == iec62056.ACK}
+    heard = only(iec62056.message_reader(), vector.data)
+    if isinstance(heard, iec62056.Identification):
+        return {"manufacturer": heard.manufacturer, "baud": heard.baud, "id": heard.text, "identification": heard.text}
+    facts: dict[str, object] = {"command": heard.command}
+    for data_set in heard.data_sets:
+        read = data_set.value if data_set.number is None else Measured(data_set.number, data_set.unit)
+        facts.setdefault(data_set.address, read)
+        facts.setdefault("value", read)
+        facts.setdefault("address", data_set.address)
+        if data_set.address in OBIS:
+            facts.setdefault(OBIS[data_set.address].replace(" ", "_"), read)
+    return facts
+
+
 CLAIMS: Mapping[str, Adapter] = {
     "DL/T 645": of_dlt645,
     "CJ/T 188": of_cjt188,
     "M-Bus": of_mbus,
     "wM-Bus": of_wireless_mbus,
+    "Modbus RTU": of_modbus_rtu,
+    "DL/T 698": of_dlt698,
+    "IEC 62056": of_iec62056,
 }

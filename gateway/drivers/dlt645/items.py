@@ -87,6 +87,11 @@ def item_of(identifier: str) -> Item | None:
     return next((item for item in items if item.identifiers.fullmatch(identifier)), None)
 
 
+def exact_item(identifier: str, byte_count: int, decimals: int, unit: str, is_signed: bool) -> Item:
+    """A vendor's own item."""
+    return _item(identifier, identifier, byte_count, decimals, unit, is_signed)
+
+
 def values(item: Item, data: bytes) -> list[Measured]:
     """The values behind an identifier, in the order of the wire. A rest that is no whole value is left."""
     count = len(data) // item.byte_count

@@ -13,7 +13,7 @@ from gateway.driver import Sink
 from gateway.drivers.level_uart.codec import READ_DISTANCE, UrmFrame, auto_reader, encode_urm, text_reader, urm_reader
 from gateway.drivers.level_uart.settings import LevelUartSettings
 from gateway.events import Events
-from gateway.wire import Wire
+from gateway.line import Line, open_line
 from telemetry.clock import Clock
 from telemetry.errors import Unavailable
 from telemetry.reading import Reading
@@ -31,40 +31,37 @@ class LevelUartDriver:
         self._events = events
 
     async def run(self, sink: Sink) -> None:
-        wire = await self._settings.line.open()
+        line = await open_line(self._settings.line)
         try:
             self._events.available(self._settings.name)
             async with asyncio.TaskGroup() as group:
                 if self._settings.speaks == "urm":
-                    group.create_task(self._ask(wire), name=f"{self._settings.name} asking")
-                group.create_task(self._listen(wire, sink), name=f"{self._settings.name} listening")
+                    group.create_task(self._ask(line), name=f"{self._settings.name} asking")
+                group.create_task(self._listen(line, sink), name=f"{self._settings.name} listening")
         except* Unavailable as errors:
             raise errors.exceptions[0] from None
         finally:
-            wire.close()
+            line.close()
 
-    async def _ask(self, wire: Wire) -> None:
+    async def _ask(self, line: Line) -> None:
         request = encode_urm(UrmFrame(self._settings.address, READ_DISTANCE, b""))
         while True:
-            await wire.write(request)
+            await line.write(request)
             await asyncio.sleep(_ASKED_EVERY_S)
 
-    async def _listen(self, wire: Wire, sink: Sink) -> None:
+    async def _listen(self, line: Line, sink: Sink) -> None:
         settings, loop = self._settings, asyncio.get_running_loop()
         values = _Values(settings)
         due_s = loop.time() + settings.every_s
         heard_s = loop.time()
         while True:
-            try:
-                async with asyncio.timeout_at(min(due_s, heard_s + settings.silence_max_s)):
-                    data = await wire.read()
-            except TimeoutError as error:
-                if loop.time() >= heard_s + settings.silence_max_s:
-                    raise Unavailable(f"{settings.name}: nothing in {settings.silence_max_s:g} s") from error
-            else:
+            wait_s = min(due_s, heard_s + settings.silence_max_s) - loop.time()
+            if data := await line.read(max(0.0, wait_s)):
                 heard_s = loop.time()
                 if noise := values.feed(data):
                     self._events.noise_skipped(settings.name, noise)
+            elif loop.time() >= heard_s + settings.silence_max_s:
+                raise Unavailable(f"{settings.name}: nothing in {settings.silence_max_s:g} s")
             if loop.time() >= due_s:
                 due_s += settings.every_s
                 await self._tell(values, sink)

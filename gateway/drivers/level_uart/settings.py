@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat, model_validator
 from gateway.driver import DriverSettings
 from gateway.drivers.level_uart.codec import check_pattern
 from gateway.gauge import Quantity
-from gateway.wire import WireSettings
+from gateway.line import LineSettings
 from telemetry.catalogue import Name
 from telemetry.errors import BadInput
 
@@ -20,7 +20,7 @@ class LevelUartSettings(DriverSettings):
     """One sensor on one line."""
 
     device: Name
-    line: WireSettings
+    line: LineSettings
     speaks: Literal["auto", "urm", "text"]
     pattern: str = r"R(\d{4})"  # of text: a line, its number in the only group
     address: int = Field(default=0x11, ge=0, le=255)  # of urm
@@ -38,6 +38,9 @@ class LevelUartSettings(DriverSettings):
 
     def device_names(self) -> Iterator[str]:
         return iter((self.device,))
+
+    def line_name(self) -> str | None:
+        return self.line.name
 
     @model_validator(mode="after")
     def _pattern_finds_a_number(self) -> Self:

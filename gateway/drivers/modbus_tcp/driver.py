@@ -6,9 +6,10 @@ import asyncio
 
 from gateway.driver import Sink
 from gateway.drivers.modbus_tcp.codec import Answer, Refusal, ResponseReader, encode_read
-from gateway.drivers.modbus_tcp.polling import Schedule, Span, measure, plan
 from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
 from gateway.events import Events
+from gateway.modbus.points import Register, Span, measure, plan, values_of, wanted
+from gateway.schedule import Schedule
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
 from telemetry.reading import Reading
@@ -38,10 +39,7 @@ class ModbusTcpDriver:
         self._settings = settings
         self._clock = clock
         self._events = events
-        self._plans = [
-            plan(settings.profiles[device.profile], settings.gap_max, settings.registers_max)
-            for device in settings.devices
-        ]
+        self._plans = [self._plan(number, settings.gap_max) for number in range(len(settings.devices))]
         self._schedule = Schedule(len(settings.devices), settings.every_s, settings.backoff_max_s, clock.monotonic_s())
 
     async def run(self, sink: Sink) -> None:
@@ -57,7 +55,8 @@ class ModbusTcpDriver:
 
     async def _poll(self, session: Session, number: int, sink: Sink) -> None:
         device = self._settings.devices[number]
-        values: list[tuple[str, float]] = []
+        profile = self._settings.profile(device.profile)
+        read: dict[Register, float | None] = {}
         time_ms = 0
         is_well = True
         for span in self._plans[number]:
@@ -72,24 +71,30 @@ class ModbusTcpDriver:
                 is_well = False
                 if isinstance(error, Refused) and error.code == _ILLEGAL_ADDRESS and span.has_gaps:
                     # Some units refuse registers they do not have even when nobody looks at them.
-                    points = self._settings.profiles[device.profile]
-                    self._plans[number] = plan(points, 0, self._settings.registers_max)
+                    self._plans[number] = self._plan(number, 0)
                     break
                 continue
             time_ms = self._clock.now_ms()
-            for point in span.points:
-                value = measure(point, span, registers)
-                if value is None:
-                    self._events.value_invalid(device.device, point.metric)
-                else:
-                    values.append((point.metric, value))
+            read |= {point: measure(point, span, registers) for point in span.points}
         if is_well:
             self._events.available(device.device)
             self._schedule.answered(number, self._clock.monotonic_s())
         else:
             self._schedule.failed(number, self._clock.monotonic_s())
-        if values:
-            await sink.offer([Reading(device.device, metric, time_ms, value) for metric, value in values])
+        readings: list[Reading] = []
+        for point, value in values_of(profile, device.factors, read):
+            if value is None:
+                self._events.value_invalid(device.device, point.metric)
+            else:
+                readings.append(Reading(device.device, point.metric, time_ms, value))
+        if readings:
+            await sink.offer(readings)
+
+    def _plan(self, number: int, gap_max: int) -> tuple[Span, ...]:
+        device = self._settings.devices[number]
+        profile = self._settings.profile(device.profile)
+        registers_max = min(self._settings.registers_max, profile.registers_max)
+        return plan(wanted(profile, device.factors), gap_max, registers_max)
 
 
 class Session:

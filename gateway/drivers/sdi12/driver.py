@@ -21,7 +21,7 @@ from gateway.drivers.sdi12.codec import (
 )
 from gateway.drivers.sdi12.settings import Sdi12Sensor, Sdi12Settings
 from gateway.events import Events
-from gateway.wire import Wire
+from gateway.line import Line, open_line
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
 from telemetry.reading import Reading
@@ -46,20 +46,20 @@ class Sdi12Driver:
         self._round = 0
 
     async def run(self, sink: Sink) -> None:
-        wire = await self._settings.line.open()
+        line = await open_line(self._settings.line)
         try:
             self._events.available(self._settings.name)
             loop = asyncio.get_running_loop()
             due_s = loop.time()
             while True:
-                await self._measure(wire, sink)
+                await self._measure(line, sink)
                 self._round += 1
                 due_s = max(due_s + self._settings.every_s, loop.time())
                 await asyncio.sleep(due_s - loop.time())
         finally:
-            wire.close()
+            line.close()
 
-    async def _measure(self, wire: Wire, sink: Sink) -> None:
+    async def _measure(self, line: Line, sink: Sink) -> None:
         """One round over all sensors."""
         loop = asyncio.get_running_loop()
         begun: list[tuple[Sdi12Sensor, Announcement, float]] = []
@@ -68,7 +68,7 @@ class Sdi12Driver:
                 continue
             try:
                 start = encode_start(sensor.address, sensor.has_checksum)
-                announcement = await self._ask(wire, sensor, start, decode_announcement)
+                announcement = await self._ask(line, sensor, start, decode_announcement)
             except NoAnswer as error:
                 self._failed(sensor, error)
             else:
@@ -76,7 +76,7 @@ class Sdi12Driver:
         for sensor, announcement, ready_s in sorted(begun, key=lambda one: one[2]):
             await asyncio.sleep(max(0.0, ready_s - loop.time()))
             try:
-                values = await self._fetch(wire, sensor, announcement.value_count)
+                values = await self._fetch(line, sensor, announcement.value_count)
             except NoAnswer as error:
                 self._failed(sensor, error)
             else:
@@ -84,16 +84,16 @@ class Sdi12Driver:
                 self._events.available(sensor.device)
                 await self._tell(sensor, values, sink)
 
-    async def _fetch(self, wire: Wire, sensor: Sdi12Sensor, count: int) -> list[float]:
+    async def _fetch(self, line: Line, sensor: Sdi12Sensor, count: int) -> list[float]:
         values: list[float] = []
         for number in range(_PARTS_MAX):
             if len(values) >= count:
                 break
             part = await self._ask(
-                wire,
+                line,
                 sensor,
                 encode_fetch(sensor.address, number),
-                lambda line: decode_values(line, sensor.has_checksum),
+                lambda text: decode_values(text, sensor.has_checksum),
             )
             if not part.values:
                 break  # it promised more than it gives
@@ -112,25 +112,31 @@ class Sdi12Driver:
         if readings:
             await sink.offer(readings)
 
-    async def _ask(self, wire: Wire, sensor: Sdi12Sensor, command: bytes, decode: Callable[[str], A]) -> A:
+    async def _ask(self, line: Line, sensor: Sdi12Sensor, command: bytes, decode: Callable[[str], A]) -> A:
         """Raises NoAnswer after all tries, or Unavailable when the line is gone."""
         why = f"sensor {sensor.address} did not answer within {self._settings.timeout_s:g} s"
         for _ in range(self._settings.tries):
-            reader = line_reader()
-            await wire.write(command)
+            await line.write(command)
             try:
-                async with asyncio.timeout(self._settings.timeout_s):
-                    while True:
-                        for line in reader.feed(await wire.read()):
-                            answer = decode(line)
-                            if answer.address == sensor.address:
-                                return answer
-            except TimeoutError:
-                continue
+                answer = await self._answer(line, sensor, decode)
             except BadInput as error:
                 why = error.detail
                 self._events.answer_refused(sensor.device, error.detail)
+            else:
+                if answer is not None:
+                    return answer
         raise NoAnswer(why)
+
+    async def _answer(self, line: Line, sensor: Sdi12Sensor, decode: Callable[[str], A]) -> A | None:
+        """What the sensor says; None when it is silent. Raises BadInput."""
+        reader, loop = line_reader(), asyncio.get_running_loop()
+        until_s = loop.time() + self._settings.timeout_s
+        while (left_s := until_s - loop.time()) > 0:
+            for text in reader.feed(await line.read(left_s)):
+                answer = decode(text)
+                if answer.address == sensor.address:
+                    return answer
+        return None
 
     def _failed(self, sensor: Sdi12Sensor, error: NoAnswer) -> None:
         self._failures[sensor.address] += 1

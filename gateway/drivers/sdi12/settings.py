@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 from gateway.driver import DriverSettings
 from gateway.gauge import Quantity
-from gateway.wire import WireSettings
+from gateway.line import LineSettings
 from telemetry.catalogue import Name
 
 
@@ -34,7 +34,7 @@ class Sdi12Sensor(BaseModel):
 class Sdi12Settings(DriverSettings):
     """One wire behind an adapter."""
 
-    line: WireSettings
+    line: LineSettings
     every_s: PositiveFloat = 60.0
     timeout_s: PositiveFloat = 1.5  # of one answer; the adapter makes the break and the marks
     tries: PositiveInt = 3
@@ -46,6 +46,9 @@ class Sdi12Settings(DriverSettings):
 
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
+
+    def line_name(self) -> str | None:
+        return self.line.name
 
     @model_validator(mode="after")
     def _each_address_once(self) -> Self:

@@ -112,7 +112,7 @@ def check(device: Device, scenario: Callable[[ListSink, Events, Any], Awaitable[
         settings = {
             "driver": "level-uart",
             "device": "mh-1",
-            "line": {"host": "127.0.0.1", "port": server.port},
+            "line": {"host": "127.0.0.1", "tcp_port": server.port},
             "every_s": 0.05,
             "quantity": {"metric": "level", "scale": 0.001, "mount": {"height_m": 3.0}},
             **rest,

@@ -122,7 +122,7 @@ def check(wire: Wire, scenario: Callable[[ListSink, Events], Awaitable[None]], *
         warmth = {"number": 2, "metric": "water_temperature"}
         settings = {
             "driver": "sdi12",
-            "line": {"host": "127.0.0.1", "port": server.port},
+            "line": {"host": "127.0.0.1", "tcp_port": server.port},
             "every_s": 0.05,
             "timeout_s": 0.1,
             "devices": [{"device": f"s-{a}", "address": a, "quantities": [level, warmth]} for a in addresses],
