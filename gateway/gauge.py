@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeFloat, PositiveFloat
 
+from telemetry.catalogue import MetricName
 from telemetry.quality import Quality
 
 # NAMUR NE 43: a transmitter keeps within 3.8 to 20.5 mA while it measures, and goes to 3.6 or 21 mA when it fails.
@@ -56,12 +57,27 @@ class CurrentLoop(BaseModel):
         return value, Quality.GOOD
 
 
+def judge(value: float, loop: CurrentLoop | None, mount: Mount | None) -> tuple[float, Quality] | None:
+    """What a value means out of a current loop and as the sensor hangs; the worse quality wins.
+
+    Returns:
+        None for a value beyond all numbers.
+    """
+    quality = Quality.GOOD
+    if loop is not None:
+        value, quality = loop.value(value)
+    if mount is not None:
+        value, of_mount = mount.level_m(value)
+        quality = max(quality, of_mount)
+    return (value, quality) if math.isfinite(value) else None
+
+
 class Quantity(BaseModel):
     """How a raw value becomes a reading: value = raw * scale + offset, then out of a current loop, then hung."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    metric: str = Field(pattern=r"^[a-z0-9][a-z0-9_]{0,62}$")
+    metric: MetricName
     scale: FiniteFloat = 1.0
     offset: FiniteFloat = 0.0
     invalid: tuple[float, ...] = ()  # raw values that mean "no measurement"
@@ -70,12 +86,4 @@ class Quantity(BaseModel):
 
     def measure(self, raw: float) -> tuple[float, Quality] | None:
         """Value and quality; None when the device says that there is no measurement, or one beyond all numbers."""
-        if raw in self.invalid:
-            return None
-        value, quality = raw * self.scale + self.offset, Quality.GOOD
-        if self.loop is not None:
-            value, quality = self.loop.value(value)
-        if self.mount is not None:
-            value, of_mount = self.mount.level_m(value)
-            quality = max(quality, of_mount)
-        return (value, quality) if math.isfinite(value) else None
+        return None if raw in self.invalid else judge(raw * self.scale + self.offset, self.loop, self.mount)
