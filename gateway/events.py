@@ -116,6 +116,14 @@ class Events:
         if self._is_time_to_say(f"message {driver} {error.reason}"):
             _log.warning("message refused", driver=driver, reason=error.reason, detail=error.detail)
 
+    # Exports
+
+    def export_dropped(self, export: str) -> None:
+        """Somebody besides the core could not be told in time; the core is."""
+        self._count["export_dropped"] += 1
+        if self._is_time_to_say(f"export {export}"):
+            _log.warning("too much waits to be told; the oldest is dropped", export=export)
+
     # Spool
 
     def readings_kept(self, readings: Sequence[Reading]) -> None:

@@ -1,23 +1,24 @@
 """Puts the parts of one gateway together and keeps them running until told to stop.
 
 A driver whose peer is away is run again after a growing pause; one that cannot work as configured is disabled and said
-so; one that fails by a fault of ours is started again. None of them stops its neighbours.
+so; one that fails by a fault of ours is started again. None of them stops its neighbours. Exports are run alike.
 On stop, in this order: drivers end, what they read is written, the uplink says goodbye.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gateway.collector import Collector, GroupLimits
-from gateway.driver import Driver, Sink
 from gateway.drivers import DRIVERS
 from gateway.events import Events
+from gateway.exports import EXPORTS
 from gateway.local_alarms import LocalAlarms
 from gateway.outputs import Outputs, make_output
 from gateway.settings import GatewaySettings
@@ -80,9 +81,13 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
     outputs = Outputs({name: make_output(entry) for name, entry in settings.outputs.items()}, events)
     local_alarms = LocalAlarms(settings.local_alarms, spool, events, outputs.switch, uplink.wake)
 
+    exports = {entry.name: EXPORTS[entry.export].make(entry, clock, events) for entry in settings.exports}
+
     def kept(readings: Sequence[Reading]) -> None:
         local_alarms.judge(readings)
         uplink.wake()
+        for export in exports.values():
+            export.take(readings)
 
     collector = Collector(spool, events, kept, limits)
     async with asyncio.TaskGroup() as group:
@@ -97,7 +102,11 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
         for entry in settings.drivers:
             events.driver_added(entry.name)
             driver = DRIVERS[entry.driver].make(entry, clock, events)
-            drivers.append(group.create_task(supervise(entry.name, driver, collector, clock, events), name=entry.name))
+            run_driver = functools.partial(driver.run, collector)
+            drivers.append(group.create_task(supervise(entry.name, run_driver, clock, events), name=entry.name))
+        for name, export in exports.items():
+            events.driver_added(name)
+            local_tasks.append(group.create_task(supervise(name, export.run, clock, events), name=name))
         await stop.wait()
         for task in drivers:
             task.cancel()
@@ -135,15 +144,15 @@ async def keep_room(spool: Spool, events: Events) -> None:
             stopping.set()
 
 
-async def supervise(name: str, driver: Driver, sink: Sink, clock: Clock, events: Events) -> None:
-    """Run one driver for as long as the gateway runs, whatever happens to it."""
+async def supervise(name: str, run: Callable[[], Awaitable[None]], clock: Clock, events: Events) -> None:
+    """Run one driver or export for as long as the gateway runs, whatever happens to it."""
     jitter = random.Random()
     delay_s = _DELAY_FIRST_S
     while True:
         started_s = clock.monotonic_s()
         try:
-            await driver.run(sink)
-            raise AssertionError(f"driver {name} ended without being told to")
+            await run()
+            raise AssertionError(f"{name} ended without being told to")
         except Unavailable as error:
             events.unavailable(name, str(error))
         except BadConfiguration as error:

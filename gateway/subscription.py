@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -54,7 +54,9 @@ class Will:
 class Subscription:
     """A connection, made by `open` and over after `close` or an Unavailable."""
 
-    def __init__(self, broker: BrokerSettings, client_id: str, topics: Sequence[str], will: Will | None) -> None:
+    def __init__(
+        self, broker: BrokerSettings, client_id: str, topics: Sequence[str], will: Will | None, keeps_session: bool
+    ) -> None:
         self._broker = broker
         self._topics = topics
         self._loop = asyncio.get_running_loop()
@@ -68,7 +70,7 @@ class Subscription:
         client = self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id,
-            clean_session=False,
+            clean_session=not keeps_session,
             protocol=MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -87,10 +89,22 @@ class Subscription:
 
     @classmethod
     async def open(
-        cls, broker: BrokerSettings, client_id: str, topics: Sequence[str], will: Will | None = None
+        cls,
+        broker: BrokerSettings,
+        client_id: str,
+        topics: Sequence[str],
+        will: Will | None = None,
+        *,
+        keeps_session: bool = True,
     ) -> Self:
-        """Connect and subscribe with QoS 1 (to nothing, when there are no topics). Raises Unavailable."""
-        self = cls(broker, client_id, topics, will)
+        """Connect and subscribe with QoS 1, to nothing when there are no topics.
+
+        Args:
+            keeps_session: Whether the broker keeps what comes while we are away.
+
+        Raises Unavailable.
+        """
+        self = cls(broker, client_id, topics, will, keeps_session)
         try:
             await asyncio.to_thread(self._client.connect, broker.host, broker.port, broker.keep_alive_s)
         except (OSError, ValueError) as error:
@@ -119,6 +133,12 @@ class Subscription:
             self._waiting_bytes -= sum(_size(message) for message in taken)
             self._room.notify_all()
         return taken
+
+    async def lost(self) -> NoReturn:
+        """Raise Unavailable when the connection is over; for those who only publish."""
+        while True:
+            for message in await self.messages():
+                self.acknowledge(message)
 
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that it may forget a message."""
