@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gateway.collector import Collector, GroupLimits
+from gateway.derived import Derived
 from gateway.drivers import DRIVERS
 from gateway.events import Events
 from gateway.exports import EXPORTS
@@ -98,11 +99,12 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
             group.create_task(outputs.run(), name="outputs"),
             group.create_task(local_alarms.run(), name="local alarms"),
         ]
+        sink = Derived(settings.rates, collector)
         drivers = []
         for entry in settings.drivers:
             events.driver_added(entry.name)
             driver = DRIVERS[entry.driver].make(entry, clock, events)
-            run_driver = functools.partial(driver.run, collector)
+            run_driver = functools.partial(driver.run, sink)
             drivers.append(group.create_task(supervise(entry.name, run_driver, clock, events), name=entry.name))
         for name, export in exports.items():
             events.driver_added(name)

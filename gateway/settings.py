@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.derived import RateSettings
 from gateway.driver import DriverSettings
 from gateway.drivers import DRIVERS
 from gateway.export import ExportSettings
@@ -139,6 +140,7 @@ class GatewaySettings(_Section):
     uplink: UplinkSettings = UplinkSettings()
     drain_on_stop_s: NonNegativeFloat = 0.0  # how long a stop may wait for the core to take what is spooled
     drivers: tuple[DriverSettings, ...] = ()
+    rates: tuple[RateSettings, ...] = ()
     exports: tuple[ExportSettings, ...] = ()
     outputs: dict[str, OutputSettings] = {}
     local_alarms: tuple[LocalAlarmSettings, ...] = ()
@@ -181,7 +183,7 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
 
 
 def _local_mistakes(document: Document, settings: GatewaySettings, devices: set[str]) -> list[Mistake]:
-    """What the local alarms name and nobody declares."""
+    """What the local alarms and rates name and nobody declares."""
     mistakes: list[Mistake] = []
     for number, entry in enumerate(settings.local_alarms):
         where = ("local_alarms", number)
@@ -193,6 +195,10 @@ def _local_mistakes(document: Document, settings: GatewaySettings, devices: set[
             mistakes.append(document.mistake((*where, "device"), f"no driver of this gateway reads '{entry.device}'"))
         if entry in settings.local_alarms[:number]:
             mistakes.append(document.mistake(where, "stands twice; keep one"))
+    for number, rate in enumerate(settings.rates):
+        if rate.device not in devices:
+            where = ("rates", number)
+            mistakes.append(document.mistake((*where, "device"), f"no driver of this gateway reads '{rate.device}'"))
     return mistakes
 
 

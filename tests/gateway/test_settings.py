@@ -133,6 +133,13 @@ def test_the_environment_replaces_what_the_file_says(tmp_path: Path) -> None:
     assert (settings.spool.size_max_mb, settings.uplink.resend_after_s, settings.drain_on_stop_s) == (10, 2.5, 3)
 
 
+def test_a_rate_of_a_device_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    rates = "rates: [{device: mh-1-1-level, counter: level, metric: level_rate}]"
+    assert load_settings(written(tmp_path, f"{FILE}\n{rates}"), {}).rates[0].per_s == 3600
+    message = refusal(tmp_path, f"{FILE}\n{rates.replace('mh-1-1', 'mh-9-9')}")
+    assert "rates[0].device: no driver of this gateway reads 'mh-9-9-level'" in message
+
+
 SERIES = "[{device: mh-1-1-level, metric: level, name: L}]"
 EXPORT = f"exports: [{{export: home-assistant, broker: {{host: h}}, client_id: c, series: {SERIES}}}]"
 
