@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from gateway.framing import FrameReader
 from telemetry.errors import BadInput
@@ -25,7 +26,8 @@ _START = b"##"
 _LENGTH = re.compile(rb"[0-9]{4}")
 _CHECKSUM = re.compile(rb"[0-9A-Fa-f]{4}")
 _HEAD_BYTES, _TAIL_BYTES = 6, 6
-_HEADER = re.compile(r"\A(?P<head>[^&]*?);?CP=&&(?P<data>.*?)&&\Z", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{0,15})?").fullmatch
+_NO_VALUES = ("Flag", "SampleTime", "EFlag")
 
 
 class Command(IntEnum):
@@ -78,8 +80,7 @@ class Packet:
         return next((items[name] for items in self.data if name in items), None)
 
 
-@dataclass(frozen=True, slots=True)
-class FactorValue:
+class FactorValue(NamedTuple):
     """What was measured of one factor."""
 
     factor: str  # a21026, e41601
@@ -113,10 +114,10 @@ def encode(packet: Packet) -> bytes:
 
 
 def checksum(segment: bytes) -> int:
-    """The register, shifted down before each byte is taken in."""
-    register = 0xFFFF
+    """The register, shifted down before each byte is taken in: what is left of it then is one byte."""
+    register, table = 0xFFFF, _TABLE
     for byte in segment:
-        register = _TABLE[(register >> 8 ^ byte) & 0xFF] ^ (register >> 8 ^ byte) >> 8
+        register = table[register >> 8 ^ byte]
     return register
 
 
@@ -135,12 +136,11 @@ def check_password(packet: Packet, password: str) -> None:
 
 def _factor_values(packet: Packet) -> Iterator[FactorValue]:
     for items in packet.data:
-        flags = {name.rpartition("-")[0]: value for name, value in items.items() if name.endswith("-Flag")}
         for name, value in items.items():
             factor, dash, aspect = name.rpartition("-")
-            if dash and aspect not in ("Flag", "SampleTime", "EFlag"):
-                number = float(value) if re.fullmatch(r"[+-]?\d{1,15}(\.\d{0,15})?", value, re.ASCII) else None
-                yield FactorValue(factor, aspect, number, flags.get(factor))
+            if dash and aspect not in _NO_VALUES:
+                number = float(value) if _NUMBER(value) else None
+                yield FactorValue(factor, aspect, number, items.get(f"{factor}-Flag") if len(items) > 1 else None)
 
 
 def _size(buffer: bytearray, start: int) -> int | None:
@@ -156,11 +156,11 @@ def _parse(data: bytes) -> Packet | None:
     segment, sent = data[_HEAD_BYTES:-_TAIL_BYTES], data[-_TAIL_BYTES:-2]
     if not _CHECKSUM.fullmatch(sent) or int(sent, 16) != checksum(segment) or data[-2:] != b"\r\n":
         return None
-    match = _HEADER.match(segment.decode("latin-1"))
-    if match is None:
+    begun, mark, data_area = segment.decode("latin-1").replace(" ", "").partition("CP=&&")
+    if not mark or not data_area.endswith("&&"):
         return None
-    head = dict(_items(match["head"].split(";")))
-    factors = tuple(items for part in match["data"].split(";") if (items := dict(_items(part.split(",")))))
+    head = _items(begun.split(";"))
+    factors = tuple(items for part in data_area[:-2].split(";") if (items := _items(part.split(","))))
     packets = _packets(head)
     return Packet(
         head.get("QN", ""),
@@ -181,11 +181,8 @@ def _packets(head: Mapping[str, str]) -> tuple[int, int] | None:
     return None
 
 
-def _items(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for part in parts:
-        name, equals, value = part.partition("=")
-        if equals and name.strip():
-            yield name.strip(), value.strip()
+def _items(parts: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, equals, value in [part.partition("=") for part in parts] if equals and name}
 
 
 def _table() -> list[int]:

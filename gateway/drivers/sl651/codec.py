@@ -12,7 +12,7 @@ Source: SL 651-2014 (text in the Quick.SL651 repository), §6 and appendices A t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -50,6 +50,9 @@ class End(IntEnum):
     ACK = 0x06  # down: taken, go on with the next packet
     NAK = 0x15  # down: send it again
     ESC = 0x1B  # down: taken, stay on the line
+
+
+_ENDS = frozenset(int(end) for end in End)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +302,9 @@ def _time(data: bytes) -> datetime | None:
     digits = data.hex()
     if not digits.isdecimal():
         return None
+    year, month, day, hour, minute, second = (int(digits[at : at + 2] or 0) for at in (0, 2, 4, 6, 8, 10))
     try:
-        return datetime.strptime(f"20{digits}", "%Y%m%d%H%M%S" if len(data) == 6 else "%Y%m%d%H%M")
+        return datetime(2000 + year, month, day, hour, minute, second)
     except ValueError:
         return None
 
@@ -313,14 +317,6 @@ def _step(data: bytes) -> timedelta:
     return timedelta(days=int(digits[:2]), hours=int(digits[2:4]), minutes=int(digits[4:]))
 
 
-def _sizes(buffer: bytearray, start: int) -> Iterator[int]:
-    """The lengths that a frame can have, by its length field."""
-    length = int.from_bytes(buffer[start + 11 : start + 13], "big") & 0xFFF
-    yield _HEAD_BYTES + length + _TAIL_BYTES
-    if buffer[start + 13] == _SYN:
-        yield _HEAD_BYTES + _PACKETS_BYTES + length + _TAIL_BYTES
-
-
 def _size(buffer: bytearray, start: int) -> int | None:
     available = len(buffer) - start
     if available > 1 and buffer[start + 1] != _START:
@@ -331,17 +327,15 @@ def _size(buffer: bytearray, start: int) -> int | None:
         return 0
     if available < _HEAD_BYTES:
         return None
-    size = 0
-    for size in _sizes(buffer, start):
-        if available < size:
-            return size
-        if _is_whole(bytes(buffer[start : start + size])):
-            return size
-    return size
+    length = int.from_bytes(buffer[start + 11 : start + 13], "big") & 0xFFF
+    size = _HEAD_BYTES + length + _TAIL_BYTES
+    if buffer[start + 13] == _STX or available < size or _is_whole(bytes(buffer[start : start + size])):
+        return size
+    return size + _PACKETS_BYTES
 
 
 def _is_whole(data: bytes) -> bool:
-    return data[-3] in tuple(End) and _crc(data[:-2]) == int.from_bytes(data[-2:], "big")
+    return data[-3] in _ENDS and _crc(data[:-2]) == int.from_bytes(data[-2:], "big")
 
 
 def _parse(data: bytes) -> Frame | None:
@@ -367,16 +361,22 @@ def _parse(data: bytes) -> Frame | None:
     )
 
 
-_TABLE: list[int] = []
-for _byte in range(256):
-    _crc_of_byte = _byte
-    for _ in range(8):
-        _crc_of_byte = (_crc_of_byte >> 1) ^ 0xA001 if _crc_of_byte & 1 else _crc_of_byte >> 1
-    _TABLE.append(_crc_of_byte)
-
-
 def _crc(data: bytes) -> int:
     crc = 0xFFFF
     for byte in data:
         crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
     return crc
+
+
+def _table() -> list[int]:
+    """The eight shifts of each low byte."""
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+        table.append(crc)
+    return table
+
+
+_TABLE = _table()
