@@ -13,6 +13,7 @@ from bench import (
     behind,
     box,
     catch_up,
+    codecs,
     drain,
     ladder,
     latency,
@@ -60,6 +61,12 @@ def test_the_ladder_stores_and_raises_what_was_generated(tmp_path: Path) -> None
     report = ladder.run(readings=4_000, series=(40, 1_200), rounds=1, alarm_readings=400)
     check(report, tmp_path)
     assert len(report.goals) == 4
+
+
+def test_every_codec_finds_what_is_intact_and_nothing_in_noise(tmp_path: Path) -> None:
+    report = codecs.run(frames=200, noise_bytes=100_000, damaged=300)
+    check(report, tmp_path)
+    assert report.figure("share of intact frames lost behind damaged ones") <= 0.01
 
 
 def test_a_calm_stream_raises_nothing() -> None:

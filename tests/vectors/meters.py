@@ -21,7 +21,7 @@ from gateway.framing import FrameReader
 from gateway.measured import Measured as Read
 from gateway.modbus.pdu import REGISTER_COUNT, decode_value, exception_of, registers_of
 from telemetry.errors import BadInput
-from tests.vectors.vector import Adapter, Facts, Measured, Spellings, Vector
+from tests.vectors.vector import ANONYMOUS, Adapter, Facts, Measured, Spellings, Vector
 
 F = TypeVar("F")
 
@@ -48,6 +48,8 @@ def of_dlt645(vector: Vector) -> Facts:
     }
     if frame.is_refusal:
         facts["err"] = frame.data.hex()
+    if frame.function in (dlt645.Function.READ_NEXT, dlt645.Function.READ_NEXT_1997) and frame.data:
+        facts["seq"] = frame.data[-1]
     if frame.function == dlt645.Function.READ_ADDRESS and frame.data:
         facts["reply_address"] = frame.data[::-1].hex()
     if frame.identifier is not None:
@@ -80,10 +82,13 @@ def of_cjt188(vector: Vector) -> Facts:
         read = parse_metering(frame.sort, frame.value)
         facts |= {name: fact(quantity) for name, quantity in read.quantities.items()}
         facts |= {"unit": next(iter(read.quantities.values())).unit, "rtc": read.clock, "st": read.status.hex()}
-        status = read.status_by("standard")
-        facts |= {"valve": status.valve, "battery_low": status.is_battery_low}
+        layouts = [read.status_by("standard"), read.status_by("high-bits")]  # the frame does not say which
+        facts["valve"] = Spellings(tuple(status.valve for status in layouts))
+        if layouts[0].is_battery_low == layouts[1].is_battery_low:
+            facts["battery_low"] = layouts[0].is_battery_low
     elif frame.identifier == cjt188.VALVE and frame.value:
-        facts["valve"] = {0x55: "open", 0x99: "close"}.get(frame.value[0], frame.value.hex())
+        words = {0x55: ("open", "55"), 0x99: ("close", "closed", "99")}
+        facts["valve"] = Spellings(words.get(frame.value[0], (frame.value.hex(),)))
     return facts
 
 
@@ -116,7 +121,7 @@ def of_telegram(telegram: Telegram) -> dict[str, object]:
     for record in telegram.records:
         name = record.quantity.replace(" ", "_")
         prefix = {1: "max_", 2: "min_"}.get(record.kind.value, "") + ("settlement_" if record.storage else "")
-        suffix = f"_T{record.tariff}" if record.tariff else ""
+        suffix = f"_T{record.tariff}_tariff_{record.tariff}" if record.tariff else ""
         suffix += "_reverse_backward_export_production" if record.is_reverse else ""
         suffix += f"_unit{record.subunit}" if record.subunit else ""
         suffix += f"_by_{record.extension.hex()}" if record.extension else ""
@@ -153,7 +158,14 @@ def of_pdu(pdu: bytes, is_answer: bool) -> dict[str, object]:
 
 def of_registers(registers: Sequence[int]) -> dict[str, object]:
     """The registers in every way that a publisher may have meant them."""
-    facts: dict[str, object] = {"registers": list(registers)}
+    signed = [r - 0x10000 for r in registers if r >= 0x8000]
+    pairs = [(registers[i : i + 2], order) for i in range(len(registers) - 1) for order in (False, True)]
+    wide = [decode_value(p, type_, order) for p, order in pairs for type_ in ("uint32", "int32", "float32")]
+    facts: dict[str, object] = {
+        "registers": list(registers),
+        "byte_count": 2 * len(registers),
+        ANONYMOUS: [*registers, *signed, *(value for value in wide if value is not None)],
+    }
     for type_, count in REGISTER_COUNT.items():
         if count == len(registers):
             for order, suffix in (False, "be"), (True, "le"):
