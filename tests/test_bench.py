@@ -17,6 +17,7 @@ from bench import (
     drain,
     ladder,
     latency,
+    lines,
     memory,
     notices,
     processes,
@@ -67,6 +68,10 @@ def test_every_codec_finds_what_is_intact_and_nothing_in_noise(tmp_path: Path) -
     report = codecs.run(frames=200, noise_bytes=100_000, damaged=300)
     check(report, tmp_path)
     assert report.figure("share of intact frames lost behind damaged ones") <= 0.01
+
+
+def test_meters_on_lines_say_what_they_are(tmp_path: Path) -> None:
+    check(lines.run(lines=2, meters=2, every_s=0.5, seconds=1.0), tmp_path)
 
 
 def test_a_calm_stream_raises_nothing() -> None:
