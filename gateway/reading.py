@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.bus import Bus
+from gateway.bus import Bus, NoAnswer
 from gateway.drivers import DRIVERS
+from gateway.drivers.modbus_rtu.codec import Frame
+from gateway.drivers.modbus_rtu.driver import frame_words
+from gateway.drivers.modbus_tcp.codec import HEADER_BYTES, Answer, ResponseReader
+from gateway.drivers.modbus_tcp.driver import Session, unit_plan
+from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
 from gateway.events import Events
 from gateway.line import open_line
 from gateway.meter import Findings, LineDriver, LineDriverSettings, Meter, read_meter
+from gateway.modbus.points import Register, measure, values_of
 from gateway.settings import GatewaySettings
 from telemetry.clock import Clock
-from telemetry.errors import BadConfiguration
+from telemetry.errors import BadConfiguration, BadInput
 
 
 def meter_of(settings: GatewaySettings, device: str, clock: Clock) -> tuple[LineDriverSettings, Meter]:
@@ -33,9 +39,12 @@ def _on_lines(settings: GatewaySettings) -> list[LineDriverSettings]:
 
 async def read_device(settings: GatewaySettings, device: str, clock: Clock, tell: Callable[[str], None]) -> Findings:
     """Read a device once and tell what went over the line. Raises BadConfiguration, or Unavailable when there is no line."""
+    for driver in settings.drivers:
+        if isinstance(driver, ModbusTcpSettings) and device in driver.device_names():
+            return await read_unit(driver, device, Events(clock), Trace(_modbus_words, tell))
     entry, meter = meter_of(settings, device, clock)
     line = await open_line(entry.line)
-    trace = Trace(meter, tell)
+    trace = Trace(meter.words, tell)
     try:
         found = await read_meter(Bus(line, entry.line, clock, trace.heard), meter, entry.attempts)
     finally:
@@ -44,11 +53,44 @@ async def read_device(settings: GatewaySettings, device: str, clock: Clock, tell
     return found
 
 
+async def read_unit(settings: ModbusTcpSettings, device: str, events: Events, trace: Trace) -> Findings:
+    """The same for a unit of Modbus TCP."""
+    (declared,) = (one for one in settings.devices if one.device == device)
+    found, read = Findings(), dict[Register, float | None]()
+    session = await Session.connect(settings, events, trace.heard)
+    try:
+        for span in unit_plan(settings, declared, settings.gap_max):
+            registers = await session.read(declared.unit, span)
+            read |= {point: measure(point, span, registers) for point in span.points}
+    except NoAnswer as error:
+        found.silence = str(error)
+    except BadInput as error:
+        found.complaints.append(error.detail)
+    finally:
+        session.close()
+        trace.end()
+    found.values += [(p.metric, v) for p, v in values_of(settings.profile(declared.profile), declared.factors, read)]
+    return found
+
+
+def _modbus_words(data: bytes) -> list[str]:
+    """A request, or the answers, of Modbus TCP: a header of seven bytes, then what the serial line has too."""
+    responses = ResponseReader().feed(data)
+    if not responses:
+        return [frame_words(Frame(data[HEADER_BYTES - 1], data[HEADER_BYTES:]), is_answer=False)]
+    told = []
+    for response in responses:
+        registers = " ".join(f"{r:04X}" for r in response.registers) if isinstance(response, Answer) else ""
+        said = f"registers {registers}" if isinstance(response, Answer) else response.words
+        told.append(f"from {response.unit}: {said}")
+    return told
+
+
 class Trace:
     """Tells bytes in hex and, once the direction changes, in words."""
 
-    def __init__(self, meter: Meter, tell: Callable[[str], None]) -> None:
-        self._meter = meter
+    def __init__(self, words: Callable[[bytes], list[str]], tell: Callable[[str], None]) -> None:
+        self._words = words
         self._tell = tell
         self._came = b""
 
@@ -67,5 +109,5 @@ class Trace:
 
     def _say(self, arrow: str, data: bytes) -> None:
         self._tell(f"{arrow} {data.hex(' ')}")
-        for words in self._meter.words(data) or ["no whole frame"]:
+        for words in self._words(data) or ["no whole frame"]:
             self._tell(f"    {words}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from telemetry.catalogue import CatalogueFile
 from telemetry.errors import BadConfiguration, Unavailable
 from tests.gateway.meters.devices import meter_645
 from tests.gateway.meters.test_line import Requests
-from tests.gateway.meters.wire import Device
+from tests.gateway.meters.wire import Answer, Device
 from tests.gateway.support import free_port
 
 METER = meter_645("000000000161", {"00010000": bytes.fromhex("76170300"), "02010100": bytes.fromhex("ffff")}, delay_s=0)
@@ -43,14 +43,40 @@ drivers:
 """
 
 
+MODBUS = """\
+site: s
+gateway: g
+broker: {{host: h}}
+drivers:
+  - driver: modbus-tcp
+    host: 127.0.0.1
+    port: {port}
+    profiles:
+      a: [{{metric: level, function: holding, address: 0}}]
+      b: [{{metric: level, function: holding, address: 9}}]
+    devices: [{{device: well, unit: 1, profile: a}}, {{device: other, unit: 1, profile: b}}]
+"""
+
+
+class Whole:
+    """Requests that come in one piece, as over TCP on the loopback."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def take(self, data: bytes) -> bytes:
+        answer = self._device(data)
+        return answer.data if answer else b""
+
+
 @contextmanager
-def serial_server(devices: Sequence[Device]) -> Iterator[int]:
+def serial_server(devices: Sequence[Device], cut: Callable[[Device], Requests | Whole] = Requests) -> Iterator[int]:
     """A TCP serial server in a thread, for a command that has a loop of its own."""
     loop, ready = asyncio.new_event_loop(), threading.Event()
     port = free_port()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests = [Requests(device) for device in devices]
+        requests = [cut(device) for device in devices]
         try:
             while data := await reader.read(4096):
                 for one in requests:
@@ -93,6 +119,25 @@ def test_one_exchange_is_shown_in_hex_and_in_words(tmp_path: Path) -> None:
     assert "    from 000000000161: forward active energy 317.76 kWh" in lines
     assert "    from 000000000161: voltage not measured" in lines
     assert "317.76" in done.output and "not measured" in done.output
+
+
+def test_a_unit_of_modbus_tcp_is_shown_too(tmp_path: Path) -> None:
+    def unit(request: bytes) -> Answer | None:
+        refused = b"\x00\x03" + request[6:7] + b"\x83\x02"
+        answered = b"\x00\x05" + request[6:7] + b"\x03\x02\x00\x07"
+        return Answer(request[:4] + (answered if request[9] == 0 else refused))
+
+    with serial_server([unit], Whole) as port:
+        file = tmp_path / "gw.yaml"
+        file.write_text(MODBUS.format(port=port), encoding="utf-8")
+        done = CliRunner().invoke(app, ["gateway", "read", "well", "--config", str(file)])
+        refused = CliRunner().invoke(app, ["gateway", "read", "other", "--config", str(file)])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert "→ 00 01 00 00 00 06 01 03 00 00 00 01" in lines
+    assert "    to 1: function 3, 1 registers from 0 (0x0000)" in lines
+    assert "    from 1: registers 0007" in lines
+    assert refused.exit_code == 1 and "illegal data address" in refused.output
 
 
 def test_a_device_that_keeps_silent_is_a_failure(tmp_path: Path) -> None:

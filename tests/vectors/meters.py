@@ -17,9 +17,10 @@ from gateway.drivers.iec62056.registers import OBIS
 from gateway.drivers.mbus import codec as mbus
 from gateway.drivers.mbus.records import Telegram, parse_telegram, parse_wireless
 from gateway.drivers.modbus_rtu import codec as modbus_rtu
+from gateway.drivers.modbus_tcp import codec as modbus_tcp
 from gateway.framing import FrameReader
 from gateway.measured import Measured as Read
-from gateway.modbus.pdu import REGISTER_COUNT, decode_value, exception_of, registers_of
+from gateway.modbus.pdu import REGISTER_COUNT, decode_value, exception_of, registers_of, request_size, response_size
 from telemetry.errors import BadInput
 from tests.vectors.vector import ANONYMOUS, Adapter, Facts, Measured, Spellings, Vector
 
@@ -55,7 +56,9 @@ def of_dlt645(vector: Vector) -> Facts:
     if frame.identifier is not None:
         facts["di"] = frame.identifier
         item = dlt645_items.item_of(frame.identifier)
-        facts["value"] = dlt645_items.number_of(frame.identifier, frame.value)
+        text = dlt645_items.text_of(frame.identifier, frame.value)
+        if text is not None:
+            facts["value"] = text
         if item is not None and frame.is_answer:
             facts["values"] = [fact(value) for value in dlt645_items.values(item, frame.value)]
             facts["value"] = facts["values"][0]  # type: ignore[index]
@@ -138,6 +141,17 @@ def of_modbus_rtu(vector: Vector) -> Facts:
     except BadInput:
         frame, is_answer = only(modbus_rtu.request_reader(), vector.data), False
     return {"unit": frame.unit} | of_pdu(frame.pdu, is_answer)
+
+
+def of_modbus_tcp(vector: Vector) -> Facts:
+    """The data unit is that of the serial line, behind a header of seven bytes with the length and no sum."""
+    transaction, protocol, length, unit = struct.unpack_from(">HHHB", vector.data.ljust(7, b"\0"))
+    pdu = vector.data[7:]
+    sizes = response_size(pdu, 0), request_size(pdu, 0)
+    if protocol or length != len(pdu) + 1 or len(pdu) not in sizes:
+        raise BadInput("no-frame", "the lengths contradict each other")
+    answers = modbus_tcp.ResponseReader().feed(vector.data)
+    return {"unit": unit, "transaction": transaction, "tid": transaction} | of_pdu(pdu, bool(answers))
 
 
 def of_pdu(pdu: bytes, is_answer: bool) -> dict[str, object]:
@@ -223,7 +237,8 @@ CLAIMS: Mapping[str, Adapter] = {
     "CJ/T 188": of_cjt188,
     "M-Bus": of_mbus,
     "wM-Bus": of_wireless_mbus,
-    "Modbus RTU": of_modbus_rtu,
+    "Modbus": of_modbus_rtu,
+    "Modbus TCP": of_modbus_tcp,
     "DL/T 698": of_dlt698,
     "IEC 62056": of_iec62056,
 }
