@@ -25,6 +25,7 @@ _NETWORK_S = 0.2  # what a TCP serial server adds, both ways
 _SILENT_CHARACTERS = 3.5  # Modbus' end of a frame; a shorter pause is none for anybody
 _STALE_READS_MAX = 16  # of what came unasked before a request: a line that babbles is spoken on all the same
 _AT_ONCE_S = 0.001
+_HEARD_MAX = 4096  # of those who answer at once
 
 
 class NoAnswer(Unavailable):
@@ -117,19 +118,19 @@ class Bus:
                     return answer
         raise NoAnswer(f"no answer to {attempts} request{'s' if attempts > 1 else ''}")
 
-    async def listen(self, request: bytes, first_byte_s: float) -> bytes:
-        """Send, and return whatever comes until the line is silent: for those who look for collisions."""
+    async def listen(self, request: bytes) -> bytes:
+        """Send, and return whatever comes until the line is silent: for who asks several at once, who may collide."""
         async with self._turn:
             await self._until_quiet(0)
             await self._send(request)
-            until_s = self.pace.first_byte_until_s(self._clock.monotonic_s(), len(request)) + first_byte_s
+            until_s = self.pace.first_byte_until_s(self._clock.monotonic_s(), len(request))
             came = bytearray()
             echo = _Echo(request)
             while (left_s := until_s - self._clock.monotonic_s()) > 0:
                 data = await self._receive(left_s)
                 rest = echo.without(data)
                 came += rest
-                if rest and len(came) < 4096:
+                if rest and len(came) < _HEARD_MAX:
                     until_s = self._clock.monotonic_s() + self.pace.gap_s
             self._busy_s = self._clock.monotonic_s()
             return bytes(came)

@@ -76,6 +76,19 @@ class Events:
     def driver_added(self, driver: str) -> None:
         self.drivers[driver] = DriverState.STARTING
 
+    def driver_removed(self, driver: str) -> None:
+        del self.drivers[driver]
+        self._away.discard(driver)
+
+    def configuration_taken(self, ended: Sequence[str], begun: Sequence[str], is_rest_new: bool) -> None:
+        _log.info("configuration read again", ended=ended, begun=begun)
+        if is_rest_new:
+            _log.warning("of the configuration only the drivers were taken up; start the gateway again for the rest")
+
+    def configuration_refused(self, error: str) -> None:
+        self._count["refused_configurations"] += 1
+        _log.error("the changed configuration is wrong, and was not taken up", error=error)
+
     def driver_disabled(self, driver: str, error: str) -> None:
         self.drivers[driver] = DriverState.DISABLED
         _log.error("driver disabled; mend its configuration and start the gateway again", driver=driver, error=error)

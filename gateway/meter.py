@@ -36,6 +36,11 @@ class Findings:
     complaints: list[str] = field(default_factory=list)  # what it refused, or said wrongly
     silence: str = ""  # why the rest is missing; empty when it was heard to the end
 
+    def add(self, metric: str, measured: tuple[float, Quality] | None) -> None:
+        """A value whose quality is known, or None for one that was not measured."""
+        value, self.qualities[metric] = measured or (None, Quality.GOOD)
+        self.values.append((metric, value))
+
 
 class Meter(Protocol):
     """One device on a line."""

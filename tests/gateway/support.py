@@ -56,6 +56,7 @@ class FakeModbus:
     def __init__(self, units: dict[int, dict[int, int]]) -> None:
         self.units = units  # unit -> address -> register, for both functions
         self.requests: list[tuple[int, int, int, int]] = []  # unit, function, address, count
+        self.connections = 0
         self.coils: dict[tuple[int, int], bool] = {}  # (unit, address), as they were written
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -69,6 +70,7 @@ class FakeModbus:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while True:
                 transaction, _, _, unit, function, address, count = struct.unpack(

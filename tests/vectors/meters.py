@@ -17,11 +17,12 @@ from gateway.drivers.iec62056.registers import OBIS
 from gateway.drivers.mbus import codec as mbus
 from gateway.drivers.mbus.records import Telegram, parse_telegram, parse_wireless
 from gateway.drivers.modbus_rtu import codec as modbus_rtu
+from gateway.drivers.modbus_tcp import codec as modbus_tcp
 from gateway.framing import FrameReader
 from gateway.measured import Measured as Read
-from gateway.modbus.pdu import REGISTER_COUNT, decode_value, exception_of, registers_of
+from gateway.modbus.pdu import REGISTER_COUNT, decode_value, exception_of, registers_of, request_size, response_size
 from telemetry.errors import BadInput
-from tests.vectors.vector import Adapter, Facts, Measured, Spellings, Vector
+from tests.vectors.vector import ANONYMOUS, Adapter, Facts, Measured, Spellings, Vector
 
 F = TypeVar("F")
 
@@ -48,12 +49,16 @@ def of_dlt645(vector: Vector) -> Facts:
     }
     if frame.is_refusal:
         facts["err"] = frame.data.hex()
+    if frame.function in (dlt645.Function.READ_NEXT, dlt645.Function.READ_NEXT_1997) and frame.data:
+        facts["seq"] = frame.data[-1]
     if frame.function == dlt645.Function.READ_ADDRESS and frame.data:
         facts["reply_address"] = frame.data[::-1].hex()
     if frame.identifier is not None:
         facts["di"] = frame.identifier
         item = dlt645_items.item_of(frame.identifier)
-        facts["value"] = dlt645_items.number_of(frame.identifier, frame.value)
+        text = dlt645_items.text_of(frame.identifier, frame.value)
+        if text is not None:
+            facts["value"] = text
         if item is not None and frame.is_answer:
             facts["values"] = [fact(value) for value in dlt645_items.values(item, frame.value)]
             facts["value"] = facts["values"][0]  # type: ignore[index]
@@ -80,10 +85,13 @@ def of_cjt188(vector: Vector) -> Facts:
         read = parse_metering(frame.sort, frame.value)
         facts |= {name: fact(quantity) for name, quantity in read.quantities.items()}
         facts |= {"unit": next(iter(read.quantities.values())).unit, "rtc": read.clock, "st": read.status.hex()}
-        status = read.status_by("standard")
-        facts |= {"valve": status.valve, "battery_low": status.is_battery_low}
+        layouts = [read.status_by("standard"), read.status_by("high-bits")]  # the frame does not say which
+        facts["valve"] = Spellings(tuple(status.valve for status in layouts))
+        if layouts[0].is_battery_low == layouts[1].is_battery_low:
+            facts["battery_low"] = layouts[0].is_battery_low
     elif frame.identifier == cjt188.VALVE and frame.value:
-        facts["valve"] = {0x55: "open", 0x99: "close"}.get(frame.value[0], frame.value.hex())
+        words = {0x55: ("open", "55"), 0x99: ("close", "closed", "99")}
+        facts["valve"] = Spellings(words.get(frame.value[0], (frame.value.hex(),)))
     return facts
 
 
@@ -116,7 +124,7 @@ def of_telegram(telegram: Telegram) -> dict[str, object]:
     for record in telegram.records:
         name = record.quantity.replace(" ", "_")
         prefix = {1: "max_", 2: "min_"}.get(record.kind.value, "") + ("settlement_" if record.storage else "")
-        suffix = f"_T{record.tariff}" if record.tariff else ""
+        suffix = f"_T{record.tariff}_tariff_{record.tariff}" if record.tariff else ""
         suffix += "_reverse_backward_export_production" if record.is_reverse else ""
         suffix += f"_unit{record.subunit}" if record.subunit else ""
         suffix += f"_by_{record.extension.hex()}" if record.extension else ""
@@ -133,6 +141,17 @@ def of_modbus_rtu(vector: Vector) -> Facts:
     except BadInput:
         frame, is_answer = only(modbus_rtu.request_reader(), vector.data), False
     return {"unit": frame.unit} | of_pdu(frame.pdu, is_answer)
+
+
+def of_modbus_tcp(vector: Vector) -> Facts:
+    """The data unit is that of the serial line, behind a header of seven bytes with the length and no sum."""
+    transaction, protocol, length, unit = struct.unpack_from(">HHHB", vector.data.ljust(7, b"\0"))
+    pdu = vector.data[7:]
+    sizes = response_size(pdu, 0), request_size(pdu, 0)
+    if protocol or length != len(pdu) + 1 or len(pdu) not in sizes:
+        raise BadInput("no-frame", "the lengths contradict each other")
+    answers = modbus_tcp.ResponseReader().feed(vector.data)
+    return {"unit": unit, "transaction": transaction, "tid": transaction} | of_pdu(pdu, bool(answers))
 
 
 def of_pdu(pdu: bytes, is_answer: bool) -> dict[str, object]:
@@ -153,7 +172,14 @@ def of_pdu(pdu: bytes, is_answer: bool) -> dict[str, object]:
 
 def of_registers(registers: Sequence[int]) -> dict[str, object]:
     """The registers in every way that a publisher may have meant them."""
-    facts: dict[str, object] = {"registers": list(registers)}
+    signed = [r - 0x10000 for r in registers if r >= 0x8000]
+    pairs = [(registers[i : i + 2], order) for i in range(len(registers) - 1) for order in (False, True)]
+    wide = [decode_value(p, type_, order) for p, order in pairs for type_ in ("uint32", "int32", "float32")]
+    facts: dict[str, object] = {
+        "registers": list(registers),
+        "byte_count": 2 * len(registers),
+        ANONYMOUS: [*registers, *signed, *(value for value in wide if value is not None)],
+    }
     for type_, count in REGISTER_COUNT.items():
         if count == len(registers):
             for order, suffix in (False, "be"), (True, "le"):
@@ -211,7 +237,8 @@ CLAIMS: Mapping[str, Adapter] = {
     "CJ/T 188": of_cjt188,
     "M-Bus": of_mbus,
     "wM-Bus": of_wireless_mbus,
-    "Modbus RTU": of_modbus_rtu,
+    "Modbus": of_modbus_rtu,
+    "Modbus TCP": of_modbus_tcp,
     "DL/T 698": of_dlt698,
     "IEC 62056": of_iec62056,
 }

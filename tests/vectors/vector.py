@@ -5,6 +5,9 @@ A vector is accepted when its adapter returns facts and refused when it raises B
 `energy_t1` in kWh, `total_m3` the plainest volume there is. Numbers, truths and nulls of `decoded` that no fact answers
 are differences ("not read"); of its texts only those that a fact names, or that name an address, a control code or a
 data identifier: the rest is prose.
+
+Frames whose numbers have no names and no scale, such as Modbus registers, give them under `ANONYMOUS`: a number that no other
+fact answers must be one of them, but for a power of ten.
 """
 
 from __future__ import annotations
@@ -76,6 +79,8 @@ _UNITS: Mapping[str, tuple[str, float]] = {  # unit: dimension, factor to the un
     "Pa": ("Pa", 1),
 }
 _FOLDED = {unit.casefold(): known for unit, known in _UNITS.items()}  # kwh, m3H
+ANONYMOUS = "*"
+_SCALES = tuple(10.0**n for n in range(-4, 5))
 _MUST_BE_READ = re.compile(r"(^|_)(addr|address|control|di|id|fc|err|fabrication_no|meter_no|server_addr|station)($|_)")
 
 
@@ -184,10 +189,20 @@ def differences(decoded: Mapping[str, Any], facts: Facts) -> Iterator[Difference
                 yield Difference(key, published, read)
         elif _is_quantity(published):
             candidates = _candidates(key, facts)
+            if not candidates and _is_anonymous(published, facts.get(ANONYMOUS, ())):
+                continue
             if not any(_is_same(published, fact, _unit_of(key)) for fact in candidates):
                 yield Difference(key, published, candidates or "nothing of the kind")
         elif isinstance(published, str) and _MUST_BE_READ.search(key.casefold()):
             yield Difference(key, published, "nothing of the kind")
+
+
+def _is_anonymous(published: object, numbers: Sequence[float]) -> bool:
+    """Whether every published number is one of those without names."""
+    wanted = published if isinstance(published, list) else [published]
+    return bool(numbers) and all(
+        any(_is_same(one, number * scale, None) for number in numbers for scale in _SCALES) for one in wanted
+    )
 
 
 def _is_quantity(published: object) -> bool:
@@ -197,8 +212,11 @@ def _is_quantity(published: object) -> bool:
 
 
 def _unit_of(key: str) -> str | None:
-    last = key.split("_")[-1]
-    return last if "_" in key and (last in _UNITS or last.casefold() in _FOLDED) else None
+    """The unit in a key: its last word, or one of more than a letter before it (energy_kWh_T1)."""
+    for number, word in enumerate(reversed(key.split("_")[1:])):
+        if _dimension(word) is not None and (number == 0 or len(word) > 1):
+            return word
+    return None
 
 
 def _dimension(unit: str) -> tuple[str, float] | None:
@@ -211,7 +229,7 @@ def _candidates(key: str, facts: Facts) -> list[object]:
     dimension = _dimension(unit) if unit else None
     if dimension is None:
         return []
-    words = set(key.casefold().split("_")[:-1])
+    words = set(key.casefold().split("_"))
     ranked: dict[tuple[int, int], list[object]] = {}
     for name, fact in facts.items():
         for one in fact if isinstance(fact, tuple | list) else [fact]:

@@ -78,7 +78,8 @@ ITEMS_1997 = (
     _item("B65[0-3F]", "power factor", 2, 3, "1"),
 )
 _NUMBERS = {"04000401": "address", "04000402": "meter number", "C032": "meter number", "C033": "customer number"}
-_BLOCK_END_1997 = 0xAA  # stands behind a set of values
+_DATES = frozenset(["04000101", "C010"])  # YYMMDDWW
+_TIMES = frozenset(["04000102", "C011"])  # hhmmss
 
 
 def item_of(identifier: str) -> Item | None:
@@ -99,17 +100,26 @@ def values(item: Item, data: bytes) -> list[Measured]:
     return [Measured(_value(item, part), item.unit) for part in parts]
 
 
-def number_of(identifier: str, data: bytes) -> str | None:
-    """An address or a number that a meter carries, as printed; None when the identifier names none."""
-    return data[::-1].hex().upper() if identifier in _NUMBERS and len(data) == 6 else None
+def text_of(identifier: str, data: bytes) -> str | None:
+    """A number that a meter carries, as printed, or its date or time; None when the identifier names none of these."""
+    digits = data[::-1].hex().upper()
+    if identifier in _NUMBERS and len(data) == 6:
+        return digits
+    if identifier in _DATES and len(data) == 4 and digits.isdecimal():
+        return f"20{digits[:2]}-{digits[2:4]}-{digits[4:6]}"  # the weekday behind it says nothing new
+    if identifier in _TIMES and len(data) == 3 and digits.isdecimal():
+        return f"{digits[:2]}:{digits[2:4]}:{digits[4:]}"
+    return None
 
 
 def words(identifier: str, data: bytes) -> str:
     """Data in words."""
     item = item_of(identifier)
     if item is None:
-        number = number_of(identifier, data)
-        return f"{_NUMBERS[identifier]} {number}" if number else f"{identifier} = {data[::-1].hex().upper()}"
+        name = {**_NUMBERS, **dict.fromkeys(_DATES, "date"), **dict.fromkeys(_TIMES, "time")}.get(
+            identifier, identifier
+        )
+        return f"{name} = {text_of(identifier, data) or data[::-1].hex().upper()}"
     told = ("not measured" if v.value is None else f"{v.value:g} {v.unit}" for v in values(item, data))
     return f"{item.name} {', '.join(told)}"
 

@@ -187,6 +187,9 @@ class _Cursor:
         return self._at < len(self._data)
 
     def byte(self) -> int:
+        if self._at < len(self._data):
+            self._at += 1
+            return self._data[self._at - 1]
         return self.take(1)[0]
 
     def take(self, count: int) -> bytes:

@@ -11,7 +11,6 @@ from gateway.meter import Findings, LineDriver
 from gateway.modbus.pdu import exception_words
 from gateway.modbus.points import Register, Span, measure, plan, values_of, wanted
 from telemetry.clock import Clock
-from telemetry.quality import Quality
 
 _ILLEGAL_ADDRESS = 2
 
@@ -35,9 +34,7 @@ class ModbusMeter:
                     read |= {point: measure(point, span, registers) for point in span.points}
         finally:  # what was read before a unit fell silent counts
             for point, measured in values_of(self._profile, self._declared.factors, read):
-                value, quality = measured or (None, Quality.GOOD)
-                found.values.append((point.metric, value))
-                found.qualities[point.metric] = quality
+                found.add(point.metric, measured)
 
     def words(self, data: bytes) -> list[str]:
         for reader, is_answer in ((answer_reader(), True), (request_reader(), False)):

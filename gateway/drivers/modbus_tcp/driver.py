@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from gateway.bus import NoAnswer
 from gateway.driver import Sink
 from gateway.drivers.modbus_tcp.codec import Answer, Refusal, ResponseReader, encode_read
-from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
+from gateway.drivers.modbus_tcp.settings import ModbusDevice, ModbusTcpSettings
 from gateway.events import Events
 from gateway.modbus.points import Register, Span, measure, plan, values_of, wanted
 from gateway.schedule import Schedule
@@ -18,10 +20,6 @@ _ILLEGAL_ADDRESS = 2
 _NOBODY_THERE = (10, 11)  # the converter's way of saying what a timeout says
 _UNANSWERED_MAX = 5  # requests in a row without any answer: the connection itself is doubtful
 _READ_BYTES = 4096
-
-
-class NoAnswer(Unavailable):
-    """One unit kept silent; the connection may be well."""
 
 
 class Refused(BadInput):
@@ -91,35 +89,51 @@ class ModbusTcpDriver:
             await sink.offer(readings)
 
     def _plan(self, number: int, gap_max: int) -> tuple[Span, ...]:
-        device = self._settings.devices[number]
-        profile = self._settings.profile(device.profile)
-        registers_max = min(self._settings.registers_max, profile.registers_max)
-        return plan(wanted(profile, device.factors), gap_max, registers_max)
+        return unit_plan(self._settings, self._settings.devices[number], gap_max)
+
+
+def unit_plan(settings: ModbusTcpSettings, device: ModbusDevice, gap_max: int) -> tuple[Span, ...]:
+    """What is asked of a unit."""
+    profile = settings.profile(device.profile)
+    registers_max = min(settings.registers_max, profile.registers_max)
+    return plan(wanted(profile, device.factors), gap_max, registers_max)
+
+
+def _unheard(_is_sent: bool, _data: bytes) -> None:
+    pass
 
 
 class Session:
     """One connection. Every request waits for its answer; late answers to earlier ones are told by their number."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: ModbusTcpSettings, events: Events
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        settings: ModbusTcpSettings,
+        events: Events,
+        heard: Callable[[bool, bytes], None],
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._settings = settings
         self._events = events
+        self._heard = heard
         self._responses = ResponseReader()
         self._transaction = 0
         self._unanswered = 0
 
     @classmethod
-    async def connect(cls, settings: ModbusTcpSettings, events: Events) -> Session:
-        """Raises Unavailable."""
+    async def connect(
+        cls, settings: ModbusTcpSettings, events: Events, heard: Callable[[bool, bytes], None] = _unheard
+    ) -> Session:
+        """`heard` is told what goes out (True) and comes in. Raises Unavailable."""
         try:
             async with asyncio.timeout(max(settings.timeout_s, 5.0)):
                 reader, writer = await asyncio.open_connection(settings.host, settings.port)
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"connecting to {settings.host}:{settings.port}: {error or 'no answer'}") from error
-        return cls(reader, writer, settings, events)
+        return cls(reader, writer, settings, events, heard)
 
     async def read(self, unit: int, span: Span) -> tuple[int, ...]:
         """The registers of a span. Raises NoAnswer, BadInput (an exception or nonsense), or Unavailable (reconnect)."""
@@ -127,7 +141,9 @@ class Session:
         noise_before = self._responses.noise_bytes
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                self._writer.write(encode_read(self._transaction, unit, span.function, span.address, span.count))
+                request = encode_read(self._transaction, unit, span.function, span.address, span.count)
+                self._heard(True, request)
+                self._writer.write(request)
                 await self._writer.drain()
                 response = await self._response(unit, span)
         except TimeoutError as error:
@@ -160,6 +176,7 @@ class Session:
             data = await self._reader.read(_READ_BYTES)
             if not data:
                 raise Unavailable("the other side closed the connection")
+            self._heard(False, data)
             for response in self._responses.feed(data):
                 if (response.transaction, response.unit) == (self._transaction, unit):
                     return response

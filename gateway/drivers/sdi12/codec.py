@@ -103,7 +103,7 @@ def decode_values(line: str, needs_checksum: bool = False) -> Values:
 
     Raises BadInput: no values, or a wrong or missing checksum. Ask again.
     """
-    if not line or not _ADDRESS.fullmatch(line[0]):
+    if not line or not line.isascii() or not _ADDRESS.fullmatch(line[0]):
         raise BadInput("bad-answer", f"{_shown(line)!r} begins with no address")
     body, sent = line[1:], None
     if len(body) >= 3 and all("\x40" <= c <= "\x7f" for c in body[-3:]):

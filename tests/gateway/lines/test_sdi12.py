@@ -57,7 +57,9 @@ def test_one_changed_character_is_never_taken_with_a_checksum(address: str, valu
             decode_values(changed, needs_checksum=True)
 
 
-@pytest.mark.parametrize("line", ["", "0+1.2.3", "0 1.2", "0+", "!+1", "0+12345678", "0+3.14OqX", "0nan", "0+1e5"])
+@pytest.mark.parametrize(
+    "line", ["", "0+1.2.3", "0 1.2", "0+", "!+1", "0+12345678", "0+3.14OqX", "0nan", "0+1e5", "0\x80@@@"]
+)
 def test_what_is_no_value_is_refused(line: str) -> None:
     with pytest.raises(BadInput):
         decode_values(line)

@@ -95,6 +95,21 @@ def test_a_published_answer_is_read_and_the_same_with_its_wrong_sum_is_not() -> 
     assert read(frame_reader, bytes.fromhex(ANSWER[:-4] + "0816")) == []
 
 
+@pytest.mark.parametrize(
+    ("sent", "identifier", "is_swapped"),
+    [
+        ("901f", "901F", False),
+        ("1f90", "901F", True),
+        ("810a", "810A", False),
+        ("0a81", "810A", True),
+        ("beef", "BEEF", False),
+    ],
+)
+def test_the_order_of_an_identifier_is_told_by_what_exists(sent: str, identifier: str, is_swapped: bool) -> None:
+    frame = Frame(0x10, "00" * 7, 0x81, bytes.fromhex(sent) + b"\x07\x01")
+    assert (frame.identifier, frame.is_swapped, frame.serial, frame.value) == (identifier, is_swapped, 7, b"\x01")
+
+
 def test_requests_are_what_was_published() -> None:
     assert encode_read_address(0).hex() == "fefefefe68aaaaaaaaaaaaaaaa0303810a004916"
     assert encode_read(0x10, "00002020120218", "901F", 0).hex() == "fefefefe6810180212202000000103901f009716"

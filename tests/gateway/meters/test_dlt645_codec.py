@@ -22,7 +22,7 @@ from gateway.drivers.dlt645.codec import (
     is_of,
     joined,
 )
-from gateway.drivers.dlt645.items import item_of, number_of, values, words
+from gateway.drivers.dlt645.items import item_of, text_of, values, words
 from telemetry.errors import BadInput
 from tests.gateway.meters.streams import check_cuts, check_noisy_line, false_frames, read
 
@@ -103,6 +103,7 @@ def test_a_request_is_what_was_published() -> None:
         ("00010000", "76170300", [317.76]),
         ("00010000", "99999999", [999999.99]),  # no sign: the register holds six digits before the point
         ("00000000", "76170380", [-317.76]),
+        ("00000000", "000000c5", [-450000.0]),  # the sign is one bit; what is left of its digit counts
         ("0001FF00", "76170300" + "10000000" + "ffffffff", [317.76, 0.1, None]),
         ("02010100", "0110", [100.1]),
         ("02020100", "345681", [-15.634]),
@@ -126,8 +127,11 @@ def test_data_becomes_values(identifier: str, data: str, expected: list[float | 
 
 def test_what_is_no_quantity_is_told_as_it_is() -> None:
     assert item_of("04000401") is None
-    assert number_of("04000401", bytes.fromhex("610100000000")) == "000000000161"
-    assert words("C032", bytes.fromhex("610100000000")) == "meter number 000000000161"
+    assert text_of("04000401", bytes.fromhex("610100000000")) == "000000000161"
+    assert words("C032", bytes.fromhex("610100000000")) == "meter number = 000000000161"
+    assert text_of("04000101", bytes.fromhex("04261126")) == "2026-11-26"
+    assert text_of("04000102", bytes.fromhex("563412")) == "12:34:56"
+    assert text_of("04000102", bytes.fromhex("ffffff")) is None
     assert words("04000501", b"\x01\x02") == "04000501 = 0201"
     assert words("02010100", b"\xff\xff") == "voltage not measured"
 
