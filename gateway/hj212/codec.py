@@ -27,6 +27,7 @@ _LENGTH = re.compile(rb"[0-9]{4}")
 _CHECKSUM = re.compile(rb"[0-9A-Fa-f]{4}")
 _HEAD_BYTES, _TAIL_BYTES = 6, 6
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{0,15})?").fullmatch
+_SMALL = re.compile(r"[0-9]{1,4}").fullmatch
 _NO_VALUES = ("Flag", "SampleTime", "EFlag")
 
 
@@ -168,16 +169,15 @@ def _parse(data: bytes) -> Packet | None:
         head.get("CN", ""),
         head.get("PW", ""),
         head.get("MN", ""),
-        int(head["Flag"]) if re.fullmatch(r"\d{1,3}", head.get("Flag", ""), re.ASCII) else None,
+        int(head["Flag"]) if _SMALL(head.get("Flag", "")) else None,
         factors,
         packets,
     )
 
 
 def _packets(head: Mapping[str, str]) -> tuple[int, int] | None:
-    numbers = [head.get(name, "") for name in ("PNUM", "PNO")]
-    if all(re.fullmatch(r"\d{1,4}", number, re.ASCII) for number in numbers):
-        return int(numbers[0]), int(numbers[1])
+    if "PNUM" in head and _SMALL(head["PNUM"]) and _SMALL(head.get("PNO", "")):
+        return int(head["PNUM"]), int(head["PNO"])
     return None
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.framing import FrameReader
@@ -77,8 +78,7 @@ class Stamp:
     sent: datetime | None  # local time of the station; None when its clock was never set
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One value of a report. `value` is None when the station says that there is none."""
 
     code: str  # as the standard writes it: 39, FF01
