@@ -163,8 +163,11 @@ UNITS = {"WH": "Wh", "M3": "m3", "W": "W", "M3_H": "m3/h", "C": "degC", "K": "K"
 
 
 def theirs(telegram: bytes) -> list[tuple[str, Any]]:
-    """The quantities that pyMeterBus reads, in order; times are left out, which it turns into seconds."""
-    found = json.loads(meterbus.load(telegram).to_JSON())["body"]["records"]
+    """The quantities that pyMeterBus reads, in order; times are left out, which it turns into seconds.
+
+    It is told that this is a long frame: by itself it takes one of length 44 for a wireless telegram.
+    """
+    found = json.loads(meterbus.TelegramLong.parse(list(telegram)).to_JSON())["body"]["records"]
     units = [(r, UNITS.get(r["unit"].removeprefix("MeasureUnit."))) for r in found]
     return [(unit, pytest.approx(float(r["value"]), rel=1e-9)) for r, unit in units if unit]
 
