@@ -13,6 +13,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from gateway.drivers.mbus.codec import Application
 from gateway.measured import bcd
@@ -83,8 +84,7 @@ class Identity:
         return MEDIA.get(self.medium, f"{self.medium:02X}")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):  # of which a large meter sends dozens: a tuple is made three times as fast as a data class
     """One record.
 
     `value` is in `unit`; None when it was not measured; a text where it is a time or plain text.
@@ -214,7 +214,7 @@ def _plain(data: bytes) -> bytes:
 
 
 def _record(information: int, cursor: _Cursor) -> Record:
-    kind, storage = Kind(information >> 4 & 3), information >> 6 & 1
+    kind, storage = _KINDS[information >> 4 & 3], information >> 6 & 1
     tariff = subunit = 0
     extension, number = information, 0
     while extension & 0x80:
@@ -235,6 +235,8 @@ def _record(information: int, cursor: _Cursor) -> Record:
 def _meaning(cursor: _Cursor) -> tuple[str, str, float, bool, bytes]:
     """Quantity, unit, factor, whether it flowed backwards, and what we do not know."""
     first = cursor.byte()
+    if first in _MEANINGS:  # most records have no extension, and their code is in the first table
+        return (*_MEANINGS[first], False, b"")
     code, is_extended = first & 0x7F, first & 0x80
     quantity, unit, factor = f"vif {first:02X}", "", 1.0
     if code == 0x7C:
@@ -265,6 +267,7 @@ def _meaning(cursor: _Cursor) -> tuple[str, str, float, bool, bytes]:
     return quantity, unit, factor, is_reverse, bytes(unknown)
 
 
+_KINDS = (Kind.NOW, Kind.HIGHEST, Kind.LOWEST, Kind.IN_ERROR)
 _INTEGER_BYTES = {0x1: 1, 0x2: 2, 0x3: 3, 0x4: 4, 0x6: 6, 0x7: 8}
 _DECIMAL_BYTES = {0x9: 1, 0xA: 2, 0xB: 3, 0xC: 4, 0xE: 6}
 

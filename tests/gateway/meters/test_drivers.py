@@ -19,6 +19,7 @@ from gateway.drivers.dlt645.settings import Dlt645Settings
 from telemetry.errors import BadInput, Unavailable
 from tests.gateway.meters.devices import (
     dead,
+    frame_645,
     meter_188,
     meter_645,
     meter_698,
@@ -26,7 +27,7 @@ from tests.gateway.meters.devices import (
     meter_mbus,
     unit_modbus,
 )
-from tests.gateway.meters.wire import Ran, Wire, on_virtual_time, poll
+from tests.gateway.meters.wire import Answer, Ran, Wire, on_virtual_time, poll
 from tests.sim.loop import SimClock
 
 LINE = {"port": "/dev/unused"}
@@ -76,6 +77,21 @@ def test_both_editions_share_a_line() -> None:
         devices=[device(address="161"), {"device": "m2", "address": "10003635927", "profile": "energy-1997"}],
     )
     assert newest(ran) == {("m1", "energy"): 317.76, ("m2", "energy"): 1426.79}
+
+
+@pytest.mark.parametrize(
+    ("address", "identifier"), [("000000000162", "00010000"), ("000000000161", "00020000")], ids=["whose", "what"]
+)
+def test_an_answer_of_another_or_about_something_else_is_passed_over(address: str, identifier: str) -> None:
+    """As a late frame is, or one for another gateway on the same wires."""
+    strange = frame_645(address, 0x91, bytes.fromhex(identifier)[::-1] + bytes.fromhex("99999900"))
+
+    def hear(request: bytes) -> Answer | None:
+        answer = meter_645("000000000161", ITEMS)(request)
+        return answer and Answer(strange + answer.data, answer.delay_s)
+
+    ran = run("dlt645", Wire([hear]), devices=[device(address="161")])
+    assert {r.value for r in ran.sink.readings} == {317.76}
 
 
 def test_an_item_in_parts_is_put_together() -> None:
