@@ -70,7 +70,10 @@ def read(decoder: str, port: int, payload: str) -> dict[str, float | None]:
         ("milesight-em400-mud", 85, "0367f6ff", {"temperature_c": -1.0}),
         ("milesight-em500-swl", 85, "01756403770200", {"battery_pct": 100, "depth_cm": 2}),
         ("milesight-em500-udl", 85, "0382fdff", {"distance_mm": None}),
-        ("milesight-em500-udl", 85, "83e91e00050001", {"distance_mm": 30, "mutation_mm": 5, "alarm": 1}),
+        ("milesight-em500-udl", 85, "83e92c01320002", {"distance_mm": 30, "mutation_mm": 5, "alarm": 2}),
+        ("milesight-em400-mud", 85, "8367010101", {"temperature_c": 25.7, "temperature_alarm": 1}),
+        ("milesight-em500-swl", 85, "ff1b01e803000003771400", {"depth_cm": 20}),
+        ("milesight-em500-swl", 85, "0377fdff", {"depth_cm": None}),
     ],
 )
 def test_a_payload_as_its_maker_documents_it(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.drivers.dahua.codec import decode_data as decode_dahua
+from gateway.drivers.dahua.codec import decode_event as decode_dahua_event
 from gateway.drivers.face_http.wecom import decode_report
 from gateway.drivers.face_mqtt.codec import Push
 from gateway.drivers.face_mqtt.codec import decode as decode_face
@@ -98,8 +99,10 @@ def of_face_terminal(vector: Vector) -> Facts:
 
 
 def of_dahua(vector: Vector) -> Facts:
-    event = decode_dahua(sent_json(vector), ZONE, NOW_MS)
-    assert event.scan is not None
+    is_json = "json" in vector.raw
+    event = decode_dahua(sent_json(vector), ZONE, NOW_MS) if is_json else decode_dahua_event(vector.data, ZONE, NOW_MS)
+    if event.scan is None:
+        return {"code": event.code}
     return {**of_scan(event.scan), "error": event.error}
 
 
@@ -112,10 +115,12 @@ def of_wecom(vector: Vector) -> Facts:
 
 
 def of_zkteco(vector: Vector) -> Facts:
-    decode = decode_attlog if "ATTLOG" in vector.protocol else decode_rtlog
+    decode = decode_rtlog if b"=" in vector.data else decode_attlog
     rows = decode(vector.data, "S", ZONE, NOW_MS)
     if rows.refused:
         raise rows.refused[0]
+    if len(rows.rows) != 1:
+        return {"temps": [row.scan.temperature_c for row in rows.rows], "count": rows.count}
     (row,) = rows.rows
     # What stands on the wire, and what is made of it: a temperature of 0 is none.
     wire: dict[str, object] = {name: _as_sent(value) for name, value in row.fields.items()}
@@ -131,13 +136,21 @@ def of_uart(vector: Vector) -> Facts:
         return facts
     distance = only(level_uart.auto_reader(), vector.data)
     if distance.distance_mm is None:
-        return {"distance_mm": None, "fault": f"0x{int(distance.fault or 0):04X}"}
+        words = {
+            level_uart.Fault.INTERFERENCE: "co-channel interference",
+            level_uart.Fault.NOTHING_THERE: "no object",
+        }
+        assert distance.fault is not None
+        said = Spellings((f"0x{distance.fault:04X}", words[distance.fault]))
+        return {"distance_mm": None, "fault": said, "error": said}
     return {"distance": Measured(distance.distance_mm, "mm")}
 
 
 def of_sdi12(vector: Vector) -> Facts:
     """`command -> answer`, the line end written out."""
-    command, _, answer = vector.raw["text"].partition("->")
+    command, arrow, answer = vector.raw["text"].partition("->")
+    if not arrow:
+        command, answer = "0D0!", command
     command, line = command.strip(), re.sub(r"(\\r|\\n|\r|\n)+$", "", answer.strip())
     (line,) = sdi12.line_reader().feed(line.encode() + b"\r\n")
     match = re.fullmatch(r"(.)(\w*)!", command)
@@ -182,6 +195,13 @@ def of_lorawan(vector: Vector) -> Facts:
         )
         if value is None:
             facts[name] = None
+    kept = [measured for measured in payload.measured if measured.time_ms is not None]
+    if kept:
+        facts["timestamp"] = (kept[0].time_ms or 0) // 1000
+        facts["history"] = [
+            {"timestamp": (m.time_ms or 0) // 1000, **dict(m.values), "distance": next(iter(m.values.values()))}
+            for m in kept
+        ]
     if "tilted" in facts:
         facts["position"] = "tilt" if facts["tilted"] else "normal"
     if "temperature" in facts:
@@ -201,14 +221,17 @@ def of_uplink(vector: Vector) -> Facts:
 
 
 ELEMENTS = {  # code: names and unit
-    "20": (("precip",), "mm"),
-    "26": (("precip_total",), "mm"),
-    "39": (("water_level",), "m"),
+    "1A": (("precip_1h", "rain_1h"), "mm"),
+    "1F": (("precip_day", "rain_day"), "mm"),
+    "20": (("precip", "rain", "rain_now"), "mm"),
+    "22": (("precip_5min", "rain_5min"), "mm"),
+    "26": (("precip_total", "rain_total"), "mm"),
+    "39": (("water_level", "level"), "m"),
     "3A": (("water_level_down",), "m"),
     "3B": (("water_level_up",), "m"),
-    "27": (("flow",), "m3/s"),
-    "37": (("velocity",), "m/s"),
-    "38": (("supply",), "V"),
+    "27": (("flow", "flow_m3s", "flow_m3_s"), "m3/s"),
+    "37": (("velocity", "velocity_mps", "velocity_m_s", "velocity_ms"), "m/s"),
+    "38": (("supply", "battery", "voltage"), "V"),
 }
 
 
@@ -229,8 +252,19 @@ def of_sl651(vector: Vector) -> Facts:
     }
     if frame.is_up and frame.function != sl651.Function.KEEP_ALIVE:
         report = sl651.decode_report(frame)
-        facts |= {"observed": str(report.observed), "status": report.status, "class": report.station_class}
+        status = (
+            None
+            if report.status is None
+            else Spellings((f"0x{report.status:X}", f"{report.status:08X}", str(report.status)))
+        )
+        facts |= {"observed": str(report.observed), "status": status, "class": f"{report.station_class or 0:02X}"}
+        series: dict[str, list[float | None]] = {}
         for element in report.elements:
+            series.setdefault(element.code, []).append(element.value)
+        for code, values in series.items():
+            if len(values) > 1:
+                facts |= dict.fromkeys((f"element_{code}", f"{code}", *ELEMENTS.get(code, ((), ""))[0]), values)
+        for element in [element for element in report.elements if len(series[element.code]) == 1]:
             names, unit = ELEMENTS.get(element.code, ((f"element_{element.code}",), ""))
             for name in names:
                 facts[name] = None if element.value is None else Measured(element.value, unit)
@@ -267,7 +301,9 @@ def of_sparkplug(vector: Vector) -> Facts:
         facts["metrics"] = [f"{name}={_word(value)}" for name, value in named]
     if len(named) == 1:
         facts["metric"] = f"{named[0][0]} = {_word(named[0][1])}"
-        facts |= {"value": named[0][1], "alias": payload.metrics[0].alias}
+        only_one = payload.metrics[0]
+        facts |= {"value": named[0][1], "alias": only_one.alias, "name": only_one.name, "datatype": only_one.datatype}
+        facts |= {"is_historical": only_one.is_historical, "is_null": only_one.is_null, "metric_ts": only_one.time_ms}
     return facts
 
 

@@ -166,6 +166,9 @@ _PASSED_OVER = (  # what all of the makers' devices send about themselves, once 
     Entry(channel=0xFF, type=0x0B, length=1),  # switched on
     Entry(channel=0xFF, type=0x0F, length=1),  # LoRaWAN class
     Entry(channel=0xFF, type=0x16, length=8),  # serial number
+    Entry(channel=0xFF, type=0xFE, length=1),  # reset
+    Entry(channel=0xFF, type=0xFF, length=2),  # version of its model
+    Entry(channel=0xFF, type=0x1B, length=5),  # range of the probe
 )
 
 
@@ -185,8 +188,9 @@ DECODERS: Mapping[str, Channels | Fixed] = {
                 type=0xE9,
                 length=5,
                 fields=(
-                    PayloadField(name="distance_mm", kind="u16", at=0, invalid=_NO_DISTANCE),
-                    PayloadField(name="mutation_mm", kind="u16", at=2),
+                    # Tenths here, whole millimetres everywhere else.
+                    PayloadField(name="distance_mm", kind="u16", at=0, scale=0.1, invalid=_NO_DISTANCE),
+                    PayloadField(name="mutation_mm", kind="u16", at=2, scale=0.1),
                     PayloadField(name="alarm", kind="u8", at=4),
                 ),
             ),
@@ -210,6 +214,15 @@ DECODERS: Mapping[str, Channels | Fixed] = {
             _entry(0x03, 0x67, "temperature_c", "i16", 0.1),
             _entry(0x04, 0x82, "distance_mm", "u16", invalid=_NO_DISTANCE),
             _entry(0x05, 0x00, "tilted", "u8"),
+            Entry(
+                channel=0x83,
+                type=0x67,
+                length=3,
+                fields=(
+                    PayloadField(name="temperature_c", kind="i16", at=0, scale=0.1),
+                    PayloadField(name="temperature_alarm", kind="u8", at=2),
+                ),
+            ),
             Entry(
                 channel=0x84,
                 type=0x82,
