@@ -108,6 +108,7 @@ class Subscription:
         try:
             await asyncio.to_thread(self._client.connect, broker.host, broker.port, broker.keep_alive_s)
         except (OSError, ValueError) as error:
+            self._let_go()
             raise Unavailable(f"connecting to {broker.host}:{broker.port}: {error}") from error
         self._client.loop_start()
         try:
@@ -169,6 +170,12 @@ class Subscription:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         await asyncio.to_thread(self._client.loop_stop)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Undo the circle between us and paho's client, which closes its own sockets when nobody holds it any more."""
+        client = self._client
+        client.on_connect = client.on_subscribe = client.on_disconnect = client.on_message = None
 
     # paho's thread from here on
 
@@ -221,6 +228,8 @@ class Subscription:
             self._answered.set_result(None)
 
     def _take(self, message: Message) -> None:
+        # What a kept session held may come before the answer to our subscription, and fill the room that there is.
+        self._accept()
         self._waiting.append(message)
         self._changed.set()
 

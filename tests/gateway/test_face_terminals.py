@@ -224,6 +224,7 @@ class Terminal:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client.on_message = None
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         self.told.append(json.loads(message.payload))

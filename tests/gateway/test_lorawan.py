@@ -183,9 +183,10 @@ def test_uplinks_over_a_real_broker_are_kept_once(mosquitto_port: int) -> None:
             uplink(2, "0382e803040001"),
             uplink(3, "0382ffff040000"),
             uplink(1, "0382d007040000", devAddr="02"),
+            uplink(1, "0382d007040000", time="2026-11-22T19:34:15+00:00"),
         ):
             server.publish("application/a/device/b/event/up", sent, 1)
-        await until(lambda: len(sink.readings) == 3, "three readings")
+        await until(lambda: len(sink.readings) == 4, "four readings")
         server.disconnect()
         server.loop_stop()
         task.cancel()
@@ -193,6 +194,7 @@ def test_uplinks_over_a_real_broker_are_kept_once(mosquitto_port: int) -> None:
         assert [(round(r.value, 3), r.quality) for r in sink.readings] == [
             (0.884, Quality.GOOD),
             (2.0, Quality.SUSPECT),
+            (1.0, Quality.GOOD),
             (1.0, Quality.GOOD),
         ]
         counters = events.counters()

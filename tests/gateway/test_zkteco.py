@@ -98,7 +98,7 @@ def test_the_conversation_of_a_terminal_of_the_third_generation() -> None:
         assert events.counters()["refused_messages_broken-row"] == 2
         state = "time=2026-09-09 12:09:10\tsensor=02\trelay=00\talarm=0200000000000000\r\n"
         assert await ask(port, "POST", "/iclock/cdata?SN=CGX1&table=rtstate", state) == (200, "OK")
-        assert (await ask(port, "POST", "/iclock/cdata?SN=CGX1&table=ATTPHOTO", "x" * 100_000))[0] == 200
+        assert (await ask(port, "POST", "/iclock/cdata?SN=CGX1&table=ATTPHOTO", "x" * 1_000_000))[0] == 200
 
     check(scenario)
 

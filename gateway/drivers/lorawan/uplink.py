@@ -1,7 +1,8 @@
 """Uplinks as network servers publish them over MQTT, without I/O: ChirpStack v4 and v3, The Things Stack v3.
 
 In protobuf's JSON a field of value zero is left out: no `fCnt` is frame 0, no `fPort` is port 0, no `data` is no byte.
-An uplink heard by several gateways may come several times, and devices repeat themselves: (device, session, frame) tells.
+An uplink heard by several gateways may come several times, and devices repeat themselves: (device, session, frame) within an
+hour tells.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from telemetry.quality import Quality
 _EUI = re.compile(r"[0-9a-f]{16}")
 _NANOSECONDS = re.compile(r"(\.\d{6})\d+")
 _PAYLOAD_MAX_BYTES = 255
+_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,12 @@ class Uplink:
     quality: Quality  # of the time
 
     @property
-    def identity(self) -> tuple[str, str, int]:
-        """What makes two messages the same uplink."""
-        return (self.eui, self.session, self.frame)
+    def identity(self) -> tuple[str, str, int, int]:
+        """What makes two messages the same uplink.
+
+        The hour is part of it: a device without a join counts from 0 again after a change of battery, in the same session.
+        """
+        return (self.eui, self.session, self.frame, self.time_ms // _HOUR_MS)
 
 
 class _DeviceInfo(msgspec.Struct):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from gateway.listener import ListenerSettings
 from gateway.scan import ScanSettings
@@ -26,6 +26,8 @@ class ZktecoSettings(ListenerSettings, ScanSettings):
     """One listener and the terminals that may push to it."""
 
     devices: tuple[ZktecoTerminal, ...]
+    body_max_bytes: PositiveInt = 4_000_000  # photographs that are sent all the same: refused, they would come for ever
+    connections_max: PositiveInt = 16
 
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)

@@ -157,6 +157,7 @@ class Watcher:
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+        self.client.on_message = None
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         self.heard.append((message.topic, bytes(message.payload)))
