@@ -17,16 +17,20 @@ from gateway.driver import Driver
 from gateway.drivers.dahua.codec import decode_event as decode_dahua
 from gateway.drivers.face_http.driver import FaceHttpDriver
 from gateway.drivers.face_http.settings import FaceHttpSettings
+from gateway.drivers.face_mqtt.codec import decode as decode_face
+from gateway.drivers.hikvision.codec import decode_event as decode_hikvision
 from gateway.drivers.hikvision_listen.driver import HikvisionListenDriver
 from gateway.drivers.hikvision_listen.settings import HikvisionListenSettings
 from gateway.drivers.http_push.driver import HttpPushDriver
 from gateway.drivers.http_push.settings import HttpPushSettings
+from gateway.drivers.zkteco.codec import decode_attlog, decode_rtlog
 from gateway.drivers.zkteco.driver import ZktecoDriver
 from gateway.drivers.zkteco.settings import ZktecoSettings
 from gateway.events import Events
 from gateway.scan import Passages, Scan, ScanSettings
 from gateway.spool import Spool
 from telemetry.clock import SystemClock
+from telemetry.errors import BadInput
 from telemetry.quality import Quality
 from tests.gateway.support import until
 
@@ -185,6 +189,27 @@ def test_a_broken_push_does_not_print_a_person_either(
     printed = "".join(capfd.readouterr())
     assert "hot" in printed
     assert not any(planted in printed for planted in PLANTED)
+
+
+def test_rows_and_events_that_cannot_be_read_are_not_quoted() -> None:
+    now, zone = 1, ZoneInfo("UTC")
+    rows = (
+        decode_rtlog(f"pin={PERSON}\tname={NAME}".encode(), "S", zone, now),
+        decode_attlog(NAME.encode(), "S", zone, now),
+    )
+    refused = [error for found in rows for error in found.refused]
+    with pytest.raises(BadInput) as caught:
+        decode_dahua(f"Code={NAME};UserID={PERSON}".encode(), zone, now)
+    for decode in (decode_hikvision, decode_face):
+        with pytest.raises(BadInput) as broken:
+            decode(
+                json.dumps({"info": NAME, "operator": {"name": NAME}, "AccessControllerEvent": NAME}).encode(),
+                zone,
+                now,
+            )
+        refused.append(broken.value)
+    assert len(refused) == 4
+    assert not any(planted in str(error) for planted in PLANTED for error in (*refused, caught.value))
 
 
 def test_a_dahua_event_gives_its_person_to_the_hash_alone() -> None:
