@@ -253,7 +253,7 @@ def main(arguments: Sequence[str]) -> None:
 
     cast(dict[str, DriverKind[Any]], DRIVERS)["bench"] = DriverKind(BenchSettings, make)
     with patch.object(gateway.gateway, "Spool", WatchedSpool):
-        asyncio.run(run_until_signalled(settings))
+        asyncio.run(run_until_signalled(settings, lambda: settings))
 
 
 def import_costs(modules: Sequence[str], environment: Mapping[str, str] = os.environ) -> list[tuple[str, float, int]]:

@@ -21,6 +21,9 @@ app.add_typer(user_app, name="user")
 journal_app = typer.Typer(help="The core's journal: is it whole, what is in it.", no_args_is_help=True)
 app.add_typer(journal_app, name="journal")
 
+gateway_app = typer.Typer(help="Read the devices of a compound and ship what they say; or only look at the field.")
+app.add_typer(gateway_app, name="gateway", invoke_without_command=True)
+
 rules_app = typer.Typer(help="Rules: try them before they hold.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 
@@ -74,14 +77,93 @@ def api(config: ConfigFile) -> None:
     run_api(load_settings(config))
 
 
-@app.command()
+GatewayFile = Annotated[Path, typer.Option("--config", help="The gateway's YAML file.", exists=True, dir_okay=False)]
+
+
+@gateway_app.callback()
 def gateway(
-    config: Annotated[Path, typer.Option("--config", help="The gateway's YAML file.", exists=True, dir_okay=False)],
+    context: typer.Context,
+    config: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The gateway's YAML file.", exists=True, dir_okay=False),
+    ] = None,
 ) -> None:
-    """Read the devices of a compound and ship what they say."""
+    """Read the devices of a compound and ship what they say; or only look at the field."""
     from gateway.__main__ import main as run_gateway
 
+    if context.invoked_subcommand is not None:
+        return
+    if config is None:
+        raise typer.BadParameter("name the gateway's file with --config, or a command: read, probe, relay")
     run_gateway(config)
+
+
+@gateway_app.command("read")
+def gateway_read(
+    device: Annotated[str, typer.Argument(help="As in the gateway's file.")],
+    config: GatewayFile,
+) -> None:
+    """Read one device of a line once, and show every exchange in hex and in words. The gateway must not run meanwhile."""
+    from rich.console import Console
+
+    from gatehouse.field import read
+    from gateway.settings import load_settings
+
+    if not read(load_settings(config), device, Console()):
+        raise typer.Exit(1)
+
+
+@gateway_app.command("probe")
+def gateway_probe(
+    protocol: Annotated[
+        str, typer.Argument(help="dlt645, modbus-rtu, mbus, mbus-secondary, cjt188, dlt698 or iec62056.")
+    ],
+    port: Annotated[Optional[str], typer.Option(help="A serial port, such as /dev/ttyUSB0.")] = None,  # noqa: UP045
+    host: Annotated[Optional[str], typer.Option(help="Or a TCP serial server.")] = None,  # noqa: UP045
+    tcp_port: Annotated[Optional[int], typer.Option(help="Its port.")] = None,  # noqa: UP045
+    baud: Annotated[Optional[int], typer.Option(help="Where it is not the usual one.")] = None,  # noqa: UP045
+    parity: Annotated[Optional[str], typer.Option(help="none, even or odd, where it is not the usual one.")] = None,  # noqa: UP045
+    first: Annotated[int, typer.Option(help="The lowest address, where addresses are counted.")] = 0,
+    last: Annotated[int, typer.Option(help="The highest.")] = 250,
+    out: Annotated[Path, typer.Option(help="Folder for what was found.")] = Path("found"),
+    place: Annotated[str, typer.Option(help="Place of the devices, as in the catalogue.")] = "CHOOSE-ONE",
+    gateway_name: Annotated[str, typer.Option("--gateway", help="Their gateway, as in the catalogue.")] = "CHOOSE-ONE",
+) -> None:
+    """Find the devices on a line; write drivers.yaml for the gateway and catalogue.yaml for the core."""
+    from rich.console import Console
+
+    from gatehouse.field import line_settings, probe, write_found
+    from gateway.probe import SEARCHES
+
+    if protocol not in SEARCHES:
+        raise typer.BadParameter(f"'{protocol}' is none of {', '.join(SEARCHES)}")
+    line = {"port": port, "host": host, "tcp_port": tcp_port, "baud": baud, "parity": parity}
+    found = probe(protocol, line, first, last, Console(stderr=True))
+    if not found:
+        typer.echo("nobody answered: see the driver's README, “When it does not work”", err=True)
+        raise typer.Exit(1)
+    written = write_found(out, protocol, line_settings(protocol, line), found, place, gateway_name)
+    typer.echo(f"{len(found)} found; written to {written[0]} and {written[1]}. Mend what says CHOOSE-ONE.")
+
+
+@gateway_app.command("relay")
+def gateway_relay(
+    device: Annotated[str, typer.Argument(help="As in the gateway's file, with a 'relay' in its entry.")],
+    action: Annotated[str, typer.Argument(help="trip, permit (somebody closes it at the meter) or close.")],
+    config: GatewayFile,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Switch the relay of an electricity meter. The gateway must not run meanwhile."""
+    from gatehouse.field import relay
+    from gateway.settings import load_settings
+
+    if action not in ("trip", "permit", "close"):
+        raise typer.BadParameter(f"'{action}' is none of trip, permit, close")
+    settings = load_settings(config)
+    if not yes:
+        typer.confirm(f"{action} the relay of {device}?", abort=True)
+    relay(settings, device, action)
+    typer.echo(f"{device}: {action} acknowledged")
 
 
 @app.command()

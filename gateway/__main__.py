@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +37,7 @@ def main(
         typer.echo(f"{config}: well; {len(settings.drivers)} drivers, spool {settings.spool.path}")
         return
     try:
-        asyncio.run(run_until_signalled(settings))
+        asyncio.run(run_until_signalled(settings, functools.partial(load_settings, config)))
     except BadConfiguration as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(_EX_CONFIG) from error
@@ -44,12 +46,13 @@ def main(
         raise typer.Exit(_EX_UNAVAILABLE) from error
 
 
-async def run_until_signalled(settings: GatewaySettings) -> None:
-    """Run until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
+async def run_until_signalled(settings: GatewaySettings, load: Callable[[], GatewaySettings]) -> None:
+    """Run until SIGTERM or SIGINT; on SIGHUP load the settings anew and take up their drivers."""
+    stop, changes = asyncio.Event(), gateway.Changes(asyncio.Event(), load)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    await gateway.run(settings, SystemClock(), stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changes.asked.set)
+    await gateway.run(settings, SystemClock(), stop, changes)
 
 
 if __name__ == "__main__":

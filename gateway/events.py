@@ -14,6 +14,7 @@ import structlog
 
 from gateway.spool import Thinned
 from telemetry.clock import Clock
+from telemetry.errors import BadInput
 from telemetry.reading import Reading
 
 REPEAT_AFTER_S = 60.0  # a refusal that goes on is said once a minute
@@ -75,6 +76,19 @@ class Events:
     def driver_added(self, driver: str) -> None:
         self.drivers[driver] = DriverState.STARTING
 
+    def driver_removed(self, driver: str) -> None:
+        del self.drivers[driver]
+        self._away.discard(driver)
+
+    def configuration_taken(self, ended: Sequence[str], begun: Sequence[str], is_rest_new: bool) -> None:
+        _log.info("configuration read again", ended=ended, begun=begun)
+        if is_rest_new:
+            _log.warning("of the configuration only the drivers were taken up; start the gateway again for the rest")
+
+    def configuration_refused(self, error: str) -> None:
+        self._count["refused_configurations"] += 1
+        _log.error("the changed configuration is wrong, and was not taken up", error=error)
+
     def driver_disabled(self, driver: str, error: str) -> None:
         self.drivers[driver] = DriverState.DISABLED
         _log.error("driver disabled; mend its configuration and start the gateway again", driver=driver, error=error)
@@ -107,6 +121,21 @@ class Events:
     def push_repeated(self, device: str) -> None:
         self._count["duplicates"] += 1
         _log.debug("push repeated", device=device)
+
+    def message_refused(self, driver: str, error: BadInput) -> None:
+        """What came over MQTT or a line can be no reading; what it was is counted by its reason."""
+        self._count["refused_messages"] += 1
+        self._count[f"refused_messages_{error.reason}"] += 1
+        if self._is_time_to_say(f"message {driver} {error.reason}"):
+            _log.warning("message refused", driver=driver, reason=error.reason, detail=error.detail)
+
+    # Exports
+
+    def export_dropped(self, export: str) -> None:
+        """Somebody besides the core could not be told in time; the core is."""
+        self._count["export_dropped"] += 1
+        if self._is_time_to_say(f"export {export}"):
+            _log.warning("too much waits to be told; the oldest is dropped", export=export)
 
     # Spool
 

@@ -1,23 +1,28 @@
 """Puts the parts of one gateway together and keeps them running until told to stop.
 
 A driver whose peer is away is run again after a growing pause; one that cannot work as configured is disabled and said
-so; one that fails by a fault of ours is started again. None of them stops its neighbours.
+so; one that fails by a fault of ours is started again. None of them stops its neighbours. Exports are run alike.
+When the configuration is read again, drivers whose entries did not change keep running; the others end or begin.
 On stop, in this order: drivers end, what they read is written, the uplink says goodbye.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.collector import Collector, GroupLimits
-from gateway.driver import Driver, Sink
+from gateway.derived import Derived
+from gateway.driver import DriverSettings, Sink
 from gateway.drivers import DRIVERS
 from gateway.events import Events
+from gateway.exports import EXPORTS
 from gateway.local_alarms import LocalAlarms
 from gateway.outputs import Outputs, make_output
 from gateway.settings import GatewaySettings
@@ -34,7 +39,15 @@ _ROOM_EVERY_S = 1.0
 _CALM_S = 30.0  # a driver that ran this long starts its back-off anew
 
 
-async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event) -> None:
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Where a changed configuration comes from: it is loaded when `asked` is set."""
+
+    asked: asyncio.Event
+    load: Callable[[], GatewaySettings]
+
+
+async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, changes: Changes | None = None) -> None:
     """Run a gateway until `stop` is set. Raises Unavailable when its spool cannot be opened."""
     events = Events(clock)
     spool = Spool(
@@ -42,13 +55,20 @@ async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event) -> N
     )
     events.started(settings.gateway, spool.epoch, spool.count)
     try:
-        await _run(settings, spool.timekeeper, stop, events, spool)
+        await _run(settings, spool.timekeeper, stop, changes, events, spool)
     finally:
         events.stopped(settings.gateway, spool.count)
         spool.close()
 
 
-async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, events: Events, spool: Spool) -> None:
+async def _run(
+    settings: GatewaySettings,
+    clock: Clock,
+    stop: asyncio.Event,
+    changes: Changes | None,
+    events: Events,
+    spool: Spool,
+) -> None:
     def facts() -> Mapping[str, Any]:
         return {
             "last_ms": collector.last_ms,
@@ -80,9 +100,13 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
     outputs = Outputs({name: make_output(entry) for name, entry in settings.outputs.items()}, events)
     local_alarms = LocalAlarms(settings.local_alarms, spool, events, outputs.switch, uplink.wake)
 
+    exports = {entry.name: EXPORTS[entry.export].make(entry, clock, events) for entry in settings.exports}
+
     def kept(readings: Sequence[Reading]) -> None:
         local_alarms.judge(readings)
         uplink.wake()
+        for export in exports.values():
+            export.take(readings)
 
     collector = Collector(spool, events, kept, limits)
     async with asyncio.TaskGroup() as group:
@@ -93,16 +117,17 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
             group.create_task(outputs.run(), name="outputs"),
             group.create_task(local_alarms.run(), name="local alarms"),
         ]
-        drivers = []
-        for entry in settings.drivers:
-            events.driver_added(entry.name)
-            driver = DRIVERS[entry.driver].make(entry, clock, events)
-            drivers.append(group.create_task(supervise(entry.name, driver, collector, clock, events), name=entry.name))
+        for name, export in exports.items():
+            events.driver_added(name)
+            local_tasks.append(group.create_task(supervise(name, export.run, clock, events), name=name))
+        drivers = RunningDrivers(group, Derived(settings.rates, collector), clock, events)
+        await drivers.change(settings.drivers)
+        following = None if changes is None else group.create_task(follow(changes, settings, drivers, events))
         await stop.wait()
-        for task in drivers:
-            task.cancel()
-        if drivers:
-            await asyncio.wait(drivers)
+        if following is not None:
+            following.cancel()
+            await asyncio.wait([following])
+        await drivers.change(())
         thinner_task.cancel()
         collector.close()
         await collector_task
@@ -110,6 +135,54 @@ async def _run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, eve
             task.cancel()
         uplink.stop(settings.drain_on_stop_s)
         await uplink_task
+
+
+class RunningDrivers:
+    """The drivers of a gateway, each a task of its own, by their names."""
+
+    def __init__(self, group: asyncio.TaskGroup, sink: Sink, clock: Clock, events: Events) -> None:
+        self._group = group
+        self._sink = sink
+        self._clock = clock
+        self._events = events
+        self._running: dict[str, tuple[DriverSettings, asyncio.Task[None]]] = {}
+
+    async def change(self, entries: Sequence[DriverSettings]) -> tuple[list[str], list[str]]:
+        """Run these and no others; those that run with the same settings go on. The names of what ended and began.
+
+        What ends has ended before anything begins: the new one may need its port.
+        """
+        wanted = {entry.name: entry for entry in entries}
+        ended = [name for name, (entry, _) in self._running.items() if wanted.get(name) != entry]
+        tasks = [self._running.pop(name)[1] for name in ended]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for name in ended:
+            self._events.driver_removed(name)
+        begun = [name for name in wanted if name not in self._running]
+        for name in begun:
+            self._events.driver_added(name)
+            driver = DRIVERS[wanted[name].driver].make(wanted[name], self._clock, self._events)
+            work = supervise(name, functools.partial(driver.run, self._sink), self._clock, self._events)
+            self._running[name] = wanted[name], self._group.create_task(work, name=name)
+        return ended, begun
+
+
+async def follow(changes: Changes, settings: GatewaySettings, drivers: RunningDrivers, events: Events) -> None:
+    """Take up changed drivers whenever asked, until cancelled. A file that is wrong changes nothing."""
+    while True:
+        await changes.asked.wait()
+        changes.asked.clear()
+        try:
+            changed = changes.load()
+        except BadConfiguration as error:
+            events.configuration_refused(str(error))
+            continue
+        ended, begun = await drivers.change(changed.drivers)
+        is_rest_new = changed.model_copy(update={"drivers": settings.drivers}) != settings
+        events.configuration_taken(ended, begun, is_rest_new)
 
 
 async def keep_room(spool: Spool, events: Events) -> None:
@@ -135,15 +208,15 @@ async def keep_room(spool: Spool, events: Events) -> None:
             stopping.set()
 
 
-async def supervise(name: str, driver: Driver, sink: Sink, clock: Clock, events: Events) -> None:
-    """Run one driver for as long as the gateway runs, whatever happens to it."""
+async def supervise(name: str, run: Callable[[], Awaitable[None]], clock: Clock, events: Events) -> None:
+    """Run one driver or export for as long as the gateway runs, whatever happens to it."""
     jitter = random.Random()
     delay_s = _DELAY_FIRST_S
     while True:
         started_s = clock.monotonic_s()
         try:
-            await driver.run(sink)
-            raise AssertionError(f"driver {name} ended without being told to")
+            await run()
+            raise AssertionError(f"{name} ended without being told to")
         except Unavailable as error:
             events.unavailable(name, str(error))
         except BadConfiguration as error:

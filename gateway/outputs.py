@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from gateway.drivers.modbus_tcp.codec import Function, Refusal, ResponseReader, encode_write_coil
+from gateway.drivers.modbus_tcp.codec import Refusal, ResponseReader, encode_write_coil
 from gateway.events import Events
+from gateway.modbus.pdu import Function
 from gateway.settings import CoilSettings, OutputSettings
 from telemetry.errors import Unavailable
 

@@ -13,9 +13,11 @@ from bench import (
     behind,
     box,
     catch_up,
+    codecs,
     drain,
     ladder,
     latency,
+    lines,
     memory,
     notices,
     processes,
@@ -60,6 +62,16 @@ def test_the_ladder_stores_and_raises_what_was_generated(tmp_path: Path) -> None
     report = ladder.run(readings=4_000, series=(40, 1_200), rounds=1, alarm_readings=400)
     check(report, tmp_path)
     assert len(report.goals) == 4
+
+
+def test_every_codec_finds_what_is_intact_and_nothing_in_noise(tmp_path: Path) -> None:
+    report = codecs.run(frames=200, noise_bytes=100_000, damaged=300)
+    check(report, tmp_path)
+    assert report.figure("share of intact frames lost behind damaged ones") <= 0.01
+
+
+def test_meters_on_lines_say_what_they_are(tmp_path: Path) -> None:
+    check(lines.run(lines=2, meters=2, every_s=0.5, seconds=1.0), tmp_path)
 
 
 def test_a_calm_stream_raises_nothing() -> None:

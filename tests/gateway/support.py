@@ -19,6 +19,7 @@ class ListSink:
     def __init__(self) -> None:
         self.readings: list[Reading] = []
         self.refusal: Unavailable | None = None
+        self.refused = 0
         self.gate: asyncio.Event | None = None
 
     async def offer(self, readings: Sequence[Reading]) -> None:
@@ -28,6 +29,7 @@ class ListSink:
         if self.gate is not None:
             await self.gate.wait()
         if self.refusal is not None:
+            self.refused += 1
             raise self.refusal
         self.readings += readings
 
@@ -54,6 +56,7 @@ class FakeModbus:
     def __init__(self, units: dict[int, dict[int, int]]) -> None:
         self.units = units  # unit -> address -> register, for both functions
         self.requests: list[tuple[int, int, int, int]] = []  # unit, function, address, count
+        self.connections = 0
         self.coils: dict[tuple[int, int], bool] = {}  # (unit, address), as they were written
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -67,6 +70,7 @@ class FakeModbus:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while True:
                 transaction, _, _, unit, function, address, count = struct.unpack(

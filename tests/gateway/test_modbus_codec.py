@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from gateway.drivers.modbus_tcp.codec import (
     Answer,
-    Function,
     Refusal,
     Response,
     ResponseReader,
-    decode_value,
     encode_read,
     encode_write_coil,
 )
+from gateway.modbus.pdu import Function, decode_value
 
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "modbus.json"
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.drivers.modbus_tcp.codec import Function
-from gateway.drivers.modbus_tcp.polling import Schedule, Span, measure, plan
-from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings, Point
+from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
+from gateway.modbus.pdu import Function
+from gateway.modbus.points import Point, Span, measure, plan
+from gateway.schedule import Schedule
 
 
 def point(address: int, type_: str = "uint16", function: str = "input", **rest: Any) -> Point:
@@ -133,7 +134,7 @@ def test_turns_missed_are_not_made_up() -> None:
     [
         ({"devices": [{"device": "d", "unit": 1, "profile": "other"}]}, "'other', which is not declared"),
         ({"profiles": {"p": []}}, "no points"),
-        ({"profiles": {"p": [point(0).model_dump(), point(0).model_dump()]}}, "'m0' 2 times"),
+        ({"profiles": {"p": [point(0).model_dump(), point(0).model_dump()]}}, "'m0' stands 2 times"),
         ({"profiles": {"p": [{"metric": "m", "function": "input", "address": 65535, "type": "int32"}]}}, "ends past"),
         ({"registers_max": 126}, "less than or equal to 125"),
     ],

@@ -11,38 +11,23 @@ Source: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, §3.1.3; MODBUS A
 
 from __future__ import annotations
 
-import math
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TypeAlias
 
-REGISTERS_MAX = 125  # of one request: 250 bytes, the most a protocol data unit holds
-ADDRESS_MAX = 0xFFFF
+from gateway.modbus.pdu import (
+    EXCEPTION,
+    REGISTERS_MAX,
+    Function,
+    exception_of,
+    exception_words,
+    read_request,
+    registers_of,
+    response_size,
+    write_coil_request,
+)
+
 HEADER_BYTES = 7  # through the unit
-_EXCEPTION = 0x80
-_FUNCTION_MAX = 0x2B
-
-EXCEPTION_WORDS = {
-    1: "illegal function: the unit does not know this kind of read; try input instead of holding or the reverse",
-    2: "illegal data address: the unit has no such register, or refuses to read across a gap",
-    3: "illegal data value: the unit refuses this number of registers; lower registers_max",
-    4: "the unit failed",
-    5: "acknowledged, still working",
-    6: "the unit is busy",
-    8: "memory parity error in the unit",
-    10: "gateway path unavailable: the converter is misconfigured or overloaded",
-    11: "gateway target failed to respond: nobody has this unit number on the line, or it is dead",
-}
-
-
-class Function(IntEnum):
-    """The two reads, and the write of a single coil."""
-
-    HOLDING = 3
-    INPUT = 4
-    WRITE_COIL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +51,7 @@ class Refusal:
 
     @property
     def words(self) -> str:
-        return f"exception {self.code}: {EXCEPTION_WORDS.get(self.code, 'a code the standard does not know')}"
+        return exception_words(self.code)
 
 
 Response: TypeAlias = "Answer | Refusal"
@@ -74,15 +59,12 @@ Response: TypeAlias = "Answer | Refusal"
 
 def encode_read(transaction: int, unit: int, function: Function, address: int, count: int) -> bytes:
     """A request for `count` registers from `address` on."""
-    assert 1 <= count <= REGISTERS_MAX and 0 <= address <= ADDRESS_MAX + 1 - count
-    return struct.pack(">HHHBBHH", transaction, 0, 6, unit, function, address, count)
+    return _encode(transaction, unit, read_request(function, address, count))
 
 
 def encode_write_coil(transaction: int, unit: int, address: int, is_on: bool) -> bytes:
     """A request to switch one coil."""
-    assert 0 <= address <= ADDRESS_MAX
-    value = 0xFF00 if is_on else 0
-    return struct.pack(">HHHBBHH", transaction, 0, 6, unit, Function.WRITE_COIL, address, value)
+    return _encode(transaction, unit, write_coil_request(address, is_on))
 
 
 class ResponseReader:
@@ -116,12 +98,8 @@ class ResponseReader:
         self._buffer.clear()
 
 
-def decode_value(registers: Sequence[int], type_: str, low_first: bool) -> float | None:
-    """The raw value of one point. None for a float32 that is no number."""
-    words = registers[::-1] if low_first else registers
-    data = struct.pack(f">{len(words)}H", *words)
-    value = struct.unpack({"uint16": ">H", "int16": ">h", "uint32": ">I", "int32": ">i", "float32": ">f"}[type_], data)
-    return value[0] if math.isfinite(value[0]) else None
+def _encode(transaction: int, unit: int, request: bytes) -> bytes:
+    return struct.pack(">HHHB", transaction, 0, 1 + len(request), unit) + request
 
 
 def _response_size(buffer: bytearray, start: int) -> int | None:
@@ -137,25 +115,16 @@ def _response_size(buffer: bytearray, start: int) -> int | None:
         return 0
     if available <= HEADER_BYTES:
         return None
-    length, function = buffer[start + 5], buffer[start + 7]
-    if function & _EXCEPTION:
-        if length != 3 or not 1 <= function - _EXCEPTION <= _FUNCTION_MAX:
-            return 0
-    elif function == Function.WRITE_COIL:
-        if length != 6:
-            return 0
-    else:
-        if function not in (Function.HOLDING, Function.INPUT) or length % 2 == 0 or length < 5:
-            return 0
-        if available > 8 and buffer[start + 8] != length - 3:
-            return 0
+    length, size = buffer[start + 5], response_size(buffer, start + HEADER_BYTES)
+    if size is not None and size != length - 1:
+        return 0
     return 6 + length if available >= 6 + length else None
 
 
 def _parsed(response: bytes) -> Response:
-    transaction, _, _, unit, function = struct.unpack_from(">HHHBB", response)
-    if function & _EXCEPTION:
-        return Refusal(transaction, unit, function - _EXCEPTION, response[8])
-    if function == Function.WRITE_COIL:
-        return Answer(transaction, unit, function, struct.unpack_from(">HH", response, 8))
-    return Answer(transaction, unit, function, struct.unpack(f">{response[8] // 2}H", response[9:]))
+    transaction, _, _, unit = struct.unpack_from(">HHHB", response)
+    pdu = response[HEADER_BYTES:]
+    code = exception_of(pdu)
+    if code is not None:
+        return Refusal(transaction, unit, pdu[0] - EXCEPTION, code)
+    return Answer(transaction, unit, pdu[0], registers_of(pdu))

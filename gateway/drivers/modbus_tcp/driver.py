@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from gateway.bus import NoAnswer
 from gateway.driver import Sink
 from gateway.drivers.modbus_tcp.codec import Answer, Refusal, ResponseReader, encode_read
-from gateway.drivers.modbus_tcp.polling import Schedule, Span, measure, plan
-from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
+from gateway.drivers.modbus_tcp.settings import ModbusDevice, ModbusTcpSettings
 from gateway.events import Events
+from gateway.modbus.points import Register, Span, measure, plan, values_of, wanted
+from gateway.schedule import Schedule
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
 from telemetry.reading import Reading
@@ -17,10 +20,6 @@ _ILLEGAL_ADDRESS = 2
 _NOBODY_THERE = (10, 11)  # the converter's way of saying what a timeout says
 _UNANSWERED_MAX = 5  # requests in a row without any answer: the connection itself is doubtful
 _READ_BYTES = 4096
-
-
-class NoAnswer(Unavailable):
-    """One unit kept silent; the connection may be well."""
 
 
 class Refused(BadInput):
@@ -38,10 +37,7 @@ class ModbusTcpDriver:
         self._settings = settings
         self._clock = clock
         self._events = events
-        self._plans = [
-            plan(settings.profiles[device.profile], settings.gap_max, settings.registers_max)
-            for device in settings.devices
-        ]
+        self._plans = [self._plan(number, settings.gap_max) for number in range(len(settings.devices))]
         self._schedule = Schedule(len(settings.devices), settings.every_s, settings.backoff_max_s, clock.monotonic_s())
 
     async def run(self, sink: Sink) -> None:
@@ -57,7 +53,8 @@ class ModbusTcpDriver:
 
     async def _poll(self, session: Session, number: int, sink: Sink) -> None:
         device = self._settings.devices[number]
-        values: list[tuple[str, float]] = []
+        profile = self._settings.profile(device.profile)
+        read: dict[Register, float | None] = {}
         time_ms = 0
         is_well = True
         for span in self._plans[number]:
@@ -72,49 +69,71 @@ class ModbusTcpDriver:
                 is_well = False
                 if isinstance(error, Refused) and error.code == _ILLEGAL_ADDRESS and span.has_gaps:
                     # Some units refuse registers they do not have even when nobody looks at them.
-                    points = self._settings.profiles[device.profile]
-                    self._plans[number] = plan(points, 0, self._settings.registers_max)
+                    self._plans[number] = self._plan(number, 0)
                     break
                 continue
             time_ms = self._clock.now_ms()
-            for point in span.points:
-                value = measure(point, span, registers)
-                if value is None:
-                    self._events.value_invalid(device.device, point.metric)
-                else:
-                    values.append((point.metric, value))
+            read |= {point: measure(point, span, registers) for point in span.points}
         if is_well:
             self._events.available(device.device)
             self._schedule.answered(number, self._clock.monotonic_s())
         else:
             self._schedule.failed(number, self._clock.monotonic_s())
-        if values:
-            await sink.offer([Reading(device.device, metric, time_ms, value) for metric, value in values])
+        readings: list[Reading] = []
+        for point, measured in values_of(profile, device.factors, read):
+            if measured is None:
+                self._events.value_invalid(device.device, point.metric)
+            else:
+                readings.append(Reading(device.device, point.metric, time_ms, *measured))
+        if readings:
+            await sink.offer(readings)
+
+    def _plan(self, number: int, gap_max: int) -> tuple[Span, ...]:
+        return unit_plan(self._settings, self._settings.devices[number], gap_max)
+
+
+def unit_plan(settings: ModbusTcpSettings, device: ModbusDevice, gap_max: int) -> tuple[Span, ...]:
+    """What is asked of a unit."""
+    profile = settings.profile(device.profile)
+    registers_max = min(settings.registers_max, profile.registers_max)
+    return plan(wanted(profile, device.factors), gap_max, registers_max)
+
+
+def _unheard(_is_sent: bool, _data: bytes) -> None:
+    pass
 
 
 class Session:
     """One connection. Every request waits for its answer; late answers to earlier ones are told by their number."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: ModbusTcpSettings, events: Events
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        settings: ModbusTcpSettings,
+        events: Events,
+        heard: Callable[[bool, bytes], None],
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._settings = settings
         self._events = events
+        self._heard = heard
         self._responses = ResponseReader()
         self._transaction = 0
         self._unanswered = 0
 
     @classmethod
-    async def connect(cls, settings: ModbusTcpSettings, events: Events) -> Session:
-        """Raises Unavailable."""
+    async def connect(
+        cls, settings: ModbusTcpSettings, events: Events, heard: Callable[[bool, bytes], None] = _unheard
+    ) -> Session:
+        """`heard` is told what goes out (True) and comes in. Raises Unavailable."""
         try:
             async with asyncio.timeout(max(settings.timeout_s, 5.0)):
                 reader, writer = await asyncio.open_connection(settings.host, settings.port)
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"connecting to {settings.host}:{settings.port}: {error or 'no answer'}") from error
-        return cls(reader, writer, settings, events)
+        return cls(reader, writer, settings, events, heard)
 
     async def read(self, unit: int, span: Span) -> tuple[int, ...]:
         """The registers of a span. Raises NoAnswer, BadInput (an exception or nonsense), or Unavailable (reconnect)."""
@@ -122,7 +141,9 @@ class Session:
         noise_before = self._responses.noise_bytes
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                self._writer.write(encode_read(self._transaction, unit, span.function, span.address, span.count))
+                request = encode_read(self._transaction, unit, span.function, span.address, span.count)
+                self._heard(True, request)
+                self._writer.write(request)
                 await self._writer.drain()
                 response = await self._response(unit, span)
         except TimeoutError as error:
@@ -155,6 +176,7 @@ class Session:
             data = await self._reader.read(_READ_BYTES)
             if not data:
                 raise Unavailable("the other side closed the connection")
+            self._heard(False, data)
             for response in self._responses.feed(data):
                 if (response.transaction, response.unit) == (self._transaction, unit):
                     return response

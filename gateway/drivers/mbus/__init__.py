@@ -1,0 +1,1 @@
+"""M-Bus and wireless M-Bus: meters of EN 13757."""

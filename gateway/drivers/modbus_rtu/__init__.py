@@ -1,0 +1,1 @@
+"""Modbus RTU: meters, level and rain sensors on a serial line."""

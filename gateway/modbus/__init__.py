@@ -1,0 +1,1 @@
+"""Modbus without a carrier: what both the serial line and TCP carry, and register maps as data."""
