@@ -109,6 +109,31 @@ def test_what_a_meter_refuses_costs_only_itself() -> None:
     assert ran.events.counters()["refused_answers"] == 12 and "outages" not in ran.events.counters()
 
 
+def test_an_item_that_a_meter_keeps_silent_about_costs_only_itself() -> None:
+    """As many do where they should refuse; the others are read in their rhythm."""
+    whole = meter_645("000000000161", ITEMS)
+
+    def hear(request: bytes) -> Answer | None:
+        return None if b"\x33\x34\x34\x35" in request else whole(request)  # 02010100, the voltage
+
+    ran = run("dlt645", Wire([hear]), for_s=100, devices=[device(address="161", profile="single-phase")])
+    assert {r.metric for r in ran.sink.readings} == {"energy", "current", "power"}
+    assert sum(r.metric == "power" for r in ran.sink.readings) == 10
+    assert ran.events.counters()["refused_answers"] == 10 and "outages" not in ran.events.counters()
+
+
+def test_a_meter_that_falls_silent_within_a_poll_is_left_at_once() -> None:
+    whole, heard = meter_645("000000000161", ITEMS), itertools.count()
+
+    def hear(request: bytes) -> Answer | None:
+        return whole(request) if next(heard) < 1 else None
+
+    wire = Wire([hear])
+    ran = run("dlt645", wire, for_s=9, attempts=1, devices=[device(address="161", profile="single-phase")])
+    assert newest(ran) == {("m1", "energy"): 317.76}
+    assert len(wire.requests) == 3 and ran.events.counters()["outages"] == 1
+
+
 def test_a_vendors_own_item_is_declared() -> None:
     wire = Wire([meter_645("000000000161", {"04A00101": bytes.fromhex("3412")})])
     own = [{"metric": "x", "item": "04A00101", "format": {"bytes": 2, "decimals": 1, "unit": "V"}}]
