@@ -5,8 +5,8 @@
     E5                                     acknowledged; one byte without a sum, so only asked for where it can come
 
 CS is the sum from C on, modulo 256. False long frames: five fixed bytes, one repeated, and the sum leave random bytes one
-chance in about 2^40 a position; short ones, with the eight values of C that there are, 8 in 2^32: 0.02 in ten million bytes. An
-acknowledgement is any E5.
+chance in about 2^40 a position; short ones, with the eight values of C that there are, 8 in 2^32: 0.02 in ten million
+bytes. An acknowledgement is any E5.
 
 Source: EN 13757-2; frames in the vectors that are named in the tests.
 """
