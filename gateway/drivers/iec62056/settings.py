@@ -44,7 +44,7 @@ class Iec62056Settings(MeterSettings[Iec62056Point, Iec62056Device]):
 
     line: Iec62056Line
     every_s: PositiveFloat = 300.0
-    takes_offered_baud: bool = True  # where the port can change its rate; a TCP server cannot
+    takes_offered_baud: bool = True  # by a port that can change its rate; a TCP server never does
 
     @classmethod
     def known_profiles(cls) -> Mapping[str, tuple[Iec62056Point, ...]]:

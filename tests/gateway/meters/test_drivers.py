@@ -251,6 +251,15 @@ def test_a_readout_comes_at_the_rate_that_the_meter_offers() -> None:
     assert slow.requests[1][1] == b"\x06000\r\n"
 
 
+@pytest.mark.parametrize(("baud", "letter"), [(300, b"0"), (9600, b"5"), (115_200, b"0")])
+def test_a_serial_server_keeps_its_rate_and_the_meter_is_told_so(baud: int, letter: bytes) -> None:
+    wire = Wire([meter_iec("1", "1.8.0(000001.00*kWh)\r\n!\r\n")], baud=baud, bits=10)
+    line = {"host": "server", "baud": baud}
+    ran = run("iec62056", wire, line=line, devices=[device()])
+    assert newest(ran) == {("m1", "energy"): 1.0} and wire.bauds == []
+    assert wire.requests[1][1] == b"\x060" + letter + b"0\r\n"
+
+
 def test_a_line_on_which_nobody_answers_is_given_up() -> None:
     ran = run("dlt645", Wire([]), for_s=600, devices=[device(address="161"), {"device": "m2", "address": "162"}])
     assert isinstance(ran.raised, Unavailable) and "none of 2" in str(ran.raised)
