@@ -299,6 +299,9 @@ def test_a_relay_is_switched_by_who_knows_its_password() -> None:
         ("dlt645", {"devices": []}, "at least 1"),
         ("dlt645", {"devices": [device(address="161", profile="other")]}, "there are: energy"),
         ("dlt645", {"devices": [device(address="16x")]}, "address"),
+        ("dlt645", {"devices": [device(address=0o161)]}, "in quotes"),
+        ("dlt698", {"devices": [device(address=161)]}, "in quotes"),
+        ("mbus", {"devices": [device(secondary=12345678)]}, "in quotes"),
         ("dlt645", {"devices": [device(address="161", relay={"password": "12"})]}, "six digits"),
         (
             "dlt645",
