@@ -108,6 +108,22 @@ def check(config: ConfigFile) -> None:
 
 
 @app.command()
+def init(config: ConfigFile) -> None:
+    """Make what the core and the API find ready: the database's tables, and the history.
+
+    For InfluxDB: its first organisation and user when it is new (history.token becomes its token; the user's password is
+    shown once), the organisation, a bucket for readings and one for rollups, and how long each keeps what it holds. The
+    token is history.token, or that of an administrator in GATEHOUSE_INFLUXDB_TOKEN. Running it again changes only what
+    differs from the configuration.
+    """
+    from gatehouse.init import init as make_ready
+    from gatehouse.settings import load_settings
+
+    for line in make_ready(load_settings(config), os.environ.get("GATEHOUSE_INFLUXDB_TOKEN")):
+        typer.echo(line)
+
+
+@app.command()
 def backup(
     target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")], config: ConfigFile
 ) -> None:

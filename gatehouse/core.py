@@ -17,7 +17,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 import structlog
 
-from alerts.escalation import DAMAGED
+from alerts.escalation import DAMAGED, STORED, UNSTORED
 from alerts.notify.channels import Channel, MqttChannel, WebhookChannel, WebhookSettings
 from alerts.notify.heartbeat import Beats, Heartbeat
 from alerts.notify.routing import MQTT_CHANNEL
@@ -106,6 +106,7 @@ class Core:
         self._told_of: set[str] = (
             set()
         )  # stretches of the journal that are damaged; the engine knows over restarts, too
+        self._has_told_of_history: bool | None = None  # that it refuses us; None: whoever ran before may have
         self._publisher = Publisher(settings.broker, f"{settings.client_id}-out")
         mqtt = MqttChannel(self._publisher.publish)
         channels: dict[str, Channel] = {MQTT_CHANNEL: mqtt}
@@ -203,6 +204,10 @@ class Core:
             {"code": "journal-damaged", "detail": f"records {d.first} to {d.last} cannot be trusted: {d.detail}"}
             for d in self.journal.damages()[-3:]
         ]
+        trouble = self.history.trouble
+        if trouble is not None:
+            code = "history-refuses" if trouble.needs else "history-away"
+            warnings.append({"code": code, "detail": f"{trouble}; readings wait in the journal"})
         return {"ready": not reasons, "reasons": reasons, "warnings": warnings}
 
     def _heartbeat(self, name: str, channel: Beats) -> Heartbeat | None:
@@ -223,6 +228,7 @@ class Core:
     def _keep_house(self, stop: threading.Event) -> None:
         while not stop.wait(_TRIM_EVERY_S):
             self._tell_of_damage()
+            self._tell_of_history()
             try:
                 cursors = {ALERTS_CURSOR: 0, HISTORY_CURSOR: 0, COMPLETENESS_CURSOR: 0} | self.journal.cursors()
                 seen = min(cursors.values())
@@ -242,6 +248,20 @@ class Core:
                     _log.warning("damage of the journal could not be reported; it is tried again", error=str(error))
                     return
                 self._told_of.add(subject)
+
+    def _tell_of_history(self) -> None:
+        trouble = self.history.trouble
+        refuses = trouble is not None and bool(trouble.needs)
+        if refuses is self._has_told_of_history or not (refuses or self.history.has_written):
+            return
+        try:
+            subject = self._settings.history.store
+            note = str(trouble) if trouble is not None else ""
+            self._store.report(UNSTORED if refuses else STORED, subject, note, self._clock.now_ms())
+        except sa.exc.OperationalError as error:
+            _log.warning("the state of history could not be reported; it is tried again", error=str(error))
+            return
+        self._has_told_of_history = refuses
 
     def _serve(self) -> ThreadingHTTPServer | None:
         """/metrics, /health/live and /health/ready, apart from the API so that they answer when it does not."""

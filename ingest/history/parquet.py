@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.history.history import SeriesPlace
+from ingest.history.history import Refused, SeriesPlace
 from telemetry.batch import Indexes, ReadingBatch
 from telemetry.errors import Unavailable
 from telemetry.segments import group
@@ -106,7 +106,7 @@ class ParquetWriter:
         except OSError as error:
             raise Unavailable(f"history in {self._folder}: {error}") from error
 
-    def write(self, batch: ReadingBatch, first: int, last: int) -> Iterable[str]:
+    def write(self, batch: ReadingBatch, first: int, last: int) -> Sequence[Refused]:
         days = batch.time_ms // DAY_MS
         pieces = group(self._kind_of[batch.series] * 100_000 + days)
         try:

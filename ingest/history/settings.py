@@ -28,6 +28,13 @@ class InfluxSettings(BaseModel):
     bucket: str = "gatehouse"
     token: SecretStr
     timeout_ms: PositiveInt = 10_000
+    keep_raw_days: PositiveInt | None = None  # retention of `bucket`; for ever when not given
+    keep_rollup_days: PositiveInt | None = None  # retention of `rollup_bucket`
+
+    @property
+    def rollup_bucket(self) -> str:
+        """Beside the readings, because InfluxDB keeps all of a bucket equally long."""
+        return f"{self.bucket}-rollups"
 
 
 HistorySettings = Annotated[ParquetSettings | InfluxSettings, Field(discriminator="store")]
