@@ -30,7 +30,7 @@ from gatehouse.migrate import migrate
 from gatehouse.schema import metadata
 from gatehouse.settings import Settings, load_settings
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
-from ingest.history.parquet import parts_of
+from ingest.history.parquet_files import parts_of
 from ingest.history.settings import ParquetSettings
 from telemetry import journal_files
 from telemetry.database import open_database

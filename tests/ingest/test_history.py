@@ -13,7 +13,8 @@ from ingest.history.history import Aggregate, HistoryReader, HistoryWriter, Seri
 from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
 from ingest.history.line_protocol import LineEncoder
-from ingest.history.parquet import MERGE_COUNT, ParquetWriter, parts_of
+from ingest.history.parquet import MERGE_COUNT, ParquetWriter
+from ingest.history.parquet_files import parts_of
 from ingest.history.parquet_reader import ParquetReader
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import ReadingBatch
