@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 import prometheus_client
 import pyarrow as pa
@@ -40,7 +41,7 @@ from ingest.completeness import CURSOR as COMPLETENESS_CURSOR
 from ingest.completeness import CompletenessLoop
 from ingest.history.completeness import Completeness
 from ingest.history.gateways import GatewayStates
-from ingest.history.history import HistoryWriter, SeriesPlace, series_places
+from ingest.history.history import HistoryWriter, SeriesPlace, StoreAway, series_places
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.loop import HistoryLoop
 from ingest.history.parquet import ParquetWriter
@@ -57,6 +58,9 @@ from telemetry.database import open_database
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal
 from telemetry.series import SeriesRegistry
+
+if TYPE_CHECKING:
+    from ingest.history.influx_rollups import InfluxRollups
 
 _log = structlog.get_logger("core")
 
@@ -129,6 +133,7 @@ class Core:
         self._heartbeats = {name: self._heartbeat(name, channel) for name, channel in beating.items()}
         places = series_places(registry, catalogue)
         self.history = HistoryLoop(self.journal, _history_writer(settings, places), Quarantine(database), clock)
+        self._rollups = _rollups(settings, self.journal, places)
         self.completeness = CompletenessLoop(
             self.journal,
             Completeness(database),
@@ -149,6 +154,7 @@ class Core:
             "subscriber": self.subscriber.run,
             "alerts": self.alerts.run,
             "history": self.history.run,
+            **({} if self._rollups is None else {"history-rollups": self._rollups.run}),
             "completeness": self.completeness.run,
             "live": self._live.run,
             "housekeeping": self._keep_house,
@@ -204,7 +210,7 @@ class Core:
             {"code": "journal-damaged", "detail": f"records {d.first} to {d.last} cannot be trusted: {d.detail}"}
             for d in self.journal.damages()[-3:]
         ]
-        trouble = self.history.trouble
+        trouble = self._history_trouble()
         if trouble is not None:
             code = "history-refuses" if trouble.needs else "history-away"
             warnings.append({"code": code, "detail": f"{trouble}; readings wait in the journal"})
@@ -249,8 +255,11 @@ class Core:
                     return
                 self._told_of.add(subject)
 
+    def _history_trouble(self) -> StoreAway | None:
+        return self.history.trouble or (None if self._rollups is None else self._rollups.trouble)
+
     def _tell_of_history(self) -> None:
-        trouble = self.history.trouble
+        trouble = self._history_trouble()
         refuses = trouble is not None and bool(trouble.needs)
         if refuses is self._has_told_of_history or not (refuses or self.history.has_written):
             return
@@ -304,3 +313,13 @@ def _history_writer(settings: Settings, places: list[SeriesPlace]) -> HistoryWri
     from ingest.history.influx import InfluxWriter
 
     return InfluxWriter(settings.history, places)
+
+
+def _rollups(settings: Settings, journal: Journal, places: list[SeriesPlace]) -> InfluxRollups | None:
+    """What rolls history up; none where its writer does so itself."""
+    if isinstance(settings.history, ParquetSettings):
+        return None
+    from ingest.history.influx_rollups import CURSOR, InfluxRollups
+
+    journal.set_cursor(CURSOR, journal.cursor(CURSOR))  # from here on the journal keeps what it has not seen
+    return InfluxRollups(journal, settings.history, places)

@@ -18,11 +18,15 @@ from gatehouse.settings import Settings
 from ingest.history.history import Aggregate, Refused, SeriesPlace, StoreAway
 from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
+from ingest.history.influx_rollups import CURSOR, InfluxRollups
 from ingest.history.influx_setup import set_up
+from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.settings import InfluxSettings
-from telemetry.batch import ReadingBatch
+from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.errors import BadConfiguration
+from telemetry.journal import Journal, Kind, Record
 from tests import servers
+from tests.oracles import rollups as oracle
 
 pytestmark = pytest.mark.integration
 
@@ -152,6 +156,68 @@ def test_a_wrong_token_one_that_may_only_read_and_a_missing_bucket_need_an_admin
         with pytest.raises(StoreAway, match=what) as caught:
             write(made.model_copy(update=change), one())
         assert caught.value.needs, what
+
+
+def test_hours_that_are_over_are_rolled_up_and_what_is_late_follows(made: InfluxSettings, tmp_path: Path) -> None:
+    settings = bucket(made, "rolled")
+    journal = Journal(tmp_path / "journal")
+    start_ms = T0 // HOUR * HOUR
+    told: list[list[tuple[int, float, int]]] = [[] for _ in SERIES]
+    writer, made_up = InfluxWriter(settings, SERIES), np.random.default_rng(3)
+
+    def keep(now_ms: int, rows: list[tuple[int, int, float, int]]) -> None:
+        columns = list(zip(*rows, strict=True))
+        batch = ReadingBatch(
+            np.array(columns[0], np.uint32),
+            np.array(columns[1], np.int64),
+            np.array(columns[2], np.float64),
+            np.array(columns[3], np.uint8),
+        )
+        last = journal.append([Record(Kind.READINGS, now_ms, encode_batch(batch))])
+        assert not writer.write(batch, last, last)
+        journal.set_cursor(HISTORY_CURSOR, last)
+        for series, time_ms, value, quality in rows:
+            told[series].append((time_ms, value, quality))
+
+    def check() -> None:
+        reader = InfluxReader(settings)  # a new one has read no mark yet
+        for series, place in enumerate(SERIES):
+            for every_ms in (60_000, 900_000, HOUR, 7 * HOUR, 90_000):
+                for how in Aggregate:
+                    span = (start_ms + 30 * 60_000 + 1, start_ms + 5 * HOUR + 1000)
+                    curve = reader.read(place.kind, place.device, place.metric, *span, every_ms, how)
+                    found = list(zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True))
+                    assert found == oracle.steps(told[series], *span, every_ms, how.value)
+
+    def rollups() -> InfluxRollups:
+        return InfluxRollups(journal, settings, SERIES)
+
+    rows = [
+        (series, start_ms + minute * 60_000 + series, float(made_up.integers(0, 9)), int(made_up.choice([0, 0, 1, 2])))
+        for minute in range(5 * 60 + 20)
+        for series in range(len(SERIES))
+    ]
+    keep(start_ms + 5 * HOUR + 20 * 60_000, rows)
+    check()
+    loop = rollups()
+    while loop.step():
+        pass
+    assert not loop.step()
+    reader = InfluxReader(settings)
+    windows = reader.windows("room-meter", "meter", "energy", start_ms, start_ms + 9 * HOUR, "1h")
+    assert len(windows) == 5  # the sixth hour is not over
+    assert reader._rolled_ms() == start_ms + 5 * HOUR
+    check()
+    # Killed here, another goes on from its cursor; a late reading and one that was told before change their hour.
+    late = [(1, start_ms + HOUR + 90_001, 1000.0, 0), (1, start_ms + HOUR + 60_001, 2000.0, 0)]
+    keep(start_ms + 5 * HOUR + 21 * 60_000, late)
+    keep(start_ms + 5 * HOUR + 23 * 60_000, [(0, start_ms + 5 * HOUR + 22 * 60_000, 1.0, 0)])
+    loop = rollups()
+    while loop.step():
+        pass
+    loop.step()
+    check()
+    assert journal.cursor(CURSOR) < journal.last  # the hour that is not over must be read again after a crash
 
 
 def test_a_server_that_hangs_is_waited_for_and_a_replay_doubles_nothing(server: tuple[InfluxSettings, int]) -> None:
