@@ -214,6 +214,8 @@ def _copy_history(source: Path, target: Path, cursor: int, progress: Progress) -
                 raise _DoesNotFit(f"{part.path.name} was merged meanwhile")
             if part.last <= cursor:
                 chosen.append(part.path)
+    # Where readings have been let go of, rollups are all there is of them.
+    chosen += [*sorted(source.glob("rollup=*/kind=*/month=*/*.parquet")), *source.glob("kept.json")]
     task = progress.add_task("history", total=len(chosen))
     for path in chosen:
         copy = target / path.relative_to(source)

@@ -132,7 +132,7 @@ class Core:
         }
         self._heartbeats = {name: self._heartbeat(name, channel) for name, channel in beating.items()}
         places = series_places(registry, catalogue)
-        self.history = HistoryLoop(self.journal, _history_writer(settings, places), Quarantine(database), clock)
+        self.history = HistoryLoop(self.journal, _history_writer(settings, places, clock), Quarantine(database), clock)
         self._rollups = _rollups(settings, self.journal, places)
         self.completeness = CompletenessLoop(
             self.journal,
@@ -214,6 +214,8 @@ class Core:
         if trouble is not None:
             code = "history-refuses" if trouble.needs else "history-away"
             warnings.append({"code": code, "detail": f"{trouble}; readings wait in the journal"})
+        if about := self.history.warning():
+            warnings.append({"code": "history-full", "detail": about})
         return {"ready": not reasons, "reasons": reasons, "warnings": warnings}
 
     def _heartbeat(self, name: str, channel: Beats) -> Heartbeat | None:
@@ -307,12 +309,12 @@ class Core:
         return server
 
 
-def _history_writer(settings: Settings, places: list[SeriesPlace]) -> HistoryWriter:
+def _history_writer(settings: Settings, places: list[SeriesPlace], clock: Clock) -> HistoryWriter:
     if isinstance(settings.history, ParquetSettings):
-        return ParquetWriter(settings.history.folder, places)
+        return ParquetWriter(settings.history.folder, places, settings.history, clock)
     from ingest.history.influx import InfluxWriter
 
-    return InfluxWriter(settings.history, places)
+    return InfluxWriter(settings.history, places, clock)
 
 
 def _rollups(settings: Settings, journal: Journal, places: list[SeriesPlace]) -> InfluxRollups | None:

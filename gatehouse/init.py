@@ -22,7 +22,8 @@ def init(settings: Settings, influxdb_token: str | None = None) -> list[str]:
             history.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Unavailable(f"history.folder {history.folder}: {error}") from error
-        return [*done, f"history in {history.folder}"]
+        kept = "for ever" if history.keep_raw_days is None else f"for {history.keep_raw_days} days"
+        return [*done, f"history in {history.folder}: readings are kept {kept}"]
     from ingest.history.influx_setup import set_up
 
     return [*done, *set_up(history, influxdb_token)]

@@ -103,7 +103,10 @@ class HistoryWriter(Protocol):
         """
 
     def tidy(self) -> None:
-        """Housekeeping between writes."""
+        """Housekeeping between writes. Raises Unavailable."""
+
+    def warning(self) -> str:
+        """What an administrator should know of the store; "" when there is nothing."""
 
 
 class HistoryReader(Protocol):

@@ -82,6 +82,9 @@ class InfluxWriter:
     def tidy(self) -> None:
         """InfluxDB keeps its own house."""
 
+    def warning(self) -> str:
+        return ""
+
     def _post(self, batch: ReadingBatch, rows: Indexes, refused: list[Refused]) -> None:
         body = self._encoder.encode(
             ReadingBatch(batch.series[rows], batch.time_ms[rows], batch.value[rows], batch.quality[rows])

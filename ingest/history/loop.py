@@ -48,6 +48,10 @@ class HistoryLoop:
         self._row_count = 0
         self._oldest_s = 0.0  # when the oldest of the batches in hand was read
 
+    def warning(self) -> str:
+        """What an administrator should know of the store."""
+        return self._writer.warning()
+
     def run(self, stop: threading.Event) -> None:
         """Until `stop`, and then once more so that nothing waits unwritten."""
         delay_s = _RETRY_FIRST_S

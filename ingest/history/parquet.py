@@ -18,10 +18,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.history.history import Refused, SeriesPlace
-from ingest.history.parquet_files import DAY_MS, SCHEMA, Part, day_files, day_folder, day_number, write_file
+from ingest.history.parquet_files import (
+    DAY_MS,
+    SCHEMA,
+    Part,
+    day_files,
+    day_folder,
+    day_name,
+    day_number,
+    write_file,
+)
 from ingest.history.parquet_files import parts_of as parts_of
+from ingest.history.parquet_keep import Keeper
 from ingest.history.parquet_rollups import Roller, month_of
+from ingest.history.settings import ParquetSettings
 from telemetry.batch import Indexes, ReadingBatch
+from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Unavailable
 from telemetry.segments import group
 
@@ -31,6 +43,7 @@ _SORT_ROWS_MAX = 100_000  # a sorted merge of more would be the largest thing th
 _TIER_BASE_ROWS = 1024
 _DELETE_AFTER_S = 60.0  # a reader that listed a folder may still open what it saw
 _ROLL_QUIET_S = 300.0  # a day to which nothing has come for so long is rolled up
+_GONE = -1  # the key of readings that are not kept
 _ROLL_ROWS = 50_000  # or when it has grown by so many readings, and has doubled
 
 
@@ -45,8 +58,15 @@ class _Unrolled:
 class ParquetWriter:
     """The core's side of the embedded history."""
 
-    def __init__(self, folder: Path, series: Sequence[SeriesPlace]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        series: Sequence[SeriesPlace],
+        settings: ParquetSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._folder = folder
+        self._series = series
         kinds = sorted({place.kind for place in series})
         code = {kind: i for i, kind in enumerate(kinds)}
         self._kinds = kinds
@@ -62,6 +82,7 @@ class ParquetWriter:
         self._doomed: list[tuple[float, Path]] = []
         self._touched: set[Path] = set()
         self._roller = Roller(folder)
+        self._keeper = Keeper(settings or ParquetSettings(folder=folder), self._roller, clock or SystemClock())
         self._unrolled: dict[tuple[str, int], _Unrolled] = {}
         self._rolled_rows: dict[tuple[str, int], int] = {}
         self._unjoined: set[tuple[str, str]] = set()  # (kind, month)
@@ -70,6 +91,7 @@ class ParquetWriter:
     def start(self, cursor: int) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._keeper.start()
             for folder in self._folder.glob("kind=*/day=*"):
                 found = day_files(folder)
                 kept = {part.path for part in found.parts if part.last <= cursor} | set(found.marks)
@@ -89,10 +111,13 @@ class ParquetWriter:
 
     def write(self, batch: ReadingBatch, first: int, last: int) -> Sequence[Refused]:
         days = batch.time_ms // DAY_MS
-        pieces = group(self._kind_of[batch.series] * 100_000 + days)
+        gone = days < self._keeper.from_day
+        pieces = group(np.where(gone, _GONE, self._kind_of[batch.series] * 100_000 + days))
         now_s = time.monotonic()
         try:
             for key, start, end in zip(pieces.key.tolist(), pieces.start, pieces.end, strict=True):
+                if key == _GONE:
+                    continue
                 kind, day = divmod(key, 100_000)
                 folder = day_folder(self._folder, self._kinds[kind], day)
                 folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +129,11 @@ class ParquetWriter:
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"writing history to {self._folder}: {error}") from error
         self._written = last
-        return ()
+        why = f"readings before {day_name(self._keeper.from_day)} have been let go of" if gone.any() else ""
+        return [Refused(row, why, self._excerpt(batch, row)) for row in np.flatnonzero(gone).tolist()]
+
+    def warning(self) -> str:
+        return self._keeper.warning
 
     def tidy(self) -> None:
         """A piece of housekeeping: merge files of like size, roll a day up, delete what was replaced a while ago."""
@@ -113,7 +142,7 @@ class ParquetWriter:
             self._doomed.pop(0)[1].unlink(missing_ok=True)
         if self._touched:
             self._merge(self._touched.pop(), now_s)
-        elif not self._roll_up(now_s):
+        elif not self._roll_up(now_s) and not self._keeper.let_go(self._written):
             self._join_month(now_s)
 
     def _roll_up(self, now_s: float) -> bool:
@@ -161,6 +190,10 @@ class ParquetWriter:
                 position += size
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"tidying history in {folder}: {error}") from error
+
+    def _excerpt(self, batch: ReadingBatch, row: int) -> str:
+        place = self._series[batch.series[row]]
+        return f"{place.device}/{place.metric} {float(batch.value[row])!r} {batch.time_ms[row]}"
 
     def _table(self, batch: ReadingBatch, rows: Indexes) -> pa.Table:
         series = batch.series[rows]

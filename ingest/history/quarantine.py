@@ -81,13 +81,18 @@ class Quarantine:
         """
         new: dict[str, int] = {}
         with self._database.begin() as db:
-            for record, row, entry in found:
-                key = {"record": record, "position": _READING + row}
-                held = sa.select(entries.c.id).filter_by(**key)
-                if db.execute(held).first() is None:
-                    db.execute(
-                        entries.insert().values(**key, **{name: getattr(entry, name) for name in Entry.__slots__})
-                    )
+            for record in dict.fromkeys(record for record, _, _ in found):
+                held = sa.select(entries.c.position).where(entries.c.record == record, entries.c.position >= _READING)
+                known = set(db.execute(held).scalars())
+                rows = [(row, entry) for of, row, entry in found if of == record and _READING + row not in known]
+                values = [
+                    {"record": record, "position": _READING + row}
+                    | {name: getattr(entry, name) for name in Entry.__slots__}
+                    for row, entry in rows
+                ]
+                if values:
+                    db.execute(entries.insert(), values)
+                for _, entry in rows:
                     new[entry.reason] = new.get(entry.reason, 0) + entry.count
             for reason, count in new.items():
                 _count(db, reason, count)

@@ -15,6 +15,9 @@ class ParquetSettings(BaseModel):
 
     store: Literal["parquet"] = "parquet"
     folder: Path = Path("data/history")
+    keep_raw_days: PositiveInt | None = None  # readings, by their own time; for ever when not given
+    keep_rollup_days: PositiveInt | None = None
+    disk_mb: PositiveInt | None = None  # past this the oldest days of readings go, and then the oldest rollups
 
 
 class InfluxSettings(BaseModel):

@@ -40,6 +40,9 @@ class Shelf:
     def tidy(self) -> None:
         pass
 
+    def warning(self) -> str:
+        return ""
+
 
 class Stop(threading.Event):
     """Never really waits."""
