@@ -100,16 +100,11 @@ class Draft:
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
-        self.is_discarded = False
 
     def write(self, table: pa.Table, group_rows: int | None = None) -> None:
         """Add row groups."""
         if len(table):
             self._writer.write_table(table, row_group_size=group_rows)
-
-    def discard(self) -> None:
-        """Do not keep it after all."""
-        self.is_discarded = True
 
 
 @contextlib.contextmanager
@@ -121,13 +116,9 @@ def write_file(path: Path, schema: pa.Schema) -> Iterator[Draft]:
     draft = path.with_suffix(".draft")
     with draft.open("wb") as file:
         with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=names, column_encoding=plain) as writer:
-            made = Draft(writer)
-            yield made
+            yield Draft(writer)
         file.flush()
         os.fsync(file.fileno())
-    if made.is_discarded:
-        draft.unlink()
-        return
     draft.rename(path)
     sync_folder(path.parent)
 

@@ -5,23 +5,29 @@ One value a step is put together from rollups as far as they are current; what t
 
 from __future__ import annotations
 
+import functools
+import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from ingest.history.history import Aggregate, Curve, Newest
-from ingest.history.parquet_files import DAY_MS, SCHEMA, day_folder, day_name, files_of
-from ingest.history.parquet_rollups import COLUMNS, Covered, covered_days, month_folder, month_of
+from ingest.history.parquet_files import DAY_MS, SCHEMA, day_name, files_of
+from ingest.history.parquet_rollups import COLUMNS, Covered, covered_days, month_folder
 from ingest.history.rollups import WIDTHS_MS, Windows, curve_steps, join, steps, width_for, windows_of
 from telemetry.errors import Unavailable
 
 _LISTING_RESTS_NS = 1_000_000_000  # a folder that changed later than this ago may change again within its clock's step
+_DAYS_ASKED_MAX = 4_000  # over a longer span the folders that there are are fewer than the days
 _Span = tuple[int, int]
+T = TypeVar("T")
+_day_name = functools.lru_cache(maxsize=4 * _DAYS_ASKED_MAX)(day_name)
 
 
 class ParquetReader:
@@ -29,9 +35,11 @@ class ParquetReader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._listings = _Listings()
+        self._days = _Listings(files_of)
+        self._months = _Listings(covered_days)
         self._db = duckdb.connect(":memory:")
         self._db.execute("SET threads = 2; SET memory_limit = '512MB'; SET enable_progress_bar = false")
+        self._db.execute("SET parquet_metadata_cache = true")  # files never change once they have their name
 
     def read(
         self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
@@ -48,7 +56,8 @@ class ParquetReader:
                 # The core merged files between our listing and our reading; the second listing sees the merged one.
                 if attempt == 2:
                     raise
-                self._listings.forget()
+                self._days.forget()
+                self._months.forget()
         raise AssertionError
 
     def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
@@ -128,14 +137,13 @@ class ParquetReader:
         spans: list[_Span] = []
         newer: list[str] = []
         for day in range(first_ms // DAY_MS, (last_ms - 1) // DAY_MS + 1):
-            of_day = day_folder(self._folder, kind, day)
-            parts, marks = files_of(of_day, self._listings.of(of_day))
-            if not parts:
+            files = self._days.of(self._day_folder(kind, day))
+            if files is None or not files.parts:
                 continue
-            if day not in covered or marks:
+            if day not in covered or files.marks:
                 spans.append((max(day * DAY_MS, first_ms), min((day + 1) * DAY_MS, last_ms)))
             else:
-                newer += [str(part.path) for part in parts if part.last > covered[day].through]
+                newer += [str(part.path) for part in files.parts if part.last > covered[day].through]
         if newer:
             # In order or late: from the first reading that the rollup lacks on, the day is read as it is now.
             query = """
@@ -167,9 +175,8 @@ class ParquetReader:
 
     def _covered(self, kind: str, width: str, first_day: int, last_day: int) -> dict[int, Covered]:
         found: dict[int, Covered] = {}
-        for month in dict.fromkeys(month_of(day) for day in range(first_day, last_day + 1)):
-            of_month = month_folder(self._folder, width, kind, month)
-            found |= covered_days(of_month, self._listings.of(of_month))
+        for month in dict.fromkeys(_day_name(day)[:7] for day in range(first_day, last_day + 1)):
+            found |= self._months.of(str(month_folder(self._folder, width, kind, month))) or {}
         return {day: each for day, each in found.items() if first_day <= day <= last_day}
 
     def _query(self, query: str, files: list[str], given: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
@@ -179,50 +186,53 @@ class ParquetReader:
             raise Unavailable(f"reading history in {self._folder}: {error}") from error
 
     def _files(self, kind: str, start_ms: int, end_ms: int) -> list[str]:
-        return [
-            str(part.path)
-            for folder in self._day_folders(kind, start_ms, end_ms)
-            for part in files_of(folder, self._listings.of(folder)).parts
-        ]
-
-    def _day_folders(self, kind: str, start_ms: int, end_ms: int) -> Iterator[Path]:
         first, last = start_ms // DAY_MS, (end_ms - 1) // DAY_MS
-        if kind != "*" and last - first < 400:
-            yield from (day_folder(self._folder, kind, day) for day in range(first, last + 1))
-            return
-        for folder in sorted(self._folder.glob(f"kind={kind}/day=*")):
-            if day_name(first) <= folder.name.removeprefix("day=") <= day_name(last):
-                yield folder
+        if kind == "*" or last - first > _DAYS_ASKED_MAX:
+            names = (path for path in self._folder.glob(f"kind={kind}/day=*") if path.name.startswith("day="))
+            span = (f"day={day_name(first)}", f"day={day_name(last)}")
+            folders = [str(path) for path in sorted(names) if span[0] <= path.name <= span[1]]
+        else:
+            folders = [self._day_folder(kind, day) for day in range(first, last + 1)]
+        listed = (self._days.of(folder) for folder in folders)
+        return [str(part.path) for files in listed if files is not None for part in files.parts]
+
+    def _day_folder(self, kind: str, day: int) -> str:
+        return f"{self._folder}/kind={kind}/day={_day_name(day)}"
 
 
-class _Listings:
-    """What stands in folders, remembered while they do not change."""
+class _Listings(Generic[T]):
+    """What was made of the names in folders, remembered while these do not change.
+
+    Args:
+        make: From a folder and the names in it.
+    """
 
     _KEPT_MAX = 20_000
 
-    def __init__(self) -> None:
-        self._kept: dict[Path, tuple[int, list[str]]] = {}
+    def __init__(self, make: Callable[[Path, list[str]], T]) -> None:
+        self._make = make
+        self._kept: dict[str, tuple[int, T]] = {}
         self._lock = threading.Lock()
 
-    def of(self, folder: Path) -> list[str]:
-        """The names in a folder; none when there is no such folder. Raises Unavailable."""
+    def of(self, folder: str) -> T | None:
+        """None when there is no such folder. Raises Unavailable."""
         try:
-            changed_ns = folder.stat().st_mtime_ns
+            changed_ns = os.stat(folder).st_mtime_ns  # noqa: PTH116 - a year of days is asked for: a Path costs more than this
             with self._lock:
                 kept = self._kept.get(folder)
             if kept is not None and kept[0] == changed_ns:
                 return kept[1]
-            names = [path.name for path in folder.iterdir()]
+            made = self._make(Path(folder), [path.name for path in Path(folder).iterdir()])
         except FileNotFoundError:
-            return []
+            return None
         except OSError as error:
             raise Unavailable(f"history in {folder}: {error}") from error
         if time.time_ns() - changed_ns > _LISTING_RESTS_NS:
             with self._lock:
                 if len(self._kept) >= self._KEPT_MAX:
                     self._kept.clear()
-                self._kept[folder] = (changed_ns, names)
-        return names
+                self._kept[folder] = (changed_ns, made)
+        return made
 
     def forget(self) -> None:
         """Look again everywhere."""

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ingest.history.parquet_files import DAY_MS, Part, day_files, day_folder, day_name, day_number, write_file
+from ingest.history.parquet_files import DAY_MS, Draft, Part, day_files, day_folder, day_name, day_number, write_file
 from ingest.history.rollups import WIDTHS_MS, Windows, merge, roll
 from telemetry.batch import Floats, Qualities, Times
 from telemetry.errors import Unavailable
@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = [field.name for field in fields(Windows) if field.name != "series"]
-GROUP_ROWS = 32_768  # a chart reads the row groups that hold its series: they must be small against a day
+GROUP_ROWS = 8_192  # a chart reads the row groups that hold its series: they must be small against a day
 _SLICE_ROWS = 2_000_000  # readings in memory at once
 _MONTH_ROWS_MAX = 2_000_000  # a month with more windows stays as the files of its days
 _FINEST_SAVES = 4  # how many readings a minute's window must stand for
@@ -135,24 +135,24 @@ class Roller:
 
     def _write_day(self, parts: Sequence[Part], kind: str, day: int, through: int) -> int:
         number = f"{_day_of_month(day):02d}"
+        row_count = 0
         with contextlib.ExitStack() as stack:
-            writers = {}
-            for width in reversed(WIDTHS_MS):  # closed the other way round: the widest stands when the others do
-                path = (
-                    month_folder(self._folder, width, kind, month_of(day)) / f"{number}-{number}-{through:012d}.parquet"
-                )
-                path.parent.mkdir(parents=True, exist_ok=True)
-                writers[width] = stack.enter_context(write_file(path, SCHEMA))
-            row_count = minute_count = 0
+            writers: dict[str, Draft] = {}
             for names, series, time_ms, value, quality in _slices(parts, day):
                 row_count += len(time_ms)
                 windows = roll(series, time_ms, value, quality, WIDTHS_MS["1m"])
-                minute_count += len(windows)
+                if not writers:
+                    saves = len(windows) * _FINEST_SAVES <= len(time_ms)
+                    # Closed the other way round: when the widest stands, the others do.
+                    for width in [*reversed(WIDTHS_MS)] if saves else ["1h", "15m"]:
+                        path = month_folder(self._folder, width, kind, month_of(day))
+                        path.mkdir(parents=True, exist_ok=True)
+                        file = write_file(path / f"{number}-{number}-{through:012d}.parquet", SCHEMA)
+                        writers[width] = stack.enter_context(file)
                 for width, width_ms in WIDTHS_MS.items():
                     windows = windows if width == "1m" else merge(windows, width_ms)
-                    writers[width].write(_table(names, windows, through), GROUP_ROWS)
-            if minute_count * _FINEST_SAVES > row_count:
-                writers["1m"].discard()
+                    if width in writers:
+                        writers[width].write(_table(names, windows, through), GROUP_ROWS)
         return row_count
 
     def _join(self, of_month: Path, kind: str, through: int) -> list[Path]:
@@ -241,7 +241,8 @@ def _chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:
 
 def _each_once(series: NDArray[np.int64], time_ms: Times, key: NDArray[Any]) -> NDArray[np.intp]:
     """Rows by series and time; of a reading that was told twice the later telling, of one moment every key."""
-    order = np.lexsort((time_ms, series))
+    later = (series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (time_ms[1:] >= time_ms[:-1]))
+    order = np.arange(len(series)) if later.all() else np.lexsort((time_ms, series))
     again = (series[order][1:] == series[order][:-1]) & (time_ms[order][1:] == time_ms[order][:-1])
     if not again.any():
         return order
