@@ -54,6 +54,16 @@ class SeriesPlace:
     site: str
 
 
+def catalogue_places(catalogue: Catalogue) -> list[SeriesPlace]:
+    """Every series that the catalogue knows, where there is no registry: for what did not come through the journal."""
+    return [
+        SeriesPlace(
+            device, metric, catalogue.device[device].kind, catalogue.device[device].place, catalogue.site_of(device)
+        )
+        for device, metric in catalogue.metric
+    ]
+
+
 def series_places(registry: SeriesRegistry, catalogue: Catalogue) -> list[SeriesPlace]:
     """For every index of the registry; what has left the catalogue keeps its name and loses its place."""
     places = []
@@ -107,6 +117,16 @@ class HistoryWriter(Protocol):
 
     def warning(self) -> str:
         """What an administrator should know of the store; "" when there is nothing."""
+
+
+class HistoryBringer(Protocol):
+    """What takes in readings that did not come through the journal, beside a core that may be running."""
+
+    def bring(self, batch: ReadingBatch, name: str) -> Sequence[Refused]:
+        """Keep readings under a name of [a-z0-9-]; again under the same name replaces them. Durable on return.
+
+        Returns what was refused for good. Raises Unavailable.
+        """
 
 
 class HistoryReader(Protocol):

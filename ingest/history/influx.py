@@ -33,7 +33,7 @@ from influxdb_client.rest import ApiException
 from ingest.history.history import Refused, SeriesPlace, StoreAway
 from ingest.history.line_protocol import LineEncoder
 from ingest.history.settings import InfluxSettings
-from telemetry.batch import Indexes, Masks, ReadingBatch
+from telemetry.batch import Indexes, Masks, ReadingBatch, select
 from telemetry.clock import Clock, SystemClock
 
 LINES_MAX = 20_000  # of one request
@@ -86,9 +86,7 @@ class InfluxWriter:
         return ""
 
     def _post(self, batch: ReadingBatch, rows: Indexes, refused: list[Refused]) -> None:
-        body = self._encoder.encode(
-            ReadingBatch(batch.series[rows], batch.time_ms[rows], batch.value[rows], batch.quality[rows])
-        )
+        body = self._encoder.encode(select(batch, rows))
         if len(body) > BYTES_MAX and len(rows) > 1:
             self._post_halves(batch, rows, refused)
             return

@@ -24,8 +24,8 @@ from influxdb_client.rest import ApiException
 from numpy.typing import NDArray
 
 from ingest import events
-from ingest.history.history import SeriesPlace, StoreAway
-from ingest.history.influx import connect
+from ingest.history.history import Refused, SeriesPlace, StoreAway
+from ingest.history.influx import InfluxWriter, connect
 from ingest.history.influx_reader import ROLLED, InfluxReader
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.loop import pause_s
@@ -45,15 +45,59 @@ _RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
 _HOURS = 1 << 32  # keys are series · _HOURS + hour
 
 
+class HourRoller:
+    """Computes hours of series anew, from what InfluxDB holds of them."""
+
+    def __init__(self, settings: InfluxSettings, series: Sequence[SeriesPlace]) -> None:
+        self._settings = settings
+        self._series = series
+        self._reader = InfluxReader(settings)
+        self._api = connect(settings).write_api(write_options=SYNCHRONOUS)
+
+    def roll_up(self, keys: Iterable[tuple[int, int]]) -> None:
+        """Compute hours of series anew, each as (series, hour since 1970). Raises Unavailable."""
+        by_kind: dict[tuple[str, int], set[str]] = {}
+        for series, hour in keys:
+            place = self._series[series]
+            by_kind.setdefault((place.kind, hour), set()).add(place.device)
+        for (kind, hour), devices in sorted(by_kind.items()):
+            names = sorted(devices)
+            for start in range(0, len(names), _DEVICES_AT_ONCE):
+                some = names[start : start + _DEVICES_AT_ONCE]
+                curves = self._reader.readings(kind, some, hour * HOUR_MS, (hour + 1) * HOUR_MS)
+                lines = []
+                for (device, metric), curve in curves.items():
+                    windows = windows_of(curve, WIDTHS_MS["1m"])
+                    for width, width_ms in WIDTHS_MS.items():
+                        windows = merge(windows, width_ms)
+                        lines += _lines(kind, device, metric, width, windows)
+                for first in range(0, len(lines), _LINES_MAX):
+                    self._write("\n".join(lines[first : first + _LINES_MAX]))
+
+    def mark(self, through_ms: int) -> None:
+        """Say until when everything is rolled up. Raises Unavailable."""
+        self._write(f"{ROLLED} through=1i {through_ms}")
+
+    def _write(self, body: str) -> None:
+        try:
+            self._api.write(self._settings.rollup_bucket, self._settings.org, body.encode(), write_precision="ms")
+        except ApiException as error:
+            if error.status == 422:  # older than the rollups are kept
+                return
+            needs = "`gatehouse init` makes the bucket of rollups" if error.status == 404 else ""
+            why = f"InfluxDB at {self._settings.url} answers {error.status}: {error.body or error.reason}"
+            raise StoreAway(why, needs) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise StoreAway(f"InfluxDB at {self._settings.url}: {error}") from error
+
+
 class InfluxRollups:
     """Keeps the rollups of a history in InfluxDB up to date."""
 
     def __init__(self, journal: Journal, settings: InfluxSettings, series: Sequence[SeriesPlace]) -> None:
         self._journal = journal
-        self._settings = settings
-        self._series = series
-        self._reader = InfluxReader(settings)
-        self._api = connect(settings).write_api(write_options=SYNCHRONOUS)
+        self._series_count = len(series)
+        self._roller = HourRoller(settings, series)
         self._random = random.Random()  # jitter only
         self._read = journal.cursor(CURSOR)
         self._now_ms = 0  # as the journal has it
@@ -86,29 +130,9 @@ class InfluxRollups:
                 self._touch(decode_batch(record.payload), record.offset, record.time_ms)
             self._read, self._now_ms = record.offset, max(self._now_ms, record.time_ms)
         due = [key for key, (_, known_ms) in self._touched.items() if self._is_due(key, known_ms)]
-        if not records or len(due) >= len(self._series):
+        if not records or len(due) >= self._series_count:
             self._roll_up(due)
         return bool(records)
-
-    def roll_up(self, keys: Iterable[tuple[int, int]]) -> None:
-        """Compute hours of series anew, each as (series, hour since 1970). Raises Unavailable."""
-        by_kind: dict[tuple[str, int], set[str]] = {}
-        for series, hour in keys:
-            place = self._series[series]
-            by_kind.setdefault((place.kind, hour), set()).add(place.device)
-        for (kind, hour), devices in sorted(by_kind.items()):
-            names = sorted(devices)
-            for start in range(0, len(names), _DEVICES_AT_ONCE):
-                some = names[start : start + _DEVICES_AT_ONCE]
-                curves = self._reader.readings(kind, some, hour * HOUR_MS, (hour + 1) * HOUR_MS)
-                lines = []
-                for (device, metric), curve in curves.items():
-                    windows = windows_of(curve, WIDTHS_MS["1m"])
-                    for width, width_ms in WIDTHS_MS.items():
-                        windows = merge(windows, width_ms)
-                        lines += _lines(kind, device, metric, width, windows)
-                for first in range(0, len(lines), _LINES_MAX):
-                    self._write("\n".join(lines[first : first + _LINES_MAX]))
 
     def _touch(self, batch: ReadingBatch, record: int, known_ms: int) -> None:
         keys = np.unique(batch.series.astype(np.int64) * _HOURS + batch.time_ms // HOUR_MS)
@@ -122,29 +146,31 @@ class InfluxRollups:
         return over_ms + _GRACE_MS <= self._now_ms
 
     def _roll_up(self, due: Sequence[int]) -> None:
-        self.roll_up(divmod(key, _HOURS) for key in due)
+        self._roller.roll_up(divmod(key, _HOURS) for key in due)
         for key in due:
             del self._touched[key]
         # Everything that was read up to here and is old enough is in; what is still to be rolled up holds the cursor back.
         through_ms = (self._now_ms - _GRACE_MS) // HOUR_MS * HOUR_MS
         if through_ms > self._rolled_ms:
-            self._write(f"{ROLLED} through=1i {through_ms}")
+            self._roller.mark(through_ms)
             self._rolled_ms = through_ms
         through = min((record for record, _ in self._touched.values()), default=self._read + 1) - 1
         if through > self._journal.cursor(CURSOR):
             self._journal.set_cursor(CURSOR, through)
 
-    def _write(self, body: str) -> None:
-        try:
-            self._api.write(self._settings.rollup_bucket, self._settings.org, body.encode(), write_precision="ms")
-        except ApiException as error:
-            if error.status == 422:  # older than the rollups are kept
-                return
-            needs = "`gatehouse init` makes the bucket of rollups" if error.status == 404 else ""
-            why = f"InfluxDB at {self._settings.url} answers {error.status}: {error.body or error.reason}"
-            raise StoreAway(why, needs) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise StoreAway(f"InfluxDB at {self._settings.url}: {error}") from error
+
+class InfluxBringer:
+    """Takes in readings that did not come through the journal, and rolls up what they touch."""
+
+    def __init__(self, settings: InfluxSettings, series: Sequence[SeriesPlace]) -> None:
+        self._writer = InfluxWriter(settings, series)
+        self._roller = HourRoller(settings, series)
+
+    def bring(self, batch: ReadingBatch, name: str) -> Sequence[Refused]:
+        refused = self._writer.write(batch, 0, 0)
+        keys = np.unique(batch.series.astype(np.int64) * _HOURS + batch.time_ms // HOUR_MS)
+        self._roller.roll_up(divmod(key, _HOURS) for key in keys.tolist())
+        return refused
 
 
 def _lines(kind: str, device: str, metric: str, width: str, windows: Windows) -> list[str]:

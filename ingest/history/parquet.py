@@ -8,24 +8,31 @@ Axis: N readings.
 from __future__ import annotations
 
 import itertools
+import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingest.history.history import Refused, SeriesPlace
 from ingest.history.parquet_files import (
+    CHANGED,
     DAY_MS,
     SCHEMA,
+    Lock,
     Part,
+    brought_name,
     day_files,
     day_folder,
     day_name,
     day_number,
+    files_of,
     write_file,
 )
 from ingest.history.parquet_files import parts_of as parts_of
@@ -43,7 +50,8 @@ _SORT_ROWS_MAX = 100_000  # a sorted merge of more would be the largest thing th
 _TIER_BASE_ROWS = 1024
 _DELETE_AFTER_S = 60.0  # a reader that listed a folder may still open what it saw
 _ROLL_QUIET_S = 300.0  # a day to which nothing has come for so long is rolled up
-_GONE = -1  # the key of readings that are not kept
+_DAYS = 100_000  # keys are kind · _DAYS + day
+_LOOK_EVERY_S = 300.0  # for marks of others
 _ROLL_ROWS = 50_000  # or when it has grown by so many readings, and has doubled
 
 
@@ -79,6 +87,7 @@ class ParquetWriter:
         self._metrics = np.array(metrics, object)
         self._device_of = np.array([device_code[place.device] for place in series], np.int64)  # (S,)
         self._metric_of = np.array([metric_code[place.metric] for place in series], np.int64)  # (S,)
+        self._lock = Lock(folder)
         self._doomed: list[tuple[float, Path]] = []
         self._touched: set[Path] = set()
         self._roller = Roller(folder)
@@ -87,11 +96,14 @@ class ParquetWriter:
         self._rolled_rows: dict[tuple[str, int], int] = {}
         self._unjoined: set[tuple[str, str]] = set()  # (kind, month)
         self._written = 0
+        self._look_s = 0.0
 
     def start(self, cursor: int) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.take()
             self._keeper.start()
+            self._roller.start(cursor)
             for folder in self._folder.glob("kind=*/day=*"):
                 found = day_files(folder)
                 kept = {part.path for part in found.parts if part.last <= cursor} | set(found.marks)
@@ -103,34 +115,94 @@ class ParquetWriter:
                 self._unjoined.add((kind, month_of(day)))
                 if not self._roller.is_current(kind, day):
                     self._unrolled[kind, day] = _Unrolled(0, time.monotonic())
-            for draft in self._folder.glob("rollup=*/kind=*/month=*/*.draft"):
-                draft.unlink()
             self._written = cursor
         except OSError as error:
             raise Unavailable(f"history in {self._folder}: {error}") from error
 
     def write(self, batch: ReadingBatch, first: int, last: int) -> Sequence[Refused]:
-        days = batch.time_ms // DAY_MS
-        gone = days < self._keeper.from_day
-        pieces = group(np.where(gone, _GONE, self._kind_of[batch.series] * 100_000 + days))
         now_s = time.monotonic()
         try:
-            for key, start, end in zip(pieces.key.tolist(), pieces.start, pieces.end, strict=True):
-                if key == _GONE:
-                    continue
-                kind, day = divmod(key, 100_000)
-                folder = day_folder(self._folder, self._kinds[kind], day)
+            for kind, day, table in self._by_day(batch):
+                folder = day_folder(self._folder, kind, day)
                 folder.mkdir(parents=True, exist_ok=True)
-                table = self._table(batch, pieces.order[start:end])
                 _write_file(folder / f"{first:012d}-{last:012d}.parquet", [table])
                 self._touched.add(folder)
-                waiting = self._unrolled.setdefault((self._kinds[kind], day), _Unrolled(0, now_s))
+                waiting = self._unrolled.setdefault((kind, day), _Unrolled(0, now_s))
                 waiting.rows, waiting.since_s = waiting.rows + len(table), now_s
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"writing history to {self._folder}: {error}") from error
         self._written = last
-        why = f"readings before {day_name(self._keeper.from_day)} have been let go of" if gone.any() else ""
-        return [Refused(row, why, self._excerpt(batch, row)) for row in np.flatnonzero(gone).tolist()]
+        return self._refused(batch)
+
+    def bring(self, batch: ReadingBatch, name: str) -> Sequence[Refused]:
+        try:
+            self._keeper.start()
+            for kind, day, table in self._by_day(batch):
+                folder = day_folder(self._folder, kind, day)
+                folder.mkdir(parents=True, exist_ok=True)
+                table = _without_passages(table, parts_of(folder))
+                # Marked before: once the readings are there no rollup without them counts. And after: whoever rolls up
+                # takes only those marks away that it saw before it read, and may have read before the readings were there.
+                (folder / f"{CHANGED}{secrets.token_hex(8)}").touch()
+                _write_file(folder / brought_name(name), [table])
+                (folder / f"{CHANGED}{secrets.token_hex(8)}").touch()
+        except (OSError, pa.ArrowException) as error:
+            raise Unavailable(f"writing history to {self._folder}: {error}") from error
+        return self._refused(batch)
+
+    def rebuild(self, batches: Iterable[tuple[int, ReadingBatch]], first: int, last: int, days: range) -> list[str]:
+        """Make some days anew from what the journal still holds: records `first` to `last`. The core must not be running.
+
+        Files of older records stay, unless nothing can be read of them.
+
+        Args:
+            batches: Readings of these days, each with its last record, ascending.
+
+        Returns:
+            What could not be put right, a line each. Raises Unavailable.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.take()
+            made, start = set[Path](), first
+            for record, batch in batches:
+                for kind, day, table in self._by_day(batch):
+                    folder = day_folder(self._folder, kind, day)
+                    folder.mkdir(parents=True, exist_ok=True)
+                    path = folder / f"{start:012d}-{record:012d}.parquet"
+                    _write_file(path, [table])
+                    made.add(path)
+                start = record + 1
+            lost = []
+            for folder in (path for day in days for path in self._folder.glob(f"kind=*/day={day_name(day)}")):
+                kind, day = folder.parent.name.removeprefix("kind="), day_number(folder.name.removeprefix("day="))
+                for path in [path for path in folder.iterdir() if path.suffix == ".parquet" and path not in made]:
+                    part = files_of(folder, [path.name]).parts
+                    if part and first <= part[0].first and part[0].last <= last:
+                        path.unlink()
+                    elif not _is_readable(path):
+                        path.unlink()
+                        lost.append(
+                            f"{path.relative_to(self._folder)} could not be read, and the journal no longer has it all"
+                        )
+                self._roller.roll_day(kind, day, last)
+        except (OSError, pa.ArrowException) as error:
+            raise Unavailable(f"rebuilding history in {self._folder}: {error}") from error
+        return lost
+
+    def _by_day(self, batch: ReadingBatch) -> Iterator[tuple[str, int, pa.Table]]:
+        """(kind, day, readings) of all days that are still kept."""
+        days = batch.time_ms // DAY_MS
+        kept = np.flatnonzero(days >= self._keeper.from_day)
+        pieces = group(self._kind_of[batch.series[kept]] * _DAYS + days[kept])
+        for key, start, end in zip(pieces.key.tolist(), pieces.start, pieces.end, strict=True):
+            kind, day = divmod(key, _DAYS)
+            yield self._kinds[kind], day, self._table(batch, kept[pieces.order[start:end]])
+
+    def _refused(self, batch: ReadingBatch) -> list[Refused]:
+        rows = np.flatnonzero(batch.time_ms // DAY_MS < self._keeper.from_day).tolist()
+        why = f"readings before {day_name(self._keeper.from_day)} have been let go of" if rows else ""
+        return [Refused(row, why, self._excerpt(batch, row)) for row in rows]
 
     def warning(self) -> str:
         return self._keeper.warning
@@ -145,8 +217,18 @@ class ParquetWriter:
         elif not self._roll_up(now_s) and not self._keeper.let_go(self._written):
             self._join_month(now_s)
 
+    def _look_for_marks(self, now_s: float) -> None:
+        """Days that somebody else has changed."""
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + _LOOK_EVERY_S
+        for mark in self._folder.glob(f"kind=*/day=*/{CHANGED}*"):
+            kind, day = mark.parent.parent.name.removeprefix("kind="), mark.parent.name.removeprefix("day=")
+            self._unrolled.setdefault((kind, day_number(day)), _Unrolled(0, now_s))
+
     def _roll_up(self, now_s: float) -> bool:
         """One day for which it is time, if there is one."""
+        self._look_for_marks(now_s)
         for (kind, day), waiting in self._unrolled.items():
             rolled = self._rolled_rows.get((kind, day), 0)
             if now_s - waiting.since_s >= _ROLL_QUIET_S or waiting.rows >= max(_ROLL_ROWS, rolled):
@@ -240,6 +322,39 @@ def _write_file(path: Path, row_groups: Iterable[pa.Table]) -> None:
     with write_file(path, SCHEMA) as file:
         for table in row_groups:
             file.write(table)
+
+
+def _without_passages(table: pa.Table, own: Sequence[Part]) -> pa.Table:
+    """What is brought has no passage keys: a passage that we have with its key would else count twice."""
+    for part in own:
+        metadata = pq.read_metadata(part.path)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        if part.last and any(_null_count(each.column(5)) < each.num_rows for each in groups):
+            known = pq.read_table(part.path, schema=SCHEMA, columns=["device", "metric", "time_ms", "key"])
+            known = known.filter(pc.is_valid(known["key"])).drop_columns(["key"])
+            table = (
+                _plain(table).join(_plain(known), ["device", "metric", "time_ms"], join_type="left anti").cast(SCHEMA)
+            )
+    return table
+
+
+def _null_count(column: Any) -> int:
+    return 0 if column.statistics is None else int(column.statistics.null_count)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Names as text: dictionaries of two tables cannot be compared."""
+    return table.cast(
+        pa.schema([f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema])
+    )
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        pq.read_table(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def _tier(rows: int) -> int:

@@ -10,8 +10,10 @@ Days are days of the reading's own time, in UTC.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
+import weakref
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from telemetry.errors import Unavailable
 
 DAY_MS = 86_400_000
 CHANGED = "changed-"
@@ -121,6 +125,24 @@ def write_file(path: Path, schema: pa.Schema) -> Iterator[Draft]:
         os.fsync(file.fileno())
     draft.rename(path)
     sync_folder(path.parent)
+
+
+class Lock:
+    """That one process alone writes, merges and rolls up; it ends with the process, however that ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "lock"
+        self._descriptor: int | None = None
+
+    def take(self) -> None:
+        """Raises Unavailable when another process has it, OSError."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            weakref.finalize(self, os.close, self._descriptor)
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Unavailable(f"another process writes history in {self._path.parent}: stop it first") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -91,6 +91,28 @@ class Roller:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def start(self, cursor: int) -> None:
+        """Distrust what knows of records past the cursor: those that come will be others. Raises OSError.
+
+        Days of which there are no readings any more keep what rollups say of them.
+        """
+        for path in self._folder.glob("rollup=*/kind=*/month=*/*"):
+            match = _NAME.fullmatch(path.name)
+            if match is not None and int(match[3]) > cursor:
+                table = pq.read_table(path, schema=SCHEMA)
+                days = table["time_ms"].to_numpy() // DAY_MS
+                for day in np.unique(days).tolist():
+                    kind = path.parent.parent.name.removeprefix("kind=")
+                    if not day_files(day_folder(self._folder, kind, day)).parts:
+                        alone = table.filter(pa.array(days == day))
+                        number = f"{_day_of_month(day):02d}"
+                        with write_file(path.with_name(f"{number}-{number}-{cursor:012d}.parquet"), SCHEMA) as file:
+                            file.write(
+                                alone.set_column(11, "through", pa.array(np.full(len(alone), cursor))), GROUP_ROWS
+                            )
+            if match is None or int(match[3]) > cursor:
+                path.unlink()
+
     def is_current(self, kind: str, day: int) -> bool:
         """Whether the rollups of a day hold all of its readings. Raises OSError."""
         files = day_files(day_folder(self._folder, kind, day))

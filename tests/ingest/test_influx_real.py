@@ -18,7 +18,7 @@ from gatehouse.settings import Settings
 from ingest.history.history import Aggregate, Refused, SeriesPlace, StoreAway
 from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
-from ingest.history.influx_rollups import CURSOR, InfluxRollups
+from ingest.history.influx_rollups import CURSOR, InfluxBringer, InfluxRollups
 from ingest.history.influx_setup import set_up
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.settings import InfluxSettings
@@ -218,6 +218,19 @@ def test_hours_that_are_over_are_rolled_up_and_what_is_late_follows(made: Influx
     loop.step()
     check()
     assert journal.cursor(CURSOR) < journal.last  # the hour that is not over must be read again after a crash
+
+
+def test_what_is_brought_is_stored_and_rolled_up_at_once(made: InfluxSettings) -> None:
+    settings = bucket(made, "brought")
+    start_ms = T0 // HOUR * HOUR
+    time_ms = start_ms + np.arange(0, 3 * HOUR, 60_000)
+    batch = ReadingBatch(np.ones(180, np.uint32), time_ms, np.arange(180.0), np.zeros(180, np.uint8))
+    for _ in range(2):  # done again it replaces itself
+        assert InfluxBringer(settings, SERIES).bring(batch, "import-x-000000") == []
+    windows = InfluxReader(settings).windows("room-meter", "meter", "energy", start_ms, start_ms + 9 * HOUR, "1h")
+    assert windows.count.tolist() == [60, 60, 60]
+    assert windows.grown.tolist() == [59.0, 59.0, 59.0]
+    assert stored(settings, 1, start_ms, start_ms + 9 * HOUR) == list(range(180))
 
 
 def test_a_server_that_hangs_is_waited_for_and_a_replay_doubles_nothing(server: tuple[InfluxSettings, int]) -> None:
