@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ CURSOR = "history-rollups"
 HOUR_MS = 3_600_000
 _GRACE_MS = 300_000  # readings are under way for less than this, as a rule
 _LATE_MS = 60_000  # how long what is late waits for company
-_DEVICES_AT_ONCE = 50  # a query's answer is held in memory
+_DEVICE_HOURS = 50  # of one query: its answer is held in memory
 _LINES_MAX = 5_000  # of eight fields each
 _RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
 _HOURS = 1 << 32  # keys are series · _HOURS + hour
@@ -56,23 +56,24 @@ class HourRoller:
 
     def roll_up(self, keys: Iterable[tuple[int, int]]) -> None:
         """Compute hours of series anew, each as (series, hour since 1970). Raises Unavailable."""
-        by_kind: dict[tuple[str, int], set[str]] = {}
+        of_kind: dict[str, dict[int, set[str]]] = {}
         for series, hour in keys:
             place = self._series[series]
-            by_kind.setdefault((place.kind, hour), set()).add(place.device)
-        for (kind, hour), devices in sorted(by_kind.items()):
-            names = sorted(devices)
-            for start in range(0, len(names), _DEVICES_AT_ONCE):
-                some = names[start : start + _DEVICES_AT_ONCE]
-                curves = self._reader.readings(kind, some, hour * HOUR_MS, (hour + 1) * HOUR_MS)
-                lines = []
-                for (device, metric), curve in curves.items():
-                    windows = windows_of(curve, WIDTHS_MS["1m"])
-                    for width, width_ms in WIDTHS_MS.items():
-                        windows = merge(windows, width_ms)
-                        lines += _lines(kind, device, metric, width, windows)
-                for first in range(0, len(lines), _LINES_MAX):
-                    self._write("\n".join(lines[first : first + _LINES_MAX]))
+            of_kind.setdefault(place.kind, {}).setdefault(hour, set()).add(place.device)
+        for kind, of_hour in sorted(of_kind.items()):
+            for devices, first, last in _runs(of_hour):
+                self._roll(kind, devices, first, last)
+
+    def _roll(self, kind: str, devices: Sequence[str], first_hour: int, last_hour: int) -> None:
+        curves = self._reader.readings(kind, devices, first_hour * HOUR_MS, (last_hour + 1) * HOUR_MS)
+        lines = []
+        for (device, metric), curve in curves.items():
+            windows = windows_of(curve, WIDTHS_MS["1m"])
+            for width, width_ms in WIDTHS_MS.items():
+                windows = merge(windows, width_ms)
+                lines += _lines(kind, device, metric, width, windows)
+        for start in range(0, len(lines), _LINES_MAX):
+            self._write("\n".join(lines[start : start + _LINES_MAX]))
 
     def mark(self, through_ms: int) -> None:
         """Say until when everything is rolled up. Raises Unavailable."""
@@ -157,6 +158,20 @@ class InfluxRollups:
         through = min((record for record, _ in self._touched.values()), default=self._read + 1) - 1
         if through > self._journal.cursor(CURSOR):
             self._journal.set_cursor(CURSOR, through)
+
+
+def _runs(of_hour: Mapping[int, set[str]]) -> Iterator[tuple[list[str], int, int]]:
+    """Devices, first and last hour of each query: hours that follow each other and have the same devices go together."""
+    hours = sorted(of_hour)
+    while hours:
+        first = last = hours.pop(0)
+        names = sorted(of_hour[first])
+        while hours and hours[0] == last + 1 and of_hour[hours[0]] == of_hour[first]:
+            if (hours[0] - first + 1) * len(names) > _DEVICE_HOURS:
+                break
+            last = hours.pop(0)
+        for start in range(0, len(names), _DEVICE_HOURS):
+            yield names[start : start + _DEVICE_HOURS], first, last
 
 
 class InfluxBringer:
