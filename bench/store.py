@@ -36,7 +36,7 @@ GOAL_YEAR_MS = 100.0
 GOAL_WALL_S = 1.0
 CHARTS = 50
 STEP_MS = 9 * 3_600_000  # a year in 974 points
-_DAY = 20_454  # 1 January 2026
+_DAY = 20_089  # 1 January 2025
 _MINUTES = 1440
 
 

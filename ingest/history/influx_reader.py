@@ -17,17 +17,28 @@ import urllib3
 from influxdb_client import Dialect
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
+from numpy.typing import NDArray
 
 from ingest.history.history import Aggregate, Curve, Newest, StoreAway
 from ingest.history.influx import connect
 from ingest.history.rollups import WIDTHS_MS, Windows, curve_steps, join, steps, width_for, windows_of
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import Floats, Times
+from telemetry.segments import group
 
 ROLLED = "rolled-through"
 """Measurement and field of the mark that says until when the rollups are complete."""
 _MARK_KEPT_S = 5.0
 _FIELDS = ("count", "low", "high", "total", "first", "last", "grown", "quality")
+_NEEDED = {
+    Aggregate.MEAN: ("count", "total"),
+    Aggregate.MIN: ("low",),
+    Aggregate.MAX: ("high",),
+    Aggregate.LAST: ("last",),
+    Aggregate.COUNT: ("count",),
+    Aggregate.INCREASE: ("first", "last", "grown"),
+}
+"""Fields of windows that an aggregate is made of, beside the quality: each costs as much as the next to be read."""
 _PLAIN = Dialect(header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339")
 
 
@@ -56,7 +67,7 @@ class InfluxReader:
                     for span in ((start_ms, first_ms), (last_ms, end_ms))
                     if span[0] < span[1]
                 ]
-                rolled = self.windows(kind, device, metric, first_ms, last_ms, width)
+                rolled = self.windows(kind, device, metric, first_ms, last_ms, width, (*_NEEDED[how], "quality"))
                 return steps(join([*parts, rolled]), every_ms, how)
         return curve_steps(self._readings(kind, device, metric, start_ms, end_ms), every_ms, how)
 
@@ -84,46 +95,51 @@ class InfluxReader:
         )
         if not len(table):
             return {}
-        device, field = np.array(table["device"].to_pylist()), np.array(table["_field"].to_pylist())
+        device, device_names = _coded(table, "device")
+        field, field_names = _coded(table, "_field")
         time_ms, value = _times(table), table["_value"].to_numpy()
+        groups = group(device * len(field_names) + field)
+        rows = {
+            (device_names[key // len(field_names)], field_names[key % len(field_names)]): groups.order[start:end]
+            for key, start, end in zip(groups.key.tolist(), groups.start, groups.end, strict=True)
+        }
+        none = np.empty(0, np.intp)
         found = {}
-        for name in np.unique(device).tolist():
-            of_device = device == name
-            for metric in np.unique(field[of_device]).tolist():
-                if not metric.endswith("_quality"):
-                    value_rows = of_device & (field == metric)
-                    quality_rows = of_device & (field == f"{metric}_quality")
-                    found[name, metric] = _curve(
-                        time_ms[value_rows], value[value_rows], time_ms[quality_rows], value[quality_rows]
-                    )
+        for (name, metric), at in rows.items():
+            if not metric.endswith("_quality"):
+                bad = rows.get((name, f"{metric}_quality"), none)
+                found[name, metric] = _curve(time_ms[at], value[at], time_ms[bad], value[bad])
         return found
 
-    def windows(self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, width: str) -> Windows:
-        """What stands in a rollup. Raises Unavailable."""
-        fields = " or ".join(f'r._field == "{metric}_{field}"' for field in _FIELDS)
-        wanted = f'r._measurement == "{kind}" and r.device == "{device}" and r.every == "{width}" and ({fields})'
+    def windows(
+        self,
+        kind: str,
+        device: str,
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        width: str,
+        fields: Sequence[str] = _FIELDS,
+    ) -> Windows:
+        """What stands in a rollup; fields that are not asked for are 0. Raises Unavailable."""
+        chosen = " or ".join(f'r._field == "{metric}_{field}"' for field in fields)
+        wanted = f'r._measurement == "{kind}" and r.device == "{device}" and r.every == "{width}" and ({chosen})'
         table = self._query(self._from(self._settings.rollup_bucket, start_ms, end_ms, wanted))
-        columns = {}
+        columns: dict[str, Floats] = {}
+        times: Times = np.empty(0, np.int64)
         if len(table):
-            name, value, time_ms = np.array(table["_field"].to_pylist()), table["_value"].to_numpy(), _times(table)
-            for field in _FIELDS:
-                rows = np.flatnonzero(name == f"{metric}_{field}")
-                rows = rows[np.argsort(time_ms[rows], kind="stable")]
-                columns[field] = value[rows]
-                times = time_ms[rows]
-        else:
-            columns, times = {field: np.empty(0) for field in _FIELDS}, np.empty(0, np.int64)
+            code, names = _coded(table, "_field")
+            value, time_ms = table["_value"].to_numpy(), _times(table)
+            for field in fields:
+                rows = np.flatnonzero(code == names.index(f"{metric}_{field}"))
+                if (np.diff(time_ms[rows]) < 0).any():  # of a device that has moved there are two tables
+                    rows = rows[np.argsort(time_ms[rows], kind="stable")]
+                columns[field], times = value[rows], time_ms[rows]
+        nothing = np.zeros(len(times))
+        count, low, high, total, first, last, grown, quality = (columns.get(field, nothing) for field in _FIELDS)
+        series = np.zeros(len(times), np.int64)
         return Windows(
-            np.zeros(len(times), np.int64),
-            times,
-            columns["count"].astype(np.int64),
-            columns["low"],
-            columns["high"],
-            columns["total"],
-            columns["first"],
-            columns["last"],
-            columns["grown"],
-            columns["quality"].astype(np.uint8),
+            series, times, count.astype(np.int64), low, high, total, first, last, grown, quality.astype(np.uint8)
         )
 
     def _readings(self, kind: str, device: str, metric: str, start_ms: int, end_ms: int) -> Curve:
@@ -134,7 +150,8 @@ class InfluxReader:
         table = self._query(self._from(self._settings.bucket, start_ms, end_ms, wanted))
         if not len(table):
             return Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
-        is_value = np.array(table["_field"].to_pylist()) == metric
+        code, names = _coded(table, "_field")
+        is_value = code == (names.index(metric) if metric in names else -1)
         time_ms, value = _times(table), table["_value"].to_numpy()
         return _curve(time_ms[is_value], value[is_value], time_ms[~is_value], value[~is_value])
 
@@ -202,6 +219,12 @@ def _curve(time_ms: Times, value: Floats, bad_ms: Times, bad: Floats) -> Curve:
     _, at, of = np.intersect1d(time_ms, bad_ms, return_indices=True)
     quality[at] = bad[of].astype(np.uint8)
     return Curve(time_ms, value, quality)
+
+
+def _coded(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
+    """A column of names as numbers, and what they stand for."""
+    column = table[name].combine_chunks().dictionary_encode()
+    return column.indices.to_numpy().astype(np.int64), column.dictionary.to_pylist()
 
 
 def _times(table: pa.Table) -> Times:
