@@ -33,14 +33,14 @@ def meters(count: int) -> list[SeriesPlace]:
     ]
 
 
-def readings(rows: int, series: int, seed: int = 1, start_ms: int = _START_MS, every_ms: int = 60_000) -> ReadingBatch:
-    """Rounds of all series, each reading somewhere in its minute, with three decimals; (rows,)."""
+def readings(rows: int, series: int, seed: int = 1, start_ms: int = _START_MS) -> ReadingBatch:
+    """A round of all series a minute, each somewhere in the minute's first second; 20 ± 2 with three decimals; (rows,)."""
     made = np.random.default_rng(seed)
     number = np.arange(rows, dtype=np.int64)
     return ReadingBatch(
         (number % series).astype(np.uint32),
-        start_ms + number // series * every_ms + made.integers(0, every_ms, rows),
-        made.normal(1800, 200, rows).round(3),
+        start_ms + number // series * 60_000 + made.integers(0, 1000, rows),
+        made.normal(20, 2, rows).round(3),
         np.zeros(rows, np.uint8),
     )
 

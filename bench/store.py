@@ -1,7 +1,7 @@
 """Does the embedded history keep up, take little room and answer at once?
 
-append     a day of `series` sensors, once a minute at a jittered moment, three decimals, through the writer as the core calls
-           it; CPU of this process, files and their fsyncs included, merging and rolling up apart
+append     a day of `series` sensors, once a minute give or take a second, 20 ± 2 with three decimals, through the writer
+           as the core calls it; CPU of this process, files and their fsyncs included, merging and rolling up apart
 room       bytes on disk of that day's readings as they are written, and of its rollups
 a day      all of it read back as columns, in time, as a back-test reads it
 a year     a chart of one series of `year_series`, a reading a minute for a year, in steps of nine hours; then fifty of them,

@@ -21,7 +21,18 @@ from numpy.typing import NDArray
 
 from ingest.history.history import Aggregate, Curve, Newest, StoreAway
 from ingest.history.influx import connect
-from ingest.history.rollups import WIDTHS_MS, Windows, curve_steps, join, steps, width_for, windows_of
+from ingest.history.rollups import (
+    FIELDS,
+    FIELDS_OF,
+    WIDTHS_MS,
+    Windows,
+    curve_steps,
+    join,
+    steps,
+    width_for,
+    windows_from,
+    windows_of,
+)
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import Floats, Times
 from telemetry.segments import group
@@ -29,16 +40,6 @@ from telemetry.segments import group
 ROLLED = "rolled-through"
 """Measurement and field of the mark that says until when the rollups are complete."""
 _MARK_KEPT_S = 5.0
-_FIELDS = ("count", "low", "high", "total", "first", "last", "grown", "quality")
-_NEEDED = {
-    Aggregate.MEAN: ("count", "total"),
-    Aggregate.MIN: ("low",),
-    Aggregate.MAX: ("high",),
-    Aggregate.LAST: ("last",),
-    Aggregate.COUNT: ("count",),
-    Aggregate.INCREASE: ("first", "last", "grown"),
-}
-"""Fields of windows that an aggregate is made of, beside the quality: each costs as much as the next to be read."""
 _PLAIN = Dialect(header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339")
 
 
@@ -67,7 +68,7 @@ class InfluxReader:
                     for span in ((start_ms, first_ms), (last_ms, end_ms))
                     if span[0] < span[1]
                 ]
-                rolled = self.windows(kind, device, metric, first_ms, last_ms, width, (*_NEEDED[how], "quality"))
+                rolled = self.windows(kind, device, metric, first_ms, last_ms, width, FIELDS_OF[how])
                 return steps(join([*parts, rolled]), every_ms, how)
         return curve_steps(self._readings(kind, device, metric, start_ms, end_ms), every_ms, how)
 
@@ -119,9 +120,9 @@ class InfluxReader:
         start_ms: int,
         end_ms: int,
         width: str,
-        fields: Sequence[str] = _FIELDS,
+        fields: Sequence[str] = FIELDS,
     ) -> Windows:
-        """What stands in a rollup; fields that are not asked for are 0. Raises Unavailable."""
+        """What stands in a rollup, of one series. Raises Unavailable."""
         chosen = " or ".join(f'r._field == "{metric}_{field}"' for field in fields)
         wanted = f'r._measurement == "{kind}" and r.device == "{device}" and r.every == "{width}" and ({chosen})'
         table = self._query(self._from(self._settings.rollup_bucket, start_ms, end_ms, wanted))
@@ -135,12 +136,7 @@ class InfluxReader:
                 if (np.diff(time_ms[rows]) < 0).any():  # of a device that has moved there are two tables
                     rows = rows[np.argsort(time_ms[rows], kind="stable")]
                 columns[field], times = value[rows], time_ms[rows]
-        nothing = np.zeros(len(times))
-        count, low, high, total, first, last, grown, quality = (columns.get(field, nothing) for field in _FIELDS)
-        series = np.zeros(len(times), np.int64)
-        return Windows(
-            series, times, count.astype(np.int64), low, high, total, first, last, grown, quality.astype(np.uint8)
-        )
+        return windows_from(times, columns)
 
     def _readings(self, kind: str, device: str, metric: str, start_ms: int, end_ms: int) -> Curve:
         wanted = (

@@ -50,6 +50,7 @@ _SORT_ROWS_MAX = 100_000  # a sorted merge of more would be the largest thing th
 _TIER_BASE_ROWS = 1024
 _DELETE_AFTER_S = 60.0  # a reader that listed a folder may still open what it saw
 _ROLL_QUIET_S = 300.0  # a day to which nothing has come for so long is rolled up
+_SAMPLE_ROWS = 50_000
 _DAYS = 100_000  # keys are kind · _DAYS + day
 _LOOK_EVERY_S = 300.0  # for marks of others
 _ROLL_ROWS = 50_000  # or when it has grown by so many readings, and has doubled
@@ -319,9 +320,17 @@ def _joined(parts: Sequence[Part], row_count: int) -> Iterable[pa.Table]:
 
 
 def _write_file(path: Path, row_groups: Iterable[pa.Table]) -> None:
-    with write_file(path, SCHEMA) as file:
-        for table in row_groups:
+    tables = iter(row_groups)
+    first = next(tables, SCHEMA.empty_table())
+    with write_file(path, SCHEMA, ["value"] if _repeats(first["value"]) else []) as file:
+        for table in itertools.chain([first], tables):
             file.write(table)
+
+
+def _repeats(values: pa.ChunkedArray) -> bool:
+    """Whether values are so rounded that most of them come again: three decimals of a level, not a computed mean."""
+    some = values.slice(0, _SAMPLE_ROWS)
+    return len(pc.unique(some)) * 4 <= len(some)
 
 
 def _without_passages(table: pa.Table, own: Sequence[Part]) -> pa.Table:

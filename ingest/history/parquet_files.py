@@ -112,10 +112,16 @@ class Draft:
 
 
 @contextlib.contextmanager
-def write_file(path: Path, schema: pa.Schema) -> Iterator[Draft]:
-    """All of the file or none of it: written beside its place, fsynced, renamed, and the rename fsynced too."""
+def write_file(path: Path, schema: pa.Schema, repetitive: Sequence[str] = ()) -> Iterator[Draft]:
+    """All of the file or none of it: written beside its place, fsynced, renamed, and the rename fsynced too.
+
+    Args:
+        repetitive: Columns of numbers that say few different things: numbered, these take a fraction of the room.
+    """
     names = [field.name for field in schema if pa.types.is_dictionary(field.type) or field.name in ("quality", "key")]
-    plain = {field.name: "BYTE_STREAM_SPLIT" for field in schema if pa.types.is_floating(field.type)}
+    names += repetitive
+    floats = [field.name for field in schema if pa.types.is_floating(field.type) and field.name not in repetitive]
+    plain = dict.fromkeys(floats, "BYTE_STREAM_SPLIT")
     plain["time_ms"] = "DELTA_BINARY_PACKED"
     draft = path.with_suffix(".draft")
     with draft.open("wb") as file:

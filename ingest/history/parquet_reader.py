@@ -9,7 +9,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -19,8 +19,18 @@ import pyarrow as pa
 
 from ingest.history.history import Aggregate, Curve, Newest
 from ingest.history.parquet_files import DAY_MS, SCHEMA, day_name, files_of
-from ingest.history.parquet_rollups import COLUMNS, Covered, covered_days, month_folder
-from ingest.history.rollups import WIDTHS_MS, Windows, curve_steps, join, steps, width_for, windows_of
+from ingest.history.parquet_rollups import Covered, covered_days, month_folder
+from ingest.history.rollups import (
+    FIELDS_OF,
+    WIDTHS_MS,
+    Windows,
+    curve_steps,
+    join,
+    steps,
+    width_for,
+    windows_from,
+    windows_of,
+)
 from telemetry.errors import Unavailable
 
 _LISTING_RESTS_NS = 1_000_000_000  # a folder that changed later than this ago may change again within its clock's step
@@ -51,7 +61,9 @@ class ParquetReader:
                 width = width_for(every_ms)
                 if width is None:
                     return curve_steps(self._readings(kind, device, metric, start_ms, end_ms), every_ms, how)
-                return steps(self._windows(kind, device, metric, start_ms, end_ms, width), every_ms, how)
+                return steps(
+                    self._windows(kind, device, metric, start_ms, end_ms, width, FIELDS_OF[how]), every_ms, how
+                )
             except Unavailable:
                 # The core merged files between our listing and our reading; the second listing sees the merged one.
                 if attempt == 2:
@@ -102,7 +114,9 @@ class ParquetReader:
         time_ms, value, quality = (np.ma.getdata(column) for column in columns.values())
         return Curve(time_ms.astype(np.int64), value.astype(np.float64), quality.astype(np.uint8))
 
-    def _windows(self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, width: str) -> Windows:
+    def _windows(
+        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, width: str, fields: Sequence[str]
+    ) -> Windows:
         """The windows of [start, end): whole ones from rollups where these are current, the rest from readings."""
         width_ms = WIDTHS_MS[width]
         first_ms, last_ms = -(-start_ms // width_ms) * width_ms, end_ms // width_ms * width_ms
@@ -117,7 +131,7 @@ class ParquetReader:
         parts = [
             windows_of(self._readings(kind, device, metric, *span), width_ms) for span in spans if span[0] < span[1]
         ]
-        rolled = self._rolled(device, metric, covered, first_ms, last_ms)
+        rolled = self._rolled(device, metric, covered, first_ms, last_ms, fields)
         is_missing = np.ones(len(rolled), np.bool_)
         for start, end in spans:
             is_missing &= (rolled.time_ms < start) | (rolled.time_ms >= end)
@@ -156,22 +170,30 @@ class ParquetReader:
                 spans.append((time_ms // width_ms * width_ms, min((time_ms // DAY_MS + 1) * DAY_MS, last_ms)))
         return spans
 
-    def _rolled(self, device: str, metric: str, covered: Mapping[int, Covered], first_ms: int, last_ms: int) -> Windows:
+    def _rolled(
+        self,
+        device: str,
+        metric: str,
+        covered: Mapping[int, Covered],
+        first_ms: int,
+        last_ms: int,
+        fields: Sequence[str],
+    ) -> Windows:
         files = sorted({str(each.path) for each in covered.values()})
         if not files:
-            return windows_of(Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8)), 1)
+            return windows_from(np.empty(0, np.int64), {})
         query = f"""
-            SELECT {", ".join(COLUMNS)}, through FROM read_parquet($files)
+            SELECT time_ms, through, {", ".join(fields)} FROM read_parquet($files)
             WHERE device = $device AND metric = $metric AND time_ms >= $start AND time_ms < $end
         """  # noqa: S608 - the columns' names are our own
         given = {"device": device, "metric": metric, "start": first_ms, "end": last_ms}
         found = self._query(query, files, given).fetchnumpy()
-        columns = [np.ma.getdata(column) for column in found.values()]
-        windows = Windows(np.zeros(len(columns[0]), np.int64), *columns[:-1])
+        columns = {name: np.ma.getdata(column) for name, column in found.items()}
+        windows = windows_from(columns["time_ms"], columns)
         # A file of a month holds days that a newer file of a day has replaced.
         days = np.arange(min(covered), max(covered) + 2)
         through = np.array([covered[day].through if day in covered else -1 for day in days.tolist()], np.int64)
-        return windows.take(through[windows.time_ms // DAY_MS - days[0]] == columns[-1])
+        return windows.take(through[windows.time_ms // DAY_MS - days[0]] == columns["through"])
 
     def _covered(self, kind: str, width: str, first_day: int, last_day: int) -> dict[int, Covered]:
         found: dict[int, Covered] = {}

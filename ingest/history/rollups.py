@@ -12,8 +12,9 @@ Bad readings are in no window. A counter that falls was reset: it starts anew fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,16 @@ from telemetry.batch import Floats, Indexes, Masks, Qualities, Times
 
 WIDTHS_MS = {"1m": 60_000, "15m": 900_000, "1h": 3_600_000}
 """Every rollup there is, by name, finest first; each divides the next."""
+FIELDS = ("count", "low", "high", "total", "first", "last", "grown", "quality")
+FIELDS_OF = {
+    Aggregate.MEAN: ("count", "total", "quality"),
+    Aggregate.MIN: ("low", "quality"),
+    Aggregate.MAX: ("high", "quality"),
+    Aggregate.LAST: ("last", "quality"),
+    Aggregate.COUNT: ("count", "quality"),
+    Aggregate.INCREASE: ("first", "last", "grown", "quality"),
+}
+"""What of a window an aggregate is made of: a store need not read the rest."""
 _BAD = 2
 
 
@@ -47,6 +58,16 @@ class Windows:
     def take(self, rows: Indexes | Masks | slice) -> Windows:
         """Some of them."""
         return Windows(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def windows_from(time_ms: Times, columns: Mapping[str, NDArray[Any]]) -> Windows:
+    """The windows of one series; a field that was not read is 0."""
+    nothing = np.zeros(len(time_ms))
+    count, low, high, total, first, last, grown, quality = (columns.get(field, nothing) for field in FIELDS)
+    series = np.zeros(len(time_ms), np.int64)
+    return Windows(
+        series, time_ms, count.astype(np.int64), low, high, total, first, last, grown, quality.astype(np.uint8)
+    )
 
 
 def width_for(every_ms: int) -> str | None:
