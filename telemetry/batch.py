@@ -46,6 +46,14 @@ def empty_batch() -> ReadingBatch:
     return ReadingBatch(np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
 
 
+def select(batch: ReadingBatch, rows: Indexes) -> ReadingBatch:
+    """Some readings of a batch, in the order of `rows`."""
+    keys: dict[int, str] = {}
+    if batch.keys:
+        keys = {number: batch.keys[row] for number, row in enumerate(rows.tolist()) if row in batch.keys}
+    return ReadingBatch(batch.series[rows], batch.time_ms[rows], batch.value[rows], batch.quality[rows], keys)
+
+
 def concatenate(batches: Sequence[ReadingBatch]) -> ReadingBatch:
     """One batch out of several, in order."""
     if len(batches) == 1:
