@@ -32,6 +32,7 @@ from bench import (
     rules,
     small_gateway,
     store,
+    telegraf,
 )
 from bench.detection import appliances, cost, fever, flood, river, valve, water
 from bench.report import Report
@@ -52,6 +53,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "line_protocol": line_protocol.run,
     "store": store.run,
     "influx_history": influx_history.run,
+    "telegraf": telegraf.run,
     "small_gateway": small_gateway.run,
     "codecs": codecs.run,
     "polling": polling.run,
@@ -77,6 +79,7 @@ QUICK: dict[str, Callable[[], Report]] = {
     "line_protocol": partial(line_protocol.run, rows=200_000, rounds=3),
     "store": partial(store.run, year_series=5, rounds=3),
     "influx_history": partial(influx_history.run, rounds=3, year_days=60),
+    "telegraf": partial(telegraf.run, readings=20_000, frame_messages=400, rounds=1),
     "backtest": partial(backtest.run, days=2, series=200),
     "small_gateway": partial(small_gateway.run, readings=200_000, steady_s=10.0),
     "codecs": partial(codecs.run, frames=5_000, noise_bytes=1_000_000, damaged=5_000),

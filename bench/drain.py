@@ -79,12 +79,12 @@ def run(readings: int = 100_000, rounds: int = 4, frame_messages: int = 2_000, f
             "max_inflight_messages": processes.BROKER_IN_FLIGHT_MAX,
         },
     )
-    calm, stormy, framed = _single(readings, 0.0), _single(readings, stream.STORM_SHARE), _framed(frame_messages)
+    calm, stormy, frames = single(readings, 0.0), single(readings, stream.STORM_SHARE), framed(frame_messages)
     with_core: list[tuple[Consumer, Backlog]] = [(_core, calm), (_core, stormy)]
-    single = [(_subscriber(program), calm), (_paho, calm), *with_core]
+    alone = [(_subscriber(program), calm), (_paho, calm), *with_core]
     for name, entries, count in (
-        (SINGLE, single, rounds),
-        (FRAMES, [(c, framed) for c, _ in single[:3]], frame_rounds),
+        (SINGLE, alone, rounds),
+        (FRAMES, [(c, frames) for c, _ in alone[:3]], frame_rounds),
     ):
         found = _race(name, entries, count)
         reading_count = len(entries[0][1].made)
@@ -108,12 +108,14 @@ def run(readings: int = 100_000, rounds: int = 4, frame_messages: int = 2_000, f
     return report
 
 
-def _single(reading_count: int, storm_share: float) -> Backlog:
+def single(reading_count: int, storm_share: float) -> Backlog:
+    """Messages of one plain JSON reading each."""
     made = stream.generate(reading_count, min(1_000, reading_count), time.time_ns() // 1_000_000, storm_share)
     return Backlog(SINGLE, made, list(stream.json_packets(made)), READINGS_FILTER)
 
 
-def _framed(message_count: int) -> Backlog:
+def framed(message_count: int) -> Backlog:
+    """Frames of 200 readings."""
     made = stream.generate(message_count * 200, 1_000, time.time_ns() // 1_000_000)
     return Backlog(FRAMES, made, list(stream.frame_packets(made)), FRAMES_FILTER)
 
@@ -151,7 +153,7 @@ def _until_exit(broker: processes.Server, command: Sequence[str]) -> Finish:
     buried_s = _buried_cpu_s()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
         try:
-            _settle(running.pid)
+            settle(running.pid)
             start_cpu_s, broker_cpu_s = processes.cpu_s(running.pid), processes.cpu_s(broker.pid)
             started_s = time.perf_counter()
             broker.resume()
@@ -179,7 +181,7 @@ def _core(broker: processes.Server, backlog: Backlog, folder: Path) -> dict[str,
     finishes: dict[str, Finish] = {}
     broker.pause()
     with processes.core(folder, made.value.shape[1], broker.port) as core:
-        _settle(core.pid)
+        settle(core.pid)
         start_cpu_s, broker_cpu_s = processes.cpu_s(core.pid), processes.cpu_s(broker.pid)
         started_s = time.perf_counter()
         broker.resume()
@@ -201,7 +203,7 @@ def _core(broker: processes.Server, backlog: Backlog, folder: Path) -> dict[str,
     return {part: finish for part, finish in finishes.items() if part != HISTORY or not step_count}
 
 
-def _settle(pid: int) -> None:
+def settle(pid: int) -> None:
     """Wait until a process that was started has nothing more to do than to wait for the broker."""
     before_s = -1.0
     while (now_s := processes.cpu_s(pid)) > before_s:

@@ -29,10 +29,12 @@ from bench import (
     small_gateway,
     store,
     stream,
+    telegraf,
 )
 from bench.detection import fever, flood, plots, valve
 from bench.report import Report
 from gateway.spool import Spool
+from ingest.packets import PacketReader
 from telemetry import frames
 from telemetry.clock import SystemClock
 from tests import servers
@@ -202,6 +204,19 @@ def test_history_in_influxdb_holds_and_shows_every_reading(tmp_path: Path) -> No
     if processes.influxdb_program() is None:
         servers.missing("influxd (InfluxDB 2)", "run deploy/influxdb/build.sh, which builds and caches it")
     check(influx_history.run(rows=3_000, series=30, rounds=1, year_days=3), tmp_path)
+
+
+@pytest.mark.skipif(telegraf.program() is None, reason="Telegraf is not here; bench/rivals/build_telegraf.sh builds it")
+def test_telegraf_and_the_core_store_the_same(tmp_path: Path) -> None:
+    check(telegraf.run(readings=2_000, frame_messages=20, rounds=1), tmp_path)
+
+
+def test_arrays_for_telegraf_hold_what_frames_hold() -> None:
+    made = stream.generate(1_000, 500, T0)
+    packets = PacketReader(1_000_000).feed(b"".join(telegraf.arrays(made))).messages
+    rows = [row for packet in packets for row in json.loads(packet.payload or b"")["readings"]]
+    assert [row["value"] for row in rows] == made.value.ravel().tolist()
+    assert len({(row["device"], row["time"]) for row in rows}) == len(made)
 
 
 def test_every_plot_of_gate_and_drain_is_that_of_a_page() -> None:
