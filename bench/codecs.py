@@ -133,7 +133,7 @@ CODECS: Sequence[Codec] = (
     Codec("DL/T 645", _dlt645, dlt645.frame_reader, _dlt645_quantities, 1.8e-10),
     Codec("DL/T 698.45", _dlt698, dlt698.frame_reader, lambda frame: parse_response(frame.apdu), 3e-15),
     Codec("CJ/T 188", _cjt188, cjt188.frame_reader, lambda frame: parse_metering(frame.sort, frame.value), 4e-10),
-    Codec("M-Bus", _mbus, mbus.frame_reader, _mbus_quantities, 1.2e-9),
+    Codec("M-Bus", _mbus, mbus.frame_reader, _mbus_quantities, 1.9e-9),
     Codec("Modbus RTU", _modbus, modbus_rtu.answer_reader, _modbus_quantities, 3.1e-7),
     Codec("IEC 62056-21", _iec62056, iec62056.message_reader, _iec62056_quantities, 1e-7),
     Codec("SL 651", _sl651, sl651.frame_reader, sl651.decode_report, 2e-15),

@@ -149,7 +149,7 @@ class Bus:
             await asyncio.sleep(len(request) * self.pace.byte_s)  # the request must be out before the rate changes
             self.line.set_baud(answer_baud)
         now_s = self._clock.monotonic_s()
-        until_s = self.pace.first_byte_until_s(now_s, len(request))
+        first_until_s = until_s = self.pace.first_byte_until_s(now_s, len(request))
         has_begun = False
         echo = _Echo(request)
         while (left_s := until_s - now_s) > 0:
@@ -158,13 +158,13 @@ class Bus:
             rest = echo.without(data)
             if rest and not has_begun:
                 has_begun = True
-                until_s = self.pace.last_byte_until_s(now_s, answer_bytes)
+                until_s = max(first_until_s, self.pace.last_byte_until_s(now_s, answer_bytes))
             # Silence ends whatever seemed to have begun: an answer may stand inside it.
             for frame in reader.feed(rest) if data else reader.flush():
                 if is_answer(frame):
                     return frame
-            if not data and has_begun:
-                return None
+            if not data and has_begun:  # a glitch, as lines make when a driver lets go of them: the answer may yet come
+                has_begun, until_s = False, first_until_s
         return None
 
     async def _until_quiet(self, attempt: int) -> None:

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, model_validator
 
 from gateway.bus import Ask, Bus, NoAnswer
 from gateway.driver import DriverSettings, Sink
@@ -69,6 +69,16 @@ class LineDriverSettings(DriverSettings):
 
     def line_name(self) -> str | None:
         return self.line.name
+
+
+def _not_a_number(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError(f"write it in quotes: without them YAML takes it for the number {value}")
+    return value
+
+
+Digits = Annotated[str, BeforeValidator(_not_a_number)]
+"""Digits that are a name, such as an address: leading zeros count, and YAML would take them for octal."""
 
 
 class MeterPoint(BaseModel):

@@ -28,6 +28,7 @@ _ADDRESS_DIGITS = 12
 _METER_NUMBER_1997 = "C032"
 _ENERGY_1997 = "9010"
 _SECONDARY_DIGITS = 8
+_GLITCH_BYTES = 3  # what lines make by themselves; answers that collide have at least a frame's bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ Search = Callable[[Bus, int, int], AsyncIterator[Step]]
 async def _hear(bus: Bus, request: bytes, reader: FrameReader[Any]) -> Heard:
     data = await bus.listen(request)
     frames = reader.feed(data) + reader.flush()
-    return Heard(frames, reader.noise_bytes > 0)
+    return Heard(frames, reader.noise_bytes > _GLITCH_BYTES)
 
 
 async def find_dlt645(bus: Bus, _first: int, _last: int) -> AsyncIterator[Step]:
@@ -156,8 +157,7 @@ async def find_mbus_secondary(bus: Bus, _first: int, _last: int) -> AsyncIterato
 
 async def _narrow_mbus(bus: Bus, digits: str, low: float, high: float) -> AsyncIterator[Step]:
     wanted = digits.ljust(_SECONDARY_DIGITS, "F")
-    acknowledged = await _hear(bus, mbus.encode_select(wanted), mbus.acknowledgement_reader())
-    if not acknowledged.frames and not acknowledged.is_garbled:
+    if not await bus.listen(mbus.encode_select(wanted)):  # acknowledgements that collide are a byte of anything
         yield Step(high)
         return
     heard = await _hear(bus, mbus.encode_short(mbus.Control.ASK, mbus.BY_SECONDARY_ADDRESS), mbus.frame_reader())
@@ -167,6 +167,9 @@ async def _narrow_mbus(bus: Bus, digits: str, low: float, high: float) -> AsyncI
             yield Step(high, (await _identified(bus, None, number),))
         except (NoAnswer, BadInput) as error:
             yield Step(high, (), f"meter {number}: {error}")
+        return
+    if not heard.is_several:
+        yield Step(high)
         return
     if len(digits) == _SECONDARY_DIGITS:
         yield Step(high, (), f"two meters seem to have the number {digits}")

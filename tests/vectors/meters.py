@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from gateway.drivers.cjt188 import codec as cjt188
@@ -11,7 +12,7 @@ from gateway.drivers.cjt188.metering import parse_metering
 from gateway.drivers.dlt645 import codec as dlt645
 from gateway.drivers.dlt645 import items as dlt645_items
 from gateway.drivers.dlt698 import codec as dlt698
-from gateway.drivers.dlt698.apdu import OBJECTS, measure, parse_response
+from gateway.drivers.dlt698.apdu import OBJECTS, Result, measure, parse_response
 from gateway.drivers.iec62056 import codec as iec62056
 from gateway.drivers.iec62056.registers import OBIS
 from gateway.drivers.mbus import codec as mbus
@@ -33,6 +34,16 @@ def only(reader: FrameReader[F], data: bytes) -> F:
     if len(frames) != 1 or reader.noise_bytes:
         raise BadInput("no-frame", f"{len(frames)} frames and {reader.noise_bytes} bytes of none")
     return frames[0]
+
+
+@contextlib.contextmanager
+def what_is_not_read_is_no_refusal() -> Iterator[None]:
+    """A whole frame of a kind whose data the product leaves alone: accepted, and then its quantities are missing."""
+    try:
+        yield
+    except BadInput as error:
+        if not error.reason.endswith("-unsupported"):
+            raise
 
 
 def fact(read: Read) -> Measured | None:
@@ -103,7 +114,9 @@ def of_mbus(vector: Vector) -> Facts:
     if frame.application == mbus.Application.ERROR:
         return facts | {"ci": "70", "err": frame.data[:1].hex()}
     if frame.is_answer and frame.application is not None:
-        facts |= {"ci": f"{frame.application:02X}"} | of_telegram(parse_telegram(frame.application, frame.data))
+        facts["ci"] = f"{frame.application:02X}"
+        with what_is_not_read_is_no_refusal():
+            facts |= of_telegram(parse_telegram(frame.application, frame.data))
     return facts
 
 
@@ -201,8 +214,11 @@ def of_dlt698(vector: Vector) -> Facts:
         "apdu": frame.apdu.hex(),
     }
     if frame.is_answer and frame.apdu[:1] == b"\x85":
-        piid, results = parse_response(frame.apdu)
-        facts |= {"piid": piid, "oad": results[0].oad, "error": results[0].error, "raw": results[0].value}
+        results: tuple[Result, ...] = ()
+        with what_is_not_read_is_no_refusal():
+            facts["piid"], results = parse_response(frame.apdu)
+        if results:
+            facts |= {"oad": results[0].oad, "error": results[0].error, "raw": results[0].value}
         for result in results:
             for oad, value in result.objects():
                 measured = measure(oad, value)

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat, field_validator
 
 from gateway.drivers.cjt188.metering import StatusLayout
 from gateway.line import LineSettings
-from gateway.meter import MeterDevice, MeterPoint, MeterSettings, read_profiles
+from gateway.meter import Digits, MeterDevice, MeterPoint, MeterSettings, read_profiles
 
 _FILE = Path(__file__).parent / "profiles.yaml"
 
@@ -45,7 +45,7 @@ class Cjt188Point(MeterPoint):
 class Cjt188Device(MeterDevice):
     """One meter: the fourteen digits of its address, vendor first; and what its vendor does his own way."""
 
-    address: str = Field(pattern=r"^[0-9A-Fa-f]{14}$")
+    address: Digits = Field(pattern=r"^[0-9A-Fa-f]{14}$")
     sort: int = Field(default=0x10, ge=0x10, le=0x4F)  # 0x10 cold water, 0x11 hot, 0x20 heat, 0x30 gas
     identifier_order: Literal["90-1f", "1f-90"] = "90-1f"
     status_layout: StatusLayout = "standard"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gateway.bus import Ask
+from gateway.bus import Ask, NoAnswer
 from gateway.drivers.dlt645.codec import (
     DATA_MAX,
     OVERHEAD,
@@ -29,6 +29,7 @@ from telemetry.clock import Clock
 from telemetry.errors import BadInput
 
 _ANSWER_MAX = DATA_MAX + OVERHEAD + len(WAKE_UP)
+_SILENT_MAX = 2  # items in a row without an answer: the meter has fallen silent
 _PARTS_MAX = 16  # of one item; a meter that goes on for ever is refused
 
 
@@ -44,12 +45,22 @@ class Dlt645Meter:
             self._points.setdefault(point.item, []).append(point)
 
     async def read(self, ask: Ask, found: Findings) -> None:
+        silent = 1  # until something is heard, the first silence is that of the meter
         for item, points in self._points.items():
             try:
                 answer = await read_item(ask, self._address, item)
+            except NoAnswer as error:
+                silent += 1
+                if silent >= _SILENT_MAX:
+                    raise
+                # Many meters say nothing at all where they should refuse.
+                found.complaints.append(f"{item}: {error}; if that goes on, take it out of the profile")
+                continue
             except BadInput as error:
+                silent = 0
                 found.complaints.append(error.detail)
                 continue
+            silent = 0
             for point in points:
                 read = values(point.meaning, answer.value)
                 if point.index >= len(read):

@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from gateway.drivers.dlt645.items import ITEMS_1997, ITEMS_2007, Item, exact_item, item_of
-from gateway.meter import MeterDevice, MeterPoint, MeterSettings, read_profiles
+from gateway.meter import Digits, MeterDevice, MeterPoint, MeterSettings, read_profiles
 
 _FILE = Path(__file__).parent / "profiles.yaml"
 
@@ -29,7 +29,7 @@ class ItemFormat(BaseModel):
 class Dlt645Point(MeterPoint):
     """One metric: an item by its identifier, of 8 digits (2007) or 4 (1997), and which of its values."""
 
-    item: str = Field(pattern=r"^([0-9A-Fa-f]{8}|[0-9A-Fa-f]{4})$")
+    item: Digits = Field(pattern=r"^([0-9A-Fa-f]{8}|[0-9A-Fa-f]{4})$")
     index: int = Field(default=0, ge=0, le=63)
     format: ItemFormat | None = None  # of an item that the standard does not have
 
@@ -63,7 +63,7 @@ class RelaySettings(BaseModel):
 
     password: SecretStr  # six digits
     level: int = Field(default=2, ge=0, le=9)
-    operator: str = Field(default="00000000", pattern=r"^\d{8}$")  # what the meter records
+    operator: Digits = Field(default="00000000", pattern=r"^\d{8}$")  # what the meter records
 
     @field_validator("password")
     @classmethod
@@ -77,7 +77,7 @@ class RelaySettings(BaseModel):
 class Dlt645Device(MeterDevice):
     """One meter on the line, by the twelve digits printed on it (leading zeros may be left out)."""
 
-    address: str = Field(pattern=r"^\d{1,12}$")
+    address: Digits = Field(pattern=r"^\d{1,12}$")
     profile: str = "energy"
     relay: RelaySettings | None = None
 

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from gateway.drivers.dlt698.apdu import OBJECTS
 from gateway.line import LineSettings
-from gateway.meter import MeterDevice, MeterPoint, MeterSettings, read_profiles
+from gateway.meter import Digits, MeterDevice, MeterPoint, MeterSettings, read_profiles
 
 _FILE = Path(__file__).parent / "profiles.yaml"
 
@@ -24,7 +24,7 @@ class Dlt698Line(LineSettings):
 class Dlt698Point(MeterPoint):
     """One metric: an object attribute of eight digits, and which of its values (0 the total, 1 and up tariffs or phases)."""
 
-    object: str = Field(pattern=r"^[0-9A-Fa-f]{8}$")
+    object: Digits = Field(pattern=r"^[0-9A-Fa-f]{8}$")
     index: int = Field(default=0, ge=0, le=63)
 
     @field_validator("object")
@@ -38,7 +38,7 @@ class Dlt698Point(MeterPoint):
 class Dlt698Device(MeterDevice):
     """One meter, by the twelve digits printed on it (leading zeros may be left out)."""
 
-    address: str = Field(pattern=r"^\d{1,12}$")
+    address: Digits = Field(pattern=r"^\d{1,12}$")
     profile: str = "energy"
 
     @field_validator("address")

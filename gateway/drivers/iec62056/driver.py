@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gateway.bus import Ask
 from gateway.drivers.iec62056.codec import (
+    BAUD_RATES,
     MESSAGE_MAX,
     Heard,
     Identification,
@@ -24,25 +25,26 @@ from telemetry.clock import Clock
 from telemetry.errors import BadInput
 
 _IDENTIFICATION_BYTES = 24
-_SLOWEST = "0"  # 300 baud, at which it was asked
+_LETTERS = {baud: letter for letter, baud in BAUD_RATES.items()}
 
 
 class Iec62056Meter:
     """Implements `Meter`."""
 
-    def __init__(self, device: Iec62056Device, points: Sequence[Iec62056Point], takes_offered_baud: bool) -> None:
+    def __init__(self, device: Iec62056Device, points: Sequence[Iec62056Point], fixed_baud: int | None) -> None:
         self.device = device.device
         self._address = device.address
         self._points = points
-        self._takes_offered_baud = takes_offered_baud
+        self._fixed_baud = fixed_baud
 
     async def read(self, ask: Ask, found: Findings) -> None:
         who = await ask(encode_opening(self._address), message_reader(), _is_identification, _IDENTIFICATION_BYTES)
         assert isinstance(who, Identification)
         if who.baud is None:
             raise BadInput("iec62056-mode", f"the meter offers '{who.baud_letter}', which is no mode C")
-        letter = who.baud_letter if self._takes_offered_baud else _SLOWEST
-        baud = who.baud if self._takes_offered_baud else None
+        is_free = self._fixed_baud is None
+        letter = who.baud_letter if is_free else _LETTERS.get(self._fixed_baud or 0, _LETTERS[300])
+        baud = who.baud if is_free else None
         # Asked once: what comes after an opening cannot be asked for again without one.
         message = await replace(ask, attempts=1)(
             encode_option(letter), message_reader(), _is_readout, MESSAGE_MAX, baud
@@ -85,5 +87,8 @@ def heard_words(heard: Heard) -> list[str]:
 
 
 def make_iec62056(settings: Iec62056Settings, clock: Clock, events: Events) -> LineDriver:
-    meters = [Iec62056Meter(d, settings.points(d), settings.takes_offered_baud) for d in settings.devices]
+    # The rate of a TCP serial server is set at the server.
+    is_free = settings.takes_offered_baud and settings.line.port is not None
+    fixed_baud = None if is_free else settings.line.baud
+    meters = [Iec62056Meter(d, settings.points(d), fixed_baud) for d in settings.devices]
     return LineDriver(settings, meters, clock, events)

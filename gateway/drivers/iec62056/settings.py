@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, PositiveFloat
 
 from gateway.line import LineSettings
-from gateway.meter import MeterDevice, MeterPoint, MeterSettings, read_profiles
+from gateway.meter import Digits, MeterDevice, MeterPoint, MeterSettings, read_profiles
 
 _FILE = Path(__file__).parent / "profiles.yaml"
 
@@ -28,14 +28,14 @@ class Iec62056Line(LineSettings):
 class Iec62056Point(MeterPoint):
     """One metric: a register by its code, such as 1.8.0."""
 
-    code: str = Field(min_length=1)
+    code: Digits = Field(min_length=1)
     index: int = Field(default=0, ge=0, le=63)  # of several values of one code
 
 
 class Iec62056Device(MeterDevice):
     """One meter; without an address it must be the only one on its line."""
 
-    address: str = Field(default="", pattern=r"^[0-9A-Za-z ]{0,32}$")
+    address: Digits = Field(default="", pattern=r"^[0-9A-Za-z ]{0,32}$")
     profile: str = "energy"
 
 
@@ -44,7 +44,7 @@ class Iec62056Settings(MeterSettings[Iec62056Point, Iec62056Device]):
 
     line: Iec62056Line
     every_s: PositiveFloat = 300.0
-    takes_offered_baud: bool = True  # where the port can change its rate; a TCP server cannot
+    takes_offered_baud: bool = True  # by a port that can change its rate; a TCP server never does
 
     @classmethod
     def known_profiles(cls) -> Mapping[str, tuple[Iec62056Point, ...]]:

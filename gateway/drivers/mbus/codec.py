@@ -5,8 +5,8 @@
     E5                                     acknowledged; one byte without a sum, so only asked for where it can come
 
 CS is the sum from C on, modulo 256. False long frames: five fixed bytes, one repeated, and the sum leave random bytes one
-chance in about 2^40 a position; short ones, with five values of C, 5 in 2^32: 0.01 in ten million bytes. An
-acknowledgement is any E5.
+chance in about 2^40 a position; short ones, with the eight values of C that there are, 8 in 2^32: 0.02 in ten million
+bytes. An acknowledgement is any E5.
 
 Source: EN 13757-2; frames in the vectors that are named in the tests.
 """
@@ -38,7 +38,7 @@ class Control(IntEnum):
     ANSWER = 0x08  # RSP_UD
 
 
-_SHORT_CONTROLS = frozenset(c | bits for c in (0x40, 0x5A, 0x5B) for bits in (0, _FRAME_COUNT_BIT))
+_SHORT_CONTROLS = frozenset(c | bits for c in (0x40, 0x49, 0x5A, 0x5B) for bits in (0, _FRAME_COUNT_BIT))
 
 
 class Application(IntEnum):

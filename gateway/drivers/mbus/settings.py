@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from gateway.drivers.mbus.codec import PRIMARY_MAX
-from gateway.meter import MeterDevice, MeterPoint, MeterSettings, read_profiles
+from gateway.meter import Digits, MeterDevice, MeterPoint, MeterSettings, read_profiles
 
 _FILE = Path(__file__).parent / "profiles.yaml"
 
@@ -31,7 +31,7 @@ class MbusDevice(MeterDevice):
     """One meter: its primary address, or the eight digits of its secondary one."""
 
     primary: int | None = Field(default=None, ge=0, le=PRIMARY_MAX)
-    secondary: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f]{8}$")
+    secondary: Digits | None = Field(default=None, pattern=r"^[0-9A-Fa-f]{8}$")
     profile: str = "water"
 
     @field_validator("secondary")

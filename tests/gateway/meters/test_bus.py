@@ -88,6 +88,19 @@ def test_noise_that_looks_like_a_beginning_does_not_hide_the_answer() -> None:
     assert value == 0x76 and ended_s < 1.2
 
 
+def test_a_glitch_when_the_line_is_let_go_does_not_cut_off_a_slow_answer() -> None:
+    wire = Wire([meter_645("000000000161", {"00010000": bytes.fromhex("76170300")}, delay_s=0.5)])
+    wire.glitch = b"\x00"
+
+    async def work(clock: SimClock) -> int:
+        bus = Bus(wire, LineSettings(port="p", gap_ms=200, answer_delay_ms=600), clock, lambda _is_sent, _data: None)
+        frame = await bus.ask(REQUEST, frame_reader(), lambda frame: frame.is_answer, 216)
+        assert bus.noise_bytes == 1
+        return frame.value[0]
+
+    assert on_virtual_time(work) == 0x76
+
+
 def test_a_line_that_babbles_neither_hangs_nor_grows() -> None:
     """Somebody never stops: the question ends all the same."""
 

@@ -109,6 +109,31 @@ def test_what_a_meter_refuses_costs_only_itself() -> None:
     assert ran.events.counters()["refused_answers"] == 12 and "outages" not in ran.events.counters()
 
 
+def test_an_item_that_a_meter_keeps_silent_about_costs_only_itself() -> None:
+    """As many do where they should refuse; the others are read in their rhythm."""
+    whole = meter_645("000000000161", ITEMS)
+
+    def hear(request: bytes) -> Answer | None:
+        return None if b"\x33\x34\x34\x35" in request else whole(request)  # 02010100, the voltage
+
+    ran = run("dlt645", Wire([hear]), for_s=100, devices=[device(address="161", profile="single-phase")])
+    assert {r.metric for r in ran.sink.readings} == {"energy", "current", "power"}
+    assert sum(r.metric == "power" for r in ran.sink.readings) == 10
+    assert ran.events.counters()["refused_answers"] == 10 and "outages" not in ran.events.counters()
+
+
+def test_a_meter_that_falls_silent_within_a_poll_is_left_at_once() -> None:
+    whole, heard = meter_645("000000000161", ITEMS), itertools.count()
+
+    def hear(request: bytes) -> Answer | None:
+        return whole(request) if next(heard) < 1 else None
+
+    wire = Wire([hear])
+    ran = run("dlt645", wire, for_s=9, attempts=1, devices=[device(address="161", profile="single-phase")])
+    assert newest(ran) == {("m1", "energy"): 317.76}
+    assert len(wire.requests) == 3 and ran.events.counters()["outages"] == 1
+
+
 def test_a_vendors_own_item_is_declared() -> None:
     wire = Wire([meter_645("000000000161", {"04A00101": bytes.fromhex("3412")})])
     own = [{"metric": "x", "item": "04A00101", "format": {"bytes": 2, "decimals": 1, "unit": "V"}}]
@@ -226,6 +251,15 @@ def test_a_readout_comes_at_the_rate_that_the_meter_offers() -> None:
     assert slow.requests[1][1] == b"\x06000\r\n"
 
 
+@pytest.mark.parametrize(("baud", "letter"), [(300, b"0"), (9600, b"5"), (115_200, b"0")])
+def test_a_serial_server_keeps_its_rate_and_the_meter_is_told_so(baud: int, letter: bytes) -> None:
+    wire = Wire([meter_iec("1", "1.8.0(000001.00*kWh)\r\n!\r\n")], baud=baud, bits=10)
+    line = {"host": "server", "baud": baud}
+    ran = run("iec62056", wire, line=line, devices=[device()])
+    assert newest(ran) == {("m1", "energy"): 1.0} and wire.bauds == []
+    assert wire.requests[1][1] == b"\x060" + letter + b"0\r\n"
+
+
 def test_a_line_on_which_nobody_answers_is_given_up() -> None:
     ran = run("dlt645", Wire([]), for_s=600, devices=[device(address="161"), {"device": "m2", "address": "162"}])
     assert isinstance(ran.raised, Unavailable) and "none of 2" in str(ran.raised)
@@ -265,6 +299,9 @@ def test_a_relay_is_switched_by_who_knows_its_password() -> None:
         ("dlt645", {"devices": []}, "at least 1"),
         ("dlt645", {"devices": [device(address="161", profile="other")]}, "there are: energy"),
         ("dlt645", {"devices": [device(address="16x")]}, "address"),
+        ("dlt645", {"devices": [device(address=0o161)]}, "in quotes"),
+        ("dlt698", {"devices": [device(address=161)]}, "in quotes"),
+        ("mbus", {"devices": [device(secondary=12345678)]}, "in quotes"),
         ("dlt645", {"devices": [device(address="161", relay={"password": "12"})]}, "six digits"),
         (
             "dlt645",

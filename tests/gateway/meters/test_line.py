@@ -132,3 +132,38 @@ def test_a_port_that_somebody_has_is_unavailable_and_its_rate_can_change() -> No
             os.close(port)
 
     asyncio.run(run())
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_units_of_pymodbus_are_read_through_a_server_that_passes_bytes() -> None:
+    server = pytest.importorskip("pymodbus.server")
+    simulator = pytest.importorskip("pymodbus.simulator")
+    framer = pytest.importorskip("pymodbus.framer")
+    data, types = simulator.SimData, simulator.DataType
+    bits = [data(0, values=[False] * 16, datatype=types.BITS)]
+    inputs = [data(0, values=[230.25, 0.0, 0.0], datatype=types.FLOAT32), data(6, values=1.5, datatype=types.FLOAT32)]
+    inputs += [data(8, values=[0] * 80, datatype=types.REGISTERS)]
+
+    async def run() -> None:
+        port = free_port()
+        unit = simulator.SimDevice(3, (bits, bits, inputs, inputs))
+        peer = server.ModbusTcpServer(unit, framer=framer.FramerType.RTU, address=("127.0.0.1", port))
+        await peer.serve_forever(background=True)
+        kind = DRIVERS["modbus-rtu"]
+        line = {"host": "127.0.0.1", "tcp_port": port, "quiet_ms": 1}
+        devices = [{"device": "m", "unit": 3, "profile": "sdm120"}]
+        settings = kind.settings.model_validate(
+            {"driver": "modbus-rtu", "line": line, "every_s": 0.05, "devices": devices}
+        )
+        clock, sink = SystemClock(), ListSink()
+        events = Events(clock)
+        task = asyncio.create_task(kind.make(settings, clock, events).run(sink))
+        await until(lambda: len(sink.readings) >= 8 or task.done(), "all eight metrics")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await peer.shutdown()
+        newest = {reading.metric: reading.value for reading in sink.readings}
+        assert (newest["voltage"], newest["current"], newest["power"]) == (230.25, 1.5, 0.0)
+
+    asyncio.run(run())

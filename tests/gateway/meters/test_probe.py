@@ -21,7 +21,13 @@ ENERGY_1997 = {"9010": bytes(4)}
 
 
 def search(
-    name: str, devices: Sequence[Device], first: int = 1, last: int = 20, baud: int = 2400, bits: int = 11
+    name: str,
+    devices: Sequence[Device],
+    first: int = 1,
+    last: int = 20,
+    baud: int = 2400,
+    bits: int = 11,
+    glitch: bytes = b"",
 ) -> tuple[list[Step], float]:
     async def work(clock: SimClock) -> tuple[list[Step], float]:
         line = DRIVERS[driver_of(name)].settings.model_fields["line"].annotation
@@ -115,3 +121,14 @@ def test_a_meter_in_front_of_a_head_is_found() -> None:
 def test_an_empty_line_is_searched_to_the_end(name: str) -> None:
     steps, _ = search(name, [])
     assert found(steps) == []
+
+
+@pytest.mark.parametrize("name", ["dlt645", "mbus-secondary", "cjt188"])
+def test_a_line_with_glitches_is_not_searched_for_ever(name: str) -> None:
+    steps, elapsed_s = search(name, [], glitch=b"\x00")
+    assert found(steps) == [] and elapsed_s < 60 and not any(step.trouble for step in steps)
+
+
+def test_a_meter_is_found_through_glitches() -> None:
+    steps, _ = search("dlt645", [meter_645("202107072529", ENERGY)], glitch=b"\x00")
+    assert [one.fields["address"] for one in found(steps)] == ["202107072529"]

@@ -36,6 +36,7 @@ class Wire:
         self.requests: list[tuple[float, bytes]] = []
         self.bauds: list[int] = []
         self.error_rate = 0.0
+        self.glitch = b""  # what is heard when a request is over
         self._byte_s = bits / baud
         self._echoes = echoes
         self._rng = random.Random(seed)
@@ -72,6 +73,8 @@ class Wire:
 
     def _heard(self, request: bytes) -> None:
         now_s = asyncio.get_running_loop().time()
+        if self.glitch:
+            self._came.put_nowait(self.glitch)
         answers = [answer for device in self.devices if (answer := device(request)) is not None]
         if len(answers) > 1:
             length = max(len(answer.data) for answer in answers)
