@@ -103,11 +103,12 @@ def _rich(table: Table) -> RichTable:
     for number, column in enumerate(table.columns):
         made.add_column(column, justify="left" if number == 0 else "right")
     for row in table.rows:
-        made.add_row(*(_shown(cell) for cell in row))
+        made.add_row(*(shown(cell) for cell in row))
     return made
 
 
-def _shown(cell: Cell) -> str:
+def shown(cell: Cell) -> str:
+    """A figure as people read it."""
     if cell is None:
         return "–"
     if isinstance(cell, float):
