@@ -26,6 +26,7 @@ from bench import (
     line_protocol,
     memory,
     notices,
+    page,
     polling,
     receipt,
     restart,
@@ -100,6 +101,7 @@ def main() -> int:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)}; all when none is given"
     )
+    parser.add_argument("--record", action="store_true", help="keep the reports for docs/performance.md")
     parser.add_argument("--quick", action="store_true", help="small numbers: does it run at all?")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in MEASUREMENTS]
@@ -118,6 +120,9 @@ def main() -> int:
             continue
         report.show(console)
         console.print(f"kept in {report.save()}", style="dim", highlight=False)
+        if given.record:
+            report.save(page.RECORD)
+            page.write()
     return 0
 
 

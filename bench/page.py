@@ -1,6 +1,6 @@
 """Writes docs/performance.md and its plot from the reports in bench/record, one file a measurement: nobody edits it by hand.
 
-    python -m bench NAME … --record     measures, keeps the reports in bench/record and writes the page anew
+`python -m bench NAME … --record` measures, keeps the reports there and writes the page anew.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ PLOT = PAGE.with_suffix(".svg")
 LADDER = "ladder"
 _TOP = """# Performance
 
-Written by `python -m bench --record` from the reports in `bench/record`; do not edit it, measure again. What a measurement asks, and
-what it leaves out, stands on top of its module in `bench/`. The machines are small, virtual and shared: read ratios, not digits. A
-goal that is missed is a figure like any other. What is found in labelled data: [detection](detection.md); what is promised about
-losing nothing: [reliability](reliability.md).
+Written by `python -m bench --record` from the reports in `bench/record`; do not edit it, measure again. What a measurement
+asks, and what it leaves out, stands on top of its module in `bench/`. The machines are small, virtual and shared: read ratios,
+not digits. A goal that is missed is a figure like any other. What is found in labelled data: [detection](detection.md); what is
+promised about losing nothing: [reliability](reliability.md).
 """
 
 
@@ -75,14 +75,10 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
 
 
 def _rungs(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Rung -> case -> CPU seconds per million readings."""
-    found: dict[str, dict[str, float]] = {}
-    for table in report["tables"]:
-        if "rung" in table["columns"]:
-            at = list(table["columns"]).index("CPU s per million")
-            for row in table["rows"]:
-                found.setdefault(str(row[0]), {})[table["title"].partition(",")[2].strip()] = float(row[at])
-    return found
+    """Rung -> case -> CPU seconds per million readings; of the first table, without its sum."""
+    table = report["tables"][0]
+    rungs = [row for row in table["rows"] if not str(row[0]).startswith("the chain")]
+    return {row[0]: dict(zip(table["columns"][1:], map(float, row[1:]), strict=True)) for row in rungs}
 
 
 def _goals(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[Sequence[str]]:
@@ -100,7 +96,9 @@ def _anchor(name: str, report: Mapping[str, Any]) -> str:
 def _facts(report: Mapping[str, Any]) -> str:
     machine = report["machine"]
     given = ", ".join(f"{name} {shown(value)}" for name, value in report["parameters"].items())
-    where = f"{machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, load before {machine['load_before']}"
+    where = (
+        f"{machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, load before {machine['load_before']}"
+    )
     return f"{machine['date'][:10]}, {where}; {given}"
 
 

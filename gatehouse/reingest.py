@@ -60,6 +60,7 @@ def reingest(
 
     bringer = InfluxBringer(history, places)
     refused = [each for record, batch in taken.batches() for each in bringer.bring(batch, f"record-{record}")]
+    bringer.roll_days(days)
     return taken.count, [f"refused: {each.excerpt}: {each.why}" for each in refused]
 
 

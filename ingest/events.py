@@ -132,3 +132,7 @@ def history_unavailable(error: str, is_first: bool) -> None:
 
 def history_let_go(what: str, why: str) -> None:
     _log.warning("history was let go of to keep within its limits", what=what, why=why)
+
+
+def history_untidy(error: str) -> None:
+    _log.warning("housekeeping of history failed; it is tried again", error=error)

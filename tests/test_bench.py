@@ -21,6 +21,7 @@ from bench import (
     line_protocol,
     memory,
     notices,
+    page,
     polling,
     processes,
     receipt,
@@ -209,6 +210,23 @@ def test_history_in_influxdb_holds_and_shows_every_reading(tmp_path: Path) -> No
 @pytest.mark.skipif(telegraf.program() is None, reason="Telegraf is not here; bench/rivals/build_telegraf.sh builds it")
 def test_telegraf_and_the_core_store_the_same(tmp_path: Path) -> None:
     check(telegraf.run(readings=2_000, frame_messages=20, rounds=1), tmp_path)
+
+
+def test_the_page_of_figures_is_written_by_the_benches() -> None:
+    """Whoever edits it by hand, or records a figure without the page, sees it here."""
+    assert page.PAGE.read_text(encoding="utf-8") == page.render(page.read())
+
+
+def test_a_plot_of_the_ladder_is_drawn_and_the_same_for_the_same_figures(tmp_path: Path) -> None:
+    table = {
+        "title": "",
+        "columns": ["rung", "1,000 calm"],
+        "rows": [["vet", 0.1], ["the chain", 0.2], ["alarms", 0.4]],
+    }
+    for name in ("a.svg", "b.svg"):
+        page.draw({"tables": [table]}, tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert page._rungs({"tables": [table]}) == {"vet": {"1,000 calm": 0.1}, "alarms": {"1,000 calm": 0.4}}
 
 
 def test_arrays_for_telegraf_hold_what_frames_hold() -> None:

@@ -180,12 +180,20 @@ class InfluxBringer:
     def __init__(self, settings: InfluxSettings, series: Sequence[SeriesPlace]) -> None:
         self._writer = InfluxWriter(settings, series)
         self._roller = HourRoller(settings, series)
+        self._series_count = len(series)
 
     def bring(self, batch: ReadingBatch, name: str) -> Sequence[Refused]:
         refused = self._writer.write(batch, 0, 0)
         keys = np.unique(batch.series.astype(np.int64) * _HOURS + batch.time_ms // HOUR_MS)
         self._roller.roll_up(divmod(key, _HOURS) for key in keys.tolist())
         return refused
+
+    def roll_days(self, days: range) -> None:
+        """Roll up whole days since 1970 of every series, also of what the journal never held. Raises Unavailable."""
+        for day in days:
+            self._roller.roll_up(
+                (series, hour) for hour in range(day * 24, (day + 1) * 24) for series in range(self._series_count)
+            )
 
 
 def _lines(kind: str, device: str, metric: str, width: str, windows: Windows) -> list[str]:

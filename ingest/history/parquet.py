@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ingest import events
 from ingest.history.history import Refused, SeriesPlace
 from ingest.history.parquet_files import (
     CHANGED,
@@ -53,6 +54,7 @@ _ROLL_QUIET_S = 300.0  # a day to which nothing has come for so long is rolled u
 _SAMPLE_ROWS = 50_000
 _DAYS = 100_000  # keys are kind · _DAYS + day
 _LOOK_EVERY_S = 300.0  # for marks of others
+_ROLL_AGAIN_S = 600.0  # a day that could not be rolled up is tried again after so long
 _ROLL_ROWS = 50_000  # or when it has grown by so many readings, and has doubled
 
 
@@ -117,7 +119,7 @@ class ParquetWriter:
                 if not self._roller.is_current(kind, day):
                     self._unrolled[kind, day] = _Unrolled(0, time.monotonic())
             self._written = cursor
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"history in {self._folder}: {error}") from error
 
     def write(self, batch: ReadingBatch, first: int, last: int) -> Sequence[Refused]:
@@ -214,7 +216,10 @@ class ParquetWriter:
         while self._doomed and self._doomed[0][0] <= now_s:
             self._doomed.pop(0)[1].unlink(missing_ok=True)
         if self._touched:
-            self._merge(self._touched.pop(), now_s)
+            try:
+                self._merge(self._touched.pop(), now_s)
+            except Unavailable as error:
+                events.history_untidy(str(error))  # as it is it can be read as well; the next write looks again
         elif not self._roll_up(now_s) and not self._keeper.let_go(self._written):
             self._join_month(now_s)
 
@@ -233,7 +238,13 @@ class ParquetWriter:
         for (kind, day), waiting in self._unrolled.items():
             rolled = self._rolled_rows.get((kind, day), 0)
             if now_s - waiting.since_s >= _ROLL_QUIET_S or waiting.rows >= max(_ROLL_ROWS, rolled):
-                rows, replaced = self._roller.roll_day(kind, day, self._written)
+                try:
+                    rows, replaced = self._roller.roll_day(kind, day, self._written)
+                except Unavailable as error:
+                    # One day that cannot be read must not keep the others from being rolled up, nor readings from being kept.
+                    events.history_untidy(str(error))
+                    waiting.rows, waiting.since_s = 0, now_s + _ROLL_AGAIN_S
+                    return True
                 self._rolled_rows[kind, day] = rows
                 self._doomed += [(now_s + _DELETE_AFTER_S, path) for path in replaced]
                 self._unjoined.add((kind, month_of(day)))
@@ -248,9 +259,13 @@ class ParquetWriter:
         for kind, month in self._unjoined:
             is_rolled = all((kind, month) != (k, month_of(day)) for k, day in self._unrolled)
             if month < newest and is_rolled:
-                replaced = self._roller.join_month(kind, month, self._written)
-                self._doomed += [(now_s + _DELETE_AFTER_S, path) for path in replaced]
                 self._unjoined.remove((kind, month))
+                try:
+                    replaced = self._roller.join_month(kind, month, self._written)
+                except Unavailable as error:
+                    events.history_untidy(str(error))
+                    return
+                self._doomed += [(now_s + _DELETE_AFTER_S, path) for path in replaced]
                 return
 
     def _merge(self, folder: Path, now_s: float) -> None:

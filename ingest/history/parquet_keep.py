@@ -45,13 +45,16 @@ class Keeper:
             self.from_day = msgspec.json.decode(self._file.read_bytes(), type=_Kept).from_day
 
     def let_go(self, through: int) -> bool:
-        """One day or month for which it is time; whether there was one. Looks every ten minutes. Raises Unavailable."""
+        """One day or month for which it is time; whether there was one. Looks every ten minutes."""
         if self._clock.monotonic_s() < self._look_s:
             return False
         try:
             has_gone = self._let_go(through)
-        except OSError as error:
-            raise Unavailable(f"making room in {self._settings.folder}: {error}") from error
+        except (OSError, Unavailable) as error:
+            # Readings go on being kept meanwhile.
+            self.warning = f"what is too old could not be let go of: {error}"
+            events.history_untidy(self.warning)
+            has_gone = False
         if not has_gone:
             self._look_s = self._clock.monotonic_s() + _LOOK_EVERY_S
         return has_gone

@@ -99,7 +99,10 @@ class Roller:
         for path in self._folder.glob("rollup=*/kind=*/month=*/*"):
             match = _NAME.fullmatch(path.name)
             if match is not None and int(match[3]) > cursor:
-                table = pq.read_table(path, schema=SCHEMA)
+                try:
+                    table = pq.read_table(path, schema=SCHEMA)
+                except pa.ArrowException:
+                    table = SCHEMA.empty_table()  # spoilt: there is nothing to keep
                 days = table["time_ms"].to_numpy() // DAY_MS
                 for day in np.unique(days).tolist():
                     kind = path.parent.parent.name.removeprefix("kind=")

@@ -14,8 +14,9 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from pydantic import SecretStr
 
 from gatehouse.init import init
-from gatehouse.settings import Settings
-from ingest.history.history import Aggregate, Refused, SeriesPlace, StoreAway
+from gatehouse.reingest import reingest
+from gatehouse.settings import Settings, load_settings
+from ingest.history.history import Aggregate, Refused, SeriesPlace, StoreAway, series_places
 from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
 from ingest.history.influx_rollups import CURSOR, InfluxBringer, InfluxRollups
@@ -23,9 +24,12 @@ from ingest.history.influx_setup import set_up
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import ReadingBatch, encode_batch
+from telemetry.catalogue import Catalogue
+from telemetry.clock import SystemClock
 from telemetry.errors import BadConfiguration
 from telemetry.journal import Journal, Kind, Record
-from tests import servers
+from telemetry.series import SeriesRegistry
+from tests import district, servers
 from tests.oracles import rollups as oracle
 
 pytestmark = pytest.mark.integration
@@ -231,6 +235,33 @@ def test_what_is_brought_is_stored_and_rolled_up_at_once(made: InfluxSettings) -
     assert windows.count.tolist() == [60, 60, 60]
     assert windows.grown.tolist() == [59.0, 59.0, 59.0]
     assert stored(settings, 1, start_ms, start_ms + 9 * HOUR) == list(range(180))
+
+
+def test_days_are_made_anew_from_the_journal_and_from_what_influxdb_holds(made: InfluxSettings, tmp_path: Path) -> None:
+    history = bucket(made, "anew")
+    config = district.write_district(tmp_path)
+    settings = load_settings(config, {}).model_copy(update={"history": history})
+    day = T0 // (24 * HOUR)
+    catalogue = Catalogue.load(settings.catalogue)
+    journal = Journal(settings.journal.path)
+    registry = SeriesRegistry.open(journal, catalogue)
+    series = registry.index["meter", "energy"]
+    places = series_places(registry, catalogue)
+
+    def hour(number: int) -> ReadingBatch:
+        time_ms = day * 24 * HOUR + number * HOUR + np.arange(60) * 60_000
+        return ReadingBatch(np.full(60, series, np.uint32), time_ms, np.arange(60.0), np.zeros(60, np.uint8))
+
+    journal.append(
+        [Record(Kind.READINGS, T0, encode_batch(hour(3))), Record(Kind.READINGS, T0, encode_batch(hour(30)))]
+    )
+    journal.set_cursor(HISTORY_CURSOR, 2)
+    journal.close()
+    assert not InfluxWriter(history, places).write(hour(1), 0, 0)  # of a time that the journal has forgotten
+    assert reingest(settings, range(day, day + 1), None, SystemClock(), lambda done, total: None) == (60, [])
+    windows = InfluxReader(history).windows("room-meter", "meter", "energy", day * 24 * HOUR, T0 + 48 * HOUR, "1h")
+    assert [(t - day * 24 * HOUR) // HOUR for t in windows.time_ms.tolist()] == [1, 3]
+    assert windows.grown.tolist() == [59.0, 59.0]
 
 
 def test_a_server_that_hangs_is_waited_for_and_a_replay_doubles_nothing(server: tuple[InfluxSettings, int]) -> None:

@@ -195,3 +195,21 @@ def test_passages_of_one_moment_are_each_counted(tmp_path: Path) -> None:
     store.tidy()
     assert store.read(0, T0, T0 + HOUR, HOUR, Aggregate.COUNT) == [(T0, 3.0)]
     assert store.read(0, T0, T0 + HOUR, HOUR, Aggregate.MEAN) == [(T0, 37.0)]
+
+
+def test_a_day_that_cannot_be_read_costs_its_neighbours_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for day in range(3):
+        store.keep([(0, T0 + day * DAY_MS + n * HOUR, 1.0, 0) for n in range(24)])
+    (part,) = day_folder(tmp_path, "meter", DAY + 1).iterdir()
+    whole = part.read_bytes()
+    part.write_bytes(b"PAR1 spoilt PAR1")
+    store.tidy()
+    assert {path.name[:2] for path in tmp_path.glob("rollup=1h/kind=*/month=*/*")} == {"29", "01"}
+    for day in (0, 2):
+        asked = (0, T0 + day * DAY_MS, T0 + (day + 1) * DAY_MS, HOUR, Aggregate.COUNT)
+        assert store.read(*asked) == store.expected(*asked)
+    part.write_bytes(whole)  # and once it is whole again a start is enough
+    store.restart()
+    store.tidy()
+    assert {path.name[:2] for path in tmp_path.glob("rollup=1h/kind=*/month=*/*")} == {"29", "30", "01"}
