@@ -19,10 +19,10 @@ PLOT = PAGE.with_suffix(".svg")
 LADDER = "ladder"
 _TOP = """# Performance
 
-Written by `python -m bench --record` from the reports in `bench/record`; do not edit it, measure again. What a measurement
-asks, and what it leaves out, stands on top of its module in `bench/`. The machines are small, virtual and shared: read ratios,
-not digits. A goal that is missed is a figure like any other. What is found in labelled data: [detection](detection.md); what is
-promised about losing nothing: [reliability](reliability.md).
+Written by `python -m bench --record` from the reports in `bench/record`; do not edit it, measure again. What a
+measurement asks, and what it leaves out, stands on top of its module in `bench/`. The machines are small, virtual and shared:
+read ratios, not digits. A goal that is missed is a figure like any other. What is found in labelled data:
+[detection](detection.md); what is promised about losing nothing: [reliability](reliability.md).
 """
 
 
