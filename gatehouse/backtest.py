@@ -16,6 +16,7 @@ from alerts.backtest import BacktestReport, Gathered, Labelled, Occurrence, back
 from alerts.engine import Engine
 from alerts.outcome import outcome_of
 from alerts.program import compile_rules
+from alerts.rulebook import STATE, RuleBook
 from alerts.rules import Rule, RuleFile, load_rules
 from alerts.store import alarms
 from api.backtests import Wanted
@@ -55,7 +56,7 @@ def read_rules(file: Path) -> tuple[Rule, ...]:
 def run(settings: Settings, asked: Asked, progress: Progress = lambda _: None) -> BacktestReport:
     """Judge the past. Raises BadConfiguration or Unavailable."""
     catalogue = Catalogue.load(settings.catalogue)
-    holding = {rule.id: rule for rule in load_rules(settings.rules, catalogue)}
+    holding = _in_force(settings, catalogue)
     changed = {rule.id: rule for rule in asked.tried}
     names = asked.rules or tuple(changed)
     for name in names:
@@ -73,6 +74,15 @@ def run(settings: Settings, asked: Asked, progress: Progress = lambda _: None) -
     registry = SeriesRegistry([*catalogue.metric, *((gateway.id, ONLINE) for gateway in catalogue.gateways)])
     batches = partial(_batches, settings, catalogue, registry, asked, progress)
     return backtest(tried, in_force, catalogue, registry, batches, labels, asked.start_ms, asked.end_ms)
+
+
+def _in_force(settings: Settings, catalogue: Catalogue) -> dict[str, Rule]:
+    """The rules that a core has in force: of the files, and as people have changed them over HTTP."""
+    files = load_rules(settings.rules, catalogue)
+    kept = None
+    if settings.journal.path.is_dir() and any(settings.journal.path.iterdir()):
+        kept = journal_files.summary(settings.journal.path).state.get(STATE)
+    return RuleBook(files, kept).rules
 
 
 def run_job(settings: Settings, wanted: Wanted) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import typer
 
+from alerts.rulebook import STATE, RuleBook
 from alerts.rules import load_rules
 from gatehouse.instants import instant_ms
 from gatehouse.settings import load_settings
@@ -68,6 +69,29 @@ def test_a_rule_is_tried_on_the_history_and_on_the_journal(tmp_path: Path) -> No
         assert found["tried"]["alarms"] == found["difference"]["both"] == 1
         assert "raised by both 1" in done.stdout
         assert "<svg" in picture.read_text()
+
+
+def test_the_version_in_force_is_what_people_have_made_of_it(tmp_path: Path) -> None:
+    """A limit that was put out of reach over HTTP is what a back-test compares with, not that of the files."""
+    config, name = write_past(tmp_path)
+    settings = load_settings(config)
+    catalogue = Catalogue.load(settings.catalogue)
+    files = load_rules(settings.rules, catalogue)
+    rule = next(r for r in files if r.id == name)
+    document = rule.model_dump(mode="json", by_alias=True)
+    document |= {"levels": [{"severity": "high", "at_least": 1e9}], "relative_to": None}
+    journal = Journal(settings.journal.path)
+    announced = RuleBook(files, None)
+    changed, why_not = announced.take(
+        "c1", {"rule_id": name, "seq": announced.version(name), "document": document}, catalogue
+    )
+    assert changed is not None, why_not
+    journal.append([], {STATE: changed.kept()})
+    journal.close()
+    data = tmp_path / "found.json"
+    command = ("backtest", "--config", config, "--rule", name, "--since", "1d", "--json", data)
+    assert run(*command, folder=tmp_path).returncode == 0
+    assert json.loads(data.read_text())["tried"]["alarms"] == 0
 
 
 def test_a_rule_that_there_is_not_is_named_with_those_that_there_are(tmp_path: Path) -> None:

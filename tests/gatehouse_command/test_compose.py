@@ -61,6 +61,7 @@ def test_the_gateways_file_and_environment_are_what_it_reads(monkeypatch: pytest
 def test_every_command_exists(service: str) -> None:
     name = SERVICES[service]["command"][0]
     registered = {c.name or c.callback.__name__ for c in command.app.registered_commands if c.callback}
+    registered |= {str(group.name) for group in command.app.registered_groups}
     assert name in registered
 
 
