@@ -7,13 +7,18 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 from firmware_sim.district import District
 from firmware_sim.live import Endpoints, LiveDistrict
+from firmware_sim.load import Broker, Null, Shape
+from firmware_sim.load import load as send_load
 from firmware_sim.past import build_past
 from firmware_sim.publisher import Publisher
 from firmware_sim.replay import DATASETS
@@ -21,7 +26,9 @@ from firmware_sim.replay import replay as play_back
 from firmware_sim.replay import rows as rows_of
 from firmware_sim.scenario import Scenario
 from firmware_sim.world import WorldState
+from telemetry.catalogue import Catalogue
 from telemetry.clock import SystemClock
+from telemetry.errors import BadConfiguration, Unavailable
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, add_completion=False)
 
@@ -66,6 +73,34 @@ def replay(
         typer.echo(f"{sent} readings sent" + ("" if whole else "; the broker has not acknowledged all of them"))
     finally:
         publisher.stop()
+
+
+@app.command()
+def load(
+    rate: Annotated[float, typer.Option(help="Readings a second; 0: as fast as the broker takes them")] = 1000.0,
+    series: Annotated[int, typer.Option(help="How many series of the catalogue")] = 1000,
+    shape: Annotated[Shape, typer.Option(help="One reading a message, or 200 as our gateways ship them")] = "single",
+    seconds: Annotated[float, typer.Option(help="For how long")] = 10.0,
+    district: DistrictFolder = _DISTRICT,
+    host: Annotated[str, typer.Option(help="The broker")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port")] = 1883,
+    username: Annotated[str | None, typer.Option()] = None,
+    password: Annotated[str | None, typer.Option(envvar="GATEHOUSE_LOAD_PASSWORD")] = None,
+    null: Annotated[bool, typer.Option("--null", help="To nobody: what this generator itself can do")] = False,
+) -> None:
+    """Load a broker with readings of a catalogue's devices, at a steady rate or as fast as it acknowledges them."""
+    try:
+        declared = Catalogue.load(district / "catalogue")
+        sink = Null() if null else Broker(host, port, username, password)
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("readings", total=rate * seconds if rate else None)
+            show = partial(progress.update, task)
+            done = send_load(declared, sink, shape, rate, series, seconds, progress=lambda n: show(completed=n))
+    except (BadConfiguration, Unavailable) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    late = f"; {done.behind_s:.1f} s behind its rate at the end" if done.behind_s > 1 else ""
+    typer.echo(f"{done.readings:,} readings in {done.messages:,} messages, {done.rate:,.0f} readings/s{late}")
 
 
 async def _live(declared: District, script: Scenario, seed: int, state: WorldState, truth: Path | None) -> None:
