@@ -1,8 +1,8 @@
 """A load on a broker: readings of the devices of a catalogue at a steady rate, or as fast as the broker acknowledges them.
 
 One message a reading (`single`: plain JSON), or up to 200 readings of a gateway in one (`frames`, as our gateways ship them).
-Values walk within what is plausible; times are those of sending. Messages are made a round of all series at a time and sent in
-bulk over a socket of our own: a client library costs more than what it would load. QoS 1; what is on its way without an
+Values walk within what is plausible; times are those of sending. Messages are made a round of all series at a time and sent
+in bulk over a socket of our own: a client library costs more than what it would load. QoS 1; what is on its way without an
 acknowledgement is bounded. `Null` takes the same bytes and drops them: what the generator itself can do.
 """
 
