@@ -14,10 +14,9 @@ themselves are as quick to read. Axes: N readings, W windows.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +48,8 @@ SCHEMA = pa.schema(
 )
 COLUMNS = [field.name for field in fields(Windows) if field.name != "series"]
 GROUP_ROWS = 8_192  # a chart reads the row groups that hold its series: they must be small against a day
-_SLICE_ROWS = 2_000_000  # readings in memory at once
+_SLICE_ROWS = 300_000  # readings in memory at once, or those of a minute
+_MINUTES = 1440  # of a day
 _MONTH_ROWS_MAX = 2_000_000  # a month with more windows stays as the files of its days
 _FINEST_SAVES = 4  # how many readings a minute's window must stand for
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d{12})\.parquet")
@@ -163,20 +163,27 @@ class Roller:
         row_count = 0
         with contextlib.ExitStack() as stack:
             writers: dict[str, Draft] = {}
-            for names, series, time_ms, value, quality in _slices(parts, day):
+            of_hour: list[tuple[_Names, Windows]] = []  # minutes that are not summed up further yet
+            for end_ms, names, series, time_ms, value, quality in _slices(parts, day):
                 row_count += len(time_ms)
-                windows = roll(series, time_ms, value, quality, WIDTHS_MS["1m"])
-                if not writers:
-                    saves = len(windows) * _FINEST_SAVES <= len(time_ms)
+                minutes = roll(series, time_ms, value, quality, WIDTHS_MS["1m"])
+                if not writers and len(time_ms):
+                    saves = len(minutes) * _FINEST_SAVES <= len(time_ms)
                     # Closed the other way round: when the widest stands, the others do.
                     for width in [*reversed(WIDTHS_MS)] if saves else ["1h", "15m"]:
                         path = month_folder(self._folder, width, kind, month_of(day))
                         path.mkdir(parents=True, exist_ok=True)
                         file = write_file(path / f"{number}-{number}-{through:012d}.parquet", SCHEMA)
                         writers[width] = stack.enter_context(file)
-                for width, width_ms in WIDTHS_MS.items():
-                    windows = windows if width == "1m" else merge(windows, width_ms)
-                    if width in writers:
+                if len(minutes):
+                    if "1m" in writers:
+                        writers["1m"].write(_table(names, minutes, through), GROUP_ROWS)
+                    of_hour.append((names, minutes))
+                if of_hour and end_ms % WIDTHS_MS["1h"] == 0:
+                    names, windows = _together(of_hour)
+                    of_hour = []
+                    for width in ("15m", "1h"):
+                        windows = merge(windows, WIDTHS_MS[width])
                         writers[width].write(_table(names, windows, through), GROUP_ROWS)
         return row_count
 
@@ -210,13 +217,18 @@ class Roller:
         return covered_days(of_month, _names_in(of_month)).get(day)
 
 
-def _slices(parts: Sequence[Part], day: int) -> Iterator[tuple[_Names, NDArray[np.int64], Times, Floats, Qualities]]:
-    """The readings of a day, whole hours at a time: names, and (N,) columns ascending by series and time, each once."""
+def _slices(
+    parts: Sequence[Part], day: int
+) -> Iterator[tuple[int, _Names, NDArray[np.int64], Times, Floats, Qualities]]:
+    """The readings of a day, some whole minutes of one hour at a time.
+
+    Yields the slice's end, names, and (N,) columns ascending by series and time, each reading once.
+    """
     metadata = [pq.read_metadata(part.path) for part in parts]
-    count = -(-sum(each.num_rows for each in metadata) // _SLICE_ROWS)
-    hours = sorted({round(24 * number / count) for number in range(count)} | {24})
-    for first, last in itertools.pairwise(hours):
-        start_ms, end_ms = (day * DAY_MS + hour * 3_600_000 for hour in (first, last))
+    a_slice = max(1, _MINUTES * _SLICE_ROWS // max(1, sum(each.num_rows for each in metadata)))
+    for start in (minute for hour in range(24) for minute in range(60 * hour, 60 * hour + 60, a_slice)):
+        end = min(start + a_slice, (start // 60 + 1) * 60)
+        start_ms, end_ms = (day * DAY_MS + minute * 60_000 for minute in (start, end))
         names: dict[tuple[str, str], int] = {}
         columns = []
         for part, about in zip(parts, metadata, strict=True):
@@ -227,14 +239,28 @@ def _slices(parts: Sequence[Part], day: int) -> Iterator[tuple[_Names, NDArray[n
             ]
             if groups:
                 with pq.ParquetFile(part.path) as file:
-                    columns.append(_columns(file.read_row_groups(groups), names, start_ms, end_ms))
+                    columns += [_columns(file.read_row_group(group), names, start_ms, end_ms) for group in groups]
+        ordered = sorted(names)
         if columns:
             series, time_ms, value, quality, key = (np.concatenate(each) for each in zip(*columns, strict=True))
-            ordered = sorted(names)
             rank = np.argsort(np.array([names[name] for name in ordered]))
             series = rank[series] if len(series) else series
             rows = _each_once(series, time_ms, key)
-            yield ordered, series[rows], time_ms[rows], value[rows], quality[rows]
+            yield end_ms, ordered, series[rows], time_ms[rows], value[rows], quality[rows]
+        elif end % 60 == 0:
+            nothing = np.empty(0, np.int64)
+            yield end_ms, ordered, nothing, nothing, np.empty(0), np.empty(0, np.uint8)
+
+
+def _together(parts: Sequence[tuple[_Names, Windows]]) -> tuple[_Names, Windows]:
+    """Windows of several slices, ascending by series and time, their series numbered anew."""
+    names = sorted({name for known, _ in parts for name in known})
+    at = {name: number for number, name in enumerate(names)}
+    number_of = [np.array([at[name] for name in known], np.int64) for known, _ in parts]
+    renamed = [replace(windows, series=of[windows.series]) for of, (_, windows) in zip(number_of, parts, strict=True)]
+    columns = [np.concatenate([getattr(each, field.name) for each in renamed]) for field in fields(Windows)]
+    whole = Windows(*columns)
+    return names, whole.take(np.lexsort((whole.time_ms, whole.series)))
 
 
 def _may_hold(statistics: Any, start_ms: int, end_ms: int) -> bool:
