@@ -167,3 +167,15 @@ def day_name(number: int) -> str:
 def day_number(name: str) -> int:
     """Back from `day_name`."""
     return int(datetime.fromisoformat(name).replace(tzinfo=UTC).timestamp()) // 86_400
+
+
+def time_span(about: pq.FileMetaData, group: int) -> tuple[int, int] | None:
+    """The earliest and the latest time in a row group of readings; None where the file does not say.
+
+    The column is held while its statistics are read: they do not outlive it, and pyarrow does not see to that.
+    """
+    column = about.row_group(group).column(2)
+    statistics = column.statistics
+    if statistics is None or not statistics.has_min_max:
+        return None
+    return int(statistics.min), int(statistics.max)

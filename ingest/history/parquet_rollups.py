@@ -25,7 +25,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ingest.history.parquet_files import DAY_MS, Draft, Part, day_files, day_folder, day_name, day_number, write_file
+from ingest.history.parquet_files import (
+    DAY_MS,
+    Draft,
+    Part,
+    day_files,
+    day_folder,
+    day_name,
+    day_number,
+    time_span,
+    write_file,
+)
 from ingest.history.rollups import WIDTHS_MS, Windows, merge, roll
 from telemetry.batch import Floats, Qualities, Times
 from telemetry.errors import Unavailable
@@ -48,7 +58,7 @@ SCHEMA = pa.schema(
 )
 COLUMNS = [field.name for field in fields(Windows) if field.name != "series"]
 GROUP_ROWS = 8_192  # a chart reads the row groups that hold its series: they must be small against a day
-_SLICE_ROWS = 300_000  # readings in memory at once, or those of a minute
+_SLICE_ROWS = 500_000  # readings in memory at once, or those of a minute
 _MINUTES = 1440  # of a day
 _MONTH_ROWS_MAX = 2_000_000  # a month with more windows stays as the files of its days
 _FINEST_SAVES = 4  # how many readings a minute's window must stand for
@@ -220,14 +230,12 @@ class Roller:
 def _slices(
     parts: Sequence[Part], day: int
 ) -> Iterator[tuple[int, _Names, NDArray[np.int64], Times, Floats, Qualities]]:
-    """The readings of a day, some whole minutes of one hour at a time.
+    """The readings of a day, some whole hours at a time, or whole minutes of one hour.
 
     Yields the slice's end, names, and (N,) columns ascending by series and time, each reading once.
     """
     metadata = [pq.read_metadata(part.path) for part in parts]
-    a_slice = max(1, _MINUTES * _SLICE_ROWS // max(1, sum(each.num_rows for each in metadata)))
-    for start in (minute for hour in range(24) for minute in range(60 * hour, 60 * hour + 60, a_slice)):
-        end = min(start + a_slice, (start // 60 + 1) * 60)
+    for start, end in _cuts(_slice_minutes(metadata)):
         start_ms, end_ms = (day * DAY_MS + minute * 60_000 for minute in (start, end))
         names: dict[tuple[str, str], int] = {}
         columns = []
@@ -235,7 +243,7 @@ def _slices(
             groups = [
                 number
                 for number in range(about.num_row_groups)
-                if _may_hold(about.row_group(number).column(2).statistics, start_ms, end_ms)
+                if _may_hold(time_span(about, number), start_ms, end_ms)
             ]
             if groups:
                 with pq.ParquetFile(part.path) as file:
@@ -252,6 +260,27 @@ def _slices(
             yield end_ms, ordered, nothing, nothing, np.empty(0), np.empty(0, np.uint8)
 
 
+def _cuts(minutes: int) -> Iterator[tuple[int, int]]:
+    """Where a day is cut: (start, end) in minutes, of about so many each; whole hours, or within one."""
+    if minutes >= 60:
+        whole = minutes // 60 * 60
+        yield from ((start, min(start + whole, _MINUTES)) for start in range(0, _MINUTES, whole))
+    else:
+        for hour in range(0, _MINUTES, 60):
+            yield from ((start, min(start + minutes, hour + 60)) for start in range(hour, hour + 60, minutes))
+
+
+def _slice_minutes(metadata: Sequence[pq.FileMetaData]) -> int:
+    """How many minutes hold about as many readings as may be in memory at once: a backlog may fill an hour of a day only."""
+    row_count = sum(about.num_rows for about in metadata)
+    spans = [time_span(about, number) for about in metadata for number in range(about.num_row_groups)]
+    known = [span for span in spans if span is not None]
+    minutes = _MINUTES
+    if known and len(known) == len(spans):
+        minutes = (max(end for _, end in known) - min(start for start, _ in known)) // 60_000 + 1
+    return max(1, int(minutes * _SLICE_ROWS // max(1, row_count)))
+
+
 def _together(parts: Sequence[tuple[_Names, Windows]]) -> tuple[_Names, Windows]:
     """Windows of several slices, ascending by series and time, their series numbered anew."""
     names = sorted({name for known, _ in parts for name in known})
@@ -263,8 +292,8 @@ def _together(parts: Sequence[tuple[_Names, Windows]]) -> tuple[_Names, Windows]
     return names, whole.take(np.lexsort((whole.time_ms, whole.series)))
 
 
-def _may_hold(statistics: Any, start_ms: int, end_ms: int) -> bool:
-    return statistics is None or (statistics.max >= start_ms and statistics.min < end_ms)
+def _may_hold(span: tuple[int, int] | None, start_ms: int, end_ms: int) -> bool:
+    return span is None or (span[1] >= start_ms and span[0] < end_ms)
 
 
 def _columns(table: pa.Table, names: dict[tuple[str, str], int], start_ms: int, end_ms: int) -> tuple[Any, ...]:

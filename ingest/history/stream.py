@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.history.history import Aggregate, HistoryReader, SeriesPlace
-from ingest.history.parquet_files import DAY_MS, day_name, parts_of
+from ingest.history.parquet_files import DAY_MS, day_name, parts_of, time_span
 from telemetry.batch import Indexes, ReadingBatch, empty_batch
 from telemetry.errors import Unavailable
 
@@ -126,10 +126,9 @@ def _pieces(folder: Path, kinds: Sequence[str], day: int) -> list[_Piece]:
             for part in parts_of(of_day) if of_day.is_dir() else ():
                 metadata = pq.read_metadata(part.path)
                 for number in range(metadata.num_row_groups):
-                    rows = metadata.row_group(number)
-                    times = rows.column(2).statistics
-                    span = (times.min, times.max) if times is not None else (day * DAY_MS, (day + 1) * DAY_MS)
-                    found.append(_Piece(span[0], span[1], rows.num_rows, part.first, part.path, number))
+                    span = time_span(metadata, number) or (day * DAY_MS, (day + 1) * DAY_MS)
+                    count = metadata.row_group(number).num_rows
+                    found.append(_Piece(span[0], span[1], count, part.first, part.path, number))
     except (OSError, pa.ArrowException) as error:
         raise Unavailable(f"history in {folder}: {error}") from error
     return sorted(found)
