@@ -58,7 +58,7 @@ SCHEMA = pa.schema(
 )
 COLUMNS = [field.name for field in fields(Windows) if field.name != "series"]
 GROUP_ROWS = 8_192  # a chart reads the row groups that hold its series: they must be small against a day
-_SLICE_ROWS = 500_000  # readings in memory at once, or those of a minute
+_SLICE_ROWS = 200_000  # readings in memory at once, or those of a minute
 _MINUTES = 1440  # of a day
 _MONTH_ROWS_MAX = 2_000_000  # a month with more windows stays as the files of its days
 _FINEST_SAVES = 4  # how many readings a minute's window must stand for
