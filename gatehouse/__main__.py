@@ -33,6 +33,7 @@ def _rules() -> None:
     """A group, however few commands it has."""
 
 
+_DISTRICT = Path(__file__).parent / "district"
 ConfigFile = Annotated[Path, typer.Option("--config", help="The server's YAML file.", exists=True, dir_okay=False)]
 
 
@@ -466,6 +467,41 @@ def rules_test(
     failed = sum(bool(outcome.failures) for outcome in outcomes)
     typer.echo(f"{len(outcomes)} tests, {failed} failed")
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command("score")
+def score(
+    given: Annotated[
+        list[Path], typer.Argument(help="Scenarios or folders of them; or TRUTH.jsonl ALARMS.jsonl.", exists=True)
+    ],
+    district: Annotated[Path, typer.Option(help="Folder with catalogue/, rules/, world.yaml.")] = _DISTRICT,
+    out: Annotated[Optional[Path], typer.Option(help="Write readings, truth and alarms of each there.")] = None,  # noqa: UP045
+) -> None:
+    """Play scenarios through the engine, or compare recorded alarms with the truth. Exit code 1: not as stated."""
+    from firmware_sim.district import District
+    from firmware_sim.story import Story
+    from rich.console import Console
+
+    from gatehouse.rehearsal import rehearse, scenario_rules, score_files, show, show_rules
+
+    console = Console()
+    if [path.suffix for path in given] == [".jsonl", ".jsonl"]:
+        compared = score_files(given[0], given[1])
+        show_rules(compared.rules, console)
+        for fault in compared.faults:
+            typer.echo(fault)
+        raise typer.Exit(0 if compared.is_good else 1)
+    files = [file for path in given for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
+    if not files:
+        raise typer.BadParameter("there is no scenario (*.yaml) there")
+    declared = District.load(district)
+    rules = scenario_rules(district, declared)
+    rehearsals = [
+        rehearse(declared, rules, file.stem, Story.load(file, declared), None if out is None else out / file.stem)
+        for file in files
+    ]
+    show(rehearsals, console)
+    raise typer.Exit(0 if all(one.score.is_good for one in rehearsals) else 1)
 
 
 @user_app.command("add")

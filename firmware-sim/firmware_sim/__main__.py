@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from firmware_sim.broadcast import broadcast
 from firmware_sim.district import District
 from firmware_sim.live import Endpoints, LiveDistrict
 from firmware_sim.load import Broker, Null, Shape
@@ -25,6 +26,7 @@ from firmware_sim.replay import DATASETS
 from firmware_sim.replay import replay as play_back
 from firmware_sim.replay import rows as rows_of
 from firmware_sim.scenario import Scenario
+from firmware_sim.story import Story
 from firmware_sim.world import WorldState
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SystemClock
@@ -38,6 +40,55 @@ _DISTRICT = Path("gatehouse/district")
 
 @app.command()
 def run(
+    scenario: Annotated[
+        Path, typer.Argument(help="A scenario with its beginning and end", exists=True, dir_okay=False)
+    ],
+    district: DistrictFolder = _DISTRICT,
+    speed: Annotated[float, typer.Option(help="Seconds of it in a second; 0: as fast as it goes", min=0)] = 1.0,
+    host: Annotated[str, typer.Option(help="The broker")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port")] = 1883,
+    out: Annotated[Path | None, typer.Option(help="Folder for readings.jsonl and truth.jsonl")] = None,
+) -> None:
+    """Publish a scenario as plain JSON to a broker, and write what was really true beside it."""
+    declared = District.load(district)
+    story = Story.load(scenario, declared)
+    give_up = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: give_up.set())
+    publisher = Publisher(host, port, f"scenario-{scenario.stem}")
+    clock = SystemClock()
+    publisher.start()
+    try:
+        sent = broadcast(
+            declared,
+            story,
+            speed=speed,
+            now_ms=clock.now_ms(),
+            pace=_WallPace(clock, give_up),
+            publish=lambda topic, payload: publisher.publish(topic, payload, lambda: None, give_up),
+            out=out,
+        )
+        if not publisher.wait(10.0):
+            typer.echo("the broker has not acknowledged all of it", err=True)
+            raise typer.Exit(1)
+        typer.echo(f"{sent:,} readings sent")
+    finally:
+        publisher.stop()
+
+
+class _WallPace:
+    """The pace of a clock on the wall, until told to give up."""
+
+    def __init__(self, clock: SystemClock, give_up: threading.Event) -> None:
+        self._clock = clock
+        self._give_up = give_up
+
+    def until(self, time_ms: int) -> bool:
+        """Wait until this instant."""
+        return not self._give_up.wait(max(0, time_ms - self._clock.now_ms()) / 1000)
+
+
+@app.command()
+def devices(
     district: DistrictFolder = _DISTRICT,
     scenario: Annotated[Path | None, typer.Option(help="Another script than scenario.yaml of the district")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same world")] = 1,

@@ -40,6 +40,7 @@ class ColdRoom:
         self.is_door_open = False
         self._is_cooling = False
         self._door_until_ms = 0
+        self._broken_until_ms = 0
         self._offset_ms = district.utc_offset_ms(district.world.canteen.site, time_ms)
         self._seed = seed
         self._rng = generator(seed, "canteen", "live")
@@ -70,8 +71,17 @@ class ColdRoom:
             step_ms = min(_STEP_MS, now_ms - self.time_ms)
             self.time_ms += step_ms
             if self._rng.random() < self._openings(np.array([self.time_ms], np.int64), step_ms)[0]:
-                self._door_until_ms = self.time_ms + int(self._rng.integers(20, 90)) * SECOND_MS
+                shut_ms = self.time_ms + int(self._rng.integers(20, 90)) * SECOND_MS
+                self._door_until_ms = max(self._door_until_ms, shut_ms)
             self._step(self.time_ms < self._door_until_ms, step_ms / 1000)
+
+    def leave_open(self, for_ms: int) -> None:
+        """Somebody forgets the door."""
+        self._door_until_ms = self.time_ms + for_ms
+
+    def break_down(self, for_ms: int) -> None:
+        """The compressor stands still for so long."""
+        self._broken_until_ms = self.time_ms + for_ms
 
     def shown_c(self) -> float:
         """What the sensor shows now."""
@@ -83,8 +93,9 @@ class ColdRoom:
             self._is_cooling = True
         elif self.air_c < _OFF_BELOW_C:
             self._is_cooling = False
+        is_cooled = self._is_cooling and self.time_ms >= self._broken_until_ms
         flow = (_OUTSIDE_C - self.air_c) * (1 / _LEAK_S + is_door_open / _DOOR_S)
-        self.air_c += step_s * (flow - _COOLING_C_PER_S * self._is_cooling)
+        self.air_c += step_s * (flow - _COOLING_C_PER_S * is_cooled)
 
     def _openings(self, time_ms: Times, span_ms: int) -> Floats:
         """Probability (N,) that somebody opens the door within a span."""

@@ -60,6 +60,22 @@ class Sky:
 
 
 @dataclass(frozen=True, slots=True)
+class _Share:
+    """How much of a pipe is left: a straight line between two instants."""
+
+    before: float
+    after: float
+    begins_ms: int
+    ends_ms: int
+
+    def at(self, time_ms: int) -> float:
+        """At an instant."""
+        if time_ms >= self.ends_ms:
+            return self.after
+        return self.before + (self.after - self.before) * (time_ms - self.begins_ms) / (self.ends_ms - self.begins_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class LevelHistory:
     """The true levels of all places at each minute. Levels (N, P), rain in mm/h by site (N,)."""
 
@@ -101,6 +117,9 @@ class Drains:
         self._area_m2 = self._capacity * storage
         self._site_number = np.array([self.sites.index(site) for site in self.site], np.intp)
         self._runoff = np.zeros(count, np.float64)
+        self.step_ms = _LIVE_STEP_MS
+        self._carries = [_Share(1.0, 1.0, 0, 0)] * count
+        self._extra = np.zeros(count, np.float64)  # inflow that is neither rain nor sewage
         dry = self._dry(np.array([time_ms], np.int64))[0]
         for i, drain in enumerate(drains):
             if drain.downstream is not None:
@@ -129,11 +148,21 @@ class Drains:
         """Let the water run until now: in steps of a second at most, or those of the past while that is far away."""
         while self.time_ms < now_ms:
             is_far = now_ms - self.time_ms > 10 * MINUTE_MS
-            step_ms = min(_PAST_STEP_MS if is_far else _LIVE_STEP_MS, now_ms - self.time_ms)
+            step_ms = min(max(_PAST_STEP_MS, self.step_ms) if is_far else self.step_ms, now_ms - self.time_ms)
             self.time_ms += step_ms
             at = np.array([self.time_ms], np.int64)
             rain = np.array([self._sky.rain_mm_h(site, at)[0] for site in self.sites])
             self._step(_flow(rain[self._site_number], self._catchment_m2), self._dry(at)[0], step_ms / 1000)
+
+    def obstruct(self, place: str, carries: float, over_ms: int) -> None:
+        """From now on the pipe behind a place carries a share of its capacity, reached in a straight line."""
+        number = self.places.index(place)
+        before = self._carries[number].at(self.time_ms)
+        self._carries[number] = _Share(before, carries, self.time_ms, self.time_ms + over_ms)
+
+    def let_in(self, place: str, litres_per_s: float) -> None:
+        """Let water run into a place until told otherwise."""
+        self._extra[self.places.index(place)] = litres_per_s / 1000
 
     def rain_mm_h(self, site: str) -> float:
         """Rain at this moment."""
@@ -144,8 +173,9 @@ class Drains:
         self._runoff += (wet - self._runoff) * -np.expm1(-step_s / self._lag_s)
         fill = self.level_m / self._crown_m
         root = np.sqrt(fill)
-        outflow = self._capacity * np.where(fill < 1.0, fill * root, root)
-        inflow = dry + self._runoff + self._upstream @ outflow
+        carries = np.array([share.at(self.time_ms) for share in self._carries])
+        outflow = carries * self._capacity * np.where(fill < 1.0, fill * root, root)
+        inflow = dry + self._extra + self._runoff + self._upstream @ outflow
         level = self.level_m + step_s * (inflow - outflow) / self._area_m2
         self.level_m = np.minimum(np.maximum(level, 0.0), self.depth_m)
 

@@ -17,6 +17,7 @@ from firmware_sim.district import DAY_MS, HOUR_MS, MINUTE_MS, District, Floats, 
 
 FEVER_ABOVE_C = 37.3
 _HEALTHY_MEAN_C, _HEALTHY_SD_C, _HEALTHY_MAX_C = 36.4, 0.25, 37.1
+_COLD_BELOW_C, _COLD_PER_C = 10.0, 0.03  # a forehead just come in from the cold reads lower by so much a degree
 _WEEKDAY_PER_LANE, _WEEKEND_PER_LANE = 620.0, 260.0
 _WEEKDAY_HOUR = np.array([0.3, 0.1, 0.1, 0.1, 0.3, 1, 5, 17, 9, 4, 3, 5, 9, 5, 3, 3, 4, 8, 11, 5, 3, 2, 1.5, 0.8])
 _WEEKEND_HOUR = np.array([0.4, 0.2, 0.1, 0.1, 0.2, 0.5, 2, 4, 6, 8, 9, 8, 8, 6, 6, 6, 7, 7, 6, 5, 4, 3, 2, 1])
@@ -81,6 +82,7 @@ class Gates:
         self._rng = generator(seed, "gates", "live")
         self._rechecks: list[_Recheck] = []
         self._last_ms = [0] * len(self.scanners)
+        self._weather = (0.0, 0.0, 0, 0)  # warmer than the season before, after [°C]; from, until [ms]
 
     def past(self, end_ms: int, false_positives: int, fevers: int) -> list[LaneHistory]:
         """Everyone who came until `end_ms`, with this many labelled false positives and fevers among them."""
@@ -113,6 +115,10 @@ class Gates:
             passages += self._passed(until_ms)
             self.time_ms = until_ms
         return sorted(passages, key=lambda passage: (passage.time_ms, passage.scanner))
+
+    def change_weather(self, warmer_c: float, over_ms: int) -> None:
+        """Let the air become so much warmer than the season has it, in a straight line from now on."""
+        self._weather = (self._warmer_c(self.time_ms), warmer_c, self.time_ms, self.time_ms + over_ms)
 
     def person(self, scanner: str, time_ms: int, skin_c: float) -> Passage:
         """Somebody with this temperature steps in front of a scanner."""
@@ -186,10 +192,21 @@ class Gates:
         # A scanner measures one person at a time, so its instants differ.
         time_ms = max(time_ms, self._last_ms[lane] + 1)
         self._last_ms[lane] = time_ms
-        ambient = float(self._ambient_c(self._rng, lane, np.array([time_ms], np.int64))[0])
+        warmer = self._warmer_c(time_ms)
+        ambient = round(float(self._ambient_c(self._rng, lane, np.array([time_ms], np.int64))[0]) + warmer, 1)
+        if warmer:
+            # Only what the weather takes away from the season: the season's own air is in the people already.
+            cold_c = max(0.0, _COLD_BELOW_C - ambient) - max(0.0, _COLD_BELOW_C - (ambient - warmer))
+            skin_c = round(skin_c - _COLD_PER_C * cold_c, 1)
         return Passage(
             scanner.device, scanner.serial, key or f"{scanner.serial}-{time_ms}", time_ms, skin_c, ambient, label
         )
+
+    def _warmer_c(self, time_ms: int) -> float:
+        before, after, begins_ms, ends_ms = self._weather
+        if time_ms >= ends_ms:
+            return after
+        return before + (after - before) * max(0, time_ms - begins_ms) / (ends_ms - begins_ms)
 
     def _rate_per_min(self, time_ms: Times) -> Floats:
         """Expected passages of one lane a minute, by local hour and day of the week."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_sim.district import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, District, Floats, Times, generator
 
@@ -36,6 +37,23 @@ class _DayPlan:
     duty: Floats
     period_h: Floats
     phase: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Appliance:
+    """Something that is used in a room for a while."""
+
+    room: int
+    watts: float
+    power_factor: float
+    since_ms: int
+    until_ms: int
+    on_ms: int
+    off_ms: int
+
+    def is_on(self, time_ms: int) -> bool:
+        """Whether it draws its power at an instant of that while."""
+        return not self.on_ms or (time_ms - self.since_ms) % (self.on_ms + self.off_ms) < self.on_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,8 @@ class Rooms:
         self.energy_kwh = rng.uniform(200, 2500, count)
         self.heater_w = np.zeros(count, np.float64)
         self._rng = generator(seed, "rooms", "live")
+        self._appliances: list[_Appliance] = []
+        self._vacant = np.zeros(count, bool)
         self._plans: dict[int, _DayPlan] = {}
         self.power_w, self.power_factor = self._at(time_ms)
 
@@ -118,14 +138,35 @@ class Rooms:
         self.heater_w[self.meters.index(meter)] = watts
         self.power_w, self.power_factor = self._at(self.time_ms)
 
+    def switch_on(
+        self, meter: str, watts: float, power_factor: float, for_ms: int, on_ms: int = 0, off_ms: int = 0
+    ) -> None:
+        """Use an appliance for a while from now on; with `on_ms` it rests `off_ms` after each stretch."""
+        room = self.meters.index(meter)
+        self._appliances.append(
+            _Appliance(room, watts, power_factor, self.time_ms, self.time_ms + for_ms, on_ms, off_ms)
+        )
+
+    def move_out(self, meter: str) -> None:
+        """Nobody lives there any more."""
+        self._vacant[self.meters.index(meter)] = True
+
     def unplug_heaters(self) -> None:
         """No forbidden heater anywhere."""
         self.heater_w = np.zeros(len(self.meters), np.float64)
 
     def _at(self, time_ms: int) -> tuple[Floats, Floats]:
         at = np.array([time_ms], np.int64)
-        power, factor = self._load(self._plan((time_ms + self._offset_ms) // DAY_MS), at, self.heater_w)
-        return power[0], factor[0]
+        power, factor = self._load(self._plan((time_ms + self._offset_ms) // DAY_MS), at, self.heater_w, self._vacant)
+        self._appliances = [used for used in self._appliances if used.until_ms > time_ms]
+        if not self._appliances:
+            return power[0], factor[0]
+        apparent = power[0] / factor[0]
+        for used in self._appliances:
+            if used.is_on(time_ms):
+                power[0][used.room] += used.watts
+                apparent[used.room] += used.watts / used.power_factor
+        return power[0], power[0] / apparent
 
     def _plan(self, day: int) -> _DayPlan:
         """The plan of a local day (days since 1970); the same whoever asks."""
@@ -152,10 +193,14 @@ class Rooms:
             )
         return self._plans[day]
 
-    def _load(self, plan: _DayPlan, time_ms: Times, heater_w: Floats) -> tuple[Floats, Floats]:
+    def _load(
+        self, plan: _DayPlan, time_ms: Times, heater_w: Floats, vacant: NDArray[np.bool_] | None = None
+    ) -> tuple[Floats, Floats]:
         """Power [W] and power factor (N, R) of all rooms at instants of one day."""
         hour = ((time_ms + self._offset_ms) % DAY_MS / HOUR_MS)[:, None]  # (N, 1)
         at_home = (hour < plan.leave_h) | (hour >= plan.return_h)
+        if vacant is not None:
+            at_home = at_home & ~vacant
         awake = at_home & (hour >= plan.wake_h) & (hour < plan.sleep_h)
         is_dark = (hour < 7.2) | (hour >= 17.2)
         evening = awake & (hour >= np.minimum(plan.return_h, 18.0))
@@ -185,6 +230,7 @@ class Water:
         self._litres_per_day = people * rng.uniform(60, 110, len(self.meters))
         self.litres = rng.uniform(5_000, 120_000, len(self.meters))
         self._rng = generator(seed, "water", "live")
+        self._leak_l_per_h = np.zeros(len(self.meters), np.float64)
 
     def past(self, end_ms: int, every_ms: int, leak: tuple[str, int, int, float]) -> WaterHistory:
         """Run up to `end_ms` and remember every `every_ms`.
@@ -209,7 +255,16 @@ class Water:
         """Let the water run until now."""
         if now_ms > self.time_ms:
             drawn = self._drawn(self._rng, np.array([now_ms], np.int64), now_ms - self.time_ms)
-            self.litres, self.time_ms = self.litres + drawn[0], now_ms
+            leaked = self._leak_l_per_h * (now_ms - self.time_ms) / HOUR_MS
+            self.litres, self.time_ms = self.litres + drawn[0] + leaked, now_ms
+
+    def leak(self, meter: str, litres_per_h: float) -> None:
+        """Let water run behind a meter until told otherwise."""
+        self._leak_l_per_h[self.meters.index(meter)] = litres_per_h
+
+    def move_out(self, meter: str) -> None:
+        """Nobody draws water there any more."""
+        self._litres_per_day[self.meters.index(meter)] = 0.0
 
     def _drawn(self, rng: np.random.Generator, time_ms: Times, span_ms: int) -> Floats:
         """Litres (N, R) drawn in the spans that end at the instants: a Poisson number of draws, each exponential."""

@@ -22,11 +22,8 @@ from firmware_sim.scenario import (
     CanteenSends,
     CutGateway,
     Fault,
-    HeaterOff,
     HeaterOn,
-    MendGateway,
     Person,
-    Rain,
     Scenario,
     SensorDies,
 )
@@ -142,7 +139,10 @@ class Stage:
             return None
         words: dict[int, dict[int, int]] = {}
         for register in profile:
-            raw = (self._world.value(meter.device, register.metric) - register.offset) / register.scale
+            value = self._world.value(meter.device, register.metric)
+            if value is None:
+                return None
+            raw = (value - register.offset) / register.scale
             at = words.setdefault(_FUNCTION[register.function], {})
             at.update(enumerate(encode(raw, register.type, register.word_order), register.address))
         answer = reply(request, words)
@@ -183,29 +183,23 @@ class Stage:
         now_ms = self._world.time_ms
         moment.actions.append(action)
         self.truth.actions.append((now_ms, action.model_dump_json()))
+        self._world.act(action)
         match action:
-            case Rain():
-                self._world.sky.add(action.site, now_ms, list(action.points))
             case Person():
                 self._gather(moment, [self._world.gates.person(action.scanner, now_ms, action.temperature)])
             case HeaterOn():
-                self._world.rooms.switch_heater(action.device, action.watts)
                 by_ms = now_ms + HEATER_HOLD_MS + 2 * self._poll_ms[action.device] + SLACK_MS
                 note = f"heater of {action.watts:.0f} W"
                 self._expect("forbidden-heater", action.device, now_ms, by_ms, now_ms + DAY_MS, note)
-            case HeaterOff():
-                self._world.rooms.switch_heater(action.device, 0.0)
             case SensorDies():
                 self._died[action.device] = now_ms
             case CutGateway():
                 by_ms = now_ms + OFFLINE_MS + SLACK_MS
                 self._expect("gateway-offline", action.gateway, now_ms, by_ms, None, "cut off from its broker")
-            case MendGateway():
-                pass
             case CanteenSends():
                 self._faults.append(action.fault)
             case _:
-                assert_never(action)
+                pass
 
     def _expect(self, rule: str, device: str, from_ms: int, by_ms: int, until_ms: int | None, note: str) -> None:
         self.truth.alarms.append(ExpectedAlarm(rule, device, None, from_ms, by_ms, True, until_ms, note))
@@ -217,6 +211,7 @@ class Stage:
 
     def _gather(self, moment: Moment, passages: list[Passage]) -> None:
         """Turn passages into what their scanners will post."""
+        passages = [seen for passage in passages if (seen := self._world.seen(passage)) is not None]
         for passage in passages:
             gateway, fields = self._fields[passage.scanner]
             measured = {"temperature": passage.skin_c, "ambient": passage.ambient_c}
