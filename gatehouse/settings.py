@@ -149,6 +149,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "catalogue": (folder / settings.catalogue).resolve(),
             "rules": (folder / settings.rules).resolve(),
             "people": (folder / settings.people).resolve(),
+            "broker": settings.broker.placed(folder.resolve()),
             "journal": settings.journal.model_copy(update={"path": (folder / settings.journal.path).resolve()}),
             "database": settings.database.model_copy(update={"url": url}),
             "history": history,
