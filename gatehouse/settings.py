@@ -86,6 +86,7 @@ class Settings(BaseModel):
     metrics: MetricsSettings = MetricsSettings()
     channels: dict[str, ChannelSettings] = {}
     heartbeat: HeartbeatSettings | None = None
+    insecure: bool = False  # start without TLS to the broker, and without trying what must be forbidden there
     client_id: str = Field(default="gatehouse-core", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
 
 

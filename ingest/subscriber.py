@@ -114,13 +114,25 @@ class Session:
 
 
 class Subscriber:
-    """Runs until told to stop; keeps trying while the broker is away."""
+    """Runs until told to stop; keeps trying while the broker is away.
+
+    Args:
+        admit: Called before the first connection, until it does not raise Unavailable; other errors end the run.
+    """
 
     def __init__(
-        self, settings: BrokerSettings, client_id: str, vetter: Vetter, committer: Committer, clock: Clock
+        self,
+        settings: BrokerSettings,
+        client_id: str,
+        vetter: Vetter,
+        committer: Committer,
+        clock: Clock,
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._client_id = client_id
+        self._admit = admit
+        self._is_admitted = False
         self._committer = committer
         self._make_session = partial(Session, settings, client_id, vetter, committer, clock)
         self._clock = clock
@@ -133,10 +145,13 @@ class Subscriber:
         return self._session is not None and self._session.is_connected
 
     def run(self, stop: threading.Event) -> None:
-        """Read until `stop`; connection troubles are waited out, never raised."""
+        """Read until `stop`; connection troubles are waited out, never raised. Raises what `admit` does not wait out."""
         delay_s, is_first = 0.2, True
         while not stop.is_set():
             try:
+                if not self._is_admitted:
+                    self._admit()
+                    self._is_admitted = True
                 with self._connection() as link:
                     self._serve(link, stop)
                     delay_s, is_first = 0.2, True

@@ -122,11 +122,16 @@ def expiries(broker: BrokerSettings, client_id: str, by_ms: int) -> list[Expiry]
     """What ends before `by_ms`, of the files of a connection. Raises BadConfiguration when one cannot be read."""
     if broker.tls is None:
         return []
-    found = [
-        Expiry(f"broker.tls.{setting}", file, validity_ms(file)[1])
-        for setting, file in broker.tls.certificates(client_id).items()
-    ]
-    return [expiry for expiry in found if expiry.until_ms < by_ms]
+    files = broker.tls.certificates(client_id)
+    ends = {setting: until_ms for setting, (_, until_ms) in when_valid(broker, client_id).items()}
+    return [Expiry(f"broker.tls.{s}", files[s], until_ms) for s, until_ms in ends.items() if until_ms < by_ms]
+
+
+def when_valid(broker: BrokerSettings, client_id: str) -> dict[str, tuple[int, int]]:
+    """`validity_ms` of the files of a connection, by the setting that names them. Raises BadConfiguration."""
+    if broker.tls is None:
+        return {}
+    return {setting: validity_ms(file) for setting, file in broker.tls.certificates(client_id).items()}
 
 
 def when_closed(broker: BrokerSettings, client_id: str) -> str:
