@@ -22,6 +22,7 @@ from api.accounts import User
 from api.alarms import Alarms
 from telemetry.clock import Clock
 from telemetry.settings import BrokerSettings
+from telemetry.tls import Renewing
 from telemetry.topics import ALARMS_FILTER, LIVE_FILTER, STATUS_FILTER
 
 _log = structlog.get_logger("api")
@@ -64,6 +65,10 @@ class Events:
         self._mqtt = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311)
         if broker.username is not None:
             self._mqtt.username_pw_set(broker.username, broker.password.get_secret_value() if broker.password else None)
+        if broker.tls is not None:
+            renewing = Renewing(broker.tls, client_id)
+            self._mqtt.tls_set_context(renewing.context)
+            self._mqtt.on_pre_connect = renewing.renew
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -52,6 +52,7 @@ def write_config(folder: Path, series_count: int, broker_port: int, metrics_port
     config = folder / "gatehouse.yaml"
     settings = {
         "broker": {"host": "127.0.0.1", "port": broker_port},
+        "insecure": True,
         "metrics": {"host": "127.0.0.1", "port": metrics_port},
         **more,
     }

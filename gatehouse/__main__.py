@@ -24,6 +24,11 @@ app.add_typer(journal_app, name="journal")
 gateway_app = typer.Typer(help="Read the devices of a compound and ship what they say; or only look at the field.")
 app.add_typer(gateway_app, name="gateway", invoke_without_command=True)
 
+pki_app = typer.Typer(
+    help="The district's authority: certificates for broker, core, API, gateways.", no_args_is_help=True
+)
+app.add_typer(pki_app, name="pki")
+
 rules_app = typer.Typer(help="Rules: try them before they hold.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 
@@ -502,6 +507,84 @@ def score(
     ]
     show(rehearsals, console)
     raise typer.Exit(0 if all(one.score.is_good for one in rehearsals) else 1)
+
+
+PkiFolder = Annotated[Path, typer.Option("--pki", help="The authority's folder; keep it safe and off the network.")]
+
+
+@pki_app.command("make")
+def pki_make(
+    config: ConfigFile,
+    host: Annotated[list[str], typer.Option(help="What the broker is called by: a name or an address; repeat it.")],
+    pki: PkiFolder = Path("pki"),
+) -> None:
+    """Make what is missing: the authority, and certificates for the broker, the core, the API and every gateway."""
+    from gatehouse.identities import make
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    for line in make(load_settings(config), pki, host, SystemClock()):
+        typer.echo(line)
+
+
+@pki_app.command("renew")
+def pki_renew(
+    names: Annotated[Optional[list[str]], typer.Argument(help="Identities; all that end within 30 days.")] = None,  # noqa: UP045
+    pki: PkiFolder = Path("pki"),
+) -> None:
+    """Make certificates anew, with new keys. The old ones hold until their end; a lost one is to be revoked."""
+    from gatehouse.identities import renew
+    from telemetry.clock import SystemClock
+
+    for line in renew(pki, names or [], SystemClock()):
+        typer.echo(line)
+
+
+@pki_app.command("revoke")
+def pki_revoke(
+    name: Annotated[str, typer.Argument(help="An identity; `pki list` shows them.")], pki: PkiFolder = Path("pki")
+) -> None:
+    """Put every certificate of an identity on the revocation list."""
+    from gatehouse.pki import Authority
+    from telemetry.clock import SystemClock
+
+    count = Authority(pki, SystemClock()).revoke(name)
+    typer.echo(f"{name}: {count} certificates revoked in {pki / 'crl.pem'}")
+    typer.echo("write the broker's folder anew (gatehouse broker-config), put it in place and restart the broker:")
+    typer.echo("a reload takes what it may do, also from a session that stands; only a restart reads the list")
+
+
+@pki_app.command("list")
+def pki_list(pki: PkiFolder = Path("pki")) -> None:
+    """Every certificate that was ever made, and until when it is valid. Ends with 1 when one in use ends within 30 days."""
+    from gatehouse.identities import listing
+    from telemetry.clock import SystemClock
+
+    lines, is_well = listing(pki, SystemClock())
+    for line in lines:
+        typer.echo(line)
+    if not is_well:
+        raise typer.Exit(1)
+
+
+@app.command("broker-config")
+def broker_config(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="Folder to write; it is all that the broker needs.")],
+    pki: PkiFolder = Path("pki"),
+    at: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Where the folder will stand on the broker's machine, if elsewhere."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8883,
+    bind: Annotated[str, typer.Option(help="Address to listen on; all when not given.")] = "",
+) -> None:
+    """Write Mosquitto's configuration and access list from the catalogue: nobody may do what is not written there."""
+    from gatehouse.access import write_broker
+    from gatehouse.settings import load_settings
+
+    for line in write_broker(load_settings(config), pki, out, at or out.resolve(), port, bind):
+        typer.echo(line)
 
 
 @user_app.command("add")

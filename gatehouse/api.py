@@ -14,7 +14,9 @@ from api.backtests import Backtests
 from api.events import Events
 from api.masks import Masks
 from api.rules import Rules
+from gatehouse.admission import check_transport
 from gatehouse.backtest import run_job
+from gatehouse.identities import server_identities
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
 from ingest.history.completeness import Completeness
@@ -31,6 +33,7 @@ from telemetry.database import open_database
 def run_api(settings: Settings) -> None:
     """Serve until stopped."""
     clock = SystemClock()
+    check_transport(settings, server_identities(settings.client_id)[3:], clock)
     catalogue = Catalogue.load(settings.catalogue)
     migrate(settings.database.url)
     database = open_database(settings.database.url)

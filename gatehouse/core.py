@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import prometheus_client
@@ -31,7 +32,9 @@ from alerts.rules import load_rule_files
 from alerts.store import Store
 from alerts.worker import CURSOR as ALERTS_CURSOR
 from alerts.worker import AlertWorker
+from gatehouse.admission import admit, check_transport
 from gatehouse.catching_up import CatchUp
+from gatehouse.identities import server_identities
 from gatehouse.migrate import migrate
 from gatehouse.mqtt import Publisher
 from gatehouse.settings import Settings
@@ -58,6 +61,7 @@ from telemetry.database import open_database
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal
 from telemetry.series import SeriesRegistry
+from telemetry.tls import Expiry, expiries, when_valid
 
 if TYPE_CHECKING:
     from ingest.history.influx_rollups import InfluxRollups
@@ -65,6 +69,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("core")
 
 _TRIM_EVERY_S = 60.0
+_WARN_MS = 30 * 86_400_000  # a certificate that ends within this time is told of
 _BEHIND_MAX = 200  # records to judge and frames at gateways; with more than this the core is catching up
 
 
@@ -74,6 +79,8 @@ class Core:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._settings = settings
         machine = clock or SystemClock()
+        check_transport(settings, server_identities(settings.client_id)[:3], machine)
+        self._ending: list[Expiry] = []
         self._catch_up = CatchUp()
         self._estimating = threading.Lock()  # live values and probes ask from threads of their own
         # Arrow's own allocators keep the room that the largest merge once needed; the system's gives it back.
@@ -105,7 +112,8 @@ class Core:
             Told.open(self.journal),
             states.all(),
         )
-        self.subscriber = Subscriber(settings.broker, settings.client_id, vetter, committer, clock)
+        entry = (lambda: None) if settings.insecure else partial(admit, settings, catalogue)
+        self.subscriber = Subscriber(settings.broker, settings.client_id, vetter, committer, clock, entry)
         self._store = store = Store(database)
         self._told_of: set[str] = (
             set()
@@ -210,6 +218,10 @@ class Core:
             {"code": "journal-damaged", "detail": f"records {d.first} to {d.last} cannot be trusted: {d.detail}"}
             for d in self.journal.damages()[-3:]
         ]
+        if self._settings.insecure:
+            detail = "'insecure' is set: what goes over the broker can be read and forged by whoever reaches it"
+            warnings.append({"code": "insecure", "detail": detail})
+        warnings += [{"code": "certificate-ends", "detail": str(expiry)} for expiry in self._ending]
         trouble = self._history_trouble()
         if trouble is not None:
             code = "history-refuses" if trouble.needs else "history-away"
@@ -234,7 +246,9 @@ class Core:
             sender.wake()
 
     def _keep_house(self, stop: threading.Event) -> None:
+        self._look_at_certificates()
         while not stop.wait(_TRIM_EVERY_S):
+            self._look_at_certificates()
             self._tell_of_damage()
             self._tell_of_history()
             try:
@@ -245,6 +259,21 @@ class Core:
                     _log.warning("the journal holds more than it should: a reader is behind", reader=slowest, at=seen)
             except Unavailable as error:
                 _log.warning("the journal could not be trimmed; it is tried again", error=str(error))
+
+    def _look_at_certificates(self) -> None:
+        """What of ours at the broker ends soon; the authority is the same for all."""
+        broker = self._settings.broker
+        ending: dict[Path, Expiry] = {}
+        try:
+            for name in server_identities(self._settings.client_id)[:2]:
+                for setting, (_, until_ms) in when_valid(broker, name).items():
+                    events.certificate_ends(f"{name} {setting}", until_ms / 1000)
+                soon = expiries(broker, name, self._clock.now_ms() + _WARN_MS)
+                ending |= {expiry.file: expiry for expiry in soon}
+        except BadConfiguration as error:
+            _log.warning("a certificate cannot be read; the connection that stands goes on", error=str(error))
+            return
+        self._ending = list(ending.values())
 
     def _tell_of_damage(self) -> None:
         for damage in self.journal.damages():

@@ -168,6 +168,7 @@ class _Demo:
         """Put this run's ports where the district's files have templates."""
         config = yaml.safe_load(self._config.read_text(encoding="utf-8"))
         config["broker"] = {"host": "127.0.0.1", "port": self._ports.broker}
+        config["insecure"] = True  # the embedded broker listens on the loopback only
         config["api"] = {"host": "127.0.0.1", "port": self._ports.api}
         config["metrics"] = {"host": "127.0.0.1", "port": self._ports.metrics}
         self._config.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")

@@ -7,6 +7,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from telemetry.errors import Unavailable
 from telemetry.settings import BrokerSettings
+from telemetry.tls import Renewing
 
 _PUBLISH_TIMEOUT_S = 5.0
 
@@ -20,6 +21,10 @@ class Publisher:
             password = settings.password.get_secret_value() if settings.password else None
             self._client.username_pw_set(settings.username, password)
         self._client.reconnect_delay_set(1, max(1, int(settings.reconnect_delay_max_s)))
+        if settings.tls is not None:
+            renewing = Renewing(settings.tls, client_id)
+            self._client.tls_set_context(renewing.context)
+            self._client.on_pre_connect = renewing.renew
         self._client.connect_async(settings.host, settings.port, settings.keep_alive_s)
         self._client.loop_start()
 

@@ -86,6 +86,7 @@ class Settings(BaseModel):
     metrics: MetricsSettings = MetricsSettings()
     channels: dict[str, ChannelSettings] = {}
     heartbeat: HeartbeatSettings | None = None
+    insecure: bool = False  # start without TLS to the broker, and without trying what must be forbidden there
     client_id: str = Field(default="gatehouse-core", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
 
 
@@ -149,6 +150,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "catalogue": (folder / settings.catalogue).resolve(),
             "rules": (folder / settings.rules).resolve(),
             "people": (folder / settings.people).resolve(),
+            "broker": settings.broker.placed(folder.resolve()),
             "journal": settings.journal.model_copy(update={"path": (folder / settings.journal.path).resolve()}),
             "database": settings.database.model_copy(update={"url": url}),
             "history": history,

@@ -16,6 +16,7 @@ from gateway.settings import GatewaySettings, load_settings
 from telemetry.clock import SystemClock
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.logs import configure_logs
+from telemetry.tls import client_context
 
 _EX_CONFIG = 78  # sysexits.h: starting again will not help
 _EX_UNAVAILABLE = 69  # starting again may
@@ -30,6 +31,9 @@ def main(
     configure_logs(verbose)
     try:
         settings = load_settings(config)
+        if settings.broker.tls is not None:
+            # An expired certificate is no reason to read nothing: the spool keeps it until there is another.
+            client_context(settings.broker.tls, settings.gateway)
     except BadConfiguration as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(_EX_CONFIG) from error

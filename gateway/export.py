@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,6 +46,10 @@ class ExportSettings(BaseModel):
     def device_names(self) -> Iterator[str]:
         """The devices that it tells of; a driver of this gateway reads each."""
         raise NotImplementedError
+
+    def placed(self, _folder: Path) -> Self:
+        """The same, with the paths in it taken from the configuration file's folder on; most have none."""
+        return self
 
 
 class ExportedSeries(BaseModel):

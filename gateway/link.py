@@ -18,6 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from telemetry.errors import Unavailable
 from telemetry.settings import BrokerSettings
+from telemetry.tls import context_for, when_closed, why
 
 _ANSWER_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 2.0
@@ -57,6 +58,7 @@ class PahoLink:
     def __init__(self, settings: BrokerSettings, client_id: str, listener: Listener) -> None:
         self._settings = settings
         self._listener = listener
+        self._client_id = client_id
         self._loop = asyncio.get_running_loop()
         self._answered: asyncio.Future[bool] = self._loop.create_future()
         self._over = asyncio.Event()
@@ -88,9 +90,13 @@ class PahoLink:
         # Subscribed anew every time: a broker that says it kept our session may still have forgotten it.
         self._topic = subscribe_to
         self._client.will_set(will_topic, will, qos=1, retain=True)
+        if (context := context_for(settings, self._client_id)) is not None:
+            self._client.tls_set_context(context)
         try:
             await asyncio.to_thread(self._client.connect, settings.host, settings.port, settings.keep_alive_s)
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise Unavailable(f"connecting to {settings.host}:{settings.port}: {why(error)}") from error
+        except ValueError as error:
             raise Unavailable(f"connecting to {settings.host}:{settings.port}: {error}") from error
         self._client.loop_start()
         try:
@@ -175,5 +181,6 @@ class PahoLink:
 
     def _end(self, why: str) -> None:
         self._over.set()
-        self._refuse(f"the broker closed the connection: {why}")
+        if not self._answered.done():
+            self._refuse(f"the broker closed the connection: {why}{when_closed(self._settings, self._client_id)}")
         self._listener.link_lost(why)

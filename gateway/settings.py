@@ -178,7 +178,13 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
     spool = settings.spool.model_copy(update={"path": file.parent / settings.spool.path})
     placed = tuple(driver.placed(file.parent) for driver in drivers)
     return settings.model_copy(
-        update={"spool": spool, "drivers": placed, "exports": tuple(exports), "outputs": outputs}
+        update={
+            "broker": settings.broker.placed(file.parent),
+            "spool": spool,
+            "drivers": placed,
+            "exports": tuple(export.placed(file.parent) for export in exports),
+            "outputs": outputs,
+        }
     )
 
 

@@ -23,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from telemetry.errors import Unavailable
 from telemetry.settings import BrokerSettings
+from telemetry.tls import context_for, why
 
 _ANSWER_TIMEOUT_S = 5.0
 _WAITING_MAX_BYTES = 8_000_000
@@ -58,6 +59,7 @@ class Subscription:
         self, broker: BrokerSettings, client_id: str, topics: Sequence[str], will: Will | None, keeps_session: bool
     ) -> None:
         self._broker = broker
+        self._client_id = client_id
         self._topics = topics
         self._loop = asyncio.get_running_loop()
         self._answered: asyncio.Future[None] = self._loop.create_future()
@@ -104,12 +106,16 @@ class Subscription:
 
         Raises Unavailable.
         """
+        context = context_for(broker, client_id)
         self = cls(broker, client_id, topics, will, keeps_session)
+        if context is not None:
+            self._client.tls_set_context(context)
         try:
             await asyncio.to_thread(self._client.connect, broker.host, broker.port, broker.keep_alive_s)
         except (OSError, ValueError) as error:
             self._let_go()
-            raise Unavailable(f"connecting to {broker.host}:{broker.port}: {error}") from error
+            said = why(error) if isinstance(error, OSError) else str(error)
+            raise Unavailable(f"connecting to {broker.host}:{broker.port}: {said}") from error
         self._client.loop_start()
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):

@@ -26,6 +26,9 @@ _commits = Histogram(
     "gatehouse_commit_seconds", "Time one group commit takes", buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
 )
 _connected = Gauge("gatehouse_broker_connected", "1 while the core's connection to the broker stands")
+_certificate_end = Gauge(
+    "gatehouse_certificate_end_seconds", "Until when a certificate of ours is valid, epoch seconds", ["certificate"]
+)
 _damaged = Counter("gatehouse_journal_damaged_records_total", "Journal records found damaged and passed over")
 _torn = Counter("gatehouse_journal_torn_pages_total", "Pages of a write that a crash left unfinished, cut off on start")
 _history_rows = Counter("gatehouse_history_rows_total", "Readings written to history")
@@ -80,6 +83,11 @@ def disconnected(error: str, is_first: bool) -> None:
     """One warning an outage; the attempts after it are for those who debug."""
     _connected.set(0)
     (_log.warning if is_first else _log.debug)("no connection to the broker; trying again", error=error)
+
+
+def certificate_ends(certificate: str, end_s: float) -> None:
+    """When a certificate was looked at."""
+    _certificate_end.labels(certificate).set(end_s)
 
 
 def disk_refused(error: str, is_first: bool) -> None:

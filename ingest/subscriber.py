@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +25,7 @@ from telemetry.batch import empty_batch
 from telemetry.clock import Clock
 from telemetry.errors import Unavailable
 from telemetry.settings import BrokerSettings
+from telemetry.tls import context_for, why
 from telemetry.topics import FRAMES_FILTER, READINGS_FILTER, STATUS_FILTER
 
 PAYLOAD_MAX = 1_000_000  # bytes; one message larger than this is refused
@@ -112,12 +114,25 @@ class Session:
 
 
 class Subscriber:
-    """Runs until told to stop; keeps trying while the broker is away."""
+    """Runs until told to stop; keeps trying while the broker is away.
+
+    Args:
+        admit: Called before the first connection, until it does not raise Unavailable; other errors end the run.
+    """
 
     def __init__(
-        self, settings: BrokerSettings, client_id: str, vetter: Vetter, committer: Committer, clock: Clock
+        self,
+        settings: BrokerSettings,
+        client_id: str,
+        vetter: Vetter,
+        committer: Committer,
+        clock: Clock,
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
+        self._client_id = client_id
+        self._admit = admit
+        self._is_admitted = False
         self._committer = committer
         self._make_session = partial(Session, settings, client_id, vetter, committer, clock)
         self._clock = clock
@@ -130,37 +145,49 @@ class Subscriber:
         return self._session is not None and self._session.is_connected
 
     def run(self, stop: threading.Event) -> None:
-        """Read until `stop`; connection troubles are waited out, never raised."""
+        """Read until `stop`; connection troubles are waited out, never raised. Raises what `admit` does not wait out."""
         delay_s, is_first = 0.2, True
         while not stop.is_set():
             try:
-                with socket.create_connection((self._settings.host, self._settings.port), _TIMEOUT_S) as link:
-                    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if not self._is_admitted:
+                    self._admit()
+                    self._is_admitted = True
+                with self._connection() as link:
                     self._serve(link, stop)
                     delay_s, is_first = 0.2, True
-            except (OSError, ProtocolError) as error:
+            except (OSError, ProtocolError, Unavailable) as error:
                 if self.is_connected:
                     delay_s, is_first = 0.2, True
                 self._session = None
-                events.disconnected(str(error), is_first)
+                events.disconnected(why(error) if isinstance(error, OSError) else str(error), is_first)
                 is_first = False
             if not stop.is_set():
                 self._pass_time(stop, delay_s * self._random.uniform(0.5, 1.0))
                 delay_s = min(delay_s * 2, self._settings.reconnect_delay_max_s)
 
+    def _connection(self) -> socket.socket:
+        """A connection to the broker, encrypted where the settings say so. Raises OSError or Unavailable."""
+        context = context_for(self._settings, self._client_id)
+        link = socket.create_connection((self._settings.host, self._settings.port), _TIMEOUT_S)
+        try:
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return link if context is None else context.wrap_socket(link, server_hostname=self._settings.host)
+        except BaseException:
+            link.close()
+            raise
+
     def _serve(self, link: socket.socket, stop: threading.Event) -> None:
         session = self._session = self._make_session()
         link.sendall(session.hello())
         while not stop.is_set():
-            data = b""
-            readable, _, _ = select.select([link], [], [], 0.2)
-            if readable:
+            data: bytes | None = None
+            if _is_readable(link, 0.2):
                 if session.is_connected:
                     stop.wait(_GATHER_S)
-                data = link.recv(_READ_MAX)
-                if not data:
+                data = _read(link)
+                if data == b"":
                     raise ProtocolError("the broker closed the connection")
-            answer = self._patiently(partial(session.feed, data), partial(session.feed, b""), stop)
+            answer = self._patiently(partial(session.feed, data or b""), partial(session.feed, b""), stop)
             if answer:
                 link.sendall(answer)
         link.sendall(packets.DISCONNECT)
@@ -189,3 +216,30 @@ class Subscriber:
         while not stop.is_set() and self._clock.monotonic_s() < until_s:
             self._patiently(tick, tick, stop)
             stop.wait(0.2)
+
+
+def _is_readable(link: socket.socket, timeout_s: float) -> bool:
+    """Whether there is something to read. What TLS has decrypted already, `select` cannot see."""
+    if isinstance(link, ssl.SSLSocket) and link.pending():
+        return True
+    return bool(select.select([link], [], [], timeout_s)[0])
+
+
+def _read(link: socket.socket) -> bytes | None:
+    """What has come, at most `_READ_MAX` bytes: empty at the end, None where TLS has only part of a record.
+
+    TLS gives one record of 16 KB at a time; all that are there are taken, because messages are cheap in groups only.
+    """
+    if not isinstance(link, ssl.SSLSocket):
+        return link.recv(_READ_MAX)
+    parts: list[bytes] = []
+    link.settimeout(0)
+    try:
+        while sum(map(len, parts)) < _READ_MAX and (part := link.recv(_READ_MAX)):
+            parts.append(part)
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        if not parts:
+            return None
+    finally:
+        link.settimeout(_TIMEOUT_S)
+    return b"".join(parts)

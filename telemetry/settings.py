@@ -2,7 +2,51 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+
+_CLIENT = "{client_id}"
+
+
+class TlsSettings(BaseModel):
+    """By which authority we know the broker, and with which certificate it knows us.
+
+    `{client_id}` in a path stands for the name of the connection, so that each has an identity of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None  # in the certificate's own file when not given
+
+    @model_validator(mode="after")
+    def _key_of_something(self) -> Self:
+        if self.key is not None and self.certificate is None:
+            raise ValueError("'key' is the key of a certificate: give 'certificate' too")
+        return self
+
+    def files(self, client_id: str) -> tuple[Path, Path]:
+        """(certificate, key) of a connection."""
+        assert self.certificate is not None
+        key = self.certificate if self.key is None else self.key
+        return Path(str(self.certificate).replace(_CLIENT, client_id)), Path(str(key).replace(_CLIENT, client_id))
+
+    def certificates(self, client_id: str) -> dict[str, Path]:
+        """What has an end, by the setting that names it."""
+        return {"ca": self.ca} | ({} if self.certificate is None else {"certificate": self.files(client_id)[0]})
+
+    def placed(self, folder: Path) -> Self:
+        """The same with relative paths counted from a folder."""
+        return self.model_copy(
+            update={
+                "ca": folder / self.ca,
+                "certificate": None if self.certificate is None else folder / self.certificate,
+                "key": None if self.key is None else folder / self.key,
+            }
+        )
 
 
 class BrokerSettings(BaseModel):
@@ -14,5 +58,10 @@ class BrokerSettings(BaseModel):
     port: int = Field(default=1883, ge=1, le=65535)
     username: str | None = None
     password: SecretStr | None = None
+    tls: TlsSettings | None = None
     keep_alive_s: PositiveInt = 30
     reconnect_delay_max_s: PositiveFloat = 30.0
+
+    def placed(self, folder: Path) -> Self:
+        """The same with relative paths counted from a folder."""
+        return self if self.tls is None else self.model_copy(update={"tls": self.tls.placed(folder)})

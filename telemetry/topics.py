@@ -4,6 +4,7 @@ gatehouse/v1/{site}/{gateway}/frames | readings | receipt | status
 gatehouse/v1/{site}/alarms/{alarm}
 gatehouse/v1/{site}/live
 gatehouse/v1/heartbeat
+gatehouse/v1/probe/own | unread
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ STATUS_FILTER = f"{ROOT}/+/+/status"
 ALARMS_FILTER = f"{ROOT}/+/alarms/+"
 LIVE_FILTER = f"{ROOT}/+/live"
 HEARTBEAT_TOPIC = f"{ROOT}/heartbeat"  # retained: that the core lives, and how fresh what it judges is
+
+# What the core tries at start: it may write and read the first, write the second, and only read a gateway's.
+PROBE_OWN = f"{ROOT}/probe/own"
+PROBE_UNREAD = f"{ROOT}/probe/unread"
+PROBE_FILTER = f"{ROOT}/+/+/probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,11 @@ def receipt_topic(site: str, gateway: str) -> str:
 def status_topic(site: str, gateway: str) -> str:
     """Where a gateway's retained state stands; its last will says offline."""
     return f"{ROOT}/{site}/{gateway}/status"
+
+
+def probe_topic(site: str, gateway: str) -> str:
+    """Among a gateway's topics, where nobody may write: if something arrives there, anybody can speak for it."""
+    return f"{ROOT}/{site}/{gateway}/probe"
 
 
 def alarm_topic(site: str, alarm: str) -> str:

@@ -133,6 +133,23 @@ def mosquitto(folder: Path, port: int | None = None) -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def secure_mosquitto(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A real broker with the configuration that `gatehouse broker-config` wrote into `folder`."""
+    program = mosquitto_program()
+    if program is None:
+        missing("mosquitto", "apt-get install mosquitto")
+        raise AssertionError
+    command: list[str | Path] = [program, "-c", folder / "mosquitto.conf"]
+    if os.geteuid() == 0:
+        # It would become another user, who may not read what only its owner may.
+        (folder / "as-root.conf").write_text((folder / "mosquitto.conf").read_text() + "user root\n")
+        command = [program, "-c", folder / "as-root.conf"]
+    with process(command, folder / "mosquitto.log") as running:
+        wait_until(lambda: listens(port), what="mosquitto")
+        yield running
+
+
+@contextlib.contextmanager
 def influxdb(folder: Path) -> Iterator[tuple[str, str]]:
     """A real InfluxDB 2; its URL and an all-access token."""
     program = influxd_program()

@@ -66,6 +66,7 @@ def running(folder: Path, broker_port: int, history: dict[str, Any] | None = Non
     api_port, metrics_port = servers.free_port(), servers.free_port()
     settings = {
         "broker": {"host": "127.0.0.1", "port": broker_port, "reconnect_delay_max_s": 1},
+        "insecure": True,
         "api": {"port": api_port},
         "metrics": {"port": metrics_port},
         "channels": {"pager": {"url": "http://127.0.0.1:9/"}},

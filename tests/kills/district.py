@@ -94,6 +94,7 @@ def write_core(folder: Path, ports: Ports, journal: Path, history: dict[str, Any
     (folder / "data").mkdir()
     settings = {
         "broker": _broker(ports.proxy["core"]),
+        "insecure": True,
         "metrics": {"port": ports.metrics},
         "journal": {"path": str(journal)},
         "history": history,

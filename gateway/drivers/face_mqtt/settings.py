@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -44,6 +45,9 @@ class FaceMqttSettings(DriverSettings, ScanSettings):
     @property
     def name(self) -> str:
         return f"face-mqtt {self.broker.host}:{self.broker.port}"
+
+    def placed(self, folder: Path) -> Self:
+        return self.model_copy(update={"broker": self.broker.placed(folder)})
 
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)

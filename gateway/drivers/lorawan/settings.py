@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -50,6 +51,9 @@ class LorawanSettings(DriverSettings):
     @property
     def all_decoders(self) -> Mapping[str, Channels | Fixed]:
         return {**DECODERS, **self.decoders}
+
+    def placed(self, folder: Path) -> Self:
+        return self.model_copy(update={"broker": self.broker.placed(folder)})
 
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -42,6 +43,9 @@ class SenmlSettings(DriverSettings):
     @property
     def name(self) -> str:
         return f"senml {self.broker.host}:{self.broker.port}"
+
+    def placed(self, folder: Path) -> Self:
+        return self.model_copy(update={"broker": self.broker.placed(folder)})
 
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -37,6 +38,9 @@ class SparkplugExportSettings(ExportSettings):
     @property
     def name(self) -> str:
         return f"sparkplug {self.group}/{self.node}"
+
+    def placed(self, folder: Path) -> Self:
+        return self.model_copy(update={"broker": self.broker.placed(folder)})
 
     def device_names(self) -> Iterator[str]:
         return iter(sorted({series.device for series in self.series}))
