@@ -153,8 +153,7 @@ class Engine:
         judged = self._conditions.readings(batch)
         if len(judged.overtaken):
             effects.late = len(judged.overtaken)
-            elsewhere = None if self._episodes.past is None else self._episodes.past.of
-            effects.too_late += self._lateness.note(batch, judged.overtaken, elsewhere, record.time_ms)
+            effects.too_late += self._lateness.note(batch, judged.overtaken, record.time_ms)
         for step in judged.steps:
             self._book.follow(step, record.time_ms, effects)
         self._book.release(self._conditions.last_ms, record.time_ms, effects)
@@ -184,7 +183,9 @@ class Engine:
         """Judge in their own place what came late, and keep what that will need the next time."""
         if self._lateness.is_due(record.time_ms):
             listened_ms = self._listening_ms - self._heard_ms
-            effects.too_late += self._lateness.settle(record.offset - 1, record.time_ms, listened_ms, effects)
+            elsewhere = None if self._episodes.past is None else self._episodes.past.of
+            asked = record.offset - 1, record.time_ms, listened_ms, effects, elsewhere
+            effects.too_late += self._lateness.settle(*asked)
         if not self._episodes:
             self._lateness.keep(record.offset, record.time_ms)
 

@@ -122,18 +122,15 @@ class Lateness:
         """Records after this one may be read again; None when none will be."""
         return self.checkpoints[0].offset if self.checkpoints else None
 
-    def note(self, batch: ReadingBatch, overtaken: Indexes, elsewhere: Masks | None, known_ms: int) -> int:
+    def note(self, batch: ReadingBatch, overtaken: Indexes, known_ms: int) -> int:
         """Readings were overtaken by newer ones of their series; how many of them are too late to be judged.
 
         Args:
             overtaken: Their numbers in the batch.
-            elsewhere: Series whose past is judged by somebody else just now, (S,).
         """
         series, time_ms = batch.series[overtaken], batch.time_ms[overtaken]
         by_ms = self._present.last_ms[series] - time_ms
         chosen = self._concerned[series] & (by_ms > 0)  # one of the same time is the same reading once more
-        if elsewhere is not None:
-            chosen &= ~elsewhere[series]
         in_time = chosen & (by_ms <= LATE_MAX_MS)
         if in_time.any() and not self.waiting:
             self._noted_ms = known_ms
@@ -185,13 +182,18 @@ class Lateness:
         oldest = self.checkpoints[0].offset
         self._ended = [one for one in self._ended if max(one.offset, one.recent_at) >= oldest]
 
-    def settle(self, through: int, tick_ms: int, listened_ms: Times, effects: Effects) -> int:
+    def settle(
+        self, through: int, tick_ms: int, listened_ms: Times, effects: Effects, elsewhere: Masks | None = None
+    ) -> int:
         """Judge again what is waiting, on records up to `through`; how many series had something too late for that.
 
         Args:
             listened_ms: For how long each series could have been heard since it last was, (S,).
+            elsewhere: Series whose past is judged by somebody else just now, (S,): they wait until that is over.
         """
-        waiting, self.waiting = self.waiting, {}
+        later = {} if elsewhere is None else {w: at_ms for w, at_ms in self.waiting.items() if elsewhere[w]}
+        waiting = {which: at_ms for which, at_ms in self.waiting.items() if which not in later}
+        self.waiting, self._noted_ms = later, tick_ms
         for number in range(len(self.checkpoints) - 1, -1, -1):
             checkpoint = self.checkpoints[number]
             if not waiting or through - checkpoint.offset > _RECORDS_MAX:

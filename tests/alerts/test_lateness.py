@@ -99,3 +99,18 @@ def test_records_that_are_gone_are_not_judged_without() -> None:
     world.live(61, ("a1", 12.0, 20, 0))
     world.ticks(62, 70)
     assert (world.too_late, len(world.alarms)) == (1, 0)
+
+
+def test_what_comes_late_while_its_gateway_catches_up_is_judged_when_that_is_over() -> None:
+    """Found by the simulated district (seeds 200217, 200690, 201436): an outage and a broker that reorders, together."""
+    world = World()
+    world.ticks(0, 5)
+    world.live(6, ("a1", 7.0, 5, 0))
+    world.live(61, ("a1", 7.0, 60, 0), gw_a=1)  # back from an outage, with a backlog behind it
+    world.live(62, ("a1", 12.0, 50, 0))
+    world.ticks(63, 70)
+    assert not world.of("level")
+    world.backlog(71, ("a1", 7.0, 30, 0), gw_a=0)
+    world.ticks(72, 80)
+    (alarm,) = world.of("level")
+    assert (alarm.onset_ms, alarm.is_open, world.too_late) == (T0 + 50_000, True, 0)
