@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help env screens demo test check lint types format faults kills bench locks clean
+.PHONY: help env screens demo test check lint types format faults crashes kills bench locks clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ SEEDS ?= 200
 FIRST ?= 1
 faults: env  ## many runs of a simulated district under faults, SEEDS of them from FIRST on
 	$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
+
+crashes: env  ## a short run of the same, with the power gone at each step of each disk
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.sim.every_crash
 
 N ?= 50
 kills: env  ## real processes killed under load, N times, and what was lost, doubled or missed (needs mosquitto, influxd)

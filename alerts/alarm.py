@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from alerts.rule import Severity
 
 LATE_DATA = "late-data"
@@ -41,11 +43,15 @@ class What(StrEnum):
 
     @property
     def is_end(self) -> bool:
-        return self in (What.RETURNED, What.DISPOSED, What.CLOSED)
+        return self in _ENDS
 
 
-@dataclass(slots=True)
-class Transition:
+_ENDS = frozenset((What.RETURNED, What.DISPOSED, What.CLOSED))
+
+
+# Structs, which are made several times as fast as dataclasses; and never part of a cycle, so that storms of them do not keep
+# the garbage collector busy.
+class Transition(msgspec.Struct, gc=False):
     """One step of an alarm. Bitemporal: when it was true in the field, and when we learned of it."""
 
     alarm: str
@@ -62,8 +68,7 @@ class Transition:
     step: int | None = None  # of the route's ladder: whom this transition calls; all that come with a raise when None
 
 
-@dataclass(slots=True)
-class Forecast:
+class Forecast(msgspec.Struct, gc=False):
     """Minutes until the limit is reached, with a band; None where there is no end to the band."""
 
     minutes: float
@@ -72,8 +77,7 @@ class Forecast:
     at_ms: int  # counted from then
 
 
-@dataclass(slots=True)
-class Masked:
+class Masked(msgspec.Struct, gc=False):
     """Why nobody is called for an alarm now."""
 
     id: str
@@ -83,8 +87,7 @@ class Masked:
     until_ms: int | None  # None: while the cause is open
 
 
-@dataclass(slots=True)
-class Alarm:
+class Alarm(msgspec.Struct, gc=False):
     """One occurrence. `seq` counts its transitions; whoever acts on it says which they saw."""
 
     id: str
@@ -102,17 +105,22 @@ class Alarm:
     raised_ms: int
     value: float | None
     limit: float | None
-    limits: list[tuple[int, float]] = field(default_factory=list)  # (severity, limit) of every level, for the chart
+    limits: list[tuple[int, float]] = msgspec.field(
+        default_factory=list
+    )  # (severity, limit) of every level, for the chart
     forecast: Forecast | None = None
     acknowledged_by: str | None = None
     closed_ms: int | None = None
     closed_reason: str | None = None
     disposition: str | None = None
     told_locally_ms: int | None = None
+    ended_before_ms: int | None = None  # when it was over before it last came back
     over_ms: int | None = None  # good readings say it is over since then, and it is held open: latched or flapping
     flapping: bool = False
-    masks: list[Masked] = field(default_factory=list)
-    heights: list[tuple[int, Severity]] = field(default_factory=list)  # (event time, severity) of each new severity_max
+    masks: list[Masked] = msgspec.field(default_factory=list)
+    heights: list[tuple[int, Severity]] = msgspec.field(
+        default_factory=list
+    )  # (event time, severity) of each new severity_max
 
     @property
     def is_open(self) -> bool:
@@ -133,5 +141,6 @@ class Effects:
     answers: dict[str, str] = field(default_factory=dict)  # command id -> "" when done, else why not
     masks: dict[str, Any] = field(default_factory=dict)  # what people declared or took back, by id
     rules: list[Any] = field(default_factory=list)  # (change, document, when): rules that have another version now
-    late: int = 0
+    late: int = 0  # readings that a newer one of their series had overtaken
+    too_late: int = 0  # of these, what could not be judged in its own place any more
     incomplete: list[str] = field(default_factory=list)  # gateways whose outage could not be judged to its end

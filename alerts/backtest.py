@@ -154,7 +154,7 @@ class Trial:
             for seen in self._passages.plain(batch):
                 self._passages.judge((seen,), seen.time_ms, effects)
         judged = self._conditions.readings(batch)
-        self.late += judged.late
+        self.late += len(judged.overtaken)
         for step in judged.steps:
             self._book.follow(step, step.time_ms, effects)
         for seen in judged.passages:

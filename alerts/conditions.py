@@ -18,14 +18,26 @@ Axes: N readings, E evaluations (a reading at an instance), I instances, S serie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+import msgspec
 import numpy as np
 
 from alerts.detectors.detector import UNSET_MS, Rows, Signals
-from alerts.lifecycle import CLEARING, FIRING, NORMAL, PENDING, Rings, States, changes_nothing, has_enough, step
+from alerts.lifecycle import (
+    CLEARING,
+    FIRING,
+    NORMAL,
+    PENDING,
+    Rings,
+    States,
+    breached_again,
+    changes_nothing,
+    has_enough,
+    step,
+)
 from alerts.program import Feed, Program
 from alerts.seen import Seen
 from telemetry.batch import Floats, Indexes, Masks, ReadingBatch, Times
@@ -36,8 +48,7 @@ RETRACTED = "retracted-by-late-data"
 RULE_CHANGED = "rule-changed"
 
 
-@dataclass(slots=True)
-class Step:
+class Step(msgspec.Struct, gc=False):
     """What one reading, or the passing of time, did to one rule on one series."""
 
     rule: int
@@ -62,8 +73,7 @@ class _Evaluations:
     high: Floats
 
 
-@dataclass(slots=True)
-class _Change:
+class _Change(msgspec.Struct, gc=False):
     """An instance began or ceased to fire."""
 
     arrival: int
@@ -77,6 +87,7 @@ class _Change:
     reason: str = "limit-reached"
 
 
+_NONE: Indexes = np.empty(0, np.intp)
 _when = attrgetter("arrival", "time_ms", "instance")
 
 
@@ -85,7 +96,7 @@ class Judged:
     """What readings came to."""
 
     steps: list[Step]
-    late: int  # readings that a newer one of their series had overtaken
+    overtaken: Indexes  # numbers of readings that a newer one of their series had overtaken
     passages: list[Seen]  # for rules that judge each passage by a detector's signal
 
 
@@ -110,9 +121,9 @@ class Conditions:
         """Take readings. Bad ones are no observation."""
         usable = np.flatnonzero(batch.quality < Quality.BAD)
         rows = self._in_order(batch, usable)
-        late = len(usable) - len(rows.arrival)
+        overtaken = _NONE if len(usable) == len(rows.arrival) else np.setdiff1d(usable, rows.arrival)
         if not len(rows.arrival):
-            return Judged([], late, [])
+            return Judged([], overtaken, [])
         passages: list[Seen] = []
         parts = []
         changes: list[_Change] = []
@@ -133,7 +144,7 @@ class Conditions:
         self.last_good[rows.series] = rows.good
         if stirred:
             self.find_bands(self.program.series[np.concatenate(stirred)])
-        return Judged(self._steps(changes), late, passages)
+        return Judged(self._steps(changes), overtaken, passages)
 
     def by_time(self, now_ms: int, of: Masks | None = None, listened_ms: Times | None = None) -> list[Step]:
         """Fire what has breached for long enough by now, of all series or of some, (S,).
@@ -199,16 +210,18 @@ class Conditions:
         of_series = feed.instances[feed.start[series] : feed.start[series] + feed.count[series]]
         return {int(i) for i in of_series if self.program.rule[i] == rule and self.state[i] >= FIRING}
 
-    def adopt(self, other: Conditions, of: Masks) -> None:
-        """Take over what another one of the same program knows of some series, (S,)."""
-        instances = of[self.program.series]
+    def adopt(self, other: Conditions, of: Masks, without: Collection[int] = ()) -> None:
+        """Take over what another one of the same program knows of some series, (S,); not what it knows for some rules."""
+        instances = of[self.program.series] & ~np.isin(self.program.rule, sorted(without))
         self.state[instances] = other.state[instances]
         self.since_ms[instances] = other.since_ms[instances]
         self.ring[instances] = other.ring[instances]
         self.last_ms[of] = other.last_ms[of]
         self.last_value[of] = other.last_value[of]
         self.last_good[of] = other.last_good[of]
-        for mine, theirs in zip(self.detectors, other.detectors, strict=True):
+        for plan, mine, theirs in zip(self.program.detectors, self.detectors, other.detectors, strict=True):
+            if plan.rule in without:
+                continue
             positions = of[mine.watched]
             for name, column in mine.columns.items():
                 column[positions] = theirs.columns[name][positions]
@@ -413,6 +426,8 @@ class Conditions:
                     np.where(was_wrong, time_ms, next_since_ms),
                     np.where(was_wrong, np.uint64(0), ring),
                 )
+            # What fired by time may be put back to waiting: until that moment it is remembered what breached.
+            ring = np.where(is_ahead & ~was_wrong, breached_again(self.ring[instance], held), ring)
             self.state[instance] = np.where(counts, next_state, state)
             self.since_ms[instance] = np.where(counts, next_since_ms, since_ms)
             self.ring[instance] = np.where(counts, ring, self.ring[instance])
@@ -452,8 +467,8 @@ class Conditions:
             self._fire_by_time(instance[one], due_ms[one], value[one], int(rows.arrival[row[i]]), changes)
 
     def _is_ahead(self, instance: Indexes, time_ms: Times) -> Masks:
-        """Which instances were made to fire by time, at a moment that these readings come before."""
-        found: Masks = (self.state[instance] == FIRING) & (self.since_ms[instance] > time_ms)
+        """Which instances were made to fire by time, at a moment that these readings come before, or are from."""
+        found: Masks = (self.state[instance] == FIRING) & (self.since_ms[instance] >= time_ms)
         return found
 
     def _due_ms(self, waiting: Indexes, last_ms: Times) -> Times:

@@ -23,10 +23,12 @@ from alerts.alarm import PERSON, Alarm, Effects, What, Where
 from alerts.book import AlarmBook, Telling
 from alerts.conditions import Conditions
 from alerts.detectors.detector import UNSET_MS
-from alerts.episodes import Episodes, Reread
+from alerts.episodes import Episodes
 from alerts.escalation import Escalation
+from alerts.lateness import Lateness
 from alerts.masks import Mask, MaskKind, Masks
 from alerts.passages import Passages
+from alerts.past import Reread
 from alerts.people import NOBODY, People
 from alerts.program import Program
 from alerts.rule import LevelledRule, Severity
@@ -84,6 +86,7 @@ class Engine:
         self._passages = Passages(program, self._book)
         self._masks = Masks(program, self._book)
         self._episodes = Episodes(program, self._conditions, self._book, reread)
+        self._lateness = Lateness(program, self._conditions, self._book, reread)
         routes = {rule.id: rule.route for rule in program.rules if rule.route is not None}
         self._escalation = Escalation(people, routes, self._book.find, lambda alarm: bool(alarm.masks))
         self._heard_ms: Times = np.zeros(len(program.names), np.int64)  # on the listening clock
@@ -100,17 +103,21 @@ class Engine:
     @property
     def needed_after(self) -> int | None:
         """Records after this one may be read again; None when none will be."""
-        return self._episodes.needed_after
+        needed = (self._episodes.needed_after, self._lateness.needed_after)
+        return min((after for after in needed if after is not None), default=None)
 
     def apply(self, record: Stored) -> Effects:
         """Take one journal record and say what follows from it."""
         effects = Effects()
+        if not (self._lateness.checkpoints or self._episodes):
+            self._lateness.keep(record.offset - 1, record.time_ms)
         if record.kind is Kind.READINGS:
             self._readings(record, effects)
         elif record.kind is Kind.BACKLOG:
             self._backlog(record, effects)
         elif record.kind is Kind.TICK:
             self._tick(record.time_ms, record.payload != AWAY, effects)
+            self._look_back(record, effects)
         elif record.kind is Kind.COMMAND:
             told = decode_command(record.payload)
             if isinstance(told, Telling):
@@ -118,8 +125,10 @@ class Engine:
             else:
                 self._command(told, record.time_ms, effects)
         self._masks.settle(record.time_ms, effects)
-        if self._episodes and effects.ended:
-            self._episodes.ended(effects.ended)
+        if effects.ended:
+            if self._episodes:
+                self._episodes.ended(effects.ended)
+            self._lateness.ended(record.offset, effects.ended)
         self._escalation.follow(effects)
         return effects
 
@@ -142,7 +151,10 @@ class Engine:
                 episodes.came_live(batch)
         self._heard(batch, record.time_ms, effects)
         judged = self._conditions.readings(batch)
-        effects.late = judged.late
+        if len(judged.overtaken):
+            effects.late = len(judged.overtaken)
+            elsewhere = None if self._episodes.past is None else self._episodes.past.of
+            effects.too_late += self._lateness.note(batch, judged.overtaken, elsewhere, record.time_ms)
         for step in judged.steps:
             self._book.follow(step, record.time_ms, effects)
         self._book.release(self._conditions.last_ms, record.time_ms, effects)
@@ -167,6 +179,14 @@ class Engine:
             listened_ms = self._listening_ms - self._heard_ms
             self._episodes.end(gateways, record.offset - 1, self._tick_ms, record.time_ms, listened_ms, effects)
             self._passages.judge(self._episodes.passages(), record.time_ms, effects)
+
+    def _look_back(self, record: Stored, effects: Effects) -> None:
+        """Judge in their own place what came late, and keep what that will need the next time."""
+        if self._lateness.is_due(record.time_ms):
+            listened_ms = self._listening_ms - self._heard_ms
+            effects.too_late += self._lateness.settle(record.offset - 1, record.time_ms, listened_ms, effects)
+        if not self._episodes:
+            self._lateness.keep(record.offset, record.time_ms)
 
     def _heard(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
         """What holds of every reading whenever it was taken: its device lives, and a passage is a passage."""
@@ -217,9 +237,7 @@ class Engine:
 
     def _heard_again(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
         rules = {plan.rule for plan in self.program.silences}
-        silent = [alarm_key for alarm_key in self._book.open if alarm_key[0] in rules]
-        if not silent:
-            return
+        silent = [where for where in self._book.open if where[0] in rules] if rules else []
         for where in silent:
             rows = np.flatnonzero(batch.series == where[1])
             alarm = self._book.open[where]
@@ -338,6 +356,7 @@ class Engine:
                 keep_episodes(self._episodes, names),
                 self._masks.state,
                 self._escalation.save(),
+                self._lateness.save(),
             )
         )
 
@@ -352,8 +371,9 @@ class Engine:
         """
         snapshot, names = decode(saved), Names(self.program)
         self._listening_ms, self._tick_ms = snapshot.listening_ms, snapshot.tick_ms
-        restore_conditions(snapshot.conditions, snapshot, self._conditions, names)
-        mine, theirs = matched(names.series, snapshot.series.split("\n"))
+        their_instances, their_series = snapshot.instances.split("\n"), snapshot.series.split("\n")
+        restore_conditions(snapshot.conditions, their_instances, their_series, self._conditions, names)
+        mine, theirs = matched(names.series, their_series)
         self._heard_ms[:] = self._listening_ms
         self._heard_ms[mine] = np.frombuffer(snapshot.heard_ms, np.int64)[theirs]
         self._passages.restore(snapshot.passages)
@@ -361,9 +381,16 @@ class Engine:
         self._book.tellings = OrderedDict((telling.alarm, telling) for telling in snapshot.tellings)
         if snapshot.episodes is not None:
             restore_episodes(snapshot.episodes, snapshot, self._episodes, names)
-        known = {alarm.id: alarm for _, alarm in self._episodes.closed}
+        closed = [] if self._episodes.past is None else self._episodes.past.closed
+        known = {
+            alarm.id: alarm for alarm in (*snapshot.alarms, *(alarm for _, alarm in closed))
+        }  # one object an alarm
         for where, alarm in names.placed(snapshot.recent):
-            self._book.recent[where] = known.get(alarm.id, alarm)
+            self._book.recent[where] = known.setdefault(alarm.id, alarm)
+        # Checkpoints are of the rules that they were made under: by others nobody knows what would have been.
+        is_same = before is None and (their_instances, their_series) == (self.program.keys, names.series)
+        if snapshot.lateness is not None and is_same:
+            self._lateness.restore(snapshot.lateness, known)
         for rule, series, changes in snapshot.changes:
             at = names.at(rule, series)
             if at is not None:

@@ -35,6 +35,8 @@ DAMAGED = "journal-damaged"
 """Also the action of the command by which the core says that records of the journal cannot be trusted."""
 CHANNEL_FAILS, CHANNEL_WORKS = "channel-fails", "channel-works"
 """Actions of the commands by which senders tell the engine, through the journal, how it goes."""
+UNSTORED, STORED = "history-refuses", "history-works"
+"""Actions of the commands by which the core says whether history lets it in; the first is the alarm's name, too."""
 _STARTS = (What.RAISED, What.SEVERITY_UP, What.REOPENED, What.REALARMED)
 _UNSEEN = "unacknowledged"
 
@@ -125,6 +127,13 @@ class Escalation:
                 self._raise(UNDELIVERED, channel, recipient or None, Severity.HIGH, known_ms, note, effects)
             for alarm in found if action == CHANNEL_WORKS else ():
                 self._close(alarm, What.RETURNED, known_ms, "delivered-again", effects)
+            return ""
+        if action in (UNSTORED, STORED):
+            told = [alarm for alarm in self.system.values() if alarm.rule == UNSTORED]
+            if action == UNSTORED and not told:
+                self._raise(UNSTORED, subject, None, Severity.HIGH, known_ms, note, effects)
+            for alarm in told if action == STORED else ():
+                self._close(alarm, What.RETURNED, known_ms, "stored-again", effects)
             return ""
         if action == DAMAGED:
             if subject not in self._damages:  # each is told once: whoever closed it has seen it
@@ -328,7 +337,7 @@ def route_of(rule: str, alarm_class: str, people: People, route_names: Mapping[s
     """How an alarm finds people: by the route that its rule names, or the one for what is about ourselves."""
     name = route_names.get(rule)
     # A rule of the district may be of this class, too, and then names its own.
-    if name is None and rule in (UNANSWERED, UNDELIVERED, DAMAGED) and alarm_class == SYSTEM:
+    if name is None and rule in (UNANSWERED, UNDELIVERED, DAMAGED, UNSTORED) and alarm_class == SYSTEM:
         name = people.system_route
     return None if name is None else people.route.get(name)
 

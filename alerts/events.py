@@ -13,7 +13,8 @@ _log = structlog.get_logger("alerts")
 
 _transitions = Counter("gatehouse_alarm_transitions_total", "Steps of alarms", ["rule", "what"])
 _open = Gauge("gatehouse_alarms_open", "Alarms that are open")
-_late = Counter("gatehouse_readings_late_total", "Readings that came after a newer one of their series; history only")
+_late = Counter("gatehouse_readings_late_total", "Readings that came after a newer one of their series")
+_too_late = Counter("gatehouse_readings_too_late_total", "Late readings that were not judged; history only")
 _lag = Gauge("gatehouse_alerts_lag_records", "Journal records that the alert core has not seen yet")
 _incomplete = Counter("gatehouse_outages_incomplete_total", "Outages whose alarms could not be judged to the end")
 _notices = Counter("gatehouse_notices_total", "Messages to people and systems", ["channel", "outcome"])
@@ -36,9 +37,10 @@ def transition(alarm: Alarm, taken: Transition) -> None:
     )
 
 
-def progressed(open_count: int, late_count: int) -> None:
+def progressed(open_count: int, late_count: int, too_late_count: int) -> None:
     _open.set(open_count)
     _late.inc(late_count)
+    _too_late.inc(too_late_count)
 
 
 def watch_lag(lag: Callable[[], int]) -> None:

@@ -135,6 +135,12 @@ def has_enough(ring: Rings, limits: Limits) -> Masks:
     return found
 
 
+def breached_again(ring: Rings, limits: Limits) -> Rings:
+    """One more breach among the last observations of instances that wait, (I,)."""
+    found: Rings = ((ring << _ONE) | _ONE) & (_ALL >> (_WIDTH - limits.raise_of))
+    return found
+
+
 def changes_nothing(state: States, value: Floats, limits: Limits) -> Masks:
     """Observations that leave an instance in NORMAL or FIRING exactly where it is, (I,): most of all there ever are."""
     rests = (state == NORMAL) & (value < limits.raise_at)

@@ -93,6 +93,7 @@ class AnyRule(Declared):
     schedule: Name | None = None  # when it calls people; always, when not given
     latch: Literal["until-acknowledged", "until-disposed"] | None = None  # stays open though it is over
     masked_by: tuple[Cause, ...] = ()  # nobody is called for an alarm while one that explains it is open
+    looks_beside: ClassVar[bool] = False  # at other series than its own: what it sees depends on the order of arrival
     reopen_within_s: float = Field(default=300.0, ge=0)  # back so soon, it is the same alarm again
     flap_slot_s: float = Field(default=60.0, gt=0)  # coming and going in half of the last 21 such spans is flapping
 

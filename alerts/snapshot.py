@@ -14,9 +14,10 @@ from alerts.alarm import PERSON, Alarm, Where
 from alerts.book import Telling
 from alerts.conditions import RETRACTED, Conditions
 from alerts.detectors.detector import Detector
-from alerts.episodes import Decision, Episodes
+from alerts.episodes import Episodes
 from alerts.escalation import Kept as KeptEscalation
 from alerts.masks import MaskState
+from alerts.past import Decision
 from alerts.program import Program
 from telemetry.batch import Indexes
 
@@ -56,6 +57,36 @@ class KeptEpisodes(msgspec.Struct):
     decisions: list[tuple[int, str, str]]  # (when, rule, series)
 
 
+class KeptMoment(msgspec.Struct):
+    """What was known at a checkpoint, by the same rules and series as now."""
+
+    conditions: KeptConditions
+    open: list[Alarm]
+    recent: list[Alarm]
+    over: list[Alarm]  # what truly was over then, though people learned it later
+    changes: list[tuple[str, str, list[int]]]
+
+
+class Checkpoint(msgspec.Struct):
+    """What was known when record `offset` had been judged: an encoded `KeptMoment`, in the end compressed."""
+
+    offset: int
+    at_ms: int
+    moment: bytes
+    is_compressed: bool = False
+
+
+class KeptLateness(msgspec.Struct):
+    """What late readings may need."""
+
+    checkpoints: list[Checkpoint]
+    waiting: dict[str, int]
+    noted_ms: int
+    ended: list[
+        tuple[int, int, Alarm]
+    ]  # (offset of the record that closed it, of the last checkpoint that knew it, alarm)
+
+
 class Snapshot(msgspec.Struct):
     """Everything."""
 
@@ -74,6 +105,7 @@ class Snapshot(msgspec.Struct):
     episodes: KeptEpisodes | None
     masks: MaskState
     escalation: KeptEscalation | None = None
+    lateness: KeptLateness | None = None
 
 
 _OUT = msgspec.msgpack.Encoder()
@@ -98,6 +130,13 @@ class Names:
         self.series = ["/".join(name) for name in program.names]
         self.series_number = {name: number for number, name in enumerate(self.series)}
         self.rule_number = {rule.id: number for number, rule in enumerate(program.rules)}
+        self._watched: dict[int, list[str]] = {}
+
+    def watched(self, rule: int, detector: Detector) -> list[str]:
+        """The series that a rule's detector remembers something of."""
+        if rule not in self._watched:
+            self._watched[rule] = [self.series[s] for s in detector.watched.tolist()]
+        return self._watched[rule]
 
     def rule(self, number: int) -> str:
         """A rule by name."""
@@ -131,7 +170,7 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
         conditions.last_value.tobytes(),
         {
             program.rules[plan.rule].id: KeptDetector(
-                [names.series[s] for s in detector.watched.tolist()],
+                names.watched(plan.rule, detector),
                 {name: (c.dtype.str, list(c.shape), c.tobytes()) for name, c in detector.columns.items()},
             )
             for plan, detector in detectors
@@ -140,13 +179,19 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
     )
 
 
-def restore_conditions(kept: KeptConditions, snapshot: Snapshot, conditions: Conditions, names: Names) -> None:
-    """Write what was kept over fresh conditions."""
-    mine, theirs = matched(conditions.program.keys, snapshot.instances.split("\n"))
+def restore_conditions(
+    kept: KeptConditions, instances: list[str], series: list[str], conditions: Conditions, names: Names
+) -> None:
+    """Write what was kept over fresh conditions.
+
+    Args:
+        instances: What its columns are about, in their order; `series` likewise.
+    """
+    mine, theirs = matched(conditions.program.keys, instances)
     conditions.state[mine] = np.frombuffer(kept.state, np.uint8)[theirs]
     conditions.since_ms[mine] = np.frombuffer(kept.since_ms, np.int64)[theirs]
     conditions.ring[mine] = np.frombuffer(kept.ring, np.uint64)[theirs]
-    mine, theirs = matched(names.series, snapshot.series.split("\n"))
+    mine, theirs = matched(names.series, series)
     conditions.last_ms[mine] = np.frombuffer(kept.last_ms, np.int64)[theirs]
     conditions.last_value[mine] = np.frombuffer(kept.last_value, np.float64)[theirs]
     if kept.last_good:
@@ -173,19 +218,20 @@ def _restore_detector(kept: KeptDetector, detector: Detector, names: Names) -> N
 
 def keep_episodes(episodes: Episodes, names: Names) -> KeptEpisodes | None:
     """Episodes as bytes; None when there are none."""
-    if episodes.past is None:
+    past = episodes.past
+    if past is None:
         return None
     program = names.program
     return KeptEpisodes(
-        keep_conditions(episodes.past, names),
+        keep_conditions(past.conditions, names),
         {program.names[number][0]: after for number, after in episodes.after.items()},
         [program.names[number][0] for number in sorted(episodes.gapped)],
         episodes.next_live_ms.tobytes(),
-        list(episodes.past_book.open.values()),
-        [(names.rule(r), names.series[s], changes) for (r, s, _), changes in episodes.past_book.changes.items()],
-        [alarm for _, alarm in episodes.over],
-        [alarm for _, alarm in episodes.closed],
-        [(d.known_ms, program.rules[d.rule].id, names.series[d.series]) for d in episodes.decisions],
+        list(past.book.open.values()),
+        [(names.rule(r), names.series[s], changes) for (r, s, _), changes in past.book.changes.items()],
+        [alarm for _, alarm in past.over],
+        [alarm for _, alarm in past.closed],
+        [(d.known_ms, program.rules[d.rule].id, names.series[d.series]) for d in past.decisions],
     )
 
 
@@ -193,27 +239,28 @@ def restore_episodes(kept: KeptEpisodes, snapshot: Snapshot, episodes: Episodes,
     """Go on with episodes, as far as their gateways, rules and series are still there."""
     for gateway, after in kept.after.items():
         episodes.begin(episodes.known([gateway]), after + 1)
-    if episodes.past is None:
+    past = episodes.past
+    if past is None:
         return
-    restore_conditions(kept.past, snapshot, episodes.past, names)
+    restore_conditions(kept.past, snapshot.instances.split("\n"), snapshot.series.split("\n"), past.conditions, names)
     episodes.gapped = episodes.known(kept.gapped)
     mine, theirs = matched(names.series, snapshot.series.split("\n"))
     episodes.next_live_ms[mine] = np.frombuffer(kept.next_live_ms, np.int64)[theirs]
     for where, alarm in names.placed(kept.open):
-        episodes.past_book.enter(where, alarm)
-    episodes.over = names.placed(kept.over)
-    episodes.closed = names.placed(kept.closed)
-    for where, alarm in episodes.over:
-        if where not in episodes.past_book.open and alarm.closed_reason not in (PERSON, RETRACTED):
-            episodes.past_book.recent[where] = alarm
+        past.book.enter(where, alarm)
+    past.over = names.placed(kept.over)
+    past.closed = names.placed(kept.closed)
+    for where, alarm in past.over:
+        if where not in past.book.open and alarm.closed_reason not in (PERSON, RETRACTED):
+            past.book.recent[where] = alarm
     for rule, series, changes in kept.changes:
         at = names.at(rule, series)
         if at is not None:
-            episodes.past_book.changes[*at, None] = changes
+            past.book.changes[*at, None] = changes
     for known_ms, rule, series in kept.decisions:
         at = names.at(rule, series)
         if at is not None:
-            episodes.decisions.append(Decision(known_ms, *at))
+            past.decisions.append(Decision(known_ms, *at))
 
 
 def matched(mine: list[str], theirs: list[str]) -> tuple[Indexes, Indexes]:

@@ -414,5 +414,5 @@ def _mask_row(mask: Mask) -> dict[str, Any]:
 
 
 def _transition_row(taken: Transition) -> dict[str, Any]:
-    row = {name: getattr(taken, name) for name in Transition.__slots__}
+    row = {name: getattr(taken, name) for name in Transition.__struct_fields__}
     return row | {"what": taken.what.value, "severity": int(taken.severity)}

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.alarm import Alarm, Forecast
 from alerts.detectors.trend import ForecastRule, RateRule
-from alerts.escalation import DAMAGED, SYSTEM, UNANSWERED, UNDELIVERED
+from alerts.escalation import DAMAGED, SYSTEM, UNANSWERED, UNDELIVERED, UNSTORED
 from alerts.rule import LevelledRule, Shown
 from alerts.rules import InferredRule, LevelRule, Rule, SilenceRule
 from telemetry.catalogue import Catalogue, Place, Text
@@ -20,6 +20,7 @@ _OURS = {
     UNANSWERED: {"en": "Nobody has acknowledged an alarm", "zh": "报警无人确认"},
     DAMAGED: {"en": "Records of the journal are damaged", "zh": "日志记录损坏"},
     UNDELIVERED: {"en": "Messages do not get through", "zh": "通知无法送达"},
+    UNSTORED: {"en": "History does not let us in", "zh": "历史库拒绝访问"},
 }
 _UNITS = {"degC": "°C", "m3": "m³", "1": ""}
 
@@ -146,6 +147,11 @@ def _why_ours(alarm: Alarm) -> dict[str, str]:
         return {
             "en": f"Records {alarm.device} cannot be trusted and are passed over; what gateways still hold is sent again",
             "zh": f"记录 {alarm.device} 不可信，已跳过；网关仍保存的数据将重新发送",
+        }
+    if alarm.rule == UNSTORED:
+        return {
+            "en": f"{alarm.device} refuses the core; readings wait in the journal until its token or bucket is put right",
+            "zh": f"{alarm.device} 拒绝核心写入；读数保存在日志中，直至令牌或存储桶恢复正常",
         }
     whom_en, whom_zh = ("", "") if alarm.key is None else (f" to {alarm.key}", f"（收件人 {alarm.key}）")
     return {

@@ -165,7 +165,7 @@ class AlertWorker:
         if self._in_hand is None:
             self._in_hand = self.judge(self._journal.read(self.position, _RECORDS_MAX))
         self._keep(self._in_hand)
-        events.progressed(len(list(self.engine.open_alarms)), self._in_hand.late)
+        events.progressed(len(list(self.engine.open_alarms)), self._in_hand.late, self._in_hand.too_late)
         self._in_hand = None
         now_s = self._clock.monotonic_s()
         if now_s - self._commands_s >= COMMANDS_EVERY_S:
@@ -281,6 +281,7 @@ class AlertWorker:
     def _merge(self, merged: Effects, new: Effects, offset: int) -> None:
         """Gather effects; those of records that were stored before a crash only bring the engine up to date."""
         merged.late += new.late
+        merged.too_late += new.too_late
         for gateway in new.incomplete:
             events.outage_incomplete(gateway)
         if offset > self._stored:

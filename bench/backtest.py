@@ -25,7 +25,8 @@ from alerts.backtest import backtest
 from bench import district
 from bench.report import Cell, Goal, Report, Table, steps
 from ingest.history.history import series_places
-from ingest.history.parquet import DAY_MS, SCHEMA, _write_file, day_name
+from ingest.history.parquet import _write_file
+from ingest.history.parquet_files import DAY_MS, SCHEMA, day_name
 from ingest.history.stream import parquet_batches
 from telemetry.series import ONLINE, SeriesRegistry
 

@@ -1,4 +1,4 @@
-"""How many frames a second does each codec of the meters decode, and does anything but a frame come out of noise?
+"""How many frames a second does each codec of meters and stations decode, and does anything but a frame come out of noise?
 
 Speed: answers as meters send them, one after the other in pieces of 256 bytes as a serial server hands them over, through
 the reader of frames and on to quantities. Noise: random bytes, in which the checksum's own odds let a frame be now and
@@ -30,7 +30,9 @@ from gateway.drivers.iec62056 import codec as iec62056
 from gateway.drivers.mbus import codec as mbus
 from gateway.drivers.mbus.records import parse_telegram
 from gateway.drivers.modbus_rtu import codec as modbus_rtu
+from gateway.drivers.sl651 import codec as sl651
 from gateway.framing import FrameReader
+from gateway.hj212 import codec as hj212
 from gateway.modbus.pdu import decode_value
 from telemetry.errors import BadInput
 
@@ -109,6 +111,24 @@ def _decimal(number: int, byte_count: int) -> bytes:
     return bytes.fromhex(f"{number % 10 ** (2 * byte_count):0{2 * byte_count}}")[::-1]
 
 
+def _sl651(number: int) -> bytes:
+    stamp = struct.pack(">H", number % 2**16) + bytes.fromhex("261123080005")
+    report = bytes.fromhex("f1f1001234567848f0f02611230800")
+    values = b"\x20\x19" + _digits(number, 3) + b"\x26\x19" + _digits(number, 3) + b"\x39\x23" + _digits(number, 4)
+    body = stamp + report + values + b"\x38\x12" + _digits(number, 2)
+    return sl651.encode(sl651.Frame(True, 1, "0012345678", "1234", sl651.Function.TIMED, body, sl651.End.ETX))
+
+
+def _hj212(number: int) -> bytes:
+    time = {"DataTime": "20261123080000"}
+    factors = [{f"e416{i:02}-Rtd": f"{number % 10_000 / 1000:.3f}", f"e416{i:02}-Flag": "N"} for i in range(1, 4)]
+    return hj212.encode(hj212.Packet("20261123080000123", "52", "2011", "100000", "0" * 24, 5, (time, *factors)))
+
+
+def _digits(number: int, byte_count: int) -> bytes:
+    return _decimal(number, byte_count)[::-1]
+
+
 CODECS: Sequence[Codec] = (
     Codec("DL/T 645", _dlt645, dlt645.frame_reader, _dlt645_quantities, 1.8e-10),
     Codec("DL/T 698.45", _dlt698, dlt698.frame_reader, lambda frame: parse_response(frame.apdu), 3e-15),
@@ -116,6 +136,8 @@ CODECS: Sequence[Codec] = (
     Codec("M-Bus", _mbus, mbus.frame_reader, _mbus_quantities, 1.9e-9),
     Codec("Modbus RTU", _modbus, modbus_rtu.answer_reader, _modbus_quantities, 3.1e-7),
     Codec("IEC 62056-21", _iec62056, iec62056.message_reader, _iec62056_quantities, 1e-7),
+    Codec("SL 651", _sl651, sl651.frame_reader, sl651.decode_report, 2e-15),
+    Codec("HJ 212", _hj212, hj212.packet_reader, hj212.factor_values, 1e-20),
 )
 
 

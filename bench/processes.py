@@ -75,6 +75,36 @@ def broker(folder: Path) -> Iterator[Server]:
         yield Server(running.pid, port)
 
 
+@dataclass(frozen=True, slots=True)
+class InfluxDb:
+    """An InfluxDB 2 of its own."""
+
+    pid: int
+    url: str
+    token: str = "a-token-for-benches-and-nothing-else"
+
+
+def influxdb_program() -> str | None:
+    """Where InfluxDB 2 is: installed, or built by deploy/influxdb/build.sh; None without it."""
+    cache = os.environ.get("GATEHOUSE_TOOLS") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "gatehouse"
+    built = sorted(Path(cache).expanduser().glob("influxd-2*"))
+    return shutil.which("influxd") or (str(built[-1]) if built else None)
+
+
+@contextlib.contextmanager
+def influxdb(folder: Path) -> Iterator[InfluxDb]:
+    """A fresh InfluxDB that nobody has set up."""
+    program = influxdb_program()
+    if program is None:
+        raise BadConfiguration("influxd (InfluxDB 2) is missing: deploy/influxdb/build.sh builds and caches it")
+    port = free_port()
+    command: list[str | Path] = [program, "--http-bind-address", f"127.0.0.1:{port}", "--reporting-disabled"]
+    command += ["--log-level", "error", "--bolt-path", folder / "influx.bolt", "--engine-path", folder / "engine"]
+    with process([*command, "--sqlite-path", folder / "influx.sqlite"], folder / "influxd.log") as running:
+        wait_until(lambda: _listens(port), "influxd", running)
+        yield InfluxDb(running.pid, f"http://127.0.0.1:{port}")
+
+
 @contextlib.contextmanager
 def core(folder: Path, series_count: int, broker_port: int, **settings: Any) -> Iterator[CoreProcess]:
     """A core with Parquet history, the bench district and more `settings`; yields once it answers /metrics."""

@@ -190,6 +190,22 @@ def check(config: ConfigFile) -> None:
 
 
 @app.command()
+def init(config: ConfigFile) -> None:
+    """Make what the core and the API find ready: the database's tables, and the history.
+
+    For InfluxDB: its first organisation and user when it is new (history.token becomes its token; the user's password is
+    shown once), the organisation, a bucket for readings and one for rollups, and how long each keeps what it holds. The
+    token is history.token, or that of an administrator in GATEHOUSE_INFLUXDB_TOKEN. Running it again changes only what
+    differs from the configuration.
+    """
+    from gatehouse.init import init as make_ready
+    from gatehouse.settings import load_settings
+
+    for line in make_ready(load_settings(config), os.environ.get("GATEHOUSE_INFLUXDB_TOKEN")):
+        typer.echo(line)
+
+
+@app.command()
 def backup(
     target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")], config: ConfigFile
 ) -> None:
@@ -212,6 +228,133 @@ def restore(
     typer.echo(
         f"restored: journal {settings.journal.path}, database {settings.database.url}; start the core and the API"
     )
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="The file to write.")],
+    config: ConfigFile,
+    form: Annotated[str, typer.Option("--format", help="parquet, csv or arrow.")] = "parquet",
+    since: Annotated[str, typer.Option(help="How far back, like 90d or 12h, or a day like 2026-11-23.")] = "30d",
+    until: Annotated[Optional[str], typer.Option(help="Until when, written alike; now when not given.")] = None,  # noqa: UP045
+    kind: Annotated[Optional[str], typer.Option(help="Only devices of this kind.")] = None,  # noqa: UP045
+    device: Annotated[Optional[str], typer.Option(help="Only this device.")] = None,  # noqa: UP045
+    metric: Annotated[Optional[str], typer.Option(help="Only this metric.")] = None,  # noqa: UP045
+) -> None:
+    """Write history to a file for pandas, DuckDB, spreadsheets. Passage keys, which lead to a person, are left out."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gatehouse.export import Wanted
+    from gatehouse.export import export as write_file
+    from gatehouse.instants import instant_ms
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    if form not in ("parquet", "csv", "arrow"):
+        raise typer.BadParameter("--format is parquet, csv or arrow")
+    now_ms = SystemClock().now_ms()
+    start_ms, end_ms = instant_ms(since, now_ms), now_ms if until is None else instant_ms(until, now_ms)
+    if start_ms >= end_ms:
+        raise typer.BadParameter("--since must lie before --until")
+    with Progress(console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("exporting", total=None)
+        count = write_file(
+            load_settings(config),
+            target,
+            form,
+            Wanted(start_ms, end_ms, kind, device, metric),
+            lambda done, total: shown.update(task, completed=done, total=total),
+        )
+    typer.echo(f"{target}: {count:,} readings")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="CSV, Parquet or line protocol.", exists=True, dir_okay=False)],
+    config: ConfigFile,
+    form: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--format", help="csv, parquet or line-protocol; by the file's name when not given."),
+    ] = None,
+    mapping: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--map", help="A YAML file: what the file calls things.", exists=True, dir_okay=False),
+    ] = None,
+    column: Annotated[Optional[list[str]], typer.Option(help="OURS=THEIRS, like time=ts.")] = None,  # noqa: UP045
+    fixed: Annotated[Optional[list[str]], typer.Option(help="What all rows have, like metric=level.")] = None,  # noqa: UP045
+    report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Where refused rows go; SOURCE.refused.csv when not given."),
+    ] = None,
+) -> None:
+    """Bring readings of a previous system into history; run again after an interruption it goes on where it was.
+
+    The core may be running. No alarm is judged on what is brought. Exit code 1 when a row was refused.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gatehouse.bring import bring
+    from gatehouse.foreign import FORMATS, format_of, load_mapping
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    form = form or format_of(source)
+    if form not in FORMATS.values():
+        raise typer.BadParameter("--format is csv, parquet or line-protocol")
+    with Progress(console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("importing", total=None)
+        outcome = bring(
+            load_settings(config),
+            source,
+            form,
+            load_mapping(mapping, column or (), fixed or ()),
+            report or source.with_name(f"{source.name}.refused.csv"),
+            SystemClock(),
+            lambda done, total: shown.update(task, completed=done, total=total),
+        )
+    refused = f", {outcome.refused:,} refused: {outcome.report} says why" if outcome.refused else ""
+    typer.echo(f"{source}: {outcome.kept:,} readings kept{refused}")
+    raise typer.Exit(1 if outcome.refused else 0)
+
+
+@app.command()
+def reingest(
+    config: ConfigFile,
+    day: Annotated[str, typer.Option(help="The day in UTC, like 2026-11-23.")],
+    until: Annotated[Optional[str], typer.Option(help="The last day, when they are several.")] = None,  # noqa: UP045
+    source: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--from", help="An exported Parquet file instead of the journal.", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """Make days of history anew, with their rollups, from the journal or from what `gatehouse export` wrote.
+
+    Of an embedded history the core must be stopped. Exit code 1 when something could not be put right.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gatehouse.reingest import days_of
+    from gatehouse.reingest import reingest as make_anew
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    days = days_of(day, until or day)
+    with Progress(console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("reading", total=None)
+        count, lost = make_anew(
+            load_settings(config),
+            days,
+            source,
+            SystemClock(),
+            lambda done, total: shown.update(task, completed=done, total=total),
+        )
+    for line in lost:
+        typer.echo(line, err=True)
+    typer.echo(f"{count:,} readings of {len(days)} days made anew")
+    raise typer.Exit(1 if lost else 0)
 
 
 @app.command()

@@ -64,6 +64,6 @@ def run_api(settings: Settings) -> None:
 def _history_reader(settings: Settings) -> HistoryReader:
     if isinstance(settings.history, ParquetSettings):
         return ParquetReader(settings.history.folder)
-    from ingest.history.influx import InfluxReader
+    from ingest.history.influx_reader import InfluxReader
 
     return InfluxReader(settings.history)

@@ -139,7 +139,7 @@ def _batches(
     span = asked.start_ms, asked.end_ms
     if isinstance(settings.history, ParquetSettings):
         return parquet_batches(settings.history.folder, places, wanted, needs_order, *span, progress)
-    from ingest.history.influx import InfluxReader
+    from ingest.history.influx_reader import InfluxReader
 
     return any_batches(InfluxReader(settings.history), places, wanted, *span, progress)
 

@@ -30,7 +30,7 @@ from gatehouse.migrate import migrate
 from gatehouse.schema import metadata
 from gatehouse.settings import Settings, load_settings
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
-from ingest.history.parquet import parts_of
+from ingest.history.parquet_files import CHANGED, parts_of
 from ingest.history.settings import ParquetSettings
 from telemetry import journal_files
 from telemetry.database import open_database
@@ -214,6 +214,9 @@ def _copy_history(source: Path, target: Path, cursor: int, progress: Progress) -
                 raise _DoesNotFit(f"{part.path.name} was merged meanwhile")
             if part.last <= cursor:
                 chosen.append(part.path)
+    # Where readings have been let go of, rollups are all there is of them.
+    chosen += [*sorted(source.glob("rollup=*/kind=*/month=*/*.parquet")), *source.glob("kept.json")]
+    chosen += source.glob(f"kind=*/day=*/{CHANGED}*")
     task = progress.add_task("history", total=len(chosen))
     for path in chosen:
         copy = target / path.relative_to(source)

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 import prometheus_client
 import pyarrow as pa
 import sqlalchemy as sa
 import structlog
 
-from alerts.escalation import DAMAGED
+from alerts.escalation import DAMAGED, STORED, UNSTORED
 from alerts.notify.channels import Channel, MqttChannel, WebhookChannel, WebhookSettings
 from alerts.notify.heartbeat import Beats, Heartbeat
 from alerts.notify.routing import MQTT_CHANNEL
@@ -40,7 +41,7 @@ from ingest.completeness import CURSOR as COMPLETENESS_CURSOR
 from ingest.completeness import CompletenessLoop
 from ingest.history.completeness import Completeness
 from ingest.history.gateways import GatewayStates
-from ingest.history.history import HistoryWriter, SeriesPlace, series_places
+from ingest.history.history import HistoryWriter, SeriesPlace, StoreAway, series_places
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.loop import HistoryLoop
 from ingest.history.parquet import ParquetWriter
@@ -57,6 +58,9 @@ from telemetry.database import open_database
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal
 from telemetry.series import SeriesRegistry
+
+if TYPE_CHECKING:
+    from ingest.history.influx_rollups import InfluxRollups
 
 _log = structlog.get_logger("core")
 
@@ -106,6 +110,7 @@ class Core:
         self._told_of: set[str] = (
             set()
         )  # stretches of the journal that are damaged; the engine knows over restarts, too
+        self._has_told_of_history: bool | None = None  # that it refuses us; None: whoever ran before may have
         self._publisher = Publisher(settings.broker, f"{settings.client_id}-out")
         mqtt = MqttChannel(self._publisher.publish)
         channels: dict[str, Channel] = {MQTT_CHANNEL: mqtt}
@@ -127,7 +132,8 @@ class Core:
         }
         self._heartbeats = {name: self._heartbeat(name, channel) for name, channel in beating.items()}
         places = series_places(registry, catalogue)
-        self.history = HistoryLoop(self.journal, _history_writer(settings, places), Quarantine(database), clock)
+        self.history = HistoryLoop(self.journal, _history_writer(settings, places, clock), Quarantine(database), clock)
+        self._rollups = _rollups(settings, self.journal, places)
         self.completeness = CompletenessLoop(
             self.journal,
             Completeness(database),
@@ -148,6 +154,7 @@ class Core:
             "subscriber": self.subscriber.run,
             "alerts": self.alerts.run,
             "history": self.history.run,
+            **({} if self._rollups is None else {"history-rollups": self._rollups.run}),
             "completeness": self.completeness.run,
             "live": self._live.run,
             "housekeeping": self._keep_house,
@@ -203,6 +210,12 @@ class Core:
             {"code": "journal-damaged", "detail": f"records {d.first} to {d.last} cannot be trusted: {d.detail}"}
             for d in self.journal.damages()[-3:]
         ]
+        trouble = self._history_trouble()
+        if trouble is not None:
+            code = "history-refuses" if trouble.needs else "history-away"
+            warnings.append({"code": code, "detail": f"{trouble}; readings wait in the journal"})
+        if about := self.history.warning():
+            warnings.append({"code": "history-full", "detail": about})
         return {"ready": not reasons, "reasons": reasons, "warnings": warnings}
 
     def _heartbeat(self, name: str, channel: Beats) -> Heartbeat | None:
@@ -223,6 +236,7 @@ class Core:
     def _keep_house(self, stop: threading.Event) -> None:
         while not stop.wait(_TRIM_EVERY_S):
             self._tell_of_damage()
+            self._tell_of_history()
             try:
                 cursors = {ALERTS_CURSOR: 0, HISTORY_CURSOR: 0, COMPLETENESS_CURSOR: 0} | self.journal.cursors()
                 seen = min(cursors.values())
@@ -242,6 +256,23 @@ class Core:
                     _log.warning("damage of the journal could not be reported; it is tried again", error=str(error))
                     return
                 self._told_of.add(subject)
+
+    def _history_trouble(self) -> StoreAway | None:
+        return self.history.trouble or (None if self._rollups is None else self._rollups.trouble)
+
+    def _tell_of_history(self) -> None:
+        trouble = self._history_trouble()
+        refuses = trouble is not None and bool(trouble.needs)
+        if refuses is self._has_told_of_history or not (refuses or self.history.has_written):
+            return
+        try:
+            subject = self._settings.history.store
+            note = str(trouble) if trouble is not None else ""
+            self._store.report(UNSTORED if refuses else STORED, subject, note, self._clock.now_ms())
+        except sa.exc.OperationalError as error:
+            _log.warning("the state of history could not be reported; it is tried again", error=str(error))
+            return
+        self._has_told_of_history = refuses
 
     def _serve(self) -> ThreadingHTTPServer | None:
         """/metrics, /health/live and /health/ready, apart from the API so that they answer when it does not."""
@@ -278,9 +309,19 @@ class Core:
         return server
 
 
-def _history_writer(settings: Settings, places: list[SeriesPlace]) -> HistoryWriter:
+def _history_writer(settings: Settings, places: list[SeriesPlace], clock: Clock) -> HistoryWriter:
     if isinstance(settings.history, ParquetSettings):
-        return ParquetWriter(settings.history.folder, places)
+        return ParquetWriter(settings.history.folder, places, settings.history, clock)
     from ingest.history.influx import InfluxWriter
 
-    return InfluxWriter(settings.history, places)
+    return InfluxWriter(settings.history, places, clock)
+
+
+def _rollups(settings: Settings, journal: Journal, places: list[SeriesPlace]) -> InfluxRollups | None:
+    """What rolls history up; none where its writer does so itself."""
+    if isinstance(settings.history, ParquetSettings):
+        return None
+    from ingest.history.influx_rollups import CURSOR, InfluxRollups
+
+    journal.set_cursor(CURSOR, journal.cursor(CURSOR))  # from here on the journal keeps what it has not seen
+    return InfluxRollups(journal, settings.history, places)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,6 +46,10 @@ class DriverSettings(BaseModel):
     def device_names(self) -> Iterator[str]:
         """The devices it reads; no two drivers may read the same."""
         raise NotImplementedError
+
+    def placed(self, _folder: Path) -> Self:
+        """The same, with the paths in it taken from the configuration file's folder on; most have none."""
+        return self
 
     def line_name(self) -> str | None:
         """The serial line that it needs for itself: who asks there alone hears no answers to others."""

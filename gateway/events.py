@@ -14,6 +14,7 @@ import structlog
 
 from gateway.spool import Thinned
 from telemetry.clock import Clock
+from telemetry.errors import BadInput
 from telemetry.reading import Reading
 
 REPEAT_AFTER_S = 60.0  # a refusal that goes on is said once a minute
@@ -120,6 +121,21 @@ class Events:
     def push_repeated(self, device: str) -> None:
         self._count["duplicates"] += 1
         _log.debug("push repeated", device=device)
+
+    def message_refused(self, driver: str, error: BadInput) -> None:
+        """What came over MQTT or a line can be no reading; what it was is counted by its reason."""
+        self._count["refused_messages"] += 1
+        self._count[f"refused_messages_{error.reason}"] += 1
+        if self._is_time_to_say(f"message {driver} {error.reason}"):
+            _log.warning("message refused", driver=driver, reason=error.reason, detail=error.detail)
+
+    # Exports
+
+    def export_dropped(self, export: str) -> None:
+        """Somebody besides the core could not be told in time; the core is."""
+        self._count["export_dropped"] += 1
+        if self._is_time_to_say(f"export {export}"):
+            _log.warning("too much waits to be told; the oldest is dropped", export=export)
 
     # Spool
 

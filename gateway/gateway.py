@@ -1,7 +1,7 @@
 """Puts the parts of one gateway together and keeps them running until told to stop.
 
 A driver whose peer is away is run again after a growing pause; one that cannot work as configured is disabled and said
-so; one that fails by a fault of ours is started again. None of them stops its neighbours.
+so; one that fails by a fault of ours is started again. None of them stops its neighbours. Exports are run alike.
 When the configuration is read again, drivers whose entries did not change keep running; the others end or begin.
 On stop, in this order: drivers end, what they read is written, the uplink says goodbye.
 """
@@ -9,17 +9,20 @@ On stop, in this order: drivers end, what they read is written, the uplink says 
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.collector import Collector, GroupLimits
-from gateway.driver import Driver, DriverSettings, Sink
+from gateway.derived import Derived
+from gateway.driver import DriverSettings, Sink
 from gateway.drivers import DRIVERS
 from gateway.events import Events
+from gateway.exports import EXPORTS
 from gateway.local_alarms import LocalAlarms
 from gateway.outputs import Outputs, make_output
 from gateway.settings import GatewaySettings
@@ -97,9 +100,13 @@ async def _run(
     outputs = Outputs({name: make_output(entry) for name, entry in settings.outputs.items()}, events)
     local_alarms = LocalAlarms(settings.local_alarms, spool, events, outputs.switch, uplink.wake)
 
+    exports = {entry.name: EXPORTS[entry.export].make(entry, clock, events) for entry in settings.exports}
+
     def kept(readings: Sequence[Reading]) -> None:
         local_alarms.judge(readings)
         uplink.wake()
+        for export in exports.values():
+            export.take(readings)
 
     collector = Collector(spool, events, kept, limits)
     async with asyncio.TaskGroup() as group:
@@ -110,7 +117,10 @@ async def _run(
             group.create_task(outputs.run(), name="outputs"),
             group.create_task(local_alarms.run(), name="local alarms"),
         ]
-        drivers = RunningDrivers(group, collector, clock, events)
+        for name, export in exports.items():
+            events.driver_added(name)
+            local_tasks.append(group.create_task(supervise(name, export.run, clock, events), name=name))
+        drivers = RunningDrivers(group, Derived(settings.rates, collector), clock, events)
         await drivers.change(settings.drivers)
         following = None if changes is None else group.create_task(follow(changes, settings, drivers, events))
         await stop.wait()
@@ -155,7 +165,7 @@ class RunningDrivers:
         for name in begun:
             self._events.driver_added(name)
             driver = DRIVERS[wanted[name].driver].make(wanted[name], self._clock, self._events)
-            work = supervise(name, driver, self._sink, self._clock, self._events)
+            work = supervise(name, functools.partial(driver.run, self._sink), self._clock, self._events)
             self._running[name] = wanted[name], self._group.create_task(work, name=name)
         return ended, begun
 
@@ -198,15 +208,15 @@ async def keep_room(spool: Spool, events: Events) -> None:
             stopping.set()
 
 
-async def supervise(name: str, driver: Driver, sink: Sink, clock: Clock, events: Events) -> None:
-    """Run one driver for as long as the gateway runs, whatever happens to it."""
+async def supervise(name: str, run: Callable[[], Awaitable[None]], clock: Clock, events: Events) -> None:
+    """Run one driver or export for as long as the gateway runs, whatever happens to it."""
     jitter = random.Random()
     delay_s = _DELAY_FIRST_S
     while True:
         started_s = clock.monotonic_s()
         try:
-            await driver.run(sink)
-            raise AssertionError(f"driver {name} ended without being told to")
+            await run()
+            raise AssertionError(f"{name} ended without being told to")
         except Unavailable as error:
             events.unavailable(name, str(error))
         except BadConfiguration as error:

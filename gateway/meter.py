@@ -21,6 +21,7 @@ from gateway.schedule import Schedule
 from telemetry.catalogue import MetricName, Name
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
+from telemetry.quality import Quality
 from telemetry.reading import Reading
 
 _SILENT_ROUNDS_MAX = 2  # of every meter on a line: then the line itself is doubtful, and opened anew
@@ -31,8 +32,14 @@ class Findings:
     """What came of asking one meter."""
 
     values: list[tuple[str, float | None]] = field(default_factory=list)  # by metric; None: not measured
+    qualities: dict[str, Quality] = field(default_factory=dict)  # by metric, where it may be other than good
     complaints: list[str] = field(default_factory=list)  # what it refused, or said wrongly
     silence: str = ""  # why the rest is missing; empty when it was heard to the end
+
+    def add(self, metric: str, measured: tuple[float, Quality] | None) -> None:
+        """A value whose quality is known, or None for one that was not measured."""
+        value, self.qualities[metric] = measured or (None, Quality.GOOD)
+        self.values.append((metric, value))
 
 
 class Meter(Protocol):
@@ -197,7 +204,11 @@ class LineDriver:
             self._events.available(meter.device)
             self._schedule.answered(number, now_s)
         time_ms = self._clock.now_ms()
-        readings = [Reading(meter.device, metric, time_ms, v) for metric, v in found.values if v is not None]
+        readings = [
+            Reading(meter.device, metric, time_ms, value, found.qualities.get(metric, Quality.GOOD))
+            for metric, value in found.values
+            if value is not None
+        ]
         for metric, value in found.values:
             if value is None:
                 self._events.value_invalid(meter.device, metric)

@@ -69,7 +69,8 @@ async def read_unit(settings: ModbusTcpSettings, device: str, events: Events, tr
     finally:
         session.close()
         trace.end()
-    found.values += [(p.metric, v) for p, v in values_of(settings.profile(declared.profile), declared.factors, read)]
+    for point, measured in values_of(settings.profile(declared.profile), declared.factors, read):
+        found.add(point.metric, measured)
     return found
 
 

@@ -1,7 +1,7 @@
 """Everything a gateway can be told: one YAML file, and the environment for what differs from box to box.
 
-GATEWAY__BROKER__HOST=broker.site replaces `broker: {host: …}`, and so for every single value outside `drivers`. A
-variable that starts with GATEWAY__ and names no setting refuses to start: a misspelt password must not become none.
+GATEWAY__BROKER__HOST=broker.site replaces `broker: {host: …}`, and so for every single value outside `drivers` and `exports`.
+A variable that starts with GATEWAY__ and names no setting refuses to start: a misspelt password must not become none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,8 +25,11 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.derived import RateSettings
 from gateway.driver import DriverSettings
 from gateway.drivers import DRIVERS
+from gateway.export import ExportSettings
+from gateway.exports import EXPORTS
 from telemetry.catalogue import MetricName, Name
 from telemetry.declaration import Document, Mistake, Mistakes, read_document, validate
 from telemetry.errors import BadConfiguration
@@ -137,6 +140,8 @@ class GatewaySettings(_Section):
     uplink: UplinkSettings = UplinkSettings()
     drain_on_stop_s: NonNegativeFloat = 0.0  # how long a stop may wait for the core to take what is spooled
     drivers: tuple[DriverSettings, ...] = ()
+    rates: tuple[RateSettings, ...] = ()
+    exports: tuple[ExportSettings, ...] = ()
     outputs: dict[str, OutputSettings] = {}
     local_alarms: tuple[LocalAlarmSettings, ...] = ()
 
@@ -150,8 +155,11 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
     data = copy.deepcopy(document.data) if isinstance(document.data, dict) else document.data
     mistakes: list[Mistake] = []
     drivers: list[DriverSettings] = []
+    exports: list[ExportSettings] = []
     if isinstance(data, dict):
         drivers, mistakes = _drivers(document, data.pop("drivers", None))
+        exports, export_mistakes = _exports(document, data.pop("exports", None))
+        mistakes += export_mistakes
     variables = _overlay(data, environment) if isinstance(data, dict) else {}
     settings = None
     try:
@@ -159,7 +167,8 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
     except Mistakes as error:
         mistakes = [_blamed(mistake, variables) for mistake in error.mistakes] + mistakes
     if settings is not None and not mistakes:
-        mistakes = _local_mistakes(document, settings, {name for driver in drivers for name in driver.device_names()})
+        read = {name for driver in drivers for name in driver.device_names()}
+        mistakes = _local_mistakes(document, settings, read) + _export_mistakes(document, exports, read)
     if mistakes or settings is None:
         raise Mistakes(mistakes)
     outputs = {
@@ -167,11 +176,14 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
         for name, output in settings.outputs.items()
     }
     spool = settings.spool.model_copy(update={"path": file.parent / settings.spool.path})
-    return settings.model_copy(update={"spool": spool, "drivers": tuple(drivers), "outputs": outputs})
+    placed = tuple(driver.placed(file.parent) for driver in drivers)
+    return settings.model_copy(
+        update={"spool": spool, "drivers": placed, "exports": tuple(exports), "outputs": outputs}
+    )
 
 
 def _local_mistakes(document: Document, settings: GatewaySettings, devices: set[str]) -> list[Mistake]:
-    """What the local alarms name and nobody declares."""
+    """What the local alarms and rates name and nobody declares."""
     mistakes: list[Mistake] = []
     for number, entry in enumerate(settings.local_alarms):
         where = ("local_alarms", number)
@@ -183,6 +195,10 @@ def _local_mistakes(document: Document, settings: GatewaySettings, devices: set[
             mistakes.append(document.mistake((*where, "device"), f"no driver of this gateway reads '{entry.device}'"))
         if entry in settings.local_alarms[:number]:
             mistakes.append(document.mistake(where, "stands twice; keep one"))
+    for number, rate in enumerate(settings.rates):
+        if rate.device not in devices:
+            where = ("rates", number)
+            mistakes.append(document.mistake((*where, "device"), f"no driver of this gateway reads '{rate.device}'"))
     return mistakes
 
 
@@ -224,6 +240,43 @@ def _drivers(document: Document, entries: object) -> tuple[list[DriverSettings],
                 mistakes.append(document.mistake(where, f"device '{device}' is read by {taken[device]} already"))
             taken[device] = driver.name
     return drivers, mistakes
+
+
+def _exports(document: Document, entries: object) -> tuple[list[ExportSettings], list[Mistake]]:
+    """Each entry checked by the settings of its own export; lines and fields as in the file."""
+    if entries is None:
+        return [], []
+    if not isinstance(entries, list):
+        return [], [document.mistake(("exports",), "must be a list, one entry an export")]
+    exports: list[ExportSettings] = []
+    mistakes: list[Mistake] = []
+    for number, entry in enumerate(entries):
+        where = ("exports", number)
+        name = entry.get("export") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or name not in EXPORTS:
+            known = ", ".join(EXPORTS)
+            mistakes.append(document.mistake((*where, "export"), f"must name an export: {known} (found {name!r})"))
+            continue
+        try:
+            exports.append(validate(Document(document.file, entry, _node(document, where)), EXPORTS[name].settings))
+        except Mistakes as error:
+            for found in error.mistakes:
+                field = f"exports[{number}].{found.field}" if found.field else f"exports[{number}]"
+                mistakes.append(Mistake(found.file, found.line, field, found.message))
+    return exports, mistakes
+
+
+def _export_mistakes(document: Document, exports: Sequence[ExportSettings], devices: set[str]) -> list[Mistake]:
+    """What exports tell of and nobody reads, and exports that stand twice."""
+    mistakes: list[Mistake] = []
+    for number, export in enumerate(exports):
+        where = ("exports", number)
+        if export.name in {other.name for other in exports[:number]}:
+            mistakes.append(document.mistake(where, f"stands twice: put all series of {export.name} into one entry"))
+        for device in export.device_names():
+            if device not in devices:
+                mistakes.append(document.mistake(where, f"no driver of this gateway reads '{device}'"))
+    return mistakes
 
 
 def _node(document: Document, where: tuple[str, int]) -> Any:

@@ -128,3 +128,7 @@ def completeness_unavailable(error: str, is_first: bool) -> None:
 
 def history_unavailable(error: str, is_first: bool) -> None:
     (_log.warning if is_first else _log.debug)("history cannot be written; the journal holds it", error=error)
+
+
+def history_let_go(what: str, why: str) -> None:
+    _log.warning("history was let go of to keep within its limits", what=what, why=why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,9 +40,18 @@ class ReadingBatch:
         return len(self.series)
 
 
+@functools.cache
 def empty_batch() -> ReadingBatch:
-    """A batch of no readings."""
+    """The batch of no readings: one for all, since none can be written."""
     return ReadingBatch(np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
+
+
+def select(batch: ReadingBatch, rows: Indexes) -> ReadingBatch:
+    """Some readings of a batch, in the order of `rows`."""
+    keys: dict[int, str] = {}
+    if batch.keys:
+        keys = {number: batch.keys[row] for number, row in enumerate(rows.tolist()) if row in batch.keys}
+    return ReadingBatch(batch.series[rows], batch.time_ms[rows], batch.value[rows], batch.quality[rows], keys)
 
 
 def concatenate(batches: Sequence[ReadingBatch]) -> ReadingBatch:

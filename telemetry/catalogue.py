@@ -44,6 +44,9 @@ def _known_zone(name: str) -> str:
     return name
 
 
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
+
+
 class _Declared(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -82,7 +85,7 @@ class Site(_Declared):
 
     id: Name
     name: LocalText
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
+    timezone: ZoneName = "Asia/Shanghai"
 
 
 class Place(_Declared):

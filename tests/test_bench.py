@@ -15,16 +15,19 @@ from bench import (
     catch_up,
     codecs,
     drain,
+    influx_history,
     ladder,
     latency,
-    lines,
+    line_protocol,
     memory,
     notices,
+    polling,
     processes,
     receipt,
     restart,
     rules,
     small_gateway,
+    store,
     stream,
 )
 from bench.detection import fever, flood, plots, valve
@@ -71,7 +74,7 @@ def test_every_codec_finds_what_is_intact_and_nothing_in_noise(tmp_path: Path) -
 
 
 def test_meters_on_lines_say_what_they_are(tmp_path: Path) -> None:
-    check(lines.run(lines=2, meters=2, every_s=0.5, seconds=1.0), tmp_path)
+    check(polling.run(lines=2, meters=2, every_s=0.5, seconds=1.0), tmp_path)
 
 
 def test_a_calm_stream_raises_nothing() -> None:
@@ -184,6 +187,21 @@ def test_a_back_test_reads_all_of_the_history(tmp_path: Path) -> None:
     check(report, tmp_path)
     assert report.tables[0].rows[0][0] == 2 * 300 * 1440
     assert report.tables[0].rows[0][2]
+
+
+def test_lines_by_column_say_what_points_say(tmp_path: Path) -> None:
+    check(line_protocol.run(rows=2_000, point_rows=500, series=10, rounds=1), tmp_path)
+
+
+def test_the_embedded_history_holds_and_shows_every_reading(tmp_path: Path) -> None:
+    check(store.run(series=20, year_series=2, year_days=33, rounds=1), tmp_path)
+
+
+@pytest.mark.integration
+def test_history_in_influxdb_holds_and_shows_every_reading(tmp_path: Path) -> None:
+    if processes.influxdb_program() is None:
+        servers.missing("influxd (InfluxDB 2)", "run deploy/influxdb/build.sh, which builds and caches it")
+    check(influx_history.run(rows=3_000, series=30, rounds=1, year_days=3), tmp_path)
 
 
 def test_every_plot_of_gate_and_drain_is_that_of_a_page() -> None:

@@ -10,6 +10,7 @@ from alerts.rule import AnyRule
 from alerts.rules import Rule
 from gatehouse import __main__ as command
 from gateway.drivers import DRIVERS
+from gateway.exports import EXPORTS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("gateway/**/README.md"), ROOT / "web/README.md"]
@@ -36,6 +37,12 @@ def test_every_command_that_is_shown_exists(page: Path) -> None:
 def test_every_driver_has_its_page() -> None:
     for name in DRIVERS:
         folder = ROOT / "gateway" / "drivers" / name.replace("-", "_")
+        assert name in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_export_has_its_page() -> None:
+    for name in EXPORTS:
+        folder = ROOT / "gateway" / "exports" / name.replace("-", "_")
         assert name in (folder / "README.md").read_text(encoding="utf-8")
 
 

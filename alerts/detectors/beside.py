@@ -33,6 +33,7 @@ class StuckRule(RegisterRule):
     """A register that stands although it should run: limits are hours of that."""
 
     type: Literal["stuck"]
+    looks_beside: ClassVar[bool] = True
     shown: ClassVar[Shown | None] = Shown(
         "The register stands although it should run, for", "应走字而未走字时长", "h", 1
     )
@@ -46,6 +47,7 @@ class PeersRule(LevelledRule):
     """A value unlike those of its peers at the same site: limits are robust standard deviations from their median."""
 
     type: Literal["peers"]
+    looks_beside: ClassVar[bool] = True
     shown: ClassVar[Shown | None] = Shown(
         "Distance from its peers, in standard deviations", "偏离同类测点（标准差倍数）", "σ", 1
     )
@@ -73,6 +75,7 @@ class CompositeRule(LevelledRule):
     """Several conditions at once: limits are how many hold. All of n: at least n; any: at least 1."""
 
     type: Literal["composite"]
+    looks_beside: ClassVar[bool] = True
     shown: ClassVar[Shown | None] = Shown("Conditions that hold", "满足的条件数", "", 0)
     conditions: tuple[Condition, ...] = Field(min_length=1, max_length=16)
     age_max_s: float = Field(default=600.0, gt=0)

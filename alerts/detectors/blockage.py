@@ -45,6 +45,7 @@ class BlockageRule(LevelledRule):
     shown: ClassVar[Shown | None] = Shown("Times the usual level in dry weather", "旱天水位与常态之比", "", 2)
 
     type: Literal["blockage"]
+    looks_beside: ClassVar[bool] = True
     rain_metric: str = "rain_rate"  # of a gauge of the same site, in mm/h
     rain_max_mm: float = Field(default=1.0, ge=0)  # in six hours
     usual_min: float = Field(default=0.05, gt=0)  # a usual level below this counts as this

@@ -48,6 +48,7 @@ class FeverClusterRule(LevelledRule):
     shown: ClassVar[Shown | None] = Shown("Cluster of fever, -log10 of chance", "发热聚集（-log10 概率）", "", 1)
 
     type: Literal["fever-cluster"]
+    looks_beside: ClassVar[bool] = True
     positive_at: float = 37.3  # in the metric's unit
     positives_min: int = Field(default=3, ge=2)
     shift_c: float = Field(default=0.3, gt=0)  # the crowd has moved by more: it is the scanner

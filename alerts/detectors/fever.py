@@ -60,6 +60,7 @@ class FeverRule(LevelledRule):
     shown: ClassVar[Shown | None] = Shown("Judged as body temperature", "折算体温", "°C", 1)
 
     type: Literal["fever"]
+    looks_beside: ClassVar[bool] = True
     mode: Literal["body", "surface"] = "body"  # what the scanner shows
     site: Literal["forehead", "temple", "wrist", "neck"] | None = None  # where it looks, in surface mode
     cut_offs_c: dict[str, float] = Field(default_factory=dict)  # own cut-offs by site, in place of the table

@@ -40,6 +40,7 @@ class ForbiddenLoadRule(LevelledRule):
     """A heater in a room: limits are how many forbidden loads were switched on within `count_s`, while one is on."""
 
     type: Literal["forbidden-load"]
+    looks_beside: ClassVar[bool] = True
     shown: ClassVar[Shown | None] = Shown(
         "A forbidden load is on; switched on so often in a day", "违规电器开启；当日开启次数", "", 0
     )

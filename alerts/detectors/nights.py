@@ -46,6 +46,7 @@ class SiltationRule(LevelledRule):
     """The lowest level of dry nights rises: limits are the metric's unit, or a share of the depth, per 30 days."""
 
     type: Literal["siltation"]
+    looks_beside: ClassVar[bool] = True
     # Without a unit: it is the metric's, or none where the limits are shares of the depth.
     shown: ClassVar[Shown | None] = Shown("Dry-night level rises, per 30 days", "旱夜最低水位每30天上升", "", 3)
     relative_to: Literal["depth"] | None = None  # limits are fractions of the drain's depth

@@ -35,6 +35,7 @@ class PairRule(LevelledRule):
     """A level unlike what the next manhole downstream says: limits are standard deviations."""
 
     type: Literal["pair"]
+    looks_beside: ClassVar[bool] = True
     shown: ClassVar[Shown | None] = Shown(
         "Distance from what the manhole downstream says", "与下游井推算水位之差（标准差倍数）", "σ", 1
     )

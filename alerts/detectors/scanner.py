@@ -39,6 +39,7 @@ class ScannerHealthRule(LevelledRule):
     shown: ClassVar[Shown | None] = Shown("The scanner has moved by", "测温仪偏移", "°C", 2)
 
     type: Literal["scanner-health"]
+    looks_beside: ClassVar[bool] = True
     people: int = Field(default=50, ge=10, le=500)  # of whom the median is taken
     people_min: int = Field(default=20, ge=5)
     age_max_s: float = Field(default=7200.0, gt=0)  # of those people, and of what other lanes say

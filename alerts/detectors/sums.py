@@ -30,6 +30,7 @@ class SumCheckRule(RegisterRule):
     """A main register that its parts do not add up to: limits are per cent of what the main has added."""
 
     type: Literal["sum-check"]
+    looks_beside: ClassVar[bool] = True
     shown: ClassVar[Shown | None] = Shown("Main meter against the sum of its parts", "总表与分表之和的偏差", "%", 1)
     parts: tuple[Name, ...] | None = None  # devices; all in the places below the main's when not given
     part_metric: MetricName | None = None  # the rule's metric when not given

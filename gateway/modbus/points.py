@@ -17,8 +17,10 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from gateway.gauge import CurrentLoop, Mount, judge
 from gateway.modbus.pdu import ADDRESS_MAX, REGISTER_COUNT, Function, decode_value
 from telemetry.catalogue import MetricName
+from telemetry.quality import Quality
 
 _FOLDER = Path(__file__).parent / "profiles"
 
@@ -53,6 +55,8 @@ class Point(Register):
     metric: MetricName
     unit: str = ""  # for people: `gateway read` shows it, `gateway probe` writes it into the catalogue
     factors: tuple[str, ...] = ()
+    loop: CurrentLoop | None = None  # the register is a current of 4-20 mA, in mA after scaling
+    mount: Mount | None = None  # it is a distance, in metres after scaling
 
 
 class Profile(BaseModel):
@@ -144,9 +148,9 @@ def measure(point: Register, span: Span, registers: Sequence[int]) -> float | No
 
 def values_of(
     profile: Profile, known: Mapping[str, float], read: Mapping[Register, float | None]
-) -> list[tuple[Point, float | None]]:
-    """Every point that was read, times its factors; None where it or a factor was not measured."""
-    values: list[tuple[Point, float | None]] = []
+) -> list[tuple[Point, tuple[float, Quality] | None]]:
+    """Every point that was read, times its factors, with its quality; None where it or a factor was not measured."""
+    values: list[tuple[Point, tuple[float, Quality] | None]] = []
     for point in profile.points:
         if point not in read:
             continue
@@ -154,5 +158,5 @@ def values_of(
         for name in point.factors:
             factor = known.get(name, read.get(profile.factors[name]))
             value = None if value is None or factor is None else value * factor
-        values.append((point, value))
+        values.append((point, None if value is None else judge(value, point.loop, point.mount)))
     return values

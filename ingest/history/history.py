@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
 from telemetry.batch import Floats, Qualities, ReadingBatch, Times
 from telemetry.catalogue import Catalogue
+from telemetry.errors import Unavailable
 from telemetry.series import SeriesRegistry
 
 GATEWAY_KIND = "gateway"  # the kind under which the core's own series of gateways are kept
@@ -53,6 +54,16 @@ class SeriesPlace:
     site: str
 
 
+def catalogue_places(catalogue: Catalogue) -> list[SeriesPlace]:
+    """Every series that the catalogue knows, where there is no registry: for what did not come through the journal."""
+    return [
+        SeriesPlace(
+            device, metric, catalogue.device[device].kind, catalogue.device[device].place, catalogue.site_of(device)
+        )
+        for device, metric in catalogue.metric
+    ]
+
+
 def series_places(registry: SeriesRegistry, catalogue: Catalogue) -> list[SeriesPlace]:
     """For every index of the registry; what has left the catalogue keeps its name and loses its place."""
     places = []
@@ -67,20 +78,55 @@ def series_places(registry: SeriesRegistry, catalogue: Catalogue) -> list[Series
     return places
 
 
+class Refused(NamedTuple):
+    """A reading that a store will never take."""
+
+    row: int  # of the batch
+    why: str  # in the store's own words
+    excerpt: str
+
+
+class StoreAway(Unavailable):
+    """The store cannot be used now.
+
+    Args:
+        needs: What an administrator has to do before it can be; "" when waiting is enough.
+        retry_after_s: How long the store itself asks to be left alone; 0 when it does not say.
+    """
+
+    def __init__(self, detail: str, needs: str = "", retry_after_s: float = 0.0) -> None:
+        super().__init__(f"{detail}; {needs}" if needs else detail)
+        self.needs = needs
+        self.retry_after_s = retry_after_s
+
+
 class HistoryWriter(Protocol):
     """The core's side."""
 
     def start(self, cursor: int) -> None:
         """Make the store hold exactly what journal records up to `cursor` say. Raises Unavailable."""
 
-    def write(self, batch: ReadingBatch, first: int, last: int) -> Iterable[str]:
+    def write(self, batch: ReadingBatch, first: int, last: int) -> Sequence[Refused]:
         """Keep the readings of journal records `first` to `last`; durable on return. Writing them again changes nothing.
 
-        Returns what the store refused for good, a line each. Raises Unavailable: the caller tries again later.
+        Returns what the store refused for good. Raises Unavailable: the caller tries again later.
         """
 
     def tidy(self) -> None:
-        """Housekeeping between writes."""
+        """Housekeeping between writes. Raises Unavailable."""
+
+    def warning(self) -> str:
+        """What an administrator should know of the store; "" when there is nothing."""
+
+
+class HistoryBringer(Protocol):
+    """What takes in readings that did not come through the journal, beside a core that may be running."""
+
+    def bring(self, batch: ReadingBatch, name: str) -> Sequence[Refused]:
+        """Keep readings under a name of [a-z0-9-]; again under the same name replaces them. Durable on return.
+
+        Returns what was refused for good. Raises Unavailable.
+        """
 
 
 class HistoryReader(Protocol):

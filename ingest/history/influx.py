@@ -1,32 +1,55 @@
-"""History in InfluxDB 2 through its own client, given line protocol that was encoded by column.
+"""Writes history to InfluxDB 2 through its own client, given line protocol that was encoded by column.
 
-Outcomes of a write: 2xx stored; 400 and 422 halved until the refused lines stand alone, those reported, their
-neighbours stored; 413 halved; everything else (401, 403, 404, 429, 5xx, no connection) Unavailable: the journal holds it
-and the same points are written again, which changes nothing.
+    answer                                          outcome
+    2xx                                             stored; only then does the cursor move
+    400, lines named                                those lines are quarantined with InfluxDB's reason, the rest is sent again
+    422, before the bucket's retention              the oldest, as many as were dropped, are quarantined; the rest is stored
+    422, type of a field                            readings of that kind and metric are looked through by halves
+    400 or 422, nothing named                       halved until the refused line stands alone
+    413                                             halved, and requests stay that small
+    401, 403 · 404                                  an administrator is told what to do; tried again once a minute
+    429, 503 with Retry-After                       tried again, not before the server wants it
+    3xx, 5xx, hang, reset, no name, no trust (TLS)  tried again with a growing pause; the journal holds the readings
+    400 or 422 that is not InfluxDB's own           like 5xx: a proxy's opinion must not throw readings away
+
+Writing the same lines again makes the same points, so whatever was half done is simply done again.
+Source: InfluxDB OSS v2 documentation, "Write data with the InfluxDB API" and its `/api/v2/write` reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import urllib3
 from influxdb_client import InfluxDBClient
-from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
-from ingest.history.history import Aggregate, Curve, Newest, SeriesPlace
+from ingest.history.history import Refused, SeriesPlace, StoreAway
 from ingest.history.line_protocol import LineEncoder
 from ingest.history.settings import InfluxSettings
-from telemetry.batch import Floats, ReadingBatch
-from telemetry.errors import Unavailable
+from telemetry.batch import Indexes, Masks, ReadingBatch, select
+from telemetry.clock import Clock, SystemClock
 
 LINES_MAX = 20_000  # of one request
+BYTES_MAX = 4_000_000  # of one request
+_NAMED = re.compile(r"unable to parse '(.*?)': ([^\n]*)")
+_DROPPED = re.compile(r"dropped[= ](\d+)")
+_CONFLICT = re.compile(r'field type conflict: input field "([^"]*)" on measurement "([^"]*)"')
+_NEEDS = {
+    401: "history.token is not one that this InfluxDB knows: give it one that may write",
+    403: "history.token may not write this bucket: give it one that may",
+    404: "history.org or history.bucket does not exist there: `gatehouse init` makes them",
+}
 
 
-def _client(settings: InfluxSettings) -> InfluxDBClient:
+def connect(settings: InfluxSettings) -> InfluxDBClient:
+    """The client that all of history uses. It does not try again by itself: the journal does, with more patience."""
     return InfluxDBClient(
         settings.url, settings.token.get_secret_value(), org=settings.org, timeout=settings.timeout_ms, retries=False
     )
@@ -35,119 +58,128 @@ def _client(settings: InfluxSettings) -> InfluxDBClient:
 class InfluxWriter:
     """The core's side of a history in InfluxDB."""
 
-    def __init__(self, settings: InfluxSettings, series: Sequence[SeriesPlace]) -> None:
+    def __init__(self, settings: InfluxSettings, series: Sequence[SeriesPlace], clock: Clock | None = None) -> None:
         self._settings = settings
+        self._series = series
+        self._clock = clock or SystemClock()
         self._encoder = LineEncoder(series)
-        self._api = _client(settings).write_api(write_options=SYNCHRONOUS)
+        self._api = connect(settings).write_api(write_options=SYNCHRONOUS)
+        self._lines_max = LINES_MAX
 
     def start(self, cursor: int) -> None:
         """Nothing to mend: points that are written twice are the same points."""
 
-    def write(self, batch: ReadingBatch, first: int, last: int) -> Iterable[str]:
-        refused: list[str] = []
+    def write(self, batch: ReadingBatch, first: int, last: int) -> Sequence[Refused]:
+        refused: list[Refused] = []
+        start = 0
         # A request's worth at a time: a failed one may live on in its exception for a while, and must be small.
-        for start in range(0, len(batch), LINES_MAX):
-            rows = slice(start, start + LINES_MAX)
-            some = ReadingBatch(batch.series[rows], batch.time_ms[rows], batch.value[rows], batch.quality[rows])
-            self._post(self._encoder.encode(some).splitlines(keepends=True), refused)
+        while start < len(batch):
+            rows = np.arange(start, min(start + self._lines_max, len(batch)))
+            self._post(batch, rows, refused)
+            start += len(rows)
         return refused
 
     def tidy(self) -> None:
         """InfluxDB keeps its own house."""
 
-    def _post(self, lines: list[bytes], refused: list[str]) -> None:
+    def warning(self) -> str:
+        return ""
+
+    def _post(self, batch: ReadingBatch, rows: Indexes, refused: list[Refused]) -> None:
+        body = self._encoder.encode(select(batch, rows))
+        if len(body) > BYTES_MAX and len(rows) > 1:
+            self._post_halves(batch, rows, refused)
+            return
         try:
-            self._api.write(self._settings.bucket, self._settings.org, b"".join(lines), write_precision="ms")
-        except (ApiException, InfluxDBError) as error:
-            status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status", None)
-            if status not in (400, 413, 422):
-                raise Unavailable(f"InfluxDB at {self._settings.url}: {_why(error)}") from error
-            if len(lines) == 1:
-                refused.append(f"InfluxDB ({status}) refused '{lines[0].decode().strip()}': {_why(error)}")
-                return
-            half = len(lines) // 2
-            self._post(lines[:half], refused)
-            self._post(lines[half:], refused)
+            self._api.write(self._settings.bucket, self._settings.org, body, write_precision="ms")
+        except ApiException as error:
+            answer = _Answer.of(error)
+            if answer.status == 413 and len(rows) > 1:
+                self._lines_max = max(1, min(self._lines_max, len(rows) // 2))
+                self._post_halves(batch, rows, refused)
+            elif answer.status in (400, 413, 422) and answer.is_influxdb:
+                self._sort_out(batch, rows, body.decode().splitlines(), answer.why, refused)
+            else:
+                raise self._away(error, answer) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unavailable(f"InfluxDB at {self._settings.url}: {error}") from error
+            raise StoreAway(f"InfluxDB at {self._settings.url}: {error}") from error
 
+    def _sort_out(
+        self, batch: ReadingBatch, rows: Indexes, lines: Sequence[str], why: str, refused: list[Refused]
+    ) -> None:
+        """Find the readings that a refused request was refused for."""
+        dropped = _DROPPED.search(why)
+        dropped_count = int(dropped[1]) if dropped else 0
+        if len(rows) == 1 or dropped_count == len(rows):
+            refused += [Refused(row, _short(why), line) for row, line in zip(rows.tolist(), lines, strict=True)]
+            return
+        named = dict(_NAMED.findall(why))
+        is_named = np.array([line in named for line in lines], np.bool_)
+        if is_named.any():
+            for number in np.flatnonzero(is_named).tolist():
+                refused.append(Refused(int(rows[number]), _short(named[lines[number]]), lines[number]))
+            if not is_named.all():
+                self._post(batch, rows[~is_named], refused)
+            return
+        conflict = _CONFLICT.search(why)
+        if conflict is not None:
+            is_suspect = self._is_of(batch, rows, metric=conflict[1], kind=conflict[2])
+            if is_suspect.any() and not is_suspect.all():
+                self._post(batch, rows[~is_suspect], refused)
+                self._post(batch, rows[is_suspect], refused)
+                return
+        self._post_halves(batch, rows, refused, 0 if conflict else dropped_count)
 
-class InfluxReader:
-    """The API's side of a history in InfluxDB. Names come from the catalogue, which allows nothing that Flux could read."""
+    def _post_halves(self, batch: ReadingBatch, rows: Indexes, refused: list[Refused], oldest_count: int = 0) -> None:
+        """The oldest first, so that what lies before the bucket's retention is one stretch."""
+        rows = rows[np.argsort(batch.time_ms[rows], kind="stable")]
+        middle = oldest_count if 0 < oldest_count < len(rows) else len(rows) // 2
+        self._post(batch, rows[:middle], refused)
+        self._post(batch, rows[middle:], refused)
 
-    def __init__(self, settings: InfluxSettings) -> None:
-        self._settings = settings
-        self._api = _client(settings).query_api()
-
-    def read(
-        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
-    ) -> Curve:
-        flux = f"""
-            from(bucket: "{self._settings.bucket}")
-              |> range(start: {_instant(start_ms)}, stop: {_instant(end_ms)})
-              |> filter(fn: (r) => r._measurement == "{kind}" and r.device == "{device}")
-              |> filter(fn: (r) => r._field == "{metric}" or r._field == "{metric}_quality")
-              |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
-              |> group() |> sort(columns: ["_time"])
-        """
-        times, values, qualities = [], [], []
-        for table in self._query(flux):
-            for record in table.records:
-                if record.values.get(metric) is not None:
-                    times.append(round(record.get_time().timestamp() * 1000))
-                    values.append(record.values[metric])
-                    qualities.append(record.values.get(f"{metric}_quality") or 0)
-        curve = Curve(np.array(times, np.int64), np.array(values, np.float64), np.array(qualities, np.uint8))
-        return curve if every_ms is None else _by_step(curve, every_ms, how)
-
-    def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
-        flux = f"""
-            from(bucket: "{self._settings.bucket}") |> range(start: {_instant(since_ms)})
-              |> filter(fn: (r) => not r._field =~ /_quality$/)
-              |> group(columns: ["device", "_field"]) |> last()
-        """
-        found = {}
-        for table in self._query(flux):
-            for record in table.records:
-                time_ms = round(record.get_time().timestamp() * 1000)
-                found[record.values["device"], record.get_field()] = Newest(time_ms, float(record.get_value()), 0)
+    def _is_of(self, batch: ReadingBatch, rows: Indexes, metric: str, kind: str) -> Masks:
+        wanted = np.array([place.kind == kind and place.metric == metric for place in self._series], np.bool_)
+        found: Masks = wanted[batch.series[rows]]
         return found
 
-    def _query(self, flux: str) -> list[Any]:
+    def _away(self, error: ApiException, answer: _Answer) -> StoreAway:
+        detail = f"InfluxDB at {self._settings.url} answers {answer.status}: {_short(answer.why)}"
+        return StoreAway(detail, _NEEDS.get(answer.status, ""), _retry_after_s(error, self._clock))
+
+
+class _Answer(NamedTuple):
+    status: int
+    why: str
+    is_influxdb: bool  # rather than something on the way to it
+
+    @classmethod
+    def of(cls, error: ApiException) -> _Answer:
+        body = error.body
+        if not body:
+            return cls(error.status or 0, str(error.reason or error), True)
+        text = body if isinstance(body, str) else bytes(body).decode(errors="replace")
         try:
-            tables: list[Any] = self._api.query(flux, org=self._settings.org)
-            return tables
-        except (ApiException, InfluxDBError, urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unavailable(f"InfluxDB at {self._settings.url}: {_why(error)}") from error
+            said = msgspec.json.decode(text, type=_Said)
+        except msgspec.MsgspecError:
+            return cls(error.status or 0, text, False)
+        return cls(error.status or 0, said.message, True)
 
 
-def _by_step(curve: Curve, every_ms: int, how: Aggregate) -> Curve:
-    """One value a step, by the same definitions as the embedded history."""
-    good = curve.quality < 2
-    time_ms, value, quality = curve.time_ms[good], curve.value[good], curve.quality[good]
-    if not len(time_ms):
-        return Curve(time_ms, value, quality)
-    step = time_ms // every_ms
-    start = np.flatnonzero(np.concatenate(([True], step[1:] != step[:-1])))
-    count = np.diff(np.append(start, len(step)))
-    rise = np.diff(value, prepend=value[0])
-    grown = np.where(rise < 0, value, rise)
-    grown[0] = 0.0
-    made: dict[Aggregate, Callable[[], Floats]] = {
-        Aggregate.MEAN: lambda: np.add.reduceat(value, start) / count,
-        Aggregate.MIN: lambda: np.minimum.reduceat(value, start),
-        Aggregate.MAX: lambda: np.maximum.reduceat(value, start),
-        Aggregate.LAST: lambda: value[start + count - 1],
-        Aggregate.COUNT: lambda: count.astype(np.float64),
-        Aggregate.INCREASE: lambda: np.add.reduceat(grown, start),
-    }
-    return Curve(step[start] * every_ms, made[how](), np.maximum.reduceat(quality, start))
+class _Said(msgspec.Struct):
+    code: str
+    message: str
 
 
-def _instant(time_ms: int) -> str:
-    return f"time(v: {time_ms * 1_000_000})"
+def _retry_after_s(error: ApiException, clock: Clock) -> float:
+    """How long the server asks to be left alone: in seconds, or until a date (RFC 9110, section 10.2.3)."""
+    asked = (error.headers or {}).get("Retry-After", "")
+    if asked.isdecimal():
+        return float(asked)
+    try:
+        return max(0.0, parsedate_to_datetime(asked).timestamp() - clock.now_ms() / 1000)
+    except (TypeError, ValueError):
+        return 0.0
 
 
-def _why(error: Exception) -> str:
-    body = getattr(error, "body", None) or getattr(error, "message", None) or str(error)
-    return " ".join(str(body).split())[:300]
+def _short(why: str) -> str:
+    return " ".join(why.split())[:300]

@@ -31,10 +31,11 @@ class LineEncoder:
         if not len(batch):
             return b""
         series = batch.series.astype(np.int64)
+        ending = pa.scalar(" ") if not batch.quality.any() else self._ending.take(pa.array(series * 3 + batch.quality))
         lines = pc.binary_join_element_wise(
             self._beginning.take(pa.array(series)),
             pc.cast(pa.array(batch.value), pa.string()),
-            self._ending.take(pa.array(series * 3 + batch.quality)),
+            ending,
             pc.cast(pa.array(batch.time_ms), pa.string()),
             pa.scalar("\n"),
             pa.scalar(""),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
 import random
 import threading
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from ingest import events
 from ingest.committer import decode_rejects
-from ingest.history.history import HistoryWriter
+from ingest.history.history import HistoryWriter, Refused, StoreAway
 from ingest.history.quarantine import Entry, Quarantine
 from telemetry.batch import ReadingBatch, concatenate, decode_batch
 from telemetry.clock import Clock
@@ -19,8 +21,10 @@ from telemetry.journal import Journal, Kind, Stored
 CURSOR = "history"
 ROWS_MAX = 200_000  # written at once
 AGE_MAX_S = 2.0  # the longest a reading waits for company
+REFUSED = "refused-by-history"
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 60.0
+_ASKED_MAX_S = 600.0  # a store that asks for more patience than this is tried meanwhile
 
 
 class HistoryLoop:
@@ -36,8 +40,17 @@ class HistoryLoop:
         self._has_started = False
         self._written = self._read = journal.cursor(CURSOR)
         self._batches: list[ReadingBatch] = []
+        self._ends: list[
+            tuple[int, int, int]
+        ] = []  # of each batch: row after its last, its record, when that was learned
+        self.trouble: StoreAway | None = None  # what keeps history from being written, while it does
+        self.has_written = False
         self._row_count = 0
         self._oldest_s = 0.0  # when the oldest of the batches in hand was read
+
+    def warning(self) -> str:
+        """What an administrator should know of the store."""
+        return self._writer.warning()
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`, and then once more so that nothing waits unwritten."""
@@ -48,7 +61,7 @@ class HistoryLoop:
                 has_more = self.step(is_stopping)
             except Unavailable as error:
                 events.history_unavailable(str(error), is_first=delay_s == _RETRY_FIRST_S)
-                if stop.wait(delay_s * self._random.uniform(0.5, 1.0)):
+                if stop.wait(pause_s(error, delay_s, self._random)):
                     return
                 delay_s = min(delay_s * 2, _RETRY_MAX_S)
                 continue
@@ -86,6 +99,7 @@ class HistoryLoop:
                 self._oldest_s = self._clock.monotonic_s()
             self._batches.append(decode_batch(record.payload))
             self._row_count += len(self._batches[-1])
+            self._ends.append((self._row_count, record.offset, record.time_ms))
         elif record.kind is Kind.REJECTS and record.offset > self._refused_before:
             found = [
                 Entry(record.time_ms, r.reason, r.detail, r.topic, r.excerpt, r.count)
@@ -98,8 +112,36 @@ class HistoryLoop:
 
     def _keep(self) -> None:
         first, last, batch = self._written + 1, self._read, concatenate(self._batches)
-        for refused in self._writer.write(batch, first, last):
-            events.rejected("refused-by-history", 1, "", refused)
+        try:
+            refused = self._writer.write(batch, first, last)
+        except StoreAway as error:
+            self.trouble = error
+            raise
+        self._quarantine_readings(refused)
         self._journal.set_cursor(CURSOR, last)
-        self._batches, self._row_count, self._written = [], 0, last
+        self._batches, self._ends, self._row_count, self._written = [], [], 0, last
+        self.trouble, self.has_written = None, True
         events.history_written(len(batch), self._journal.last - last)
+
+    def _quarantine_readings(self, refused: Sequence[Refused]) -> None:
+        found = []
+        for row, why, excerpt in refused:
+            number = bisect.bisect_right(self._ends, row, key=lambda end: end[0])
+            _, record, time_ms = self._ends[number]
+            start = self._ends[number - 1][0] if number else 0
+            found.append((record, row - start, Entry(time_ms, REFUSED, why, "", excerpt, 1)))
+            events.rejected(REFUSED, 1, "", f"{why}: {excerpt}")
+        if found:
+            try:
+                self._quarantine.refuse(found)
+            except sa.exc.OperationalError as error:
+                raise Unavailable(f"quarantine: {error}") from error
+
+
+def pause_s(error: Unavailable, delay_s: float, chance: random.Random) -> float:
+    """How long to wait after a failure: with jitter, no shorter than the store asks, slowly where a person must act."""
+    asked_s = 0.0
+    if isinstance(error, StoreAway):
+        asked_s = min(error.retry_after_s, _ASKED_MAX_S)
+        delay_s = _RETRY_MAX_S if error.needs else delay_s
+    return asked_s + delay_s * chance.uniform(0.5, 1.0)

@@ -1,83 +1,81 @@
 """History as Parquet files by kind and day: written, fsynced, renamed; read by DuckDB in memory, or by anybody's tools.
 
-    kind=drain-level/day=2026-11-23/000000001207-000000001544.parquet
-
-A file's name says which journal records it holds. That makes a crash harmless: what lies past the writer's cursor is
-removed on start and written again, and a merged file hides the ones it was merged from until they are deleted.
-Days are days of the reading's own time, in UTC. Axis: N readings.
+A file's name says which journal records it holds (`parquet_files`). That makes a crash harmless: what lies past the writer's
+cursor is removed on start and written again, and a merged file hides the ones it was merged from until they are deleted.
+Axis: N readings.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-import re
+import secrets
 import time
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.history.history import SeriesPlace
+from ingest.history.history import Refused, SeriesPlace
+from ingest.history.parquet_files import (
+    CHANGED,
+    DAY_MS,
+    SCHEMA,
+    Lock,
+    Part,
+    brought_name,
+    day_files,
+    day_folder,
+    day_name,
+    day_number,
+    files_of,
+    write_file,
+)
+from ingest.history.parquet_files import parts_of as parts_of
+from ingest.history.parquet_keep import Keeper
+from ingest.history.parquet_rollups import Roller, month_of
+from ingest.history.settings import ParquetSettings
 from telemetry.batch import Indexes, ReadingBatch
+from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Unavailable
 from telemetry.segments import group
 
-DAY_MS = 86_400_000
 MERGE_COUNT = 16  # so many files of like size become one
 MERGE_ROWS_MAX = 20_000_000  # files larger than this are left alone
 _SORT_ROWS_MAX = 100_000  # a sorted merge of more would be the largest thing that the core ever holds in memory
 _TIER_BASE_ROWS = 1024
 _DELETE_AFTER_S = 60.0  # a reader that listed a folder may still open what it saw
-_NAME = re.compile(r"(\d{12})-(\d{12})\.parquet")
-
-SCHEMA = pa.schema(
-    [
-        ("device", pa.dictionary(pa.int32(), pa.string())),
-        ("metric", pa.dictionary(pa.int32(), pa.string())),
-        ("time_ms", pa.int64()),
-        ("value", pa.float64()),
-        ("quality", pa.uint8()),
-        ("key", pa.string()),
-    ]
-)
-_DICTIONARY = ["device", "metric", "quality", "key"]
-_ENCODING = {"time_ms": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}
+_ROLL_QUIET_S = 300.0  # a day to which nothing has come for so long is rolled up
+_SAMPLE_ROWS = 50_000
+_DAYS = 100_000  # keys are kind · _DAYS + day
+_LOOK_EVERY_S = 300.0  # for marks of others
+_ROLL_ROWS = 50_000  # or when it has grown by so many readings, and has doubled
 
 
-class Part(NamedTuple):
-    """One file: the journal records it was made from."""
+@dataclass(slots=True)
+class _Unrolled:
+    """A day whose rollups lack readings."""
 
-    first: int
-    last: int
-    path: Path
-
-
-def parts_of(folder: Path) -> list[Part]:
-    """The files that count in a folder, in journal order: those that no larger file holds already."""
-    found = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            match = _NAME.fullmatch(entry.name)
-            if match:
-                found.append(Part(int(match[1]), int(match[2]), folder / entry.name))
-    found.sort(key=lambda part: (part.first, -part.last))
-    parts: list[Part] = []
-    for part in found:
-        if not parts or part.last > parts[-1].last:
-            parts.append(part)
-    return parts
+    rows: int  # that came since
+    since_s: float  # when the last of them came
 
 
 class ParquetWriter:
     """The core's side of the embedded history."""
 
-    def __init__(self, folder: Path, series: Sequence[SeriesPlace]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        series: Sequence[SeriesPlace],
+        settings: ParquetSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._folder = folder
+        self._series = series
         kinds = sorted({place.kind for place in series})
         code = {kind: i for i, kind in enumerate(kinds)}
         self._kinds = kinds
@@ -90,48 +88,174 @@ class ParquetWriter:
         self._metrics = np.array(metrics, object)
         self._device_of = np.array([device_code[place.device] for place in series], np.int64)  # (S,)
         self._metric_of = np.array([metric_code[place.metric] for place in series], np.int64)  # (S,)
+        self._lock = Lock(folder)
         self._doomed: list[tuple[float, Path]] = []
         self._touched: set[Path] = set()
+        self._roller = Roller(folder)
+        self._keeper = Keeper(settings or ParquetSettings(folder=folder), self._roller, clock or SystemClock())
+        self._unrolled: dict[tuple[str, int], _Unrolled] = {}
+        self._rolled_rows: dict[tuple[str, int], int] = {}
+        self._unjoined: set[tuple[str, str]] = set()  # (kind, month)
+        self._written = 0
+        self._look_s = 0.0
 
     def start(self, cursor: int) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.take()
+            self._keeper.start()
+            self._roller.start(cursor)
             for folder in self._folder.glob("kind=*/day=*"):
-                counted = {part.path for part in parts_of(folder)}
+                found = day_files(folder)
+                kept = {part.path for part in found.parts if part.last <= cursor} | set(found.marks)
                 for path in folder.iterdir():
-                    match = _NAME.fullmatch(path.name)
-                    if path not in counted or match is None or int(match[2]) > cursor:
+                    if path not in kept:
                         path.unlink()
                 self._touched.add(folder)
+                kind, day = folder.parent.name.removeprefix("kind="), day_number(folder.name.removeprefix("day="))
+                self._unjoined.add((kind, month_of(day)))
+                if not self._roller.is_current(kind, day):
+                    self._unrolled[kind, day] = _Unrolled(0, time.monotonic())
+            self._written = cursor
         except OSError as error:
             raise Unavailable(f"history in {self._folder}: {error}") from error
 
-    def write(self, batch: ReadingBatch, first: int, last: int) -> Iterable[str]:
-        days = batch.time_ms // DAY_MS
-        pieces = group(self._kind_of[batch.series] * 100_000 + days)
+    def write(self, batch: ReadingBatch, first: int, last: int) -> Sequence[Refused]:
+        now_s = time.monotonic()
         try:
-            for key, start, end in zip(pieces.key.tolist(), pieces.start, pieces.end, strict=True):
-                kind, day = divmod(key, 100_000)
-                folder = self._folder / f"kind={self._kinds[kind]}" / f"day={day_name(day)}"
+            for kind, day, table in self._by_day(batch):
+                folder = day_folder(self._folder, kind, day)
                 folder.mkdir(parents=True, exist_ok=True)
-                table = self._table(batch, pieces.order[start:end])
                 _write_file(folder / f"{first:012d}-{last:012d}.parquet", [table])
                 self._touched.add(folder)
+                waiting = self._unrolled.setdefault((kind, day), _Unrolled(0, now_s))
+                waiting.rows, waiting.since_s = waiting.rows + len(table), now_s
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"writing history to {self._folder}: {error}") from error
-        return ()
+        self._written = last
+        return self._refused(batch)
+
+    def bring(self, batch: ReadingBatch, name: str) -> Sequence[Refused]:
+        try:
+            self._keeper.start()
+            for kind, day, table in self._by_day(batch):
+                folder = day_folder(self._folder, kind, day)
+                folder.mkdir(parents=True, exist_ok=True)
+                table = _without_passages(table, parts_of(folder))
+                # Marked before: once the readings are there no rollup without them counts. And after: whoever rolls up
+                # takes only those marks away that it saw before it read, and may have read before the readings were there.
+                (folder / f"{CHANGED}{secrets.token_hex(8)}").touch()
+                _write_file(folder / brought_name(name), [table])
+                (folder / f"{CHANGED}{secrets.token_hex(8)}").touch()
+        except (OSError, pa.ArrowException) as error:
+            raise Unavailable(f"writing history to {self._folder}: {error}") from error
+        return self._refused(batch)
+
+    def rebuild(self, batches: Iterable[tuple[int, ReadingBatch]], first: int, last: int, days: range) -> list[str]:
+        """Make some days anew from what the journal still holds: records `first` to `last`. The core must not be running.
+
+        Files of older records stay, unless nothing can be read of them.
+
+        Args:
+            batches: Readings of these days, each with its last record, ascending.
+
+        Returns:
+            What could not be put right, a line each. Raises Unavailable.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.take()
+            made, start = set[Path](), first
+            for record, batch in batches:
+                for kind, day, table in self._by_day(batch):
+                    folder = day_folder(self._folder, kind, day)
+                    folder.mkdir(parents=True, exist_ok=True)
+                    path = folder / f"{start:012d}-{record:012d}.parquet"
+                    _write_file(path, [table])
+                    made.add(path)
+                start = record + 1
+            lost = []
+            for folder in (path for day in days for path in self._folder.glob(f"kind=*/day={day_name(day)}")):
+                kind, day = folder.parent.name.removeprefix("kind="), day_number(folder.name.removeprefix("day="))
+                for path in [path for path in folder.iterdir() if path.suffix == ".parquet" and path not in made]:
+                    part = files_of(folder, [path.name]).parts
+                    if part and first <= part[0].first and part[0].last <= last:
+                        path.unlink()
+                    elif not _is_readable(path):
+                        path.unlink()
+                        lost.append(
+                            f"{path.relative_to(self._folder)} could not be read, and the journal no longer has it all"
+                        )
+                self._roller.roll_day(kind, day, last)
+        except (OSError, pa.ArrowException) as error:
+            raise Unavailable(f"rebuilding history in {self._folder}: {error}") from error
+        return lost
+
+    def _by_day(self, batch: ReadingBatch) -> Iterator[tuple[str, int, pa.Table]]:
+        """(kind, day, readings) of all days that are still kept."""
+        days = batch.time_ms // DAY_MS
+        kept = np.flatnonzero(days >= self._keeper.from_day)
+        pieces = group(self._kind_of[batch.series[kept]] * _DAYS + days[kept])
+        for key, start, end in zip(pieces.key.tolist(), pieces.start, pieces.end, strict=True):
+            kind, day = divmod(key, _DAYS)
+            yield self._kinds[kind], day, self._table(batch, kept[pieces.order[start:end]])
+
+    def _refused(self, batch: ReadingBatch) -> list[Refused]:
+        rows = np.flatnonzero(batch.time_ms // DAY_MS < self._keeper.from_day).tolist()
+        why = f"readings before {day_name(self._keeper.from_day)} have been let go of" if rows else ""
+        return [Refused(row, why, self._excerpt(batch, row)) for row in rows]
+
+    def warning(self) -> str:
+        return self._keeper.warning
 
     def tidy(self) -> None:
-        """Merge files of like size, a folder a call, and delete what was merged a while ago."""
+        """A piece of housekeeping: merge files of like size, roll a day up, delete what was replaced a while ago."""
         now_s = time.monotonic()
         while self._doomed and self._doomed[0][0] <= now_s:
             self._doomed.pop(0)[1].unlink(missing_ok=True)
         if self._touched:
             self._merge(self._touched.pop(), now_s)
+        elif not self._roll_up(now_s) and not self._keeper.let_go(self._written):
+            self._join_month(now_s)
+
+    def _look_for_marks(self, now_s: float) -> None:
+        """Days that somebody else has changed."""
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + _LOOK_EVERY_S
+        for mark in self._folder.glob(f"kind=*/day=*/{CHANGED}*"):
+            kind, day = mark.parent.parent.name.removeprefix("kind="), mark.parent.name.removeprefix("day=")
+            self._unrolled.setdefault((kind, day_number(day)), _Unrolled(0, now_s))
+
+    def _roll_up(self, now_s: float) -> bool:
+        """One day for which it is time, if there is one."""
+        self._look_for_marks(now_s)
+        for (kind, day), waiting in self._unrolled.items():
+            rolled = self._rolled_rows.get((kind, day), 0)
+            if now_s - waiting.since_s >= _ROLL_QUIET_S or waiting.rows >= max(_ROLL_ROWS, rolled):
+                rows, replaced = self._roller.roll_day(kind, day, self._written)
+                self._rolled_rows[kind, day] = rows
+                self._doomed += [(now_s + _DELETE_AFTER_S, path) for path in replaced]
+                self._unjoined.add((kind, month_of(day)))
+                del self._unrolled[kind, day]
+                pa.default_memory_pool().release_unused()
+                return True
+        return False
+
+    def _join_month(self, now_s: float) -> None:
+        """One month that is over, if there is one: newer readings are of another."""
+        newest = max((month for _, month in self._unjoined), default="")
+        for kind, month in self._unjoined:
+            is_rolled = all((kind, month) != (k, month_of(day)) for k, day in self._unrolled)
+            if month < newest and is_rolled:
+                replaced = self._roller.join_month(kind, month, self._written)
+                self._doomed += [(now_s + _DELETE_AFTER_S, path) for path in replaced]
+                self._unjoined.remove((kind, month))
+                return
 
     def _merge(self, folder: Path, now_s: float) -> None:
         try:
-            parts = parts_of(folder)
+            parts = [part for part in parts_of(folder) if part.last]  # what was brought keeps its name
             rows = [pq.read_metadata(part.path).num_rows for part in parts]
             position = 0
             # Neighbours of one tier: each merge makes a file of the next tier, so a reading is rewritten a few times only.
@@ -149,6 +273,10 @@ class ParquetWriter:
                 position += size
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"tidying history in {folder}: {error}") from error
+
+    def _excerpt(self, batch: ReadingBatch, row: int) -> str:
+        place = self._series[batch.series[row]]
+        return f"{place.device}/{place.metric} {float(batch.value[row])!r} {batch.time_ms[row]}"
 
     def _table(self, batch: ReadingBatch, rows: Indexes) -> pa.Table:
         series = batch.series[rows]
@@ -192,22 +320,50 @@ def _joined(parts: Sequence[Part], row_count: int) -> Iterable[pa.Table]:
 
 
 def _write_file(path: Path, row_groups: Iterable[pa.Table]) -> None:
-    """All of the file or none of it: written beside its place, fsynced, renamed, and the rename fsynced too."""
-    draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        with pq.ParquetWriter(
-            file, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, column_encoding=_ENCODING
-        ) as writer:
-            for table in row_groups:
-                writer.write_table(table)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    tables = iter(row_groups)
+    first = next(tables, SCHEMA.empty_table())
+    with write_file(path, SCHEMA, ["value"] if _repeats(first["value"]) else []) as file:
+        for table in itertools.chain([first], tables):
+            file.write(table)
+
+
+def _repeats(values: pa.ChunkedArray) -> bool:
+    """Whether values are so rounded that most of them come again: three decimals of a level, not a computed mean."""
+    some = values.slice(0, _SAMPLE_ROWS)
+    return len(pc.unique(some)) * 4 <= len(some)
+
+
+def _without_passages(table: pa.Table, own: Sequence[Part]) -> pa.Table:
+    """What is brought has no passage keys: a passage that we have with its key would else count twice."""
+    for part in own:
+        metadata = pq.read_metadata(part.path)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        if part.last and any(_null_count(each.column(5)) < each.num_rows for each in groups):
+            known = pq.read_table(part.path, schema=SCHEMA, columns=["device", "metric", "time_ms", "key"])
+            known = known.filter(pc.is_valid(known["key"])).drop_columns(["key"])
+            table = (
+                _plain(table).join(_plain(known), ["device", "metric", "time_ms"], join_type="left anti").cast(SCHEMA)
+            )
+    return table
+
+
+def _null_count(column: Any) -> int:
+    return 0 if column.statistics is None else int(column.statistics.null_count)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Names as text: dictionaries of two tables cannot be compared."""
+    return table.cast(
+        pa.schema([f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema])
+    )
+
+
+def _is_readable(path: Path) -> bool:
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        pq.read_table(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def _tier(rows: int) -> int:
@@ -216,7 +372,3 @@ def _tier(rows: int) -> int:
         rows //= MERGE_COUNT
         tier += 1
     return tier
-
-
-def day_name(number: int) -> str:
-    return datetime.fromtimestamp(number * 86_400, UTC).strftime("%Y-%m-%d")

@@ -1,17 +1,43 @@
-"""Reads the Parquet history with DuckDB, in memory. Apart from the writer, so that the core does not carry a database."""
+"""Reads the Parquet history with DuckDB, in memory. Apart from the writer, so that the core does not carry a database.
+
+One value a step is put together from rollups as far as they are current; what they lack is read from the readings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from ingest.history.history import Aggregate, Curve, Newest
-from ingest.history.parquet import DAY_MS, SCHEMA, day_name, parts_of
+from ingest.history.parquet_files import DAY_MS, SCHEMA, day_name, files_of
+from ingest.history.parquet_rollups import Covered, covered_days, month_folder
+from ingest.history.rollups import (
+    FIELDS_OF,
+    WIDTHS_MS,
+    Windows,
+    curve_steps,
+    join,
+    steps,
+    width_for,
+    windows_from,
+    windows_of,
+)
 from telemetry.errors import Unavailable
+
+_LISTING_RESTS_NS = 1_000_000_000  # a folder that changed later than this ago may change again within its clock's step
+_DAYS_ASKED_MAX = 4_000  # over a longer span the folders that there are are fewer than the days
+_Span = tuple[int, int]
+T = TypeVar("T")
+_day_name = functools.lru_cache(maxsize=4 * _DAYS_ASKED_MAX)(day_name)
 
 
 class ParquetReader:
@@ -19,39 +45,32 @@ class ParquetReader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._days = _Listings(files_of)
+        self._months = _Listings(covered_days)
         self._db = duckdb.connect(":memory:")
         self._db.execute("SET threads = 2; SET memory_limit = '512MB'; SET enable_progress_bar = false")
+        self._db.execute("SET parquet_metadata_cache = true")  # files never change once they have their name
 
     def read(
         self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
     ) -> Curve:
-        # A reading that was delivered twice stands in two files; the one from the later journal record counts.
-        source = """
-            SELECT time_ms, value, quality FROM read_parquet($files, filename = true)
-            WHERE device = $device AND metric = $metric AND time_ms >= $start AND time_ms < $end
-            QUALIFY row_number() OVER (PARTITION BY time_ms, key ORDER BY filename DESC) = 1
-        """
-        given = {"device": device, "metric": metric, "start": start_ms, "end": end_ms}
-        if every_ms is None:
-            return self._curve(f"{source} ORDER BY time_ms", kind, start_ms, end_ms, given)
-        value = {
-            Aggregate.MEAN: "avg(value)",
-            Aggregate.MIN: "min(value)",
-            Aggregate.MAX: "max(value)",
-            Aggregate.LAST: "arg_max(value, time_ms)",
-            Aggregate.COUNT: "count(*)::DOUBLE",
-            Aggregate.INCREASE: "sum(grown)",
-        }[how]
-        query = f"""
-            WITH source AS ({source}),
-            grown AS (
-                SELECT time_ms, value, quality, value - lag(value) OVER (ORDER BY time_ms) AS step FROM source
-                WHERE quality < 2
-            ),
-            counted AS (SELECT *, CASE WHEN step IS NULL THEN 0 WHEN step < 0 THEN value ELSE step END AS grown FROM grown)
-            SELECT time_ms // $every * $every AS step_ms, {value}, max(quality) FROM counted GROUP BY 1 ORDER BY 1
-        """  # noqa: S608 - put together from our own words; what comes from outside is bound
-        return self._curve(query, kind, start_ms, end_ms, {**given, "every": every_ms})
+        for attempt in (1, 2):
+            try:
+                if every_ms is None:
+                    return self._readings(kind, device, metric, start_ms, end_ms)
+                width = width_for(every_ms)
+                if width is None:
+                    return curve_steps(self._readings(kind, device, metric, start_ms, end_ms), every_ms, how)
+                return steps(
+                    self._windows(kind, device, metric, start_ms, end_ms, width, FIELDS_OF[how]), every_ms, how
+                )
+            except Unavailable:
+                # The core merged files between our listing and our reading; the second listing sees the merged one.
+                if attempt == 2:
+                    raise
+                self._days.forget()
+                self._months.forget()
+        raise AssertionError
 
     def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
         files = self._files("*", since_ms, since_ms + 400 * DAY_MS)
@@ -78,20 +97,109 @@ class ParquetReader:
             raise Unavailable(f"reading history in {self._folder}: {error}") from error
         return table
 
-    def _curve(self, query: str, kind: str, start_ms: int, end_ms: int, given: Mapping[str, object]) -> Curve:
-        for attempt in (1, 2):
-            files = self._files(kind, start_ms, end_ms)
-            if not files:
-                break
-            try:
-                columns = self._query(query, files, given).fetchnumpy()
-                time_ms, value, quality = (np.ma.getdata(column) for column in columns.values())
-                return Curve(time_ms.astype(np.int64), value.astype(np.float64), quality.astype(np.uint8))
-            except Unavailable:
-                # The core merged files between our listing and our reading; the second listing sees the merged one.
-                if attempt == 2:
-                    raise
-        return Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
+    def _readings(self, kind: str, device: str, metric: str, start_ms: int, end_ms: int) -> Curve:
+        files = self._files(kind, start_ms, end_ms)
+        if not files:
+            return Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
+        # A reading that was delivered twice stands in two files; the one from the later journal record counts, and in a
+        # merged file the one that stands lower.
+        query = """
+            SELECT time_ms, value, quality FROM read_parquet($files, filename = true, file_row_number = true)
+            WHERE device = $device AND metric = $metric AND time_ms >= $start AND time_ms < $end
+            QUALIFY row_number() OVER (PARTITION BY time_ms, key ORDER BY filename DESC, file_row_number DESC) = 1
+            ORDER BY time_ms
+        """
+        given = {"device": device, "metric": metric, "start": start_ms, "end": end_ms}
+        columns = self._query(query, files, given).fetchnumpy()
+        time_ms, value, quality = (np.ma.getdata(column) for column in columns.values())
+        return Curve(time_ms.astype(np.int64), value.astype(np.float64), quality.astype(np.uint8))
+
+    def _windows(
+        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, width: str, fields: Sequence[str]
+    ) -> Windows:
+        """The windows of [start, end): whole ones from rollups where these are current, the rest from readings."""
+        width_ms = WIDTHS_MS[width]
+        first_ms, last_ms = -(-start_ms // width_ms) * width_ms, end_ms // width_ms * width_ms
+        covered: dict[int, Covered] = {}
+        spans: list[_Span] = [(start_ms, min(first_ms, end_ms)), (max(last_ms, start_ms), end_ms)]
+        if first_ms < last_ms:
+            covered = self._covered(kind, width, first_ms // DAY_MS, (last_ms - 1) // DAY_MS)
+            spans += self._not_current(kind, device, metric, covered, first_ms, last_ms, width_ms)
+        else:
+            spans = [(start_ms, end_ms)]
+        spans = _joined(spans)
+        parts = [
+            windows_of(self._readings(kind, device, metric, *span), width_ms) for span in spans if span[0] < span[1]
+        ]
+        rolled = self._rolled(device, metric, covered, first_ms, last_ms, fields)
+        is_missing = np.ones(len(rolled), np.bool_)
+        for start, end in spans:
+            is_missing &= (rolled.time_ms < start) | (rolled.time_ms >= end)
+        return join([*parts, rolled.take(is_missing)])
+
+    def _not_current(
+        self,
+        kind: str,
+        device: str,
+        metric: str,
+        covered: Mapping[int, Covered],
+        first_ms: int,
+        last_ms: int,
+        width_ms: int,
+    ) -> list[_Span]:
+        """What of a series the rollups do not hold yet, in whole windows."""
+        spans: list[_Span] = []
+        newer: list[str] = []
+        for day in range(first_ms // DAY_MS, (last_ms - 1) // DAY_MS + 1):
+            files = self._days.of(self._day_folder(kind, day))
+            if files is None or not files.parts:
+                continue
+            if day not in covered or files.marks:
+                spans.append((max(day * DAY_MS, first_ms), min((day + 1) * DAY_MS, last_ms)))
+            else:
+                newer += [str(part.path) for part in files.parts if part.last > covered[day].through]
+        if newer:
+            # In order or late: from the first reading that the rollup lacks on, the day is read as it is now.
+            query = """
+                SELECT min(time_ms) FROM read_parquet($files)
+                WHERE device = $device AND metric = $metric AND time_ms >= $start AND time_ms < $end
+                GROUP BY time_ms // $day
+            """
+            given = {"device": device, "metric": metric, "start": first_ms, "end": last_ms, "day": DAY_MS}
+            for (time_ms,) in self._query(query, newer, given).fetchall():
+                spans.append((time_ms // width_ms * width_ms, min((time_ms // DAY_MS + 1) * DAY_MS, last_ms)))
+        return spans
+
+    def _rolled(
+        self,
+        device: str,
+        metric: str,
+        covered: Mapping[int, Covered],
+        first_ms: int,
+        last_ms: int,
+        fields: Sequence[str],
+    ) -> Windows:
+        files = sorted({str(each.path) for each in covered.values()})
+        if not files:
+            return windows_from(np.empty(0, np.int64), {})
+        query = f"""
+            SELECT time_ms, through, {", ".join(fields)} FROM read_parquet($files)
+            WHERE device = $device AND metric = $metric AND time_ms >= $start AND time_ms < $end
+        """  # noqa: S608 - the columns' names are our own
+        given = {"device": device, "metric": metric, "start": first_ms, "end": last_ms}
+        found = self._query(query, files, given).fetchnumpy()
+        columns = {name: np.ma.getdata(column) for name, column in found.items()}
+        windows = windows_from(columns["time_ms"], columns)
+        # A file of a month holds days that a newer file of a day has replaced.
+        days = np.arange(min(covered), max(covered) + 2)
+        through = np.array([covered[day].through if day in covered else -1 for day in days.tolist()], np.int64)
+        return windows.take(through[windows.time_ms // DAY_MS - days[0]] == columns["through"])
+
+    def _covered(self, kind: str, width: str, first_day: int, last_day: int) -> dict[int, Covered]:
+        found: dict[int, Covered] = {}
+        for month in dict.fromkeys(_day_name(day)[:7] for day in range(first_day, last_day + 1)):
+            found |= self._months.of(str(month_folder(self._folder, width, kind, month))) or {}
+        return {day: each for day, each in found.items() if first_day <= day <= last_day}
 
     def _query(self, query: str, files: list[str], given: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
         try:
@@ -100,10 +208,66 @@ class ParquetReader:
             raise Unavailable(f"reading history in {self._folder}: {error}") from error
 
     def _files(self, kind: str, start_ms: int, end_ms: int) -> list[str]:
-        first, last = day_name(start_ms // DAY_MS), day_name((end_ms - 1) // DAY_MS)
-        return [
-            str(part.path)
-            for folder in sorted(self._folder.glob(f"kind={kind}/day=*"))
-            if first <= folder.name.removeprefix("day=") <= last
-            for part in parts_of(folder)
-        ]
+        first, last = start_ms // DAY_MS, (end_ms - 1) // DAY_MS
+        if kind == "*" or last - first > _DAYS_ASKED_MAX:
+            names = (path for path in self._folder.glob(f"kind={kind}/day=*") if path.name.startswith("day="))
+            span = (f"day={day_name(first)}", f"day={day_name(last)}")
+            folders = [str(path) for path in sorted(names) if span[0] <= path.name <= span[1]]
+        else:
+            folders = [self._day_folder(kind, day) for day in range(first, last + 1)]
+        listed = (self._days.of(folder) for folder in folders)
+        return [str(part.path) for files in listed if files is not None for part in files.parts]
+
+    def _day_folder(self, kind: str, day: int) -> str:
+        return f"{self._folder}/kind={kind}/day={_day_name(day)}"
+
+
+class _Listings(Generic[T]):
+    """What was made of the names in folders, remembered while these do not change.
+
+    Args:
+        make: From a folder and the names in it.
+    """
+
+    _KEPT_MAX = 20_000
+
+    def __init__(self, make: Callable[[Path, list[str]], T]) -> None:
+        self._make = make
+        self._kept: dict[str, tuple[int, T]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, folder: str) -> T | None:
+        """None when there is no such folder. Raises Unavailable."""
+        try:
+            changed_ns = os.stat(folder).st_mtime_ns  # noqa: PTH116 - a year of days is asked for: a Path costs more than this
+            with self._lock:
+                kept = self._kept.get(folder)
+            if kept is not None and kept[0] == changed_ns:
+                return kept[1]
+            made = self._make(Path(folder), [path.name for path in Path(folder).iterdir()])
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unavailable(f"history in {folder}: {error}") from error
+        if time.time_ns() - changed_ns > _LISTING_RESTS_NS:
+            with self._lock:
+                if len(self._kept) >= self._KEPT_MAX:
+                    self._kept.clear()
+                self._kept[folder] = (changed_ns, made)
+        return made
+
+    def forget(self) -> None:
+        """Look again everywhere."""
+        with self._lock:
+            self._kept.clear()
+
+
+def _joined(spans: list[_Span]) -> list[_Span]:
+    """The same stretches, none touching another."""
+    found: list[_Span] = []
+    for start, end in sorted(span for span in spans if span[0] < span[1]):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found

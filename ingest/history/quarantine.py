@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from telemetry.database import metadata
 
 KEPT_MAX = 10_000  # entries shown; the counts know of all
+_READING = 1_000_000  # positions from here on are readings of a record, those below what its messages were refused for
 
 entries = sa.Table(
     "quarantine",
@@ -68,15 +69,35 @@ class Quarantine:
             for position, entry in enumerate(found):
                 values = {name: getattr(entry, name) for name in Entry.__slots__}
                 db.execute(entries.insert().values(record=record, position=position, **values))
-                changed = db.execute(
-                    counts.update().where(counts.c.reason == entry.reason).values(count=counts.c.count + entry.count)
-                )
-                if not changed.rowcount:
-                    db.execute(counts.insert().values(reason=entry.reason, count=entry.count))
-            newest = db.execute(sa.select(sa.func.max(entries.c.id))).scalar() or 0
-            db.execute(entries.delete().where(entries.c.id <= newest - KEPT_MAX))
+                _count(db, entry.reason, entry.count)
+            _forget_oldest(db)
             if not db.execute(cursor.update().values(record=record)).rowcount:
                 db.execute(cursor.insert().values(id=1, record=record))
+
+    def refuse(self, found: Sequence[tuple[int, int, Entry]]) -> int:
+        """Keep single readings that history refused, each as (journal record, reading of it, entry); how many are new.
+
+        History reads the journal again after a crash: what stands here already is neither kept nor counted twice.
+        """
+        new: dict[str, int] = {}
+        with self._database.begin() as db:
+            for record in dict.fromkeys(record for record, _, _ in found):
+                held = sa.select(entries.c.position).where(entries.c.record == record, entries.c.position >= _READING)
+                known = set(db.execute(held).scalars())
+                rows = [(row, entry) for of, row, entry in found if of == record and _READING + row not in known]
+                values = [
+                    {"record": record, "position": _READING + row}
+                    | {name: getattr(entry, name) for name in Entry.__slots__}
+                    for row, entry in rows
+                ]
+                if values:
+                    db.execute(entries.insert(), values)
+                for _, entry in rows:
+                    new[entry.reason] = new.get(entry.reason, 0) + entry.count
+            for reason, count in new.items():
+                _count(db, reason, count)
+            _forget_oldest(db)
+        return sum(new.values())
 
     def newest(self, limit: int) -> list[Entry]:
         """The last refusals, newest first."""
@@ -89,3 +110,14 @@ class Quarantine:
         """How much was refused since the beginning, by reason."""
         with self._database.connect() as db:
             return {reason: count for reason, count in db.execute(sa.select(counts.c.reason, counts.c.count)).all()}  # noqa: C416
+
+
+def _count(db: sa.Connection, reason: str, count: int) -> None:
+    changed = db.execute(counts.update().where(counts.c.reason == reason).values(count=counts.c.count + count))
+    if not changed.rowcount:
+        db.execute(counts.insert().values(reason=reason, count=count))
+
+
+def _forget_oldest(db: sa.Connection) -> None:
+    newest = db.execute(sa.select(sa.func.max(entries.c.id))).scalar() or 0
+    db.execute(entries.delete().where(entries.c.id <= newest - KEPT_MAX))

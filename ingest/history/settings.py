@@ -15,6 +15,9 @@ class ParquetSettings(BaseModel):
 
     store: Literal["parquet"] = "parquet"
     folder: Path = Path("data/history")
+    keep_raw_days: PositiveInt | None = None  # readings, by their own time; for ever when not given
+    keep_rollup_days: PositiveInt | None = None
+    disk_mb: PositiveInt | None = None  # past this the oldest days of readings go, and then the oldest rollups
 
 
 class InfluxSettings(BaseModel):
@@ -28,6 +31,13 @@ class InfluxSettings(BaseModel):
     bucket: str = "gatehouse"
     token: SecretStr
     timeout_ms: PositiveInt = 10_000
+    keep_raw_days: PositiveInt | None = None  # retention of `bucket`; for ever when not given
+    keep_rollup_days: PositiveInt | None = None  # retention of `rollup_bucket`
+
+    @property
+    def rollup_bucket(self) -> str:
+        """Beside the readings, because InfluxDB keeps all of a bucket equally long."""
+        return f"{self.bucket}-rollups"
 
 
 HistorySettings = Annotated[ParquetSettings | InfluxSettings, Field(discriminator="store")]

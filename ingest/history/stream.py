@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.history.history import Aggregate, HistoryReader, SeriesPlace
-from ingest.history.parquet import DAY_MS, day_name, parts_of
+from ingest.history.parquet_files import DAY_MS, day_name, parts_of
 from telemetry.batch import Indexes, ReadingBatch, empty_batch
 from telemetry.errors import Unavailable
 

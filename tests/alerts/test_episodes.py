@@ -76,6 +76,7 @@ class World:
     steps: list[Transition] = field(default_factory=list)
     alarms: dict[str, Alarm] = field(default_factory=dict)
     incomplete: list[str] = field(default_factory=list)
+    too_late: int = 0
     held_from: int = 1  # what is before was trimmed away
     crash_at: int = 0
     reopen_s: float = 0
@@ -99,6 +100,7 @@ class World:
         self.steps += effects.transitions
         self.alarms |= effects.alarms
         self.incomplete += effects.incomplete
+        self.too_late += effects.too_late
 
     def live(self, second: float, *rows: Row, **behind: int) -> None:
         self.take(Kind.READINGS, second, payload(rows, behind))
@@ -292,7 +294,7 @@ def test_what_comes_of_readings_does_not_depend_on_outages(
     calm = undisturbed(rows, reopen_s)
     away = {"gw-a": outages(rows, away_a), "gw-b": outages(rows, away_b)}
     world = disturbed(rows, away, chunks, crash_at, reopen_s)
-    assert world.engine.needed_after is None
+    assert world.engine._episodes.needed_after is None
     assert world.occurrences() == calm.occurrences()
     assert world.state() == calm.state()
     assert not world.incomplete
@@ -537,7 +539,7 @@ def test_the_backlog_is_over_too_when_a_live_frame_has_nothing_behind_it() -> No
     world.live(100, level(7, 100), gw_a=5)
     world.backlog(101, level(12, 20), gw_a=4)
     world.live(102, level(7, 102), gw_a=0)  # what was left is lost
-    assert world.engine.needed_after is None
+    assert world.engine._episodes.needed_after is None
     assert world.of("level")[0].onset_ms == T0 + 20_000
 
 
@@ -595,7 +597,7 @@ def test_where_the_journal_was_trimmed_what_was_said_stands_and_what_was_missed_
 def test_what_is_to_be_read_again_is_known_from_the_first_record_on() -> None:
     world = World()
     world.live(0, level(7, 0))
-    assert world.engine.needed_after is None
+    assert world.engine._episodes.needed_after is None
     world.live(100, level(7, 100), gw_a=1)
     world.live(101, level(7, 101), gw_a=1)
-    assert world.engine.needed_after == 1
+    assert world.engine._episodes.needed_after == 1

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from alerts.alarm import Alarm, Effects, Transition, What
-from alerts.escalation import CHANNEL_FAILS, CHANNEL_WORKS, DAMAGED, Escalation, Kept
+from alerts.escalation import CHANNEL_FAILS, CHANNEL_WORKS, DAMAGED, STORED, UNSTORED, Escalation, Kept
 from alerts.people import People
 from alerts.rule import Severity
 
@@ -234,6 +234,18 @@ def test_damage_of_the_journal_is_told_once_also_over_a_crash_and_after_it_was_c
         (2, What.CLOSED),
         (4, What.RAISED),
     ]
+
+
+def test_a_history_that_refuses_is_told_once_and_is_over_when_it_stores_again() -> None:
+    ladder = Ladder()
+    ladder.hear(1, UNSTORED, "influxdb")
+    ladder.hear(2, UNSTORED, "influxdb")
+    ladder.crash()
+    ladder.hear(3, STORED, "influxdb")
+    ladder.hear(4, STORED, "influxdb")
+    said = [(second, what) for second, _, what, _ in ladder.said]
+    assert said == [(1, What.RAISED), (3, What.RETURNED)]
+    assert not ladder.escalation.system
 
 
 def test_people_may_see_to_an_alarm_about_ourselves() -> None:

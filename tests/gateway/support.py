@@ -19,6 +19,7 @@ class ListSink:
     def __init__(self) -> None:
         self.readings: list[Reading] = []
         self.refusal: Unavailable | None = None
+        self.refused = 0
         self.gate: asyncio.Event | None = None
 
     async def offer(self, readings: Sequence[Reading]) -> None:
@@ -28,6 +29,7 @@ class ListSink:
         if self.gate is not None:
             await self.gate.wait()
         if self.refusal is not None:
+            self.refused += 1
             raise self.refusal
         self.readings += readings
 

@@ -40,7 +40,7 @@ class Script:
 
 async def supervised(driver: Script, events: Events, runs: int) -> None:
     events.driver_added("d")
-    task = asyncio.create_task(gateway.supervise("d", driver, ListSink(), ManualClock(), events))
+    task = asyncio.create_task(gateway.supervise("d", lambda: driver.run(ListSink()), ManualClock(), events))
     await until(lambda: driver.runs >= runs or task.done(), f"{runs} runs")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -112,6 +112,55 @@ def test_a_stop_keeps_what_was_taken_and_ends_without_a_broker(tmp_path: Path) -
     spool = Spool(settings.spool.path, SystemClock())
     assert spool.count == 1
     spool.close()
+
+
+def test_an_export_is_told_what_is_durable_and_what_it_names_alone(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def centre(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            heard.append(line)
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(centre, "127.0.0.1", 0)
+        port = free_port()
+        scanner = {"device": "scanner", "serial": "1"}
+        series = {"device": "scanner", "metric": "ambient_temperature", "factor": "a01001"}
+        authority = {"export": "hj212", "host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+        fields = {"t": "skin_temperature", "a": "ambient_temperature"}
+        file = tmp_path / "gw.yaml"
+        file.write_text(
+            json.dumps(
+                {
+                    "site": "s",
+                    "gateway": "g",
+                    "broker": {"host": "127.0.0.1", "port": free_port()},
+                    "drivers": [{"driver": "http-push", "port": port, "devices": [scanner], "fields": fields}],
+                    "exports": [{**authority, "station": "MN1", "password": "1", "series": [series]}],
+                }
+            )
+        )
+        clock, stop = ManualClock(1_795_392_000_000), asyncio.Event()
+        task = asyncio.create_task(gateway.run(load_settings(file, {}), clock, stop))
+        status = 0
+        while status != 200:
+            try:
+                status, _ = await http(
+                    port, post({"serial": "1", "passage": "p-1", "time": 1_795_392_000_000, "t": 36.5, "a": 21.5})
+                )
+            except OSError:
+                await asyncio.sleep(0.01)
+        clock.advance(31)
+        await until(lambda: bool(heard), "the report of now")
+        stop.set()
+        async with asyncio.timeout(10):
+            await task
+        server.close()
+
+    asyncio.run(run())
+    assert b"a01001-Rtd=21.500,a01001-Flag=N" in heard[0]
+    assert b"36.5" not in heard[0] and b"p-1" not in heard[0]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 
 from gateway.drivers.http_push.driver import HttpPushDriver
 from gateway.drivers.http_push.push import decode_push
-from gateway.drivers.http_push.request import RequestError, parse_head
 from gateway.drivers.http_push.settings import HttpPushSettings
 from gateway.events import Events
+from gateway.request import RequestError, parse_head
 from telemetry.clock import ManualClock
 from telemetry.errors import BadInput, Unavailable
 from telemetry.quality import Quality

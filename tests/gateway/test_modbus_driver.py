@@ -13,6 +13,7 @@ from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
 from gateway.events import Events
 from telemetry.clock import SystemClock
 from telemetry.errors import Unavailable
+from telemetry.quality import Quality
 from tests.gateway.support import FakeModbus, ListSink, free_port, until
 
 LEVEL = {"metric": "level", "function": "input", "address": 0, "type": "int16", "scale": 0.001, "invalid": [32767]}
@@ -70,6 +71,23 @@ def test_all_points_of_one_poll_come_with_one_request_and_carry_one_time() -> No
         assert level.time_ms == battery.time_ms
 
     check({1: {0: 1250, 1: 0, 2: 0, 3: 0, 4: 124}}, [1], [LEVEL, BATTERY], scenario)
+
+
+def test_a_current_loop_and_a_hanging_sensor_tell_how_far_they_can_be_trusted() -> None:
+    loop = {"metric": "level", "function": "input", "address": 0, "scale": 0.001, "loop": {"at_4_ma": 0, "at_20_ma": 5}}
+    hung = {"metric": "depth", "function": "input", "address": 1, "scale": 0.001, "mount": {"height_m": 3.0}}
+
+    async def scenario(device: FakeModbus, sink: ListSink, _: Events) -> None:
+        await until(lambda: len(sink.readings) >= 2, "a poll")
+        device.units[1] = {0: 3_500, 1: 200}
+        await until(lambda: sink.readings[-2].quality == Quality.BAD, "a cable that was cut")
+        assert [(r.metric, r.value, r.quality) for r in sink.readings[:2]] == [
+            ("level", 2.5, Quality.GOOD),
+            ("depth", 2.0, Quality.GOOD),
+        ]
+        assert sink.readings[-1].quality == Quality.SUSPECT
+
+    check({1: {0: 12_000, 1: 1_000}}, [1], [loop, hung], scenario)
 
 
 def test_an_invalid_raw_value_is_counted_and_gives_no_reading() -> None:

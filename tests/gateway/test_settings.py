@@ -9,6 +9,7 @@ import pytest
 from gateway.drivers import DRIVERS
 from gateway.drivers.http_push.settings import HttpPushSettings
 from gateway.drivers.modbus_tcp.settings import ModbusTcpSettings
+from gateway.exports import EXPORTS
 from gateway.settings import (
     CoilSettings,
     GatewaySettings,
@@ -79,7 +80,7 @@ def test_the_spool_lies_beside_the_file_unless_its_path_is_absolute(tmp_path: Pa
         ("host: 127.0.0.1\n    port: 5021", "host: 127.0.0.1\n    prot: 5021", 9, "drivers[0].prot: unknown field"),
         ("unit: 1,", "unit: 256,", 15, "drivers[0].devices[0].unit"),
         ("type: int16", "type: int17", 13, "drivers[0].profiles.drain-level[0].type"),
-        ("driver: http-push", "driver: ftp-push", 16, "http-push (found 'ftp-push')"),
+        ("driver: http-push", "driver: ftp-push", 16, "(found 'ftp-push')"),
         ("    fields: {temp", "    felder: {temp", 16, "drivers[1].fields: is missing"),
         ("site: compound-1", "site: Compound 1", 1, "site"),
         ("device: gate-1-lane-1-scanner", "device: mh-1-1-level", 16, "'mh-1-1-level' is read by modbus-tcp"),
@@ -130,6 +131,39 @@ def test_the_environment_replaces_what_the_file_says(tmp_path: Path) -> None:
     assert broker.password is not None and broker.password.get_secret_value() == "12345"
     assert "12345" not in repr(settings)
     assert (settings.spool.size_max_mb, settings.uplink.resend_after_s, settings.drain_on_stop_s) == (10, 2.5, 3)
+
+
+def test_a_rate_of_a_device_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    rates = "rates: [{device: mh-1-1-level, counter: level, metric: level_rate}]"
+    assert load_settings(written(tmp_path, f"{FILE}\n{rates}"), {}).rates[0].per_s == 3600
+    message = refusal(tmp_path, f"{FILE}\n{rates.replace('mh-1-1', 'mh-9-9')}")
+    assert "rates[0].device: no driver of this gateway reads 'mh-9-9-level'" in message
+
+
+SERIES = "[{device: mh-1-1-level, metric: level, name: L}]"
+EXPORT = f"exports: [{{export: home-assistant, broker: {{host: h}}, client_id: c, series: {SERIES}}}]"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "words"),
+    [
+        ("home-assistant", "home-helper", "exports[0].export: must name an export: home-assistant"),
+        ("mh-1-1-level", "mh-9-level", "no driver of this gateway reads 'mh-9-level'"),
+        ("metric: level, name", "metrik: level, name", "exports[0].series[0].metrik"),
+        ("[{export", "3 #[{export", "must be a list"),
+    ],
+)
+def test_a_mistake_in_an_export_is_named(tmp_path: Path, wrong: str, right: str, words: str) -> None:
+    assert load_settings(written(tmp_path, f"{FILE}\n{EXPORT}"), {}).exports[0].export == "home-assistant"
+    assert words in refusal(tmp_path, f"{FILE}\n{EXPORT.replace(wrong, right, 1)}")
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTS))
+def test_the_configuration_on_an_exports_page_is_one(name: str, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "gateway" / "exports" / name.replace("-", "_") / "README.md").read_text()
+    (shown, *_) = [part for part in page.split("```yaml\n")[1:] if part.startswith("exports:")]
+    settings = load_settings(written(tmp_path, f"{FILE}\n{shown.split('```')[0]}"), {})
+    assert [export.export for export in settings.exports] == [name]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from ingest.history.history import Aggregate, HistoryReader, HistoryWriter, SeriesPlace
-from ingest.history.influx import InfluxReader, InfluxWriter
+from ingest.history.influx import InfluxWriter
+from ingest.history.influx_reader import InfluxReader
 from ingest.history.line_protocol import LineEncoder
-from ingest.history.parquet import MERGE_COUNT, ParquetWriter, parts_of
+from ingest.history.parquet import MERGE_COUNT, ParquetWriter
+from ingest.history.parquet_files import parts_of
 from ingest.history.parquet_reader import ParquetReader
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import ReadingBatch
@@ -39,7 +41,7 @@ class Store:
             np.array([r[2] for r in rows], np.float64),
             np.array([r[3] if len(r) == 4 else 0 for r in rows], np.uint8),
         )
-        assert not list(self.writer.write(batch, self.records, self.records))
+        assert not self.writer.write(batch, self.records, self.records)
 
     def read(self, series: int = 0, end: int = 86_400_000, every: int | None = None, how: Aggregate = Aggregate.MEAN):  # type: ignore[no-untyped-def]
         place = self.series[series]
@@ -210,7 +212,7 @@ def test_a_line_that_influxdb_refuses_is_named_and_its_neighbours_stored(influx:
         np.zeros(5, np.uint8),
     )
     refused = list(writer.write(batch, 1, 1))
-    assert len(refused) == 1 and str(beyond) in refused[0]
+    assert len(refused) == 1 and str(beyond) in refused[0].excerpt
     place = series[0]
     curve = InfluxReader(settings).read(place.kind, place.device, place.metric, T0, T0 + 1000, None, Aggregate.MEAN)
     assert curve.value.tolist() == [0.0, 1.0, 3.0, 4.0]

@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from gatehouse.migrate import migrate
+from ingest.history.history import Refused
 from ingest.history.loop import CURSOR, HistoryLoop
 from ingest.history.quarantine import Quarantine
 from ingest.vet import Reject
@@ -29,7 +30,7 @@ class Shelf:
     def start(self, cursor: int) -> None:
         self.started.append(cursor)
 
-    def write(self, batch: ReadingBatch, first: int, last: int) -> Iterable[str]:
+    def write(self, batch: ReadingBatch, first: int, last: int) -> Sequence[Refused]:
         if self.fails:
             self.fails -= 1
             raise Unavailable("away")
@@ -38,6 +39,9 @@ class Shelf:
 
     def tidy(self) -> None:
         pass
+
+    def warning(self) -> str:
+        return ""
 
 
 class Stop(threading.Event):

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from alerts.store import alarms, notices, transitions
-from ingest.history.parquet import parts_of
+from ingest.history.parquet_files import parts_of
 from telemetry import journal_files
 from telemetry.batch import decode_batch
 from telemetry.database import open_database

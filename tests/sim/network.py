@@ -82,8 +82,7 @@ class Broker:
         for _ in range(2 if self.rng.random() < self.trouble.repeat else 1):
             if self._has_session:
                 place = len(self._queue)
-                # A device that is no gateway of ours has only MQTT's own promise, which is order within a topic.
-                if self._queue and topic.endswith("/frames") and self.rng.random() < self.trouble.reorder:
+                if self._queue and self.rng.random() < self.trouble.reorder:
                     place = self.rng.randrange(len(self._queue) + 1)
                 self._queue.insert(place, (topic, payload, False))
             elif not retain:

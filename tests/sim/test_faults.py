@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sim import planted
+from tests.sim import every_crash, planted
 from tests.sim.__main__ import shrink
 from tests.sim.faults import Fault
 from tests.sim.world import run
@@ -47,6 +47,14 @@ def test_whatever_fails_each_reading_is_there_once_and_each_alarm_as_it_should_b
 def test_a_long_outage_of_one_part_hides_nothing(fault: Fault) -> None:
     verdict = run(3, [fault])
     assert verdict.is_good, verdict.violations
+
+
+def test_a_share_of_all_crash_points_of_a_short_run() -> None:
+    """`make crashes` takes all of them."""
+    for point in every_crash.points(1)[::53]:
+        verdict = every_crash.crash(1, point)
+        assert verdict.is_good, (point, verdict.violations)
+        assert verdict.crashes == 1, point
 
 
 def test_the_same_seed_is_the_same_run() -> None:

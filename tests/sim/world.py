@@ -145,14 +145,38 @@ class Verdict:
     alarms: int = 0
     crashes: int = 0
     simulated_s: float = 0.0
+    steps: dict[str, int] = field(
+        default_factory=dict
+    )  # of each node's disk until its end, and commits of the database
 
     @property
     def is_good(self) -> bool:
         return not self.violations
 
 
-def run(seed: int, faults: Sequence[Fault] | None = None) -> Verdict:
-    """One seed, from the beginning to the verdict. `faults` replaces those that the seed would draw."""
+@dataclass(frozen=True)
+class CrashPoint:
+    """The power of one node goes at one step of its disk, or at one commit of the core's database."""
+
+    node: str
+    number: int
+    unsynced: Unsynced  # what becomes of what was not synced; of a commit: LOST before it, KEPT right after it
+    at_commit: bool = False
+
+
+def run(
+    seed: int,
+    faults: Sequence[Fault] | None = None,
+    measure_until_s: float = FAULTS_UNTIL_S + 30,
+    crash: CrashPoint | None = None,
+) -> Verdict:
+    """One seed, from the beginning to the verdict.
+
+    Args:
+        faults: Instead of those that the seed would draw.
+        measure_until_s: When the devices have measured enough; then everything heals.
+        crash: A single one, at an exact point.
+    """
     rng = random.Random(seed)
     drawn = draw(rng)
     chosen = drawn if faults is None else list(faults)
@@ -160,7 +184,7 @@ def run(seed: int, faults: Sequence[Fault] | None = None) -> Verdict:
         loop = SimLoop()
         asyncio.set_event_loop(loop)
         try:
-            world = World(seed, rng.randrange(1 << 30), loop, Path(folder), chosen)
+            world = World(seed, rng.randrange(1 << 30), loop, Path(folder), chosen, measure_until_s, crash)
             return loop.run_until_complete(world.live())
         finally:
             with contextlib.suppress(RuntimeError):
@@ -242,6 +266,10 @@ class Node:
         self.is_running = True
         self.start()
 
+    def crash_at(self, point: CrashPoint) -> None:
+        """Let the power go at an exact point of the first run."""
+        self.crash_in, self.unsynced = point.number, point.unsynced
+
     def start(self) -> None:
         raise NotImplementedError
 
@@ -315,7 +343,7 @@ class ScriptDriver:
         rng = random.Random(world.rng.randrange(1 << 30))
         while True:
             await asyncio.sleep(at.every_s * rng.uniform(0.6, 1.0))
-            if world.loop.time() > FAULTS_UNTIL_S + 30:
+            if world.loop.time() > world.measure_until_s:
                 continue
             reading = world.measured(at.device, at.metric, rng)
             key = (reading.device, reading.time_ms)
@@ -416,11 +444,19 @@ class CoreNode(Node):
         self.url = f"sqlite:///{self.folder}/gatehouse.db"
         self.database_until_s = 0.0
         self.cut_commit: str | None = None  # "before" or "after" the next commit of the database
+        self.commits = 0
+        self._cut_at: CrashPoint | None = None
         self.steady: SteadyClock | None = None
         self.session: Session | None = None
 
     def start(self) -> None:
         self._tasks = [self.world.loop.create_task(self._run())]
+
+    def crash_at(self, point: CrashPoint) -> None:
+        if point.at_commit:
+            self._cut_at = point
+        else:
+            super().crash_at(point)
 
     def halt(self) -> None:
         for task in self._tasks:
@@ -476,6 +512,9 @@ class CoreNode(Node):
             raise sa.exc.OperationalError("", {}, Exception("database is locked"))
 
     def _commits(self, connection: sa.Connection) -> None:
+        self.commits += 1
+        if self._cut_at is not None and self._cut_at.number == self.commits:
+            self.cut_commit = "after" if self._cut_at.unsynced is Unsynced.KEPT else "before"
         cut, self.cut_commit = self.cut_commit, None
         if cut == "after":
             connection.connection.commit()
@@ -561,7 +600,7 @@ class PlainDevice:
         world = self._world
         rng = random.Random(world.rng.randrange(1 << 30))
         topic = readings_topic("west", WEST)
-        while world.loop.time() < FAULTS_UNTIL_S + 30:
+        while world.loop.time() < world.measure_until_s:
             await asyncio.sleep(rng.uniform(2.0, 5.0))
             reading = world.measured("plain-1", "power", rng)
             key = (reading.device, reading.time_ms)
@@ -577,8 +616,19 @@ class PlainDevice:
 class World:
     """All of it."""
 
-    def __init__(self, seed: int, chance: int, loop: SimLoop, folder: Path, faults: list[Fault]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        chance: int,
+        loop: SimLoop,
+        folder: Path,
+        faults: list[Fault],
+        measure_until_s: float,
+        crash: CrashPoint | None,
+    ) -> None:
         self.seed = seed
+        self.measure_until_s = measure_until_s
+        self.crash = crash
         self.loop = loop
         self.folder = folder
         self.faults = faults
@@ -632,16 +682,20 @@ class World:
         with self._patched():
             for node in self.nodes.values():
                 node.boot()
+            if self.crash is not None:
+                self.nodes[self.crash.node].crash_at(self.crash)
             device = self.loop.create_task(PlainDevice(self).run())
             for fault in self.faults:
                 self.loop.call_at(fault.at_s, self._strike, fault)
-            await asyncio.sleep(FAULTS_UNTIL_S + 31)
+            await asyncio.sleep(self.measure_until_s + 1)
             self._heal()
             await device
-            verdict = Verdict(self.seed, self.faults, crashes=self.crashes)
+            verdict = Verdict(self.seed, self.faults)
             if not await self._settled():
                 verdict.violations.append(f"not settled after {HEAL_MAX_S:.0f} s: {self._unsettled()}")
-            verdict.simulated_s = self.loop.time()
+            verdict.simulated_s, verdict.crashes = self.loop.time(), self.crashes
+            verdict.steps = {name: node.disk.count for name, node in self.nodes.items()}
+            verdict.steps["commits"] = self.core.commits
             if verdict.is_good:  # else there is no end to be judged
                 self._judge(verdict)
             for node in self.nodes.values():
@@ -758,7 +812,8 @@ class World:
     def _heal(self) -> None:
         for node in self.nodes.values():
             node.full_until_s = node.fails_until_s = node.slow_until_s = 0.0
-            node.crash_in = None
+            if self.crash is None:
+                node.crash_in = None
             node.is_paused = False
             node.clock.skew_ms = 0
         self.core.cut_commit = None
@@ -771,7 +826,7 @@ class World:
 
     async def _settled(self) -> bool:
         calm = 0
-        while self.loop.time() < FAULTS_UNTIL_S + HEAL_MAX_S:
+        while self.loop.time() < self.measure_until_s + HEAL_MAX_S:
             await asyncio.sleep(5)
             calm = 0 if self._unsettled() else calm + 1
             if calm == 3:

@@ -33,7 +33,8 @@ class ModbusMeter:
                 if registers is not None:
                     read |= {point: measure(point, span, registers) for point in span.points}
         finally:  # what was read before a unit fell silent counts
-            found.values += [(p.metric, v) for p, v in values_of(self._profile, self._declared.factors, read)]
+            for point, measured in values_of(self._profile, self._declared.factors, read):
+                found.add(point.metric, measured)
 
     def words(self, data: bytes) -> list[str]:
         for reader, is_answer in ((answer_reader(), True), (request_reader(), False)):

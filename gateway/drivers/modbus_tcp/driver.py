@@ -80,11 +80,11 @@ class ModbusTcpDriver:
         else:
             self._schedule.failed(number, self._clock.monotonic_s())
         readings: list[Reading] = []
-        for point, value in values_of(profile, device.factors, read):
-            if value is None:
+        for point, measured in values_of(profile, device.factors, read):
+            if measured is None:
                 self._events.value_invalid(device.device, point.metric)
             else:
-                readings.append(Reading(device.device, point.metric, time_ms, value))
+                readings.append(Reading(device.device, point.metric, time_ms, *measured))
         if readings:
             await sink.offer(readings)
 

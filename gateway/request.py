@@ -1,8 +1,10 @@
-"""The part of HTTP/1.1 a push needs, without I/O: a request's head in, a response out. Everything else is refused."""
+"""The part of HTTP/1.1 that pushing devices need, without I/O: a request's head in, a response out. The rest is refused."""
 
 from __future__ import annotations
 
 import re
+import urllib.parse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -27,6 +29,8 @@ class Head:
 
     method: str
     path: str
+    query: Mapping[str, str]  # of a field that stands twice, the last
+    content_type: str
     content_length: int
     keeps_alive: bool
     expects_continue: bool
@@ -67,9 +71,12 @@ def parse_head(data: bytes, body_max_bytes: int) -> Head:
             f"{content_length} bytes; at most {body_max_bytes} are taken: switch pictures off in the scanner",
         )
     connection = headers.get("connection", "").lower()
+    path, _, query = target.partition("?")
     return Head(
         method,
-        target.partition("?")[0],
+        path,
+        _fields(query),
+        headers.get("content-type", ""),
         content_length,
         keeps_alive=connection != "close" and (version == "HTTP/1.1" or connection == "keep-alive"),
         expects_continue=headers.get("expect", "").lower() == "100-continue",
@@ -79,22 +86,35 @@ def parse_head(data: bytes, body_max_bytes: int) -> Head:
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def accepted(keeps_alive: bool) -> bytes:
-    """The answer to a push that is durable."""
-    return _response(HTTPStatus.OK, "application/json", b'{"ok":true}', keeps_alive)
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes
 
 
-def problem(status: HTTPStatus, detail: str, keeps_alive: bool) -> bytes:
+def problem(status: HTTPStatus, detail: str) -> Response:
     """A refusal that says what to do (RFC 9457)."""
     body = msgspec.json.encode({"title": status.phrase, "status": status.value, "detail": detail})
-    return _response(status, "application/problem+json", body, keeps_alive)
+    return Response(status, "application/problem+json", body)
 
 
-def _response(status: HTTPStatus, content_type: str, body: bytes, keeps_alive: bool) -> bytes:
+def encode_response(response: Response, keeps_alive: bool) -> bytes:
+    """A response as it goes over the wire."""
+    status = response.status
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
-        f"Connection: {'keep-alive' if keeps_alive else 'close'}\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {response.content_type}\r\n"
+        f"Content-Length: {len(response.body)}\r\nConnection: {'keep-alive' if keeps_alive else 'close'}\r\n"
     )
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         head += "Retry-After: 10\r\n"
-    return head.encode("ascii") + b"\r\n" + body
+    return head.encode("ascii") + b"\r\n" + response.body
+
+
+def _fields(query: str) -> Mapping[str, str]:
+    try:
+        return dict(urllib.parse.parse_qsl(query, keep_blank_values=True, max_num_fields=50))
+    except ValueError as error:
+        raise RequestError(HTTPStatus.BAD_REQUEST, "the query has more than 50 fields") from error

@@ -47,14 +47,14 @@ class _Counts:
 def run(lines: int = 50, meters: int = 20, every_s: float = 10.0, seconds: float = 30.0) -> Report:
     """`lines` lines of `meters` meters each, every one asked every `every_s`."""
     report = Report(
-        "lines",
+        "polling",
         "what does it cost to poll many meters over many lines?",
         {"lines": lines, "meters": meters, "every_s": every_s, "seconds": seconds},
     )
     with _meters(lines) as ports:
         readings, share = asyncio.run(_polled(ports, meters, every_s, seconds))
     due = lines * meters * seconds / every_s
-    columns = ("lines", "meters", "readings/s", "of those due", "share of one core")
+    columns = ("polling", "meters", "readings/s", "of those due", "share of one core")
     report.tables.append(
         Table("one gateway", columns, [[lines, lines * meters, readings / seconds, readings / due, share]])
     )
@@ -95,7 +95,7 @@ def _energy(address: str) -> float:
 @contextlib.contextmanager
 def _meters(lines: int) -> Iterator[list[int]]:
     """So many serial servers in a process of their own; their ports."""
-    peer = subprocess.Popen([sys.executable, "-m", "bench.lines", str(lines)], stdout=subprocess.PIPE, text=True)
+    peer = subprocess.Popen([sys.executable, "-m", "bench.polling", str(lines)], stdout=subprocess.PIPE, text=True)
     assert peer.stdout is not None
     try:
         yield [int(port) for port in peer.stdout.readline().split()]

@@ -1,0 +1,29 @@
+"""`gatehouse init`: makes what the core and the API expect to find. Running it again is harmless."""
+
+from __future__ import annotations
+
+from gatehouse.migrate import migrate
+from gatehouse.settings import Settings
+from ingest.history.settings import ParquetSettings
+from telemetry.errors import Unavailable
+
+
+def init(settings: Settings, influxdb_token: str | None = None) -> list[str]:
+    """Make it; what was done or found, a line each. Raises BadConfiguration or Unavailable.
+
+    Args:
+        influxdb_token: An administrator's, where history.token may not make buckets.
+    """
+    migrate(settings.database.url)
+    done = [f"database {settings.database.url}: its tables are as this version needs them"]
+    history = settings.history
+    if isinstance(history, ParquetSettings):
+        try:
+            history.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"history.folder {history.folder}: {error}") from error
+        kept = "for ever" if history.keep_raw_days is None else f"for {history.keep_raw_days} days"
+        return [*done, f"history in {history.folder}: readings are kept {kept}"]
+    from ingest.history.influx_setup import set_up
+
+    return [*done, *set_up(history, influxdb_token)]

@@ -1,0 +1,1 @@
+"""Dahua terminals by their event stream over HTTP."""

@@ -1,0 +1,1 @@
+"""The same terminals, pushing over HTTP."""

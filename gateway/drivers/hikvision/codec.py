@@ -1,0 +1,241 @@
+"""What ISAPI devices say about people, without I/O: events (JSON or XML) and pages of a search in, scans out.
+
+One device says `isAbnomalTemperature: true`, another "true", both misspelt; the camera family nests its faces two levels
+deep. All is read by name from wherever it stands; names of people, cards and pictures have no field here.
+
+Source: field captures; Hikvision ISAPI, Access Control on Person: EventNotificationAlert, AcsEventCond, AcsEvent.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from gateway.scan import Scan, first, shown, temperature_c, text, time_ms, truth
+from telemetry.errors import BadInput
+from telemetry.quality import Quality
+
+PAGE_MAX = 30  # events of one page of a search, the most that devices give
+_ACCESS_EVENT = 5  # major: an event of access control, such as somebody who was recognised or was not
+_DEPTH_MAX = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What one message says. Heartbeats and door events have no scans."""
+
+    device: str | None  # MAC address, lower case
+    type: str
+    scans: tuple[Scan, ...]
+    serials: tuple[int | None, ...]  # of each scan, by which gaps are noticed
+    thresholds_c: tuple[float | None, ...]  # of each scan, where the device tells what it judged by
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer to a search."""
+
+    is_last: bool
+    match_count: int  # events on this page, measured or not
+    event: Event
+    refused: tuple[BadInput, ...]  # rows that could not be read; their neighbours could
+
+
+class _Measured(msgspec.Struct):
+    """The fields of one person's event, under whatever object they stand."""
+
+    serial: Any = msgspec.field(name="serialNo", default=None)
+    major: Any = None
+    major_type: Any = msgspec.field(name="majorEventType", default=None)
+    person: Any = msgspec.field(name="employeeNoString", default=None)
+    person_number: Any = msgspec.field(name="employeeNo", default=None)
+    card: Any = msgspec.field(name="cardNo", default=None)
+    time: Any = None
+    face_id: Any = msgspec.field(name="faceId", default=None)
+    picture_id: Any = msgspec.field(name="pId", default=None)
+    is_enabled: Any = msgspec.field(name="faceSnapThermometryEnabled", default=None)
+    temperature: Any = msgspec.field(name="currTemperature", default=None)
+    temperature_too: Any = msgspec.field(name="currentTemperature", default=None)
+    unit: Any = msgspec.field(name="thermometryUnit", default=None)
+    is_abnormal: Any = msgspec.field(name="isAbnomalTemperature", default=None)
+    is_abnormal_right: Any = msgspec.field(name="isAbnormalTemperature", default=None)
+    threshold: Any = msgspec.field(name="alarmTemperature", default=None)
+    mask: Any = None
+
+
+class _Attributes(msgspec.Struct):
+    face_time: Any = msgspec.field(name="faceTime", default=None)
+
+
+class _Capture(msgspec.Struct):
+    faces: list[_Measured] | _Measured = []
+    attributes: _Attributes = msgspec.field(name="targetAttrs", default_factory=_Attributes)
+
+
+class _Message(msgspec.Struct):
+    mac: Any = msgspec.field(name="macAddress", default=None)
+    type: Any = msgspec.field(name="eventType", default=None)
+    time: Any = msgspec.field(name="dateTime", default=None)
+    access: _Measured | None = msgspec.field(name="AccessControllerEvent", default=None)
+    captures: list[_Capture] | _Capture = msgspec.field(name="faceCapture", default_factory=list)
+    temperature: _Measured | None = None  # of the cloud's messages
+
+
+class _Search(msgspec.Struct):
+    status: Any = msgspec.field(name="responseStatusStrg", default=None)
+    rows: list[msgspec.Raw] = msgspec.field(name="InfoList", default_factory=list)
+
+
+class _SearchAnswer(msgspec.Struct):
+    search: _Search = msgspec.field(name="AcsEvent")
+
+
+def decode_event(data: bytes, zone: ZoneInfo, now_ms: int) -> Event:
+    """Read one event, JSON or XML.
+
+    Args:
+        zone: Of a time without one; devices of this family do send theirs.
+        now_ms: The gateway's time, for a device whose clock was never set.
+
+    Raises BadInput.
+    """
+    try:
+        if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            message = msgspec.convert(_xml(data), _Message)
+        else:
+            message = msgspec.json.decode(data, type=_Message)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadInput("broken-event", f"not an event of this family: {shown(error)}") from error
+    mac = text("macAddress", message.mac)
+    event_type = text("eventType", message.type) or ""
+    measured: list[tuple[_Measured, object]] = []
+    if message.access is not None:
+        measured.append((message.access, first(message.time, message.access.time)))
+    captures = message.captures if isinstance(message.captures, list) else [message.captures]
+    for capture in captures:
+        faces = capture.faces if isinstance(capture.faces, list) else [capture.faces]
+        measured += [(face, first(capture.attributes.face_time, message.time)) for face in faces]
+    if message.temperature is not None:
+        measured.append((message.temperature, message.time))
+    return _event(None if mac is None else mac.lower(), event_type, measured, zone, now_ms)
+
+
+def encode_search(search: str, position: int, start: str, end: str) -> bytes:
+    """The body of POST /ISAPI/AccessControl/AcsEvent?format=json.
+
+    Args:
+        search: The same for all pages of one search.
+        position: Events already read.
+        start: ISO 8601 with an offset; `end` too.
+    """
+    condition = {
+        "searchID": search,
+        "searchResultPosition": position,
+        "maxResults": PAGE_MAX,
+        "major": _ACCESS_EVENT,
+        "minor": 0,
+        "startTime": start,
+        "endTime": end,
+    }
+    return msgspec.json.encode({"AcsEventCond": condition})
+
+
+def decode_page(data: bytes, zone: ZoneInfo, now_ms: int) -> Page:
+    """Read one page of a search. Raises BadInput when it is none; a row that cannot be read costs only itself."""
+    try:
+        search = msgspec.json.decode(data, type=_SearchAnswer).search
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadInput("broken-page", f"not an answer to a search: {shown(error)}") from error
+    scans: list[Scan] = []
+    serials: list[int | None] = []
+    thresholds: list[float | None] = []
+    refused: list[BadInput] = []
+    for raw in search.rows:
+        try:
+            row = msgspec.json.decode(raw, type=_Measured)
+            event = _event(None, "", [(row, row.time)], zone, now_ms)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            refused.append(BadInput("broken-event", f"not a row of a search: {shown(error)}"))
+        except BadInput as error:
+            refused.append(error)
+        else:
+            scans += event.scans
+            serials += event.serials
+            thresholds += event.thresholds_c
+    event = Event(None, "AcsEvent", tuple(scans), tuple(serials), tuple(thresholds))
+    return Page(str(search.status).upper() != "MORE", len(search.rows), event, tuple(refused))
+
+
+def _event(
+    device: str | None, event_type: str, measured: list[tuple[_Measured, object]], zone: ZoneInfo, now_ms: int
+) -> Event:
+    scans, serials, thresholds = [], [], []
+    for fields, sent_time in measured:
+        major = _whole(first(fields.major_type, fields.major))
+        if major not in (None, _ACCESS_EVENT):
+            continue  # doors, tampering, operations: nobody was measured
+        serial = _whole(fields.serial)
+        measured_ms, quality = time_ms(sent_time, zone, now_ms)
+        person = first(fields.person, fields.person_number, fields.card)
+        which = first(serial, fields.picture_id, fields.face_id)
+        is_off = truth(fields.is_enabled) is False
+        sent = None if is_off else first(fields.temperature, fields.temperature_too)
+        scans.append(
+            Scan(
+                device=device or "",
+                # The stream and the search write one time differently; a clock that was never set has only its words.
+                event=f"{shown(which)}/{measured_ms if quality is Quality.GOOD or sent_time is None else shown(sent_time)}",
+                person=None if str(person).strip() == "0" else text("employeeNoString", person),
+                time_ms=measured_ms,
+                quality=quality,
+                temperature_c=temperature_c("currTemperature", sent, fields.unit),
+                is_abnormal=truth(first(fields.is_abnormal, fields.is_abnormal_right)),
+                wears_mask=truth(fields.mask),
+            )
+        )
+        serials.append(serial)
+        thresholds.append(temperature_c("alarmTemperature", fields.threshold, fields.unit))
+    return Event(device, event_type, tuple(scans), tuple(serials), tuple(thresholds))
+
+
+def _whole(sent: object) -> int | None:
+    words = str(sent).strip()
+    return int(words) if words.isascii() and words.isdigit() and len(words) < 16 else None
+
+
+def _xml(data: bytes) -> dict[str, Any]:
+    """An XML event as the JSON of the same event would be."""
+    if b"<!" in data.replace(b"<!--", b"") or b"\0" in data:  # a zero: not in an encoding in which "<!" can be seen
+        raise BadInput("broken-event", "an event needs no document type and no entities")
+    try:
+        root = ElementTree.fromstring(data)  # noqa: S314  (without a DTD there is nothing to expand)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise BadInput("broken-event", f"not XML: {error}") from error
+    content = _content(root, 0)
+    return content if isinstance(content, dict) else {}
+
+
+def _content(element: ElementTree.Element, depth: int) -> Any:
+    if depth > _DEPTH_MAX:
+        raise BadInput("broken-event", f"an event nests no deeper than {_DEPTH_MAX} levels")
+    if not len(element):
+        return element.text
+    content: dict[str, Any] = {}
+    for name, value in _children(element, depth):
+        if name not in content:
+            content[name] = value
+        elif isinstance(content[name], list):
+            content[name].append(value)
+        else:
+            content[name] = [content[name], value]
+    return content
+
+
+def _children(element: ElementTree.Element, depth: int) -> Iterator[tuple[str, Any]]:
+    for child in element:
+        yield child.tag.rpartition("}")[2], _content(child, depth + 1)

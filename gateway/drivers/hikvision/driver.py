@@ -1,0 +1,136 @@
+"""Reads one ISAPI device: its alert stream, and after every outage what the stream would have said meanwhile.
+
+The stream is opened first and what was missed asked for then, so that nothing can fall between; what comes by both ways is
+recognised. The bookmark moves only when an event is on the gateway's disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from gateway.bookmark import Bookmark
+from gateway.driver import Sink
+from gateway.drivers.hikvision.codec import Event, decode_event, decode_page, encode_search
+from gateway.drivers.hikvision.settings import HikvisionSettings
+from gateway.events import Events
+from gateway.http_client import HttpClient, Login
+from gateway.multipart import MultipartReader, Part, boundary_of
+from gateway.repeats import KeptOnce
+from gateway.scan import Passages
+from telemetry.clock import Clock
+from telemetry.errors import BadConfiguration, BadInput, Unavailable
+from telemetry.quality import Quality
+
+STREAM = "/ISAPI/Event/notification/alertStream"
+SEARCH = "/ISAPI/AccessControl/AcsEvent?format=json"
+PART_MAX_BYTES = 262_144
+_OVERLAP_MS = 60_000  # events near the bookmark may have been written out of order
+_PAGES_MAX = 10_000
+
+
+class Read(msgspec.Struct, frozen=True):
+    """How far a device's record is read."""
+
+    serial: int
+    time_ms: int
+
+
+class HikvisionDriver:
+    """Implements `Driver`."""
+
+    def __init__(self, settings: HikvisionSettings, clock: Clock, events: Events) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._events = events
+        self._zone = ZoneInfo(settings.zone)
+        self._passages = Passages(settings)
+        self._kept = KeptOnce(events, settings.remembered_max)
+        self._bookmark = Bookmark(settings.bookmark, Read)
+        self._read: Read | None = None
+        login = Login(settings.username, settings.password)
+        self._client = HttpClient(settings.host, settings.port, login, settings.timeout_s)
+
+    async def run(self, sink: Sink) -> None:
+        settings = self._settings
+        self._read = await asyncio.to_thread(self._bookmark.read)
+        async with self._client.open("GET", STREAM, silence_max_s=settings.silence_max_s) as (head, pieces):
+            if head.status in (403, 404):
+                raise BadConfiguration(
+                    f"{settings.host} gives '{settings.username}' no alert stream ({head.status}): "
+                    "let the user be notified of events, or use hikvision-listen"
+                )
+            if head.status != 200:
+                raise Unavailable(f"{settings.host} answers {head.status} to the alert stream")
+            try:
+                reader = MultipartReader(boundary_of(head.header("content-type")), PART_MAX_BYTES)
+            except BadInput as error:
+                raise Unavailable(f"{settings.host}: {error.detail}") from error
+            await self._back_fill(sink)
+            self._events.available(settings.name)
+            async for piece in pieces:
+                noise_before = reader.noise_bytes
+                for part in reader.feed(piece):
+                    await self._take(part, sink)
+                if reader.noise_bytes > noise_before:
+                    self._events.noise_skipped(settings.name, reader.noise_bytes - noise_before)
+        raise Unavailable(f"{settings.host} ended the alert stream")
+
+    async def _take(self, part: Part, sink: Sink) -> None:
+        try:
+            if part.body is None:
+                raise BadInput("long-event", f"an event of more than {PART_MAX_BYTES} bytes was passed over")
+            event = decode_event(part.body, self._zone, self._clock.now_ms())
+        except BadInput as error:
+            self._events.message_refused(self._settings.name, error)
+        else:
+            await self._keep(event, sink)
+
+    async def _back_fill(self, sink: Sink) -> None:
+        """Ask for what happened since the bookmark. A device that cannot be asked is said so and read on."""
+        now_ms = self._clock.now_ms()
+        if self._read is None:
+            return  # the first time: what was before us is not ours to tell
+        oldest_ms = now_ms - round(self._settings.back_fill_max_h * 3_600_000)
+        start_ms = max(self._read.time_ms - _OVERLAP_MS, oldest_ms)
+        start, end = self._written(start_ms), self._written(now_ms + _OVERLAP_MS)
+        search = f"gatehouse-{now_ms}"
+        position = 0
+        for _ in range(_PAGES_MAX):
+            status, body = await self._client.ask(
+                "POST", SEARCH, encode_search(search, position, start, end), "application/json"
+            )
+            if status != 200:
+                self._events.answer_refused(
+                    self._settings.device, f"answers {status} to a search: what was missed cannot be asked for"
+                )
+                return
+            try:
+                page = decode_page(body, self._zone, now_ms)
+            except BadInput as error:
+                self._events.answer_refused(self._settings.device, error.detail)
+                return
+            for refused in page.refused:
+                self._events.message_refused(self._settings.name, refused)
+            await self._keep(page.event, sink)
+            if page.is_last or not page.match_count:
+                return
+            position += page.match_count
+
+    async def _keep(self, event: Event, sink: Sink) -> None:
+        for scan, serial in zip(event.scans, event.serials, strict=True):
+            read = self._read
+            if read and serial is not None and serial <= read.serial and scan.time_ms <= read.time_ms:
+                continue
+            device = self._settings.device
+            await self._kept.keep(sink, device, scan.event, self._passages.readings(scan, device))
+            # A device that was reset counts from 1 again: the later event wins, not the higher number.
+            if serial is not None and scan.quality is Quality.GOOD and (read is None or scan.time_ms >= read.time_ms):
+                self._read = Read(serial, scan.time_ms)
+                await asyncio.to_thread(self._bookmark.write, self._read)
+
+    def _written(self, time_ms: int) -> str:
+        return datetime.fromtimestamp(time_ms // 1000, self._zone).isoformat()

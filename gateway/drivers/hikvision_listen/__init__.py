@@ -1,0 +1,1 @@
+"""Hikvision terminals and thermal cameras that push to us."""

@@ -1,0 +1,1 @@
+"""HJ 212 stations that dial in."""

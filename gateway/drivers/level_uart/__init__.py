@@ -1,0 +1,1 @@
+"""Distance sensors with a serial port of their own: binary frames, or lines of text."""

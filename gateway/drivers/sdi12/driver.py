@@ -1,0 +1,143 @@
+"""Asks the sensors of one SDI-12 wire: all measure at once, then each is fetched. One command at a time is on the wire.
+
+A sensor that is silent is asked ever more rarely (every 2nd, 4th, … 16th round), so that it does not slow the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from gateway.driver import Sink
+from gateway.drivers.sdi12.codec import (
+    Announcement,
+    Values,
+    decode_announcement,
+    decode_values,
+    encode_fetch,
+    encode_start,
+    line_reader,
+)
+from gateway.drivers.sdi12.settings import Sdi12Sensor, Sdi12Settings
+from gateway.events import Events
+from gateway.line import Line, open_line
+from telemetry.clock import Clock
+from telemetry.errors import BadInput, Unavailable
+from telemetry.reading import Reading
+
+_SKIPPED_MAX = 16
+_PARTS_MAX = 10
+A = TypeVar("A", Announcement, Values)
+
+
+class NoAnswer(Unavailable):
+    """One sensor kept silent or spoke nonsense; the wire may be well."""
+
+
+class Sdi12Driver:
+    """Implements `Driver`."""
+
+    def __init__(self, settings: Sdi12Settings, clock: Clock, events: Events) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._events = events
+        self._failures = dict.fromkeys((sensor.address for sensor in settings.devices), 0)
+        self._round = 0
+
+    async def run(self, sink: Sink) -> None:
+        line = await open_line(self._settings.line)
+        try:
+            self._events.available(self._settings.name)
+            loop = asyncio.get_running_loop()
+            due_s = loop.time()
+            while True:
+                await self._measure(line, sink)
+                self._round += 1
+                due_s = max(due_s + self._settings.every_s, loop.time())
+                await asyncio.sleep(due_s - loop.time())
+        finally:
+            line.close()
+
+    async def _measure(self, line: Line, sink: Sink) -> None:
+        """One round over all sensors."""
+        loop = asyncio.get_running_loop()
+        begun: list[tuple[Sdi12Sensor, Announcement, float]] = []
+        for sensor in self._settings.devices:
+            if self._round % min(2 ** self._failures[sensor.address], _SKIPPED_MAX):
+                continue
+            try:
+                start = encode_start(sensor.address, sensor.has_checksum)
+                announcement = await self._ask(line, sensor, start, decode_announcement)
+            except NoAnswer as error:
+                self._failed(sensor, error)
+            else:
+                begun.append((sensor, announcement, loop.time() + announcement.ready_s))
+        for sensor, announcement, ready_s in sorted(begun, key=lambda one: one[2]):
+            await asyncio.sleep(max(0.0, ready_s - loop.time()))
+            try:
+                values = await self._fetch(line, sensor, announcement.value_count)
+            except NoAnswer as error:
+                self._failed(sensor, error)
+            else:
+                self._failures[sensor.address] = 0
+                self._events.available(sensor.device)
+                await self._tell(sensor, values, sink)
+
+    async def _fetch(self, line: Line, sensor: Sdi12Sensor, count: int) -> list[float]:
+        values: list[float] = []
+        for number in range(_PARTS_MAX):
+            if len(values) >= count:
+                break
+            part = await self._ask(
+                line,
+                sensor,
+                encode_fetch(sensor.address, number),
+                lambda text: decode_values(text, sensor.has_checksum),
+            )
+            if not part.values:
+                break  # it promised more than it gives
+            values += part.values
+        return values
+
+    async def _tell(self, sensor: Sdi12Sensor, values: list[float], sink: Sink) -> None:
+        now_ms = self._clock.now_ms()
+        readings = []
+        for quantity in sensor.quantities:
+            measured = quantity.measure(values[quantity.number - 1]) if quantity.number <= len(values) else None
+            if measured is None:
+                self._events.value_invalid(sensor.device, quantity.metric)
+            else:
+                readings.append(Reading(sensor.device, quantity.metric, now_ms, *measured))
+        if readings:
+            await sink.offer(readings)
+
+    async def _ask(self, line: Line, sensor: Sdi12Sensor, command: bytes, decode: Callable[[str], A]) -> A:
+        """Raises NoAnswer after all tries, or Unavailable when the line is gone."""
+        why = f"sensor {sensor.address} did not answer within {self._settings.timeout_s:g} s"
+        for _ in range(self._settings.tries):
+            await line.write(command)
+            try:
+                answer = await self._answer(line, sensor, decode)
+            except BadInput as error:
+                why = error.detail
+                self._events.answer_refused(sensor.device, error.detail)
+            else:
+                if answer is not None:
+                    return answer
+        raise NoAnswer(why)
+
+    async def _answer(self, line: Line, sensor: Sdi12Sensor, decode: Callable[[str], A]) -> A | None:
+        """What the sensor says; None when it is silent. Raises BadInput."""
+        reader, loop = line_reader(), asyncio.get_running_loop()
+        until_s = loop.time() + self._settings.timeout_s
+        while (left_s := until_s - loop.time()) > 0:
+            for text in reader.feed(await line.read(left_s)):
+                answer = decode(text)
+                if answer.address == sensor.address:
+                    return answer
+        return None
+
+    def _failed(self, sensor: Sdi12Sensor, error: NoAnswer) -> None:
+        self._failures[sensor.address] += 1
+        self._events.unavailable(sensor.device, str(error))

@@ -1,0 +1,1 @@
+"""SenML over MQTT, in JSON or CBOR."""

@@ -1,0 +1,84 @@
+"""The seam between the gateway and those it tells besides the core. To write one, copy `exports/home_assistant`.
+
+An export sees what has just been made durable. It may be slow, away or wrong: nothing waits for it, and what it cannot take
+is dropped, the oldest first, and counted. The core alone is promised every reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from gateway.events import Events
+from telemetry.catalogue import MetricName, Name
+from telemetry.reading import Reading
+
+T = TypeVar("T")
+
+
+class Export(Protocol):
+    """One who is told. One instance per entry under `exports:`; it survives its own outages."""
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        """Readings that are durable now, on the event loop's thread. Returns at once."""
+
+    async def run(self) -> None:
+        """Tell until cancelled. Raises Unavailable (run again after a pause) or BadConfiguration (disabled)."""
+
+
+class ExportSettings(BaseModel):
+    """What every export's entry has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    export: str  # its name in `EXPORTS`, by which these settings were chosen
+
+    @property
+    def name(self) -> str:
+        """What logs and the status call this export."""
+        raise NotImplementedError
+
+    def device_names(self) -> Iterator[str]:
+        """The devices that it tells of; a driver of this gateway reads each."""
+        raise NotImplementedError
+
+
+class ExportedSeries(BaseModel):
+    """One series that is told. Nothing is told that is not named, and no passage key of a person ever."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: Name
+    metric: MetricName
+
+
+class Outbox(Generic[T]):
+    """What waits to be told: bounded, the oldest dropped first, and counted."""
+
+    def __init__(self, name: str, size_max: int, events: Events) -> None:
+        self._name = name
+        self._events = events
+        self._items: deque[T] = deque(maxlen=size_max)
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> None:
+        if len(self._items) == self._items.maxlen:
+            self._events.export_dropped(self._name)
+        self._items.append(item)
+        self._changed.set()
+
+    async def take(self) -> Sequence[T]:
+        """All that waits, at least one."""
+        while not self._items:
+            self._changed.clear()
+            await self._changed.wait()
+        taken = list(self._items)
+        self._items.clear()
+        return taken

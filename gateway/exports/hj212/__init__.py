@@ -1,0 +1,1 @@
+"""HJ 212: reports to an environmental authority."""

@@ -1,0 +1,126 @@
+"""Reports to an environmental authority's centre over TCP, and answers its requests.
+
+Reports of minutes and hours are sent one after the other, each again until it is answered; after `resends_max` the connection
+is made anew, and the report is still the first in line. Reports of now are sent once: the next one says more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from gateway.events import Events
+from gateway.export import Outbox
+from gateway.exports.hj212.report import Report, Reporter
+from gateway.exports.hj212.settings import Hj212ExportSettings
+from gateway.hj212.codec import Command, Packet, encode, packet_reader
+from telemetry.clock import Clock
+from telemetry.errors import Unavailable
+from telemetry.reading import Reading
+
+_TICK_S = 0.5
+_READ_BYTES = 4096
+_CONNECT_WITHIN_S = 10.0
+
+
+class Hj212Export:
+    """Implements `Export`."""
+
+    def __init__(self, settings: Hj212ExportSettings, clock: Clock, events: Events) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._events = events
+        self._reporter = Reporter(settings, clock.now_ms())
+        self._outbox: Outbox[Report] = Outbox(settings.name, settings.kept_max, events)
+        self._in_hand: list[Report] = []  # taken from the outbox, not answered yet: they outlive a connection
+        self._answered: dict[str, asyncio.Event] = {}  # number of a packet -> set when its answer came
+
+    def take(self, readings: Sequence[Reading]) -> None:
+        now_ms = self._clock.now_ms()
+        for reading in readings:
+            self._reporter.take(reading, now_ms)
+        self._collect()
+
+    async def run(self) -> None:
+        settings = self._settings
+        try:
+            async with asyncio.timeout(_CONNECT_WITHIN_S):
+                reader, writer = await asyncio.open_connection(settings.host, settings.port)
+        except (OSError, TimeoutError) as error:
+            raise Unavailable(f"connecting to {settings.host}:{settings.port}: {error or 'no answer'}") from error
+        self._events.available(settings.name)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(reader, writer), name=f"{settings.name} listening")
+                group.create_task(self._deliver(writer), name=f"{settings.name} delivering")
+                group.create_task(self._tell(writer), name=f"{settings.name} telling")
+        except* OSError as errors:
+            raise Unavailable(f"connection to {settings.host} lost: {errors.exceptions[0]}") from None
+        except* Unavailable as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            writer.close()
+
+    def _collect(self) -> None:
+        """Put the reports of spans that are over in line, whether or not somebody can be told."""
+        for report in self._reporter.of_spans(self._clock.now_ms()):
+            self._outbox.put(report)
+
+    async def _tell(self, writer: asyncio.StreamWriter) -> None:
+        """Tell what is now, and that we live."""
+        settings = self._settings
+        beaten_s = self._clock.monotonic_s()
+        while True:
+            self._collect()
+            if (report := self._reporter.of_now(self._clock.now_ms())) is not None:
+                writer.write(b"".join(map(encode, report.packets)))
+            now_s = self._clock.monotonic_s()
+            if settings.heartbeat_every_s and now_s - beaten_s >= settings.heartbeat_every_s:
+                beaten_s = now_s
+                writer.write(encode(self._reporter.heartbeat(self._clock.now_ms())))
+            await writer.drain()
+            await asyncio.sleep(_TICK_S)
+
+    async def _deliver(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            if not self._in_hand:
+                self._in_hand += await self._outbox.take()
+            while self._in_hand:
+                for packet in self._in_hand[0].packets:
+                    await self._until_answered(writer, packet)
+                del self._in_hand[0]
+
+    async def _until_answered(self, writer: asyncio.StreamWriter, packet: Packet) -> None:
+        answered = self._answered[packet.number] = asyncio.Event()
+        try:
+            for _ in range(1 + self._settings.resends_max):
+                writer.write(encode(packet))
+                await writer.drain()
+                try:
+                    async with asyncio.timeout(self._settings.answer_within_s):
+                        await answered.wait()
+                        return
+                except TimeoutError:
+                    continue
+        finally:
+            del self._answered[packet.number]
+        raise Unavailable(f"{self._settings.host} does not answer report {packet.number}")
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        packets = packet_reader()
+        while data := await reader.read(_READ_BYTES):
+            noise_before = packets.noise_bytes
+            for packet in packets.feed(data):
+                if packet.command in (str(int(Command.DATA_ANSWER)), str(int(Command.NOTIFY_ANSWER))):
+                    if packet.number in self._answered:
+                        self._answered[packet.number].set()
+                else:
+                    self._answer(writer, packet)
+            if packets.noise_bytes > noise_before:
+                self._events.noise_skipped(self._settings.name, packets.noise_bytes - noise_before)
+            await writer.drain()
+        raise Unavailable(f"{self._settings.host} closed the connection")
+
+    def _answer(self, writer: asyncio.StreamWriter, request: Packet) -> None:
+        for packet in self._reporter.answer(request, self._clock.now_ms()):
+            writer.write(encode(packet))

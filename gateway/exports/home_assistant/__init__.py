@@ -1,0 +1,1 @@
+"""Home Assistant: devices that discover themselves, and their values."""

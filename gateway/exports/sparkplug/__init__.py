@@ -1,0 +1,1 @@
+"""Sparkplug B: the gateway as an edge node."""

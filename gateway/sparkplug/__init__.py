@@ -1,0 +1,1 @@
+"""Sparkplug B as bytes and topics, for whoever listens to it and whoever speaks it."""

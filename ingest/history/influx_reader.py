@@ -1,0 +1,238 @@
+"""Reads the history that `influx` and `influx_rollups` write: Flux in, columns out.
+
+Names come from the catalogue, which allows nothing that Flux could read.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import urllib3
+from influxdb_client import Dialect
+from influxdb_client.client.exceptions import InfluxDBError
+from influxdb_client.rest import ApiException
+from numpy.typing import NDArray
+
+from ingest.history.history import Aggregate, Curve, Newest, StoreAway
+from ingest.history.influx import connect
+from ingest.history.rollups import (
+    FIELDS,
+    FIELDS_OF,
+    WIDTHS_MS,
+    Windows,
+    curve_steps,
+    join,
+    steps,
+    width_for,
+    windows_from,
+    windows_of,
+)
+from ingest.history.settings import InfluxSettings
+from telemetry.batch import Floats, Times
+from telemetry.segments import group
+
+ROLLED = "rolled-through"
+"""Measurement and field of the mark that says until when the rollups are complete."""
+_MARK_KEPT_S = 5.0
+_PLAIN = Dialect(header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339")
+
+
+class InfluxReader:
+    """The API's side of a history in InfluxDB."""
+
+    def __init__(self, settings: InfluxSettings) -> None:
+        self._settings = settings
+        self._api = connect(settings).query_api()
+        self._mark: tuple[float, int] = (-_MARK_KEPT_S, 0)  # when it was read, what it said
+        self._lock = threading.Lock()
+
+    def read(
+        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
+    ) -> Curve:
+        if every_ms is None:
+            return self._readings(kind, device, metric, start_ms, end_ms)
+        width = width_for(every_ms)
+        if width is not None:
+            width_ms = WIDTHS_MS[width]
+            first_ms = -(-start_ms // width_ms) * width_ms
+            last_ms = min(end_ms, self._rolled_ms()) // width_ms * width_ms
+            if first_ms < last_ms:
+                parts = [
+                    windows_of(self._readings(kind, device, metric, *span), width_ms)
+                    for span in ((start_ms, first_ms), (last_ms, end_ms))
+                    if span[0] < span[1]
+                ]
+                rolled = self.windows(kind, device, metric, first_ms, last_ms, width, FIELDS_OF[how])
+                return steps(join([*parts, rolled]), every_ms, how)
+        return curve_steps(self._readings(kind, device, metric, start_ms, end_ms), every_ms, how)
+
+    def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
+        flux = f"""
+            from(bucket: "{self._settings.bucket}") |> range(start: {_instant(since_ms)})
+              |> filter(fn: (r) => not r._field =~ /_quality$/)
+              |> group(columns: ["device", "_field"]) |> last() |> toFloat()
+              |> group() |> keep(columns: ["device", "_field", "_time", "_value"])
+        """
+        table = self._query(flux)
+        if not len(table):
+            return {}
+        columns = (table["device"].to_pylist(), table["_field"].to_pylist(), _times(table), table["_value"].to_numpy())
+        return {
+            (device, metric): Newest(int(time_ms), float(value), 0)
+            for device, metric, time_ms, value in zip(*columns, strict=True)
+        }
+
+    def readings(self, kind: str, devices: Sequence[str], start_ms: int, end_ms: int) -> dict[tuple[str, str], Curve]:
+        """All readings of some devices of a kind, by (device, metric). Raises Unavailable."""
+        chosen = " or ".join(f'r.device == "{device}"' for device in devices)
+        table = self._query(
+            self._from(self._settings.bucket, start_ms, end_ms, f'r._measurement == "{kind}" and ({chosen})')
+        )
+        if not len(table):
+            return {}
+        device, device_names = _coded(table, "device")
+        field, field_names = _coded(table, "_field")
+        time_ms, value = _times(table), table["_value"].to_numpy()
+        groups = group(device * len(field_names) + field)
+        rows = {
+            (device_names[key // len(field_names)], field_names[key % len(field_names)]): groups.order[start:end]
+            for key, start, end in zip(groups.key.tolist(), groups.start, groups.end, strict=True)
+        }
+        none = np.empty(0, np.intp)
+        found = {}
+        for (name, metric), at in rows.items():
+            if not metric.endswith("_quality"):
+                bad = rows.get((name, f"{metric}_quality"), none)
+                found[name, metric] = _curve(time_ms[at], value[at], time_ms[bad], value[bad])
+        return found
+
+    def windows(
+        self,
+        kind: str,
+        device: str,
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        width: str,
+        fields: Sequence[str] = FIELDS,
+    ) -> Windows:
+        """What stands in a rollup, of one series. Raises Unavailable."""
+        chosen = " or ".join(f'r._field == "{metric}_{field}"' for field in fields)
+        wanted = f'r._measurement == "{kind}" and r.device == "{device}" and r.every == "{width}" and ({chosen})'
+        table = self._query(self._from(self._settings.rollup_bucket, start_ms, end_ms, wanted))
+        columns: dict[str, Floats] = {}
+        times: Times = np.empty(0, np.int64)
+        if len(table):
+            code, names = _coded(table, "_field")
+            value, time_ms = table["_value"].to_numpy(), _times(table)
+            for field in fields:
+                rows = np.flatnonzero(code == names.index(f"{metric}_{field}"))
+                if (np.diff(time_ms[rows]) < 0).any():  # of a device that has moved there are two tables
+                    rows = rows[np.argsort(time_ms[rows], kind="stable")]
+                columns[field], times = value[rows], time_ms[rows]
+        return windows_from(times, columns)
+
+    def _readings(self, kind: str, device: str, metric: str, start_ms: int, end_ms: int) -> Curve:
+        wanted = (
+            f'r._measurement == "{kind}" and r.device == "{device}" and '
+            f'(r._field == "{metric}" or r._field == "{metric}_quality")'
+        )
+        table = self._query(self._from(self._settings.bucket, start_ms, end_ms, wanted))
+        if not len(table):
+            return Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
+        code, names = _coded(table, "_field")
+        is_value = code == (names.index(metric) if metric in names else -1)
+        time_ms, value = _times(table), table["_value"].to_numpy()
+        return _curve(time_ms[is_value], value[is_value], time_ms[~is_value], value[~is_value])
+
+    def _rolled_ms(self) -> int:
+        """Until when the rollups are complete; 0 when there are none."""
+        with self._lock:
+            read_s, said_ms = self._mark
+        now_s = time.monotonic()
+        if now_s - read_s < _MARK_KEPT_S:
+            return said_ms
+        flux = f"""
+            from(bucket: "{self._settings.rollup_bucket}") |> range(start: 0)
+              |> filter(fn: (r) => r._measurement == "{ROLLED}") |> last() |> keep(columns: ["_time", "_value"])
+        """
+        try:
+            table = self._query(flux)
+        except StoreAway as error:
+            if not error.needs:
+                raise
+            return 0  # a bucket of rollups that `gatehouse init` has not made yet
+        said_ms = int(_times(table).max()) if len(table) else 0
+        with self._lock:
+            self._mark = now_s, said_ms
+        return said_ms
+
+    @staticmethod
+    def _from(bucket: str, start_ms: int, end_ms: int, wanted: str) -> str:
+        return f"""
+            from(bucket: "{bucket}") |> range(start: {_instant(start_ms)}, stop: {_instant(end_ms)})
+              |> filter(fn: (r) => {wanted})
+              |> toFloat() |> group(columns: ["device", "_field"]) |> keep(columns: ["device", "_field", "_time", "_value"])
+        """
+
+    def _query(self, flux: str) -> pa.Table:
+        """Rows with the columns `_time`, `_value` and whatever else was kept."""
+        try:
+            answer = self._api.query_raw(flux, org=self._settings.org, dialect=_PLAIN)
+            body = answer.data
+        except ApiException as error:
+            needs = "`gatehouse init` makes what is missing" if error.status == 404 else ""
+            raise StoreAway(f"InfluxDB at {self._settings.url}: {_why(error)}", needs) from error
+        except (InfluxDBError, urllib3.exceptions.HTTPError, OSError) as error:
+            raise StoreAway(f"InfluxDB at {self._settings.url}: {_why(error)}") from error
+        if not body.strip():
+            return pa.table({})
+        types = {
+            "_time": pa.timestamp("ns", "UTC"),
+            "_value": pa.float64(),
+            "_field": pa.string(),
+            "device": pa.string(),
+        }
+        try:
+            table = pa.csv.read_csv(io.BytesIO(body), convert_options=pa.csv.ConvertOptions(column_types=types))
+            table["_value"]  # an error on the way comes as a table of its own
+            return table
+        except (pa.ArrowException, KeyError) as error:
+            raise StoreAway(f"InfluxDB at {self._settings.url} answers what cannot be read: {error}") from error
+
+
+def _curve(time_ms: Times, value: Floats, bad_ms: Times, bad: Floats) -> Curve:
+    """Values with the qualities that stand beside some of them, in time."""
+    order = np.argsort(time_ms, kind="stable")
+    time_ms, value = time_ms[order], value[order]
+    quality = np.zeros(len(time_ms), np.uint8)
+    _, at, of = np.intersect1d(time_ms, bad_ms, return_indices=True)
+    quality[at] = bad[of].astype(np.uint8)
+    return Curve(time_ms, value, quality)
+
+
+def _coded(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
+    """A column of names as numbers, and what they stand for."""
+    column = table[name].combine_chunks().dictionary_encode()
+    return column.indices.to_numpy().astype(np.int64), column.dictionary.to_pylist()
+
+
+def _times(table: pa.Table) -> Times:
+    times: Times = table["_time"].cast(pa.int64()).to_numpy() // 1_000_000
+    return times
+
+
+def _instant(time_ms: int) -> str:
+    return f"time(v: {time_ms * 1_000_000})"
+
+
+def _why(error: Exception) -> str:
+    body = getattr(error, "body", None) or getattr(error, "message", None) or str(error)
+    text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+    return " ".join(text.split())[:300]

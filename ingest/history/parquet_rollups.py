@@ -1,0 +1,308 @@
+"""The rollups of the embedded history, as Parquet files beside the readings.
+
+    rollup=1h/kind=drain-level/month=2026-11/23-23-000000001544.parquet
+
+A file holds the windows of some days of a month (here the 23rd) as they follow from all readings up to a journal record. A
+day whose readings hold a newer record, or that is marked as changed by somebody else, is not current: readers take that much
+of it from the readings themselves, so that an answer is right at every moment, and the day is rolled up anew, as a whole.
+Where a file of a single day and one of a whole month hold the same day, the one with the newer record counts.
+
+Minutes are kept only where they say the same in a quarter of the rows; where readings come less often, the readings
+themselves are as quick to read. Axes: N readings, W windows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ingest.history.parquet_files import DAY_MS, Draft, Part, day_files, day_folder, day_name, day_number, write_file
+from ingest.history.rollups import WIDTHS_MS, Windows, merge, roll
+from telemetry.batch import Floats, Qualities, Times
+from telemetry.errors import Unavailable
+
+SCHEMA = pa.schema(
+    [
+        ("device", pa.dictionary(pa.int32(), pa.string())),
+        ("metric", pa.dictionary(pa.int32(), pa.string())),
+        ("time_ms", pa.int64()),
+        ("count", pa.int64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("total", pa.float64()),
+        ("first", pa.float64()),
+        ("last", pa.float64()),
+        ("grown", pa.float64()),
+        ("quality", pa.uint8()),
+        ("through", pa.int64()),
+    ]
+)
+COLUMNS = [field.name for field in fields(Windows) if field.name != "series"]
+GROUP_ROWS = 8_192  # a chart reads the row groups that hold its series: they must be small against a day
+_SLICE_ROWS = 2_000_000  # readings in memory at once
+_MONTH_ROWS_MAX = 2_000_000  # a month with more windows stays as the files of its days
+_FINEST_SAVES = 4  # how many readings a minute's window must stand for
+_NAME = re.compile(r"(\d\d)-(\d\d)-(\d{12})\.parquet")
+_Names = list[tuple[str, str]]
+
+
+class Covered(NamedTuple):
+    """One day of a rollup."""
+
+    through: int  # the last journal record that is in it
+    path: Path
+
+
+def month_of(day: int) -> str:
+    """Of a day since 1970, like 2026-11."""
+    return day_name(day)[:7]
+
+
+def month_folder(folder: Path, width: str, kind: str, month: str) -> Path:
+    """Where the rollups of a month stand."""
+    return folder / f"rollup={width}" / f"kind={kind}" / f"month={month}"
+
+
+def covered_days(of_month: Path, names: Sequence[str]) -> dict[int, Covered]:
+    """For each day that the files of a month hold, the file that counts: the newest, of these the one with most days."""
+    first = day_number(f"{of_month.name.removeprefix('month=')}-01")
+    matches = [match for name in names if (match := _NAME.fullmatch(name))]
+    matches.sort(key=lambda match: (int(match[3]), int(match[2]) - int(match[1])))
+    found: dict[int, Covered] = {}
+    for match in matches:
+        covered = Covered(int(match[3]), of_month / match[0])
+        found |= dict.fromkeys(range(first + int(match[1]) - 1, first + int(match[2])), covered)
+    return found
+
+
+class Roller:
+    """The core's side: rolls days up, and puts the days of a month together when it is over."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def start(self, cursor: int) -> None:
+        """Distrust what knows of records past the cursor: those that come will be others. Raises OSError.
+
+        Days of which there are no readings any more keep what rollups say of them.
+        """
+        for path in self._folder.glob("rollup=*/kind=*/month=*/*"):
+            match = _NAME.fullmatch(path.name)
+            if match is not None and int(match[3]) > cursor:
+                table = pq.read_table(path, schema=SCHEMA)
+                days = table["time_ms"].to_numpy() // DAY_MS
+                for day in np.unique(days).tolist():
+                    kind = path.parent.parent.name.removeprefix("kind=")
+                    if not day_files(day_folder(self._folder, kind, day)).parts:
+                        alone = table.filter(pa.array(days == day))
+                        number = f"{_day_of_month(day):02d}"
+                        with write_file(path.with_name(f"{number}-{number}-{cursor:012d}.parquet"), SCHEMA) as file:
+                            file.write(
+                                alone.set_column(11, "through", pa.array(np.full(len(alone), cursor))), GROUP_ROWS
+                            )
+            if match is None or int(match[3]) > cursor:
+                path.unlink()
+
+    def is_current(self, kind: str, day: int) -> bool:
+        """Whether the rollups of a day hold all of its readings. Raises OSError."""
+        files = day_files(day_folder(self._folder, kind, day))
+        covered = self._covered("1h", kind, day)
+        newest = max((part.last for part in files.parts), default=0)
+        return covered is not None and newest <= covered.through and not files.marks
+
+    def roll_day(self, kind: str, day: int, through: int) -> tuple[int, list[Path]]:
+        """Roll a day up, from all readings that there are.
+
+        Args:
+            through: The last journal record that history has written.
+
+        Returns:
+            How many readings that were, and the files that no longer count and may be deleted once nobody reads them.
+            Raises Unavailable.
+        """
+        of_day = day_folder(self._folder, kind, day)
+        try:
+            files = day_files(of_day)
+            if not files.parts:
+                return 0, []
+            old = [self._covered(width, kind, day) for width in WIDTHS_MS]
+            row_count = self._write_day(files.parts, kind, day, through)
+            for mark in files.marks:
+                mark.unlink(missing_ok=True)
+        except (OSError, pa.ArrowException) as error:
+            raise Unavailable(f"rolling up {of_day}: {error}") from error
+        number = f"{_day_of_month(day):02d}"
+        replaced = [each.path for each in old if each is not None and each.through < through]
+        return row_count, [path for path in replaced if path.name.startswith(f"{number}-{number}-")]
+
+    def join_month(self, kind: str, month: str, through: int) -> list[Path]:
+        """Put the files of a month that is over together; those that no longer count. Raises Unavailable."""
+        doomed: list[Path] = []
+        try:
+            for width in WIDTHS_MS:
+                doomed += self._join(month_folder(self._folder, width, kind, month), kind, through)
+        except (OSError, pa.ArrowException) as error:
+            raise Unavailable(f"rolling up {kind} of {month}: {error}") from error
+        return doomed
+
+    def _write_day(self, parts: Sequence[Part], kind: str, day: int, through: int) -> int:
+        number = f"{_day_of_month(day):02d}"
+        row_count = 0
+        with contextlib.ExitStack() as stack:
+            writers: dict[str, Draft] = {}
+            for names, series, time_ms, value, quality in _slices(parts, day):
+                row_count += len(time_ms)
+                windows = roll(series, time_ms, value, quality, WIDTHS_MS["1m"])
+                if not writers:
+                    saves = len(windows) * _FINEST_SAVES <= len(time_ms)
+                    # Closed the other way round: when the widest stands, the others do.
+                    for width in [*reversed(WIDTHS_MS)] if saves else ["1h", "15m"]:
+                        path = month_folder(self._folder, width, kind, month_of(day))
+                        path.mkdir(parents=True, exist_ok=True)
+                        file = write_file(path / f"{number}-{number}-{through:012d}.parquet", SCHEMA)
+                        writers[width] = stack.enter_context(file)
+                for width, width_ms in WIDTHS_MS.items():
+                    windows = windows if width == "1m" else merge(windows, width_ms)
+                    if width in writers:
+                        writers[width].write(_table(names, windows, through), GROUP_ROWS)
+        return row_count
+
+    def _join(self, of_month: Path, kind: str, through: int) -> list[Path]:
+        names = _names_in(of_month)
+        covered = covered_days(of_month, names)
+        paths = sorted({each.path for each in covered.values()})
+        doomed = [of_month / name for name in names if _NAME.fullmatch(name) and of_month / name not in paths]
+        row_count = sum(pq.read_metadata(path).num_rows for path in paths)
+        if len(paths) < 2 or row_count > _MONTH_ROWS_MAX or not all(self.is_current(kind, day) for day in covered):
+            return doomed
+        table = pa.concat_tables(self._counting(path, covered) for path in paths).unify_dictionaries()
+        device, metric = (table[name].combine_chunks().dictionary_decode() for name in ("device", "metric"))
+        plain = table.set_column(0, "device", device).set_column(1, "metric", metric)
+        order = plain.sort_by([("device", "ascending"), ("metric", "ascending"), ("time_ms", "ascending")])
+        table = order.set_column(11, "through", pa.array(np.full(len(order), through)))
+        first, last = _day_of_month(min(covered)), _day_of_month(max(covered))
+        path = of_month / f"{first:02d}-{last:02d}-{through:012d}.parquet"
+        with write_file(path, SCHEMA) as file:
+            file.write(table.cast(SCHEMA), GROUP_ROWS)
+        return doomed + [old for old in paths if old != path]
+
+    @staticmethod
+    def _counting(path: Path, covered: Mapping[int, Covered]) -> pa.Table:
+        table = pq.read_table(path, schema=SCHEMA)
+        counts = np.array([day for day, each in covered.items() if each.path == path], np.int64)
+        return table.filter(pa.array(np.isin(table["time_ms"].to_numpy() // DAY_MS, counts)))
+
+    def _covered(self, width: str, kind: str, day: int) -> Covered | None:
+        of_month = month_folder(self._folder, width, kind, month_of(day))
+        return covered_days(of_month, _names_in(of_month)).get(day)
+
+
+def _slices(parts: Sequence[Part], day: int) -> Iterator[tuple[_Names, NDArray[np.int64], Times, Floats, Qualities]]:
+    """The readings of a day, whole hours at a time: names, and (N,) columns ascending by series and time, each once."""
+    metadata = [pq.read_metadata(part.path) for part in parts]
+    count = -(-sum(each.num_rows for each in metadata) // _SLICE_ROWS)
+    hours = sorted({round(24 * number / count) for number in range(count)} | {24})
+    for first, last in itertools.pairwise(hours):
+        start_ms, end_ms = (day * DAY_MS + hour * 3_600_000 for hour in (first, last))
+        names: dict[tuple[str, str], int] = {}
+        columns = []
+        for part, about in zip(parts, metadata, strict=True):
+            groups = [
+                number
+                for number in range(about.num_row_groups)
+                if _may_hold(about.row_group(number).column(2).statistics, start_ms, end_ms)
+            ]
+            if groups:
+                with pq.ParquetFile(part.path) as file:
+                    columns.append(_columns(file.read_row_groups(groups), names, start_ms, end_ms))
+        if columns:
+            series, time_ms, value, quality, key = (np.concatenate(each) for each in zip(*columns, strict=True))
+            ordered = sorted(names)
+            rank = np.argsort(np.array([names[name] for name in ordered]))
+            series = rank[series] if len(series) else series
+            rows = _each_once(series, time_ms, key)
+            yield ordered, series[rows], time_ms[rows], value[rows], quality[rows]
+
+
+def _may_hold(statistics: Any, start_ms: int, end_ms: int) -> bool:
+    return statistics is None or (statistics.max >= start_ms and statistics.min < end_ms)
+
+
+def _columns(table: pa.Table, names: dict[tuple[str, str], int], start_ms: int, end_ms: int) -> tuple[Any, ...]:
+    times = table["time_ms"].to_numpy()
+    if len(times) and (times.min() < start_ms or times.max() >= end_ms):
+        table = table.filter(pa.array((times >= start_ms) & (times < end_ms)))
+    table = table.unify_dictionaries().combine_chunks()
+    device, metric = (_chunk(table[name]) for name in ("device", "metric"))
+    devices, metrics = device.dictionary.to_pylist(), metric.dictionary.to_pylist()
+    pair = device.indices.to_numpy().astype(np.int64) * max(1, len(metrics)) + metric.indices.to_numpy()
+    used, inverse = np.unique(pair, return_inverse=True)
+    code = np.array(
+        [names.setdefault((devices[p // len(metrics)], metrics[p % len(metrics)]), len(names)) for p in used.tolist()],
+        np.int64,
+    )
+    key = np.full(len(table), "", object)
+    if table["key"].null_count < len(table):
+        key = table["key"].fill_null("").to_numpy().astype(object)
+    return (code[inverse], *(table[name].to_numpy() for name in ("time_ms", "value", "quality")), key)
+
+
+def _chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _each_once(series: NDArray[np.int64], time_ms: Times, key: NDArray[Any]) -> NDArray[np.intp]:
+    """Rows by series and time; of a reading that was told twice the later telling, of one moment every key."""
+    later = (series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (time_ms[1:] >= time_ms[:-1]))
+    order = np.arange(len(series)) if later.all() else np.lexsort((time_ms, series))
+    again = (series[order][1:] == series[order][:-1]) & (time_ms[order][1:] == time_ms[order][:-1])
+    if not again.any():
+        return order
+    newest: dict[tuple[int, int, str], int] = {}
+    is_kept = np.ones(len(order), np.bool_)
+    for position in np.flatnonzero(np.concatenate((again, [False])) | np.concatenate(([False], again))).tolist():
+        row = order[position]
+        name = int(series[row]), int(time_ms[row]), key[row]
+        if name in newest:
+            is_kept[newest[name]] = False
+        newest[name] = position
+    return order[is_kept]
+
+
+def _table(names: _Names, windows: Windows, through: int) -> pa.Table:
+    return pa.table(
+        [
+            *(_named(windows.series, [name[part] for name in names]) for part in (0, 1)),
+            *(pa.array(getattr(windows, name)) for name in COLUMNS),
+            pa.array(np.full(len(windows), through, np.int64)),
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _named(series: NDArray[np.int64], names: Sequence[str]) -> pa.DictionaryArray:
+    """By text and not by series, so that the file's statistics are those of the names."""
+    unique = sorted(set(names))
+    code = {name: number for number, name in enumerate(unique)}
+    codes = np.array([code[name] for name in names], np.int32)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes[series] if len(series) else codes[:0]), pa.array(unique, pa.string())
+    )
+
+
+def _day_of_month(day: int) -> int:
+    return int(day_name(day)[8:])
+
+
+def _names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []

@@ -1,0 +1,423 @@
+"""ISAPI devices as they really talk: events of the field, and sessions with a server of our own that asks for Digest."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.drivers.hikvision.codec import Event, decode_event, decode_page
+from gateway.drivers.hikvision.driver import HikvisionDriver
+from gateway.drivers.hikvision.settings import HikvisionSettings
+from gateway.drivers.hikvision_listen.driver import HikvisionListenDriver
+from gateway.drivers.hikvision_listen.settings import HikvisionListenSettings
+from gateway.events import Events
+from telemetry.clock import ManualClock
+from telemetry.errors import BadConfiguration, BadInput, Unavailable
+from tests.gateway import field_cases
+from tests.gateway.support import ListSink, until
+
+NOW_MS = 1_795_392_000_000
+ZONE = ZoneInfo("Asia/Shanghai")
+KEY = "0123456789abcdef0123456789abcdef"
+MAC = "a4:d5:c2:24:dd:74"
+PICTURE = b"\xff\xd8\xff\xe0" + b"\x00" * 2_000_000
+
+
+def attributes(event: Event) -> Mapping[str, Any]:
+    told = dataclasses.asdict(event)
+    scans = told.pop("scans")
+    names = [field.name for field in dataclasses.fields(event.scans[0])] if event.scans else ["temperature_c"]
+    told = {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
+    return {**{name: [scan[name] for scan in scans] for name in names if name != "device"}, **told}
+
+
+def sent_bytes(payload: object) -> bytes:
+    return payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
+
+
+@pytest.mark.parametrize("file", field_cases.files("hikvision"), ids=lambda file: file.stem)
+def test_a_payload_as_seen_in_the_field(file: Path) -> None:
+    field_cases.check(file, lambda sent: decode_event(sent_bytes(sent), ZONE, NOW_MS), attributes)
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
+names = ["serialNo", "majorEventType", "employeeNoString", "time", "currTemperature", "thermometryUnit", "mask"]
+events = st.fixed_dictionaries({}, optional=dict.fromkeys(names, values))
+
+
+@given(events | values, values, st.binary(max_size=100))
+def test_anything_is_refused_or_read_and_nothing_else(event: Any, other: Any, data: bytes) -> None:
+    for message in (
+        {"AccessControllerEvent": event, "dateTime": other},
+        {"faceCapture": [{"faces": [event]}], "macAddress": other},
+        {"faceCapture": event},
+        other,
+    ):
+        for encoded in (json.dumps(message).encode(), data, b"<" + data, b"<a>" + data + b"</a>"):
+            try:
+                decode_event(encoded, ZONE, NOW_MS)
+            except BadInput:
+                pass
+    for page in ({"AcsEvent": {"InfoList": [event, other]}}, {"AcsEvent": other}, other):
+        try:
+            decode_page(json.dumps(page).encode(), ZONE, NOW_MS)
+        except BadInput:
+            pass
+
+
+def test_a_row_that_cannot_be_read_costs_its_neighbours_nothing() -> None:
+    rows = [row(1), {**row(2), "currTemperature": "high"}, 7, row(3)]
+    page = decode_page(json.dumps({"AcsEvent": {"InfoList": rows, "responseStatusStrg": "OK"}}).encode(), ZONE, NOW_MS)
+    assert page.event.serials == (1, 3)
+    assert [error.reason for error in page.refused] == ["bad-value", "broken-event"]
+
+
+# Sessions
+
+
+def stamp(serial: int) -> str:
+    return f"2026-11-22T{serial // 60 % 24:02}:{serial % 60:02}:00+08:00"
+
+
+def row(serial: int, temperature: float = 36.5) -> dict[str, Any]:
+    return {
+        "major": 5,
+        "minor": 75,
+        "time": stamp(serial),
+        "name": "PERSON-A",
+        "employeeNoString": str(serial),
+        "serialNo": serial,
+        "currTemperature": temperature,
+        "isAbnomalTemperature": False,
+    }
+
+
+def pushed(serial: int, temperature: float = 36.5, **changes: Any) -> dict[str, Any]:
+    event = {**row(serial, temperature), "majorEventType": 5}
+    del event["time"], event["major"]
+    return {
+        "macAddress": MAC,
+        "dateTime": stamp(serial),
+        "eventType": "AccessControllerEvent",
+        "AccessControllerEvent": {**event, **changes},
+    }
+
+
+class Terminal:
+    """An ISAPI device of our own making, written from the protocol sheet: Digest, a stream, a log that can be searched."""
+
+    def __init__(self, password: str = "secret") -> None:
+        self.log: list[dict[str, Any]] = []
+        self.streams: list[asyncio.StreamWriter] = []
+        self.searches: list[dict[str, Any]] = []
+        self.can_search = True
+        self.port = 0
+        self._password = password
+        self._nonce = "n0"
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.drop()
+
+    def drop(self) -> None:
+        for writer in self.streams:
+            writer.close()
+        self.streams.clear()
+
+    def happen(self, serial: int, temperature: float = 36.5, picture: bytes = b"") -> None:
+        self.log.append(row(serial, temperature))
+        for writer in self.streams:
+            self._say(writer, json.dumps(pushed(serial, temperature)).encode(), "application/json")
+            if picture:
+                self._say(writer, picture, "image/jpeg")
+
+    def _say(self, writer: asyncio.StreamWriter, body: bytes, content_type: str) -> None:
+        head = f"--MIME_boundary\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body + b"\r\n")
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method, target, _ = head.split(" ", 2)
+        length = re.search(r"Content-Length: (\d+)", head)
+        body = await reader.readexactly(int(length[1])) if length else b""
+        if not self._is_known(head, method, target):
+            challenge = f'Digest realm="DS", qop="auth", nonce="{self._nonce}", opaque="", algorithm=MD5'
+            writer.write(f"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\n\r\n".encode())
+            writer.close()
+        elif target == "/ISAPI/Event/notification/alertStream":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed; boundary=MIME_boundary\r\n\r\n")
+            self._say(writer, b'{"eventType":"heartBeat"}', "application/json")
+            self.streams.append(writer)
+        elif self.can_search:
+            self._answer(writer, json.loads(body)["AcsEventCond"])
+        else:
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+    def _answer(self, writer: asyncio.StreamWriter, condition: dict[str, Any]) -> None:
+        self.searches.append(condition)
+        found = [r for r in self.log if condition["startTime"] <= r["time"] <= condition["endTime"]]
+        position = condition["searchResultPosition"]
+        page = found[position : position + condition["maxResults"]]
+        status = "MORE" if position + len(page) < len(found) else "OK" if found else "NO MATCH"
+        answer = json.dumps({"AcsEvent": {"responseStatusStrg": status, "InfoList": page}}).encode()
+        size = len(answer) // 2
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in (answer[:size], answer[size:], b""):
+            writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        writer.close()
+
+    def _is_known(self, head: str, method: str, target: str) -> bool:
+        sent = dict(
+            re.findall(r'(\w+)="?([^",\r]*)"?', head.partition("Authorization: Digest")[2].partition("\r\n")[0])
+        )
+        if sent.get("nonce") != self._nonce:
+            return False
+        a1 = hashlib.md5(f"gateway:DS:{self._password}".encode()).hexdigest()
+        a2 = hashlib.md5(f"{method}:{target}".encode()).hexdigest()
+        middle = f"{self._nonce}:{sent['nc']}:{sent['cnonce']}:auth"
+        return bool(sent["response"] == hashlib.md5(f"{a1}:{middle}:{a2}".encode()).hexdigest())
+
+
+def check(
+    folder: Path,
+    scenario: Callable[[Terminal, ListSink, Events, Callable[[], asyncio.Task[None]]], Awaitable[None]],
+    **rest: Any,
+) -> None:
+    """Run a scenario against a terminal; it starts the driver as often as it likes."""
+
+    async def run() -> None:
+        terminal = Terminal()
+        await terminal.start()
+        clock = ManualClock(NOW_MS)
+        events, sink = Events(clock), ListSink()
+        settings = HikvisionSettings.model_validate(
+            {
+                "driver": "hikvision",
+                "device": "gate-1",
+                "host": "127.0.0.1",
+                "port": terminal.port,
+                "username": "gateway",
+                "password": "secret",
+                "bookmark": "gate-1.bookmark",
+                "site_key": KEY,
+                **rest,
+            }
+        ).placed(folder)
+        tasks: list[asyncio.Task[None]] = []
+
+        def start() -> asyncio.Task[None]:
+            tasks.append(asyncio.create_task(HikvisionDriver(settings, clock, events).run(sink)))
+            return tasks[-1]
+
+        try:
+            await scenario(terminal, sink, events, start)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            terminal.stop()
+
+    asyncio.run(run())
+
+
+def test_events_of_the_stream_are_kept_and_their_pictures_are_not(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1, 37.8, PICTURE)
+        terminal.happen(2, 36.4, PICTURE)
+        await until(lambda: len(sink.readings) == 2, "two readings")
+        assert [(r.device, r.metric, r.value) for r in sink.readings] == [
+            ("gate-1", "skin_temperature", 37.8),
+            ("gate-1", "skin_temperature", 36.4),
+        ]
+        assert sink.readings[0].key != sink.readings[1].key
+
+    check(tmp_path, scenario)
+
+
+def test_what_happened_during_an_outage_is_asked_for_page_by_page_and_kept_once(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        for serial in range(2, 80):
+            terminal.happen(serial)
+        start()
+        await until(lambda: len(sink.readings) == 79, "what was missed")
+        terminal.happen(80)
+        await until(lambda: len(sink.readings) == 80, "what is new")
+        assert len({(r.time_ms, r.key) for r in sink.readings}) == 80
+        assert [c["searchResultPosition"] for c in terminal.searches] == [0, 30, 60]
+        assert len({c["searchID"] for c in terminal.searches}) == 1
+
+    check(tmp_path, scenario)
+
+
+def test_what_the_spool_refused_is_asked_for_again(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        sink.refusal = Unavailable("the spool is full")
+        terminal.happen(2)
+        with pytest.raises(Unavailable):
+            await task
+        terminal.drop()
+        sink.refusal = None
+        start()
+        await until(lambda: len(sink.readings) == 2, "the second")
+
+    check(tmp_path, scenario)
+
+
+def test_a_device_that_was_reset_and_counts_anew_is_read_on(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(500)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        again = {**row(1), "time": stamp(510)}
+        terminal.log.append(again)
+        start()
+        await until(lambda: len(sink.readings) == 2, "the event with the small number")
+
+    check(tmp_path, scenario)
+
+
+def test_a_device_that_cannot_be_searched_is_said_so_and_read_on(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, events: Events, start: Any) -> None:
+        terminal.can_search = False
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        start()
+        await until(lambda: bool(terminal.streams), "the stream again")
+        terminal.happen(2)
+        await until(lambda: len(sink.readings) == 2, "the second")
+        assert events.counters()["refused_answers"] == 1
+
+    check(tmp_path, scenario)
+
+
+def test_a_wrong_password_disables_and_silence_reconnects(tmp_path: Path) -> None:
+    async def wrong(_terminal: Terminal, _sink: ListSink, _events: Events, start: Any) -> None:
+        with pytest.raises(BadConfiguration, match="refuses the log-in of 'gateway'"):
+            await start()
+
+    async def silent(_terminal: Terminal, _sink: ListSink, _events: Events, start: Any) -> None:
+        with pytest.raises(Unavailable, match="said nothing"):
+            await start()
+
+    check(tmp_path, wrong, password="wrong")
+    check(tmp_path, silent, silence_max_s=0.05)
+
+
+def test_a_broken_event_is_counted_and_the_next_is_read(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, events: Events, start: Any) -> None:
+        start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        for body in (b"{broken", b"x" * 300_000):
+            terminal._say(terminal.streams[0], body, "application/json")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the reading behind them")
+        assert events.counters()["refused_messages"] == 2
+
+    check(tmp_path, scenario)
+
+
+# Listening
+
+
+async def push(port: int, body: bytes, content_type: str) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /events HTTP/1.1\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    status = int((await reader.readuntil(b"\r\n\r\n")).split(b" ")[1])
+    writer.close()
+    return status
+
+
+def form(event: object) -> bytes:
+    """An event with a picture, as a terminal posts it."""
+    return (
+        b'--B\r\nContent-Disposition: form-data; name="event_log"\r\nContent-Type: application/json\r\n\r\n'
+        + json.dumps(event).encode()
+        + b'\r\n--B\r\nContent-Disposition: form-data; name="Picture"; filename="Picture.jpg"\r\n'
+        + f"Content-Type: image/jpeg\r\nContent-Length: {len(PICTURE)}\r\n\r\n".encode()
+        + PICTURE
+        + b"\r\n--B--\r\n"
+    )
+
+
+def check_listening(scenario: Callable[[int, ListSink, Events], Awaitable[None]]) -> None:
+    async def run() -> None:
+        clock = ManualClock(NOW_MS)
+        events, sink = Events(clock), ListSink()
+        settings = {"driver": "hikvision-listen", "port": 0, "site_key": KEY}
+        settings["devices"] = [{"device": "gate-1", "mac": MAC.upper().replace(":", "-")}]
+        driver = HikvisionListenDriver(HikvisionListenSettings.model_validate(settings), clock, events)
+        task = asyncio.create_task(driver.run(sink))
+        await until(lambda: driver.port != 0, "listening")
+        try:
+            await scenario(driver.port, sink, events)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_a_push_with_its_picture_or_without_is_answered_when_durable_and_kept_once() -> None:
+    async def scenario(port: int, sink: ListSink, events: Events) -> None:
+        assert await push(port, form(pushed(1, 37.8)), "multipart/form-data; boundary=B") == 200
+        assert await push(port, json.dumps(pushed(1, 37.8)).encode(), "application/json") == 200
+        assert [reading.value for reading in sink.readings] == [37.8]
+        assert events.counters()["duplicates"] == 1
+        sink.refusal = Unavailable("the spool is full")
+        assert await push(port, form(pushed(2)), "multipart/form-data; boundary=B") == 503
+
+    check_listening(scenario)
+
+
+def test_what_can_never_be_read_is_counted_and_answered_so_that_the_next_can_come() -> None:
+    async def scenario(port: int, sink: ListSink, events: Events) -> None:
+        assert await push(port, b"{broken", "application/json") == 200
+        assert await push(port, json.dumps({**pushed(1), "macAddress": "00:00:00:00:00:01"}).encode(), "") == 200
+        assert await push(port, json.dumps(pushed(2)).encode(), "application/json") == 200
+        assert len(sink.readings) == 1
+        assert events.counters()["refused_messages_unknown-device"] == 1
+        assert events.counters()["refused_messages_broken-event"] == 1
+
+    check_listening(scenario)
