@@ -45,6 +45,7 @@ from alerts.snapshot import (
 )
 from telemetry.batch import ReadingBatch, Times, decode_arrival
 from telemetry.journal import AWAY, Kind, Stored
+from telemetry.quality import Quality
 
 TICK_MAX_MS = 2000  # more than this between two ticks is time in which the core was not there
 _FORGET_EVERY_MS = 60_000
@@ -90,6 +91,9 @@ class Engine:
         routes = {rule.id: rule.route for rule in program.rules if rule.route is not None}
         self._escalation = Escalation(people, routes, self._book.find, lambda alarm: bool(alarm.masks))
         self._heard_ms: Times = np.zeros(len(program.names), np.int64)  # on the listening clock
+        self._observed_ms: Times = np.zeros(
+            len(program.names), np.int64
+        )  # likewise, of readings that are an observation
         self._listening_ms = 0  # time in which we could have heard
         self._tick_ms = 0
         # What a tick looks at, found once: a day has 86,400 of them, and after a crash all are judged again.
@@ -175,14 +179,14 @@ class Engine:
 
     def _end_episodes(self, gateways: set[int], record: Stored, effects: Effects) -> None:
         if gateways:
-            listened_ms = self._listening_ms - self._heard_ms
+            listened_ms = self._listening_ms - self._observed_ms
             self._episodes.end(gateways, record.offset - 1, self._tick_ms, record.time_ms, listened_ms, effects)
             self._passages.judge(self._episodes.passages(), record.time_ms, effects)
 
     def _look_back(self, record: Stored, effects: Effects) -> None:
         """Judge in their own place what came late, and keep what that will need the next time."""
         if self._lateness.is_due(record.time_ms):
-            listened_ms = self._listening_ms - self._heard_ms
+            listened_ms = self._listening_ms - self._observed_ms
             elsewhere = None if self._episodes.past is None else self._episodes.past.of
             asked = record.offset - 1, record.time_ms, listened_ms, effects, elsewhere
             effects.too_late += self._lateness.settle(*asked)
@@ -192,6 +196,7 @@ class Engine:
     def _heard(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
         """What holds of every reading whenever it was taken: its device lives, and a passage is a passage."""
         self._heard_ms[batch.series.astype(np.intp)] = self._listening_ms
+        self._observed_ms[batch.series[batch.quality < Quality.BAD].astype(np.intp)] = self._listening_ms
         self._heard_again(batch, known_ms, effects)
         if self.program.passages:
             self._passages.judge(self._passages.plain(batch), known_ms, effects)
@@ -209,8 +214,8 @@ class Engine:
             behind = np.flatnonzero(online >= 0)
             cut = behind[self._conditions.last_value[online[behind]] == 0.0]
             # A device behind a gateway that is offline gets its full time again once the gateway is back.
-            self._heard_ms[cut] = self._listening_ms
-        for step in self._conditions.by_time(now_ms, listened_ms=self._listening_ms - self._heard_ms):
+            self._heard_ms[cut] = self._observed_ms[cut] = self._listening_ms
+        for step in self._conditions.by_time(now_ms, listened_ms=self._listening_ms - self._observed_ms):
             self._book.follow(step, now_ms, effects)
         if now_ms // _FORGET_EVERY_MS != (now_ms - passed_ms) // _FORGET_EVERY_MS:
             self._book.forget(now_ms)
@@ -348,6 +353,7 @@ class Engine:
                 "\n".join(names.series),
                 keep_conditions(self._conditions, names),
                 self._heard_ms.tobytes(),
+                self._observed_ms.tobytes(),
                 list(self._book.open.values()),
                 list(self._book.recent.values()),
                 [(names.rule(r), names.series[s], changes) for (r, s, _), changes in self._book.changes.items()],
@@ -377,6 +383,8 @@ class Engine:
         mine, theirs = matched(names.series, their_series)
         self._heard_ms[:] = self._listening_ms
         self._heard_ms[mine] = np.frombuffer(snapshot.heard_ms, np.int64)[theirs]
+        self._observed_ms[:] = self._listening_ms
+        self._observed_ms[mine] = np.frombuffer(snapshot.observed_ms, np.int64)[theirs]
         self._passages.restore(snapshot.passages)
         self._commands = OrderedDict.fromkeys(snapshot.commands)
         self._book.tellings = OrderedDict((telling.alarm, telling) for telling in snapshot.tellings)

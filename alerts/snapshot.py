@@ -21,7 +21,7 @@ from alerts.past import Decision
 from alerts.program import Program
 from telemetry.batch import Indexes
 
-SNAPSHOT_VERSION = 3
+SNAPSHOT_VERSION = 4
 
 
 class KeptDetector(msgspec.Struct):
@@ -96,6 +96,7 @@ class Snapshot(msgspec.Struct):
     series: str
     conditions: KeptConditions
     heard_ms: bytes
+    observed_ms: bytes
     alarms: list[Alarm]
     recent: list[Alarm]
     changes: list[tuple[str, str, list[int]]]  # (rule, series, when)

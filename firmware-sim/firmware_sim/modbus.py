@@ -71,7 +71,12 @@ class RequestReader:
 
 
 def reply(request: Request, registers: Mapping[int, Mapping[int, int]]) -> bytes:
-    """What a meter answers.
+    """What a meter answers over TCP; `registers` as in `answer`."""
+    return _adu(request, answer(request, registers))
+
+
+def answer(request: Request, registers: Mapping[int, Mapping[int, int]]) -> bytes:
+    """The PDU that a meter answers, on whatever carrier.
 
     Args:
         request: From a gateway, to this meter's unit.
@@ -80,15 +85,15 @@ def reply(request: Request, registers: Mapping[int, Mapping[int, int]]) -> bytes
     """
     words = registers.get(request.function)
     if words is None:
-        return _adu(request, bytes((request.function | 0x80, ILLEGAL_FUNCTION)))
+        return bytes((request.function | 0x80, ILLEGAL_FUNCTION))
     span = request.span
     if span is None or not 1 <= span[1] <= COUNT_MAX:
-        return _adu(request, bytes((request.function | 0x80, ILLEGAL_VALUE)))
+        return bytes((request.function | 0x80, ILLEGAL_VALUE))
     address, count = span
     if address + count - 1 > max(words):
-        return _adu(request, bytes((request.function | 0x80, ILLEGAL_ADDRESS)))
+        return bytes((request.function | 0x80, ILLEGAL_ADDRESS))
     data = struct.pack(f">{count}H", *(words.get(at, 0) for at in range(address, address + count)))
-    return _adu(request, bytes((request.function, len(data))) + data)
+    return bytes((request.function, len(data))) + data
 
 
 def encode(value: float, kind: RegisterType, order: WordOrder) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alerts.alarm import What
@@ -263,6 +263,10 @@ moves = st.tuples(
 
 
 @settings(deadline=None)
+@example(
+    [(0, 0.5, 0, "level", None, False)] * 18
+    + [(10_000, 2.0, 0, "level", None, False), (20_000, 0.5, 2, "level", None, False)]
+)
 @given(st.lists(moves, min_size=20, max_size=60))
 def test_the_gateways_alarms_are_those_of_the_core(
     history: list[tuple[int, float, int, str, str | None, bool]],
