@@ -113,6 +113,7 @@ class _RawEnvelope(msgspec.Struct, gc=False):
     readings: list[msgspec.Raw]
 
 
+_LIST = b'"readings"'
 _MANY = msgspec.json.Decoder(_Envelope)
 _ONE = msgspec.json.Decoder(_Row)
 _RAW_MANY = msgspec.json.Decoder(_RawEnvelope)
@@ -209,7 +210,7 @@ class Vetter:
         for message in messages:
             if message.packet_id:
                 group.packet_ids.append(message.packet_id)
-            if message.topic.rpartition("/")[2] not in _LEAVES:
+            if message.topic not in self._topics and message.topic.rpartition("/")[2] not in _LEAVES:
                 continue  # nothing that was subscribed to; some brokers hand a returning client what others had asked for
             try:
                 topic = self._topic(message.topic)
@@ -422,11 +423,11 @@ class Vetter:
             return
         ahead_ms = now_ms + AHEAD_MAX_MS
         is_lasting = True  # what is stored says all that a row is known by
-        for row in _plain_rows(message.payload, str(topic), group.rejects):
+        for row in _plain_rows(message.payload, message.topic, group.rejects):
             index = self._registry.index.get((row.device, row.metric), -1)
             if index < 0 or self._owner[index] != topic.gateway:
                 error = self._stranger(row.device, row.metric, topic.gateway)
-                group.rejects.append(_reject(error, str(topic), msgspec.json.encode(row), 1))
+                group.rejects.append(_reject(error, message.topic, msgspec.json.encode(row), 1))
                 continue
             quality = _QUALITY[row.quality]
             if row.time is None and message.is_retained:
@@ -455,7 +456,7 @@ class Vetter:
             rows.time_ms.append(time_ms)
             rows.value.append(row.value)
             rows.quality.append(quality)
-            rows.topics.append(str(topic))
+            rows.topics.append(message.topic)
         if message.packet_id and not is_lasting:
             group.untimed.append(message_digest(message))
 
@@ -558,7 +559,8 @@ class Vetter:
 def _plain_rows(payload: bytes, topic: str, rejects: list[Reject]) -> list[_Row]:
     """The rows of a plain message: all at once when all are well, else one by one so that the good ones are kept."""
     try:
-        many = _MANY.decode(payload).readings
+        # One reading by itself is what most foreign devices send: it is read once, by the shape that it has.
+        many = _MANY.decode(payload).readings if _LIST in payload else None
         return [_ONE.decode(payload)] if many is None else many
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError) as error:
         whole = error
