@@ -44,6 +44,7 @@ class _Condition(msgspec.Struct, frozen=True):
 
     fires: bool = False
     pending_ms: int | None = None  # since when the limit is reached, not yet for long enough
+    by_time_ms: int | None = None  # the moment at which time alone made it fire
 
 
 _NORMAL = _Condition()
@@ -104,7 +105,10 @@ class _Level:
         A condition is replaced and never changed, so that whoever looks can tell.
         """
         condition = self.condition
-        is_breach = self._sign * reading.value >= (self._clear_below if condition.fires else self._raise_at)
+        # A reading from before the moment at which time made it fire, or from that moment, knows better.
+        is_ahead = condition.by_time_ms is not None and time_ms <= condition.by_time_ms
+        is_held = condition.fires and not is_ahead
+        is_breach = self._sign * reading.value >= (self._clear_below if is_held else self._raise_at)
         if not is_breach:
             if reading.quality == Quality.GOOD and condition != _NORMAL:
                 self.condition = _NORMAL
@@ -130,7 +134,7 @@ class _Level:
         """Its time is over; returns the onset."""
         onset_ms = self.condition.pending_ms
         assert onset_ms is not None
-        self.condition = _Condition(fires=True)
+        self.condition = _Condition(fires=True, by_time_ms=onset_ms + self._for_ms)
         return onset_ms
 
 
@@ -322,8 +326,11 @@ class LocalAlarms:
             return
         self._is_placed = True
         for level in self._each(self._levels):
-            if level.condition.pending_ms is not None:
-                level.condition = _Condition(pending_ms=self._placed(level.condition.pending_ms))
+            condition = level.condition
+            if condition.pending_ms is not None:
+                level.condition = _Condition(pending_ms=self._placed(condition.pending_ms))
+            elif condition.by_time_ms is not None:
+                level.condition = _Condition(fires=True, by_time_ms=self._placed(condition.by_time_ms))
         self._last_ms = {series: self._placed(time_ms) for series, time_ms in self._last_ms.items()}
         for alarm in [*self._open.values(), *self._ended]:
             if alarm.key == f"t{alarm.onset_ms}":
