@@ -263,7 +263,7 @@ class Vetter:
             return
         owners = self._owners
         are_lines = [
-            topic in owners and payload is not None and not (is_retained or is_duplicate or _LIST in payload)
+            topic in owners and payload is not None and not (is_retained or is_duplicate)
             for topic, payload, _, is_retained, is_duplicate in piece
         ]
         if all(are_lines):
