@@ -6,14 +6,13 @@ import hashlib
 import secrets
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error
 
+from api.access import Grant, Role, Session, User
 from telemetry.clock import Clock
 from telemetry.database import metadata
 from telemetry.errors import BadInput
@@ -51,58 +50,6 @@ audit = sa.Table(
     sa.Column("outcome", sa.String(200), nullable=False),
     sqlite_autoincrement=True,
 )
-
-
-class Role(StrEnum):
-    """What somebody is here for."""
-
-    ADMINISTRATOR = "administrator"
-    GUARD = "guard"
-    ENGINEER = "engineer"
-    MANAGER = "manager"
-    VIEWER = "viewer"
-
-
-_CLAIMED: dict[str, frozenset[Role]] = {
-    "fever": frozenset({Role.GUARD}),
-    "drain": frozenset({Role.ENGINEER}),
-    "dormitory": frozenset({Role.MANAGER}),
-    "sensor": frozenset({Role.ENGINEER, Role.MANAGER}),
-    "gateway": frozenset({Role.ENGINEER}),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Somebody who is logged in."""
-
-    name: str
-    roles: frozenset[Role]
-    sites: frozenset[str] | None  # None: all
-
-    def sees(self, site: str) -> bool:
-        """Whether anything of a site may be shown to them."""
-        return self.sites is None or site in self.sites
-
-    @property
-    def keeps_facilities(self) -> bool:
-        """Whether they may say that something is in maintenance or out of service, and change rules."""
-        return bool(self.roles & {Role.ADMINISTRATOR, Role.ENGINEER})
-
-    def acts_on(self, alarm_class: str) -> bool:
-        """Whether they may acknowledge and decide alarms of a class; one that no role claims is everybody's who acts."""
-        if Role.ADMINISTRATOR in self.roles:
-            return True
-        acting = self.roles - {Role.VIEWER}
-        return bool(acting & _CLAIMED[alarm_class] if alarm_class in _CLAIMED else acting)
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A log-in."""
-
-    user: User
-    csrf: str
 
 
 class TooManyFailures(Exception):
@@ -194,8 +141,8 @@ class Accounts:
 
 
 def _user(row: Any) -> User:
-    sites = None if row.sites is None else frozenset(row.sites)
-    return User(row.name, frozenset(Role(role) for role in row.roles), sites)
+    sites = [None] if row.sites is None else row.sites
+    return User(row.name, frozenset(Grant(Role(role), site) for role in row.roles for site in sites))
 
 
 def _hashed(token: str) -> str:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from alerts.rule import Severity
 from alerts.store import alarms, commands, notices, transitions
-from api.accounts import User
+from api.access import User
 from telemetry.clock import Clock
 
 _ANSWER_WITHIN_S = 5.0

@@ -12,23 +12,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import sqlalchemy as sa
-from fastapi import Depends, FastAPI, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.record import figures_of
 from alerts.rules import Rule
-from api.accounts import Role, Session
-from api.problems import Problem
-from telemetry.clock import Clock
 from telemetry.errors import BadConfiguration, Unavailable
 
-_QUEUE_MAX = 3
+QUEUE_MAX = 3
 _KEPT_MAX = 20
 _JOB_MAX_S = 1800.0
-_SPAN_MAX_MS = 400 * 86_400_000
 
 Run = Callable[["Wanted"], dict[str, Any]]
 """Does the work, in the other process: it can be pickled."""
@@ -65,7 +58,7 @@ class Backtests:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._waiting: queue.Queue[Job] = queue.Queue(_QUEUE_MAX)
+        self._waiting: queue.Queue[Job] = queue.Queue(QUEUE_MAX)
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.Lock()
         threading.Thread(target=self._work, name="backtests", daemon=True).start()
@@ -115,54 +108,3 @@ def _in_process(run: Run, wanted: Wanted, answer: Connection) -> None:
         answer.send((run(wanted), None))
     except (BadConfiguration, Unavailable) as error:
         answer.send((None, str(error)))
-
-
-def install(
-    app: FastAPI,
-    logged_in: Callable[..., Session],
-    changing: Callable[..., Session],
-    jobs: Backtests | None,
-    database: sa.Engine,
-    clock: Clock,
-) -> None:
-    """The routes of back-tests and figures."""
-
-    def _may(session: Session) -> None:
-        if session.user.sites is not None or not session.user.roles & {
-            Role.ADMINISTRATOR,
-            Role.ENGINEER,
-            Role.MANAGER,
-        }:
-            detail = "rules are tried by administrators, engineers and managers of all sites"
-            raise Problem(403, "Not for this user", detail)
-
-    @app.post("/api/v1/rules/backtest", status_code=202)
-    def start_backtest(session: Annotated[Session, Depends(changing)], body: Wanted) -> dict[str, Any]:
-        _may(session)
-        if not (body.rule or body.rules) or not 0 < body.end - body.start <= _SPAN_MAX_MS:
-            detail = "name a 'rule' or give 'rules'; 'end' lies after 'start' by at most 400 days"
-            raise Problem(422, "The request does not fit", detail)
-        job = jobs.submit(body, session.user.name) if jobs is not None else None
-        if job is None:
-            raise Problem(429, "Too many back-tests", f"{_QUEUE_MAX} wait already: try again when one is done")
-        return job.as_data()
-
-    @app.get("/api/v1/rules/backtest/{job}")
-    def one_backtest(session: Annotated[Session, Depends(logged_in)], job: str) -> dict[str, Any]:
-        _may(session)
-        found = jobs.find(job) if jobs is not None else None
-        if found is None:
-            raise Problem(404, "No such back-test", "the newest few are kept: POST /api/v1/rules/backtest for another")
-        return found.as_data()
-
-    @app.get("/api/v1/figures")
-    def all_figures(
-        session: Annotated[Session, Depends(logged_in)],
-        start: Annotated[int | None, Query(ge=0, lt=2**53, description="epoch ms; 30 days ago if not given")] = None,
-        end: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
-    ) -> dict[str, Any]:
-        end_ms = clock.now_ms() if end is None else end
-        start_ms = end_ms - 30 * 86_400_000 if start is None else start
-        if not 0 < end_ms - start_ms <= _SPAN_MAX_MS:
-            raise Problem(422, "The request does not fit", "'end' lies after 'start' by at most 400 days")
-        return figures_of(database, start_ms, end_ms, session.user.sites).as_data()

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from api.accounts import User
+from api.access import User
 from ingest.history.completeness import GAPS_MAX, Completeness, SeriesDay, Total
 from ingest.history.days import Days
 from ingest.history.gateways import GatewayState

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
-from api.accounts import User
+from api.access import User
 from api.alarms import Alarms
 from telemetry.clock import Clock
 from telemetry.settings import BrokerSettings

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from alerts.store import masks
-from api.accounts import User
+from api.access import User
 from telemetry.catalogue import Catalogue
 
 _PARTS = ("id", "kind", "owner", "reason", "from_ms", "until_ms", "ended_ms", "rule", "device", "metric", "key")

@@ -595,7 +595,8 @@ def user_add(
     site: Annotated[Optional[list[str]], typer.Option("--site", help="Only these sites; all when not given.")] = None,  # noqa: UP045
 ) -> None:
     """Make a user, or give one a new password. The password is read from GATEHOUSE_PASSWORD, or asked, or made."""
-    from api.accounts import Accounts, Role
+    from api.access import Role
+    from api.accounts import Accounts
     from gatehouse.migrate import migrate
     from gatehouse.settings import load_settings
     from telemetry.clock import SystemClock

@@ -13,6 +13,7 @@ from api.app import make_app
 from api.backtests import Backtests
 from api.events import Events
 from api.masks import Masks
+from api.parts import Parts
 from api.rules import Rules
 from gatehouse.admission import check_transport
 from gatehouse.backtest import run_job
@@ -38,7 +39,7 @@ def run_api(settings: Settings) -> None:
     migrate(settings.database.url)
     database = open_database(settings.database.url)
     alarms = Alarms(database, clock)
-    app = make_app(
+    parts = Parts(
         catalogue=catalogue,
         rules=Rules(database, load_rules(settings.rules, catalogue)),
         history=_history_reader(settings),
@@ -50,12 +51,13 @@ def run_api(settings: Settings) -> None:
         masks=Masks(database, catalogue),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
+        backtests=Backtests(partial(run_job, settings)),
         is_behind_https=settings.api.is_behind_https,
-        jobs=Backtests(partial(run_job, settings)),
+        is_insecure=settings.insecure,
     )
     # A screen keeps its event stream open for hours; a stop must not wait for it.
     uvicorn.run(
-        app,
+        make_app(parts),
         host=settings.api.host,
         port=settings.api.port,
         log_level="warning",

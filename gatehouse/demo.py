@@ -36,7 +36,8 @@ from firmware_sim.world import WorldState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from api.accounts import Accounts, Role, User
+from api.access import Grant, Role, User
+from api.accounts import Accounts
 from api.alarms import Alarms, Filter
 from gatehouse.migrate import migrate
 from gatehouse.settings import load_settings
@@ -233,7 +234,7 @@ class _Demo:
     def _decide_old_fevers(self) -> None:
         """In two weeks somebody has decided about every person with a fever: the guards of the demo do so now."""
         alarms = Alarms(open_database(load_settings(self._config).database.url), SystemClock())
-        guard = User("demo-guard", frozenset({Role.GUARD}), None)
+        guard = User("demo-guard", frozenset({Grant(Role.GUARD)}))
         found, _ = alarms.page(guard, Filter(state="open", alarm_class="fever"), 100, None)
         for alarm in found:
             details = {"note": "measured again by contact; sent to the clinic", "disposition": "refer"}

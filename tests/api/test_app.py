@@ -13,11 +13,13 @@ from fastapi.testclient import TestClient
 from alerts.rules import load_rules
 from alerts.store import Store, commands
 from alerts.worker import AlertWorker
-from api.accounts import Accounts, Role, sessions, users
+from api.access import Role
+from api.accounts import Accounts, sessions, users
 from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
 from api.masks import Masks
+from api.parts import Parts
 from api.rules import Rules
 from gatehouse.migrate import migrate
 from ingest.completeness import CompletenessLoop
@@ -109,7 +111,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
     writer.start(0)
     alarms = Alarms(database, SystemClock())
     quarantine = Quarantine(database)
-    app = make_app(
+    parts = Parts(
         catalogue=catalogue,
         rules=Rules(database, load_rules(tmp_path / "rules", catalogue)),
         history=ParquetReader(tmp_path / "history"),
@@ -121,9 +123,8 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         masks=Masks(database, catalogue),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
-        is_behind_https=False,
     )
-    with TestClient(app) as client:
+    with TestClient(make_app(parts)) as client:
         yield World(client, accounts, clock, database, journal, worker, writer, quarantine)
     database.dispose()
     journal.close()

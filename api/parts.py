@@ -1,0 +1,49 @@
+"""What the routes are put together from; one object, made in `gatehouse.api` and handed to `make_app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.accounts import Accounts
+from api.alarms import Alarms
+from api.backtests import Backtests
+from api.events import Events
+from api.masks import Masks
+from api.rules import Rules
+from ingest.history.completeness import Completeness
+from ingest.history.gateways import GatewayStates
+from ingest.history.history import HistoryReader
+from ingest.history.quarantine import Quarantine
+from telemetry.catalogue import Catalogue
+from telemetry.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a route may read from or leave a wish with."""
+
+    catalogue: Catalogue
+    rules: Rules
+    history: HistoryReader
+    quarantine: Quarantine
+    counts: Completeness
+    gateway_states: GatewayStates
+    accounts: Accounts
+    alarms: Alarms
+    masks: Masks
+    events: Events
+    clock: Clock
+    backtests: Backtests | None = None
+    is_behind_https: bool = False
+    is_insecure: bool = False  # started without TLS to the broker; every screen says so
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+PartsOf = Annotated[Parts, Depends(_parts)]

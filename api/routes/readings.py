@@ -1,0 +1,83 @@
+"""What was measured, what was refused, what is missing."""
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from api import completeness
+from api.access import Looking, SeeingRefused
+from api.parts import PartsOf
+from api.problems import Problem
+from api.routes.world import kind_of
+from ingest.history.history import Aggregate
+
+router = APIRouter()
+
+_STEPS_MAX = 20_000
+
+
+@router.get("/readings")
+def readings(
+    session: Looking,
+    parts: PartsOf,
+    device: str,
+    metric: str,
+    start: Annotated[int, Query(ge=0, lt=2**53, description="epoch ms, included")],
+    end: Annotated[int, Query(ge=0, lt=2**53, description="epoch ms, not included")],
+    every: Annotated[int | None, Query(ge=1000, description="one value each so many ms")] = None,
+    aggregate: Aggregate = Aggregate.MEAN,
+) -> dict[str, Any]:
+    kind = kind_of(parts, session.user, device)
+    known = parts.catalogue.metric.get((device, metric))
+    if known is None:
+        raise Problem(404, "No such metric", f"kind '{kind}' has no metric '{metric}': GET /api/v1/kinds")
+    if end <= start:
+        raise Problem(422, "The request does not fit", "'end' must lie after 'start'")
+    if every is not None and (end - start) // every > _STEPS_MAX:
+        raise Problem(422, "The request does not fit", f"more than {_STEPS_MAX} steps: take a larger 'every'")
+    curve = parts.history.read(kind, device, metric, start, end, every, aggregate)
+    return {
+        "device": device,
+        "metric": metric,
+        "unit": known.unit,
+        "time_ms": curve.time_ms.tolist(),
+        "value": curve.value.tolist(),
+        "quality": curve.quality.tolist(),
+    }
+
+
+@router.get("/quarantine")
+def refused(_session: SeeingRefused, parts: PartsOf, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
+    items = [{name: getattr(entry, name) for name in type(entry).__slots__} for entry in parts.quarantine.newest(limit)]
+    return {"counts": parts.quarantine.counts(), "items": items}
+
+
+@router.get("/completeness")
+def complete(
+    session: Looking,
+    parts: PartsOf,
+    site: str | None = None,
+    day: Annotated[date | None, Query(description="a day of the site, today when not given")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    wanted = [each.id for each in parts.catalogue.sites if session.user.sees(each.id) and site in (None, each.id)]
+    if site is not None and not wanted:
+        raise Problem(404, "No such site", f"there is no site '{site}' that you may see: GET /api/v1/sites")
+    after = None
+    if cursor is not None:
+        device, slash, metric = cursor.partition("/")
+        if not slash:
+            raise Problem(422, "The request does not fit", "'cursor' is the 'next' of the page before")
+        after = (device, metric)
+    now_ms = parts.clock.now_ms()
+    day = day or completeness.today(parts.catalogue, wanted, now_ms)
+    if not 1970 < day.year < 9999:
+        raise Problem(422, "The request does not fit", "'day' is a day of these years, like 2026-11-23")
+    return completeness.page(parts.catalogue, parts.counts, wanted, day, now_ms, limit, after)
+
+
+@router.get("/gateways")
+def gateways(session: Looking, parts: PartsOf) -> dict[str, Any]:
+    return {"items": completeness.gateways(parts.catalogue, session.user, parts.gateway_states.all()), "next": None}

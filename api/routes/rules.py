@@ -1,0 +1,87 @@
+"""Rules: in force, every version, changed and retired."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.rulebook import OUTDATED
+from api.access import ChangingRules, Looking, User
+from api.alarms import NoAnswer, Refused
+from api.asking import must_say_why
+from api.parts import Parts, PartsOf
+from api.problems import Problem
+
+router = APIRouter()
+
+
+class RuleWanted(BaseModel):
+    """A whole rule, the version it is based on (0 for a new one), and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: dict[str, Any]
+    version: int = Field(ge=0)
+    note: str = Field(min_length=1, max_length=2000)
+
+
+@router.get("/rules")
+def all_rules(_session: Looking, parts: PartsOf) -> dict[str, Any]:
+    return {"items": parts.rules.in_force(), "next": None}
+
+
+@router.get("/rules/{rule}/versions")
+def rule_versions(_session: Looking, parts: PartsOf, rule: str) -> dict[str, Any]:
+    found = parts.rules.versions(rule)
+    if not found:
+        raise Problem(404, "No such rule", f"there never was a rule '{rule}': GET /api/v1/rules")
+    return {"items": found, "next": None}
+
+
+@router.put("/rules/{rule}")
+def put_rule(session: ChangingRules, parts: PartsOf, rule: str, body: RuleWanted) -> dict[str, Any]:
+    wanted = str(body.rule.get("class", ""))
+    _decides(parts, session.user, "put-rule", rule, (wanted, parts.rules.classes().get(rule, wanted)))
+    must_say_why(body.note)
+    _change(parts, session.user, "put-rule", rule, body.version, body.note, body.rule)
+    return next(each for each in parts.rules.in_force() if each["id"] == rule)
+
+
+@router.delete("/rules/{rule}", status_code=204)
+def retire_rule(
+    session: ChangingRules,
+    parts: PartsOf,
+    rule: str,
+    version: Annotated[int, Query(ge=1)],
+    note: Annotated[str, Query(min_length=1, max_length=2000)],
+) -> Response:
+    classes = parts.rules.classes()
+    if rule not in classes:
+        raise Problem(404, "No such rule", f"there is no rule '{rule}': GET /api/v1/rules")
+    _decides(parts, session.user, "retire-rule", rule, (classes[rule],))
+    _change(parts, session.user, "retire-rule", rule, version, note, None)
+    return Response(status_code=204)
+
+
+def _decides(parts: Parts, user: User, action: str, rule: str, classes: tuple[str, ...]) -> None:
+    # Rules hold at all sites.
+    if not all(user.acts_on(each, None) for each in classes):
+        parts.accounts.record(user.name, action, rule, "refused: role")
+        raise Problem(403, "Not for this user", "your role does not decide on alarms of this class")
+
+
+def _change(
+    parts: Parts, user: User, action: str, rule: str, version: int, note: str, document: dict[str, Any] | None
+) -> None:
+    details = {"rule_id": rule, "note": note, "document": document}
+    try:
+        parts.alarms.ask(user, "change-rule", "", version, details)
+    except Refused as error:
+        parts.accounts.record(user.name, action, rule, f"refused: {error}")
+        if str(error).startswith(OUTDATED):
+            raise Problem(409, "The rule is not as you saw it", f"{error}; look at it again") from error
+        raise Problem(422, "The rule does not fit", str(error)) from error
+    except NoAnswer as error:
+        parts.accounts.record(user.name, action, rule, "waiting")
+        raise Problem(503, "The core does not answer", "your change is on record and follows") from error
+    parts.accounts.record(user.name, action, rule, "done")

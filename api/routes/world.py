@@ -1,0 +1,116 @@
+"""The catalogue with what is newest: sites, devices, kinds."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from api.access import Looking, User
+from api.events import gateway_state
+from api.parts import Parts, PartsOf
+from api.problems import Problem
+from telemetry.catalogue import LocalText
+
+router = APIRouter()
+
+_NEWEST_WITHIN_MS = 2 * 86_400_000
+
+
+@router.get("/sites")
+def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
+    newest = parts.history.newest(parts.clock.now_ms() - _NEWEST_WITHIN_MS)
+    silent = parts.alarms.silent_devices()
+    found = []
+    for site in parts.catalogue.sites:
+        if not session.user.sees(site.id):
+            continue
+        places = [place for place in parts.catalogue.places if parts.catalogue.site_of_place(place.id) == site.id]
+        here = {place.id for place in places}
+        found.append(
+            {
+                "id": site.id,
+                "name": _text(site.name),
+                "timezone": site.timezone,
+                "places": [
+                    {
+                        "id": place.id,
+                        "name": _text(place.name),
+                        "kind": place.kind,
+                        "parent": place.parent,
+                        "drain": place.drain.model_dump() if place.drain else None,
+                    }
+                    for place in places
+                ],
+                "devices": [
+                    _device(parts, device.id, newest, silent)
+                    for device in parts.catalogue.devices
+                    if device.place in here
+                ],
+                "gateways": [
+                    gateway_state(gateway.id, parts.events.gateways.get(gateway.id)) | {"name": _text(gateway.name)}
+                    for gateway in parts.catalogue.gateways
+                    if gateway.site == site.id
+                ],
+            }
+        )
+    return {"sites": found}
+
+
+def _device(parts: Parts, device_id: str, newest: Any, silent: set[str]) -> dict[str, Any]:
+    device = parts.catalogue.device[device_id]
+    last = {}
+    for metric in parts.catalogue.kind[device.kind].metrics:
+        stored = newest.get((device_id, metric.id))
+        live = parts.events.newest.get((device_id, metric.id))
+        best = max((x for x in (stored, live) if x is not None), key=lambda x: x[0], default=None)
+        if best is not None:
+            last[metric.id] = {"time_ms": best[0], "value": best[1], "quality": best[2]}
+    return {
+        "id": device.id,
+        "name": _text(device.name or parts.catalogue.place[device.place].name),
+        "kind": device.kind,
+        "place": device.place,
+        "gateway": device.gateway,
+        "state": "silent" if device.id in silent else "ok" if last else "never",
+        "last": last,
+    }
+
+
+@router.get("/devices")
+def devices(session: Looking, parts: PartsOf) -> dict[str, Any]:
+    newest = parts.history.newest(parts.clock.now_ms() - _NEWEST_WITHIN_MS)
+    silent = parts.alarms.silent_devices()
+    seen = [device.id for device in parts.catalogue.devices if session.user.sees(parts.catalogue.site_of(device.id))]
+    return {"items": [_device(parts, name, newest, silent) for name in seen], "next": None}
+
+
+@router.get("/devices/{device}")
+def device(session: Looking, parts: PartsOf, device: str) -> dict[str, Any]:
+    kind_of(parts, session.user, device)
+    newest = parts.history.newest(parts.clock.now_ms() - _NEWEST_WITHIN_MS)
+    return _device(parts, device, newest, parts.alarms.silent_devices())
+
+
+@router.get("/kinds")
+def kinds(_session: Looking, parts: PartsOf) -> dict[str, Any]:
+    return {
+        "kinds": [
+            {
+                "id": kind.id,
+                "name": _text(kind.name),
+                "metrics": [metric.model_dump(mode="json") for metric in kind.metrics],
+            }
+            for kind in parts.catalogue.kinds
+        ]
+    }
+
+
+def kind_of(parts: Parts, user: User, device: str) -> str:
+    """The kind of a device that somebody may see."""
+    known = parts.catalogue.device.get(device)
+    if known is None or not user.sees(parts.catalogue.site_of(device)):
+        raise Problem(404, "No such device", f"there is no device '{device}' that you may see: GET /api/v1/devices")
+    return known.kind
+
+
+def _text(text: LocalText) -> dict[str, str]:
+    return {"en": text.en, "zh": text.zh}
