@@ -4,6 +4,7 @@ import type { EChartsCoreOption } from "echarts/core";
 
 import type { Metric, Severity } from "../api/contract";
 import type { Texts } from "../i18n/en";
+import { whatText } from "../show/codes";
 import { formatQuantity, prettyUnit } from "../show/quantity";
 import { wallClockMs } from "../show/time";
 import { breakAtGaps, type ChartPoint } from "./gaps";
@@ -21,7 +22,7 @@ export interface Marks {
   window: { start_ms: number; end_ms: number } | null;
   onset_ms: number | null;
   /** Transitions by their number in the list below the chart. */
-  transitions: readonly { seq: number; event_ms: number }[];
+  transitions: readonly { seq: number; what: string; event_ms: number }[];
 }
 
 export const NO_MARKS: Marks = { limits: [], window: null, onset_ms: null, transitions: [] };
@@ -32,6 +33,8 @@ const COLOURS = {
   limit: { critical: "#a30d18", high: "#c2410c", medium: "#8a5a00", low: "#1d5fa8" },
 } as const;
 
+/** Steps said in words on the chart, too; the others by their number in the list. */
+const NAMED_ON_CHART = new Set(["raised", "returned", "closed", "disposed", "reopened"]);
 /** So few points are drawn as points; a lone scan must not vanish between two line ends. */
 const SYMBOLS_UP_TO = 150;
 const PADDING = 0.08;
@@ -84,11 +87,11 @@ export function chartOption({ points, range, metric, marks, isScattered, zone, t
                 label: { formatter: texts.detail.onset, position: "middle", rotate: 0, color: COLOURS.onset, backgroundColor: "#fff", padding: [2, 4] },
               },
             ]),
-        ...marks.transitions.map(({ seq, event_ms }) => ({
+        ...marks.transitions.map(({ seq, what, event_ms }) => ({
           xAxis: clock(event_ms),
           lineStyle: { color: COLOURS.transition, type: "dotted", width: 1.5 },
           label: {
-            formatter: String(seq), position: "end", rotate: 0, color: "#fff", backgroundColor: COLOURS.transition,
+            formatter: NAMED_ON_CHART.has(what) ? `${seq} ${whatText(what, texts)}` : String(seq), position: "end", rotate: 0, color: "#fff", backgroundColor: COLOURS.transition,
             padding: [2, 5], borderRadius: 8,
           },
         })),
