@@ -57,12 +57,15 @@ class Command:
     """What a person asks for, as it stands in the journal."""
 
     id: str
-    action: str  # acknowledge, comment, dispose, close, shelve, unshelve; mask or unmask, which are about no alarm
+    action: (
+        str  # acknowledge, comment, assign, dispose, close, shelve, unshelve; mask or unmask, which are about no alarm
+    )
     actor: str
     alarm: str = ""
     seq: int = 0
     note: str | None = None
     disposition: str | None = None
+    assignee: str | None = None  # None: nobody any more
     until_ms: int | None = None
     one_shot: bool = False
     mask: Mapping[str, str] | None = None  # what a mask covers and its kind; or {"id": …} of one to take back
@@ -289,6 +292,11 @@ class Engine:
                     self._book.close(alarm, What.RETURNED, known_ms, known_ms, PERSON, effects, actor=actor)
         elif command.action == "comment":
             self._book.note(alarm, What.COMMENTED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
+        elif command.action == "assign":
+            if alarm.assigned_to != command.assignee:
+                alarm.assigned_to = command.assignee
+                to = command.assignee
+                self._book.note(alarm, What.ASSIGNED, known_ms, known_ms, PERSON, effects, actor=actor, note=to)
         elif command.action == "dispose":
             alarm.disposition = command.disposition
             self._book.close(alarm, What.DISPOSED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)

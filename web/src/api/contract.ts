@@ -12,11 +12,15 @@ export interface User {
   sites: string[] | null;
   /** Classes of alarms this person may acknowledge and decide; the others are for reading. */
   acts_on: string[];
+  /** What their roles open somewhere; which pages there are in the menu. */
+  permissions?: string[];
 }
 
 export interface Session {
   user: User;
   csrf: string;
+  /** Set up without encryption, for trying out; every screen says so. */
+  insecure?: boolean;
 }
 
 export interface DrainShape {
@@ -114,6 +118,7 @@ export interface Forecast {
 
 export interface Rule {
   id: string;
+  name?: Named;
   type: string;
   class: string;
   metric: string;
@@ -156,6 +161,20 @@ export interface Alarm {
   advice: Named;
   disposition: string | null;
   closed_reason: string | null;
+  assigned_to?: string | null;
+  masks?: AlarmMask[];
+  latched?: boolean;
+  flapping?: boolean;
+}
+
+/** Why nobody is called for an alarm now. */
+export interface AlarmMask {
+  /** Of a `cause` the alarm that explains this one; else of the mask. */
+  id: string;
+  kind: string;
+  owner: string | null;
+  reason: string;
+  until_ms: number | null;
 }
 
 export interface Transition {
@@ -191,10 +210,16 @@ export interface Evidence {
 export interface AlarmDetail extends Alarm {
   transitions: Transition[];
   notices: Notice[];
+  /** Of its rule: the version that judged it; null of rules that were never on record. */
+  rule_version?: number | null;
   evidence: Evidence | null;
 }
 
 export type Disposition = "admit" | "refuse" | "refer";
+
+export const OUTCOMES = ["true", "no-action", "false", "test", "duplicate"] as const;
+/** What an alarm was worth, in the words that its quality is counted by. */
+export type OutcomeLabel = (typeof OUTCOMES)[number];
 
 export interface AlarmPage {
   items: Alarm[];

@@ -8,9 +8,10 @@ import { lazy, Suspense, useEffect } from "react";
 import type { Problem } from "../api/request";
 import { useLanguage } from "../i18n/language";
 import { Failure } from "../parts/Failure";
+import { useLook } from "../state/look";
 import { resumeSession, session } from "../state/session";
 import { useStore } from "../state/store";
-import { THEME } from "./theme";
+import { THEMES } from "./theme";
 import "./shell.css";
 
 // Ant Design would write the two characters of 取消 apart.
@@ -18,7 +19,7 @@ const BUTTON = { autoInsertSpace: false };
 const RETRY_AFTER_MS = 5_000;
 
 const LoginPage = lazy(() => import("../login/LoginPage"));
-const Page = lazy(() => import("./Page"));
+const Frame = lazy(() => import("./Frame"));
 
 export function Root() {
   const language = useLanguage();
@@ -28,7 +29,7 @@ export function Root() {
   }, [language]);
 
   return (
-    <ConfigProvider locale={language === "zh" ? zhCN : enUS} theme={THEME} button={BUTTON}>
+    <ConfigProvider locale={language === "zh" ? zhCN : enUS} theme={THEMES[useLook()]} button={BUTTON}>
       <App>
         <Suspense fallback={<Waiting />}>
           <Door />
@@ -48,7 +49,7 @@ function Door() {
     case "out":
       return <LoginPage hasExpired={now.expired} />;
     case "in":
-      return <Page user={now.session.user} />;
+      return <Frame user={now.session.user} />;
   }
 }
 
