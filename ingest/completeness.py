@@ -1,14 +1,15 @@
 """The reader of the journal that counts: what arrived of every series and day, and what gateways say of themselves.
 
-Readings are gathered for a few seconds and then counted together, so that one transaction covers many. A crash between two
-of them costs nothing: what was gathered is read from the journal again. Axis: N readings.
+Readings are gathered for a few seconds, summed up by series, minute and quality, and then kept together, so that one
+transaction covers many and costs by series and not by reading. A crash between two of them costs nothing: what was gathered
+is read from the journal again. Axis: N readings.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -16,10 +17,10 @@ import sqlalchemy as sa
 
 from ingest import events
 from ingest.committer import decode_gaps, decode_rejects
-from ingest.history.completeness import Completeness, Counted, Loss, Total, minute_of, split_by_day
+from ingest.history.completeness import Completeness, Counted, Loss, Total, minute_of, split_by_day, summed_up
 from ingest.history.days import Days
 from ingest.history.gateways import GatewayState, GatewayStates
-from telemetry.batch import decode_batch
+from telemetry.batch import ReadingBatch, concatenate, decode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
@@ -28,8 +29,10 @@ from telemetry.series import SeriesRegistry
 from telemetry.topics import parse_gateway_topic
 
 CURSOR = "completeness"
-ROWS_MAX = 200_000  # gathered before they are counted
-KEEP_EVERY_S = 5.0
+ROWS_MAX = 200_000  # gathered before they are summed up
+CELLS_MAX = 1_000_000  # sums held before they are kept
+KEEP_EVERY_S = 5.0  # or less often where keeping takes long:
+_KEEP_SHARE = 20  # it takes no more than one part in so many of the time
 MEASURE_EVERY_S = 60.0  # the metrics
 _MOVE_EVERY_S = 60.0  # of the cursor, while there is nothing but ticks
 _FORGET_EVERY_S = 3600.0
@@ -78,7 +81,8 @@ class CompletenessLoop:
         # A journal that begins anew must not be waited for to reach the old one's numbers.
         self._kept = self._read = min(store.cursor(), journal.last)
         self._gathered: list[Counted] = []
-        self._row_count = 0
+        self._row_count = self._cell_count = 0
+        self._keep_took_s = 0.0
         self._lost: list[Loss] = []
         self._frames: dict[tuple[str, int], int] = {}
         self._states_kept = states.all()
@@ -97,22 +101,32 @@ class CompletenessLoop:
     def step(self) -> bool:
         """One bounded piece of what is to be done; False when there is nothing just now."""
         now_s = self._clock.monotonic_s()
-        due_s = KEEP_EVERY_S if self._row_count or self._lost or self._frames else _MOVE_EVERY_S
-        if self._read > self._kept and (self._row_count >= ROWS_MAX or now_s - self._kept_s >= due_s):
+        due_s = _MOVE_EVERY_S
+        if self._gathered or self._lost or self._frames:
+            due_s = max(KEEP_EVERY_S, _KEEP_SHARE * self._keep_took_s)
+        if self._read > self._kept and (self._cell_count >= CELLS_MAX or now_s - self._kept_s >= due_s):
             return self._patiently(self._keep)
         if now_s - self._told_s >= KEEP_EVERY_S:
             self._told_s = now_s
             self._patiently(self._tell)
         records = self._journal.read(self._read, _RECORDS_AT_ONCE)
+        batches: list[tuple[Stored, ReadingBatch]] = []
+        row_count = 0
         for record in records:
-            self._take(record)
-            self._read = record.offset
+            if record.kind in (Kind.READINGS, Kind.BACKLOG):
+                batches.append((record, decode_batch(record.payload)))
+                row_count += len(batches[-1][1])
+                if row_count >= ROWS_MAX:
+                    self._gather(batches)
+                    batches, row_count = [], 0
+            else:
+                self._take(record)
+        self._gather(batches)
+        self._read = records[-1].offset if records else self._read
         return bool(records)
 
     def _take(self, record: Stored) -> None:
-        if record.kind in (Kind.READINGS, Kind.BACKLOG):
-            self._gather(record)
-        elif record.kind is Kind.GAPS:
+        if record.kind is Kind.GAPS:
             for gap in decode_gaps(record.payload):
                 site = self._site_of[gap.series]
                 # A gateway's clock may say anything: no more days are looked at than are kept.
@@ -126,23 +140,30 @@ class CompletenessLoop:
                 if reject.reason == "gap":
                     self._lose_frames(reject.topic, reject.count, record.time_ms)
 
-    def _gather(self, record: Stored) -> None:
-        batch = decode_batch(record.payload)
-        site = self._site_of[batch.series]
-        is_late = batch.time_ms < record.time_ms - self._late_after_ms
-        if record.kind is Kind.BACKLOG:
-            is_late[:] = True
-        is_kept = batch.time_ms >= record.time_ms - self._keep_days * _DAY_MS
+    def _gather(self, batches: Sequence[tuple[Stored, ReadingBatch]]) -> None:
+        if not batches:
+            return
+        lengths = [len(batch) for _, batch in batches]
+        known_ms = np.repeat([record.time_ms for record, _ in batches], lengths)
+        is_backlog = np.repeat([record.kind is Kind.BACKLOG for record, _ in batches], lengths)
+        whole = concatenate([batch for _, batch in batches])
+        site = self._site_of[whole.series]
+        is_late = is_backlog | (whole.time_ms < known_ms - self._late_after_ms)
+        is_kept = whole.time_ms >= known_ms - self._keep_days * _DAY_MS
         for number in np.unique(site).tolist():
             if number < 0:
                 continue
             zone = self._zones[self._catalogue.sites[number].id]
             rows = np.flatnonzero((site == number) & is_kept)
-            time_ms = batch.time_ms[rows]
+            time_ms = whole.time_ms[rows]
             day = zone.of(time_ms)
             minute = minute_of(time_ms, day, zone)
-            self._gathered.append(Counted(batch.series[rows], day, minute, batch.quality[rows], is_late[rows]))
+            one = np.ones(len(rows), np.int64)
+            self._gathered.append(Counted(whole.series[rows], day, minute, whole.quality[rows], is_late[rows], one))
             self._row_count += len(rows)
+        if self._row_count >= ROWS_MAX:
+            summed = summed_up(self._gathered)
+            self._gathered, self._row_count, self._cell_count = [summed], 0, len(summed.count)
 
     def _lose_frames(self, topic: str, count: int, time_ms: int) -> None:
         try:
@@ -155,9 +176,11 @@ class CompletenessLoop:
 
     def _keep(self) -> None:
         """Count what was gathered, and let the journal know."""
-        self._store.add(_concatenated(self._gathered), self._lost, self._frames, self._read)
-        self._gathered, self._row_count, self._lost, self._frames = [], 0, [], {}
+        began_s = self._clock.monotonic_s()
+        self._store.add(summed_up(self._gathered), self._lost, self._frames, self._read)
+        self._gathered, self._row_count, self._cell_count, self._lost, self._frames = [], 0, 0, [], {}
         self._kept, self._kept_s = self._read, self._clock.monotonic_s()
+        self._keep_took_s = self._kept_s - began_s
         self._journal.set_cursor(CURSOR, self._read)
 
     def _tell(self) -> None:
@@ -203,9 +226,3 @@ class CompletenessLoop:
             return False
         self._is_away = False
         return True
-
-
-def _concatenated(gathered: list[Counted]) -> Counted:
-    columns = [[getattr(counted, name) for counted in gathered] for name in Counted.__slots__]
-    dtypes = (np.uint32, np.int64, np.int64, np.uint8, np.bool_)
-    return Counted(*(np.concatenate([np.empty(0, d), *parts]) for d, parts in zip(dtypes, columns, strict=True)))

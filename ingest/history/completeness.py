@@ -77,13 +77,14 @@ cursor = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Readings to be counted, (N,)."""
+    """Readings to be counted, or sums of such, (N,)."""
 
     series: SeriesIndexes
     day: NDArray[np.int64]  # local, as `date.toordinal`
     minute: NDArray[np.int64]  # of the local day
     quality: Qualities
     is_late: Masks
+    count: NDArray[np.int64]
 
 
 class Loss(NamedTuple):
@@ -253,9 +254,11 @@ def _add_pairs(
     """Count `rows` of the readings into the pairs they belong to, `pair` of `keys` each."""
     held = _held(db, keys)
     count = len(keys)
-    quality = np.bincount(pair * 3 + counted.quality[rows], minlength=3 * count).reshape(count, 3).tolist()
-    late = np.bincount(pair[counted.is_late[rows]], minlength=count).tolist()
-    cells, cell_counts = np.unique(pair * MINUTES_MAX + counted.minute[rows], return_counts=True)
+    weight, is_late = counted.count[rows], counted.is_late[rows]
+    quality = _sums(pair * 3 + counted.quality[rows], weight, 3 * count).reshape(count, 3).tolist()
+    late = _sums(pair[is_late], weight[is_late], count).tolist()
+    cells, cell = np.unique(pair * MINUTES_MAX + counted.minute[rows], return_inverse=True)
+    cell_counts = _sums(cell, weight, len(cells))
     edges = np.searchsorted(cells, np.arange(count + 1) * MINUTES_MAX)
     new: list[dict[str, object]] = []
     changed: list[dict[str, object]] = []
@@ -279,6 +282,12 @@ def _add_pairs(
         db.execute(days.update().where(here), changed)
     if new:
         db.execute(days.insert().values(series=sa.bindparam("of_series"), day=sa.bindparam("of_day")), new)
+
+
+def _sums(index: NDArray[np.int64], weight: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """`weight` added up by `index`, (length,)."""
+    # In float64, which counts exactly up to 2**53.
+    return np.bincount(index, weight, length).astype(np.int64)
 
 
 def _held(db: sa.Connection, keys: NDArray[np.int64]) -> dict[int, Tally]:
@@ -307,6 +316,27 @@ def split_by_day(zone: Days, series: int, first_ms: int, last_ms: int, missing: 
         shared += share
         found.append(Loss(series, day, start_ms, end_ms, share, reason))
     return found
+
+
+def summed_up(counted: Sequence[Counted]) -> Counted:
+    """The same counts, those of one series, minute, quality and lateness together."""
+    dtypes = (np.uint32, np.int64, np.int64, np.uint8, np.bool_, np.int64)
+    series, day, minute, quality, is_late, count = (
+        np.concatenate([np.empty(0, dtype), *(getattr(each, name) for each in counted)])
+        for name, dtype in zip(Counted.__slots__, dtypes, strict=True)
+    )
+    # One number a cell: 16 bits of days from the earliest on (179 years), 11 of minutes, 2 of quality, 1 of lateness.
+    first = int(day.min(initial=1 << 40))
+    code = (((series.astype(np.int64) << 16 | (day - first)) << 11 | minute) << 2 | quality) << 1 | is_late
+    cells, cell = np.unique(code, return_inverse=True)
+    return Counted(
+        (cells >> 30).astype(np.uint32),
+        (cells >> 14 & 0xFFFF) + first,
+        cells >> 3 & 0x7FF,
+        (cells >> 1 & 3).astype(np.uint8),
+        (cells & 1).astype(np.bool_),
+        _sums(cell, count, len(cells)),
+    )
 
 
 def minute_of(time_ms: Times, day: NDArray[np.int64], zone: Days) -> NDArray[np.int64]:

@@ -205,6 +205,32 @@ def test_the_cursor_follows_in_the_journal_so_that_it_can_be_trimmed(world: Worl
     assert world.journal.cursor(CURSOR) == world.store.cursor() == 2
 
 
+def test_keeping_that_takes_long_is_done_less_often_and_memory_stays_bounded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[float] = []
+    add = world.store.add
+
+    def _slow(*args: object) -> None:
+        kept.append(world.clock.monotonic_s())
+        world.clock.advance(3.0)
+        add(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.store, "add", _slow)
+    for number in range(200):
+        world.journal_readings((LEVEL, NOW_MS + number * 1000, NOW_MS + number * 1000, 0, False))
+        world.loop.step()
+        world.clock.advance(1.0)
+    assert len(kept) == 4  # after five seconds, and then every minute: a twentieth of the time
+    monkeypatch.setattr(completeness, "ROWS_MAX", 1)
+    monkeypatch.setattr(completeness, "CELLS_MAX", 3)
+    for minute in range(6):  # more sums than may be held: kept at once
+        world.journal_readings((LEVEL, NOW_MS + minute * MINUTE_MS, NOW_MS + minute * MINUTE_MS, 0, False))
+    for _ in range(8):
+        world.loop.step()
+    assert len(kept) == 5
+
+
 def test_a_database_that_refuses_is_tried_again_and_nothing_counts_twice(world: World) -> None:
     world.refused = [0, 1, 3]
     feed(world, every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS))
@@ -275,6 +301,7 @@ def test_any_order_any_cut_and_any_crash_give_the_figures_of_the_oracle(
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(completeness, "_RECORDS_AT_ONCE", data.draw(st.integers(1, 4)))
         patch.setattr(completeness, "ROWS_MAX", data.draw(st.sampled_from([1, 5, 1000])))
+        patch.setattr(completeness, "CELLS_MAX", data.draw(st.sampled_from([1, 7, 1000])))
         world = World(Path(folder), since_ms)
         level = world.registry.index[LEVEL]
         records = [
