@@ -129,3 +129,27 @@ def test_an_alarm_is_assigned_and_shelved_on_its_page(run: Running, browser: Bro
         show(page, "#page=alarms&mine=yes")
         expect(page.locator("tr[data-id]")).to_have_count(1, timeout=_SOON_MS)
         expect(page.locator("tr[data-id]")).to_contain_text("Shelved until")
+
+
+def test_with_the_server_away_a_reload_says_as_of_when_and_nothing_of_the_api_was_kept(
+    run: Running, browser: Browser
+) -> None:
+    with opened(run, browser, View(), service_workers="allow") as page:
+        page.evaluate("navigator.serviceWorker.ready")
+        page.wait_for_function("() => navigator.serviceWorker.controller !== null")
+        page.wait_for_function("() => localStorage.getItem('gatehouse.heard') !== null")
+        page.context.set_offline(True)
+        page.reload()
+        expect(page.locator(".door-heard")).to_contain_text("connection lost", timeout=_SOON_MS)
+        kept = page.evaluate(
+            """async () => {
+                const lists = [];
+                for (const name of await caches.keys())
+                    for (const { url } of await (await caches.open(name)).keys()) lists.push(url);
+                return lists;
+            }"""
+        )
+        assert len(kept) > 10
+        assert [url for url in kept if "/api/" in url or "/health" in url] == []
+        page.context.set_offline(False)
+        expect(page.locator(".connection-live")).to_be_visible(timeout=_SOON_MS)
