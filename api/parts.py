@@ -13,6 +13,7 @@ from api.backtests import Backtests
 from api.events import Events
 from api.masks import Masks
 from api.rules import Rules
+from api.visits import Visits
 from ingest.history.completeness import Completeness
 from ingest.history.gateways import GatewayStates
 from ingest.history.history import HistoryReader
@@ -34,6 +35,7 @@ class Parts:
     accounts: Accounts
     alarms: Alarms
     masks: Masks
+    visits: Visits
     events: Events
     clock: Clock
     backtests: Backtests | None = None

@@ -15,6 +15,7 @@ from api.events import Events
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
+from api.visits import Visits
 from gatehouse.admission import check_transport
 from gatehouse.backtest import run_job
 from gatehouse.identities import server_identities
@@ -49,6 +50,7 @@ def run_api(settings: Settings) -> None:
         accounts=Accounts(database, clock, settings.api.session_hours),
         alarms=alarms,
         masks=Masks(database, catalogue),
+        visits=Visits(database, clock),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         backtests=Backtests(partial(run_job, settings)),

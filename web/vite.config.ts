@@ -1,8 +1,10 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
+import { serviceWorker } from "./service-worker-plugin.js";
+
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), serviceWorker()],
   // Relative addresses, so that the pages also work below a path of a reverse proxy.
   base: "./",
   build: {

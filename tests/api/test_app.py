@@ -21,6 +21,7 @@ from api.events import Events
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
+from api.visits import Visits
 from gatehouse.migrate import migrate
 from ingest.completeness import CompletenessLoop
 from ingest.history.completeness import Completeness
@@ -121,6 +122,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         accounts=accounts,
         alarms=alarms,
         masks=Masks(database, catalogue),
+        visits=Visits(database, clock),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )
@@ -513,6 +515,28 @@ def test_an_alarm_is_given_to_who_decides_on_it_and_found_by_whose_it_is(world: 
     assert (found("assignee=admin"), found("assignee=me")) == ([item["id"]], [])
     world.log_in()
     assert found("assignee=me") == [item["id"]]
+
+
+def test_who_comes_back_is_told_what_was_raised_and_closed_since_they_looked(world: World) -> None:
+    world.readings(("level-1/level", 1.5, 5))
+    headers = world.log_in("engineer")
+    nothing: dict[str, Any] = {"since_ms": None, "raised": 0, "closed": 0, "items": []}
+    assert world.client.get("/api/v1/missed").json() == nothing, "who never looked has missed nothing"
+    assert world.client.post("/api/v1/seen").status_code == 403, "without the CSRF token"
+    world.clock.advance(1800)
+    assert world.client.post("/api/v1/seen", headers=headers).status_code == 204
+    seen_ms = world.clock.now_ms()
+    assert world.client.get("/api/v1/missed").json() == nothing | {"since_ms": seen_ms}
+    world.clock.advance(60)
+    world.readings(("scanner/skin_temperature", 38.5, 1))
+    (item,) = world.client.get("/api/v1/alarms?rule=drain-level").json()["items"]
+    act(world, headers, item["id"], "close", seq=item["seq"], note="pumped out")
+    told = world.client.get("/api/v1/missed").json()
+    assert (told["raised"], told["closed"]) == (1, 1)
+    assert [alarm["device"] for alarm in told["items"]] == ["scanner", "level-1"]
+    assert len(world.client.get("/api/v1/missed?limit=1").json()["items"]) == 1
+    world.log_in("manager")
+    assert world.client.get("/api/v1/missed").json() == nothing, "each has a last visit of their own"
 
 
 def test_alarms_are_found_by_rule_and_by_the_name_of_a_place_or_device(world: World) -> None:

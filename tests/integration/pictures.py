@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -78,10 +79,12 @@ def address(page_id: str, alarm: str) -> str:
 
 
 @contextmanager
-def opened(run: Running, browser: Browser, view: View) -> Iterator[Page]:
+def opened(
+    run: Running, browser: Browser, view: View, service_workers: Literal["allow", "block"] = "block"
+) -> Iterator[Page]:
     """A browser of its own that is logged in and has chosen language and look."""
     context = browser.new_context(
-        viewport={"width": view.size[0], "height": view.size[1]}, color_scheme="light", service_workers="block"
+        viewport={"width": view.size[0], "height": view.size[1]}, color_scheme="light", service_workers=service_workers
     )
     chosen = {"gatehouse.language": view.language, "gatehouse.look": view.look, "gatehouse.sound": "off"}
     context.add_init_script("".join(f"localStorage.setItem({key!r}, {value!r});" for key, value in chosen.items()))

@@ -129,3 +129,43 @@ def test_an_alarm_is_assigned_and_shelved_on_its_page(run: Running, browser: Bro
         show(page, "#page=alarms&mine=yes")
         expect(page.locator("tr[data-id]")).to_have_count(1, timeout=_SOON_MS)
         expect(page.locator("tr[data-id]")).to_contain_text("Shelved until")
+
+
+def test_who_comes_back_is_told_once_what_they_missed(run: Running, browser: Browser, seeded: str) -> None:
+    run.http.post("/api/v1/seen").raise_for_status()
+    row = {"device": "scanner", "metric": "skin_temperature", "value": 39.7, "key": "missed"}
+    run.publish(f"{EAST}/readings", {"readings": [row]})
+    servers.wait_until(lambda: any(alarm["key"] == "missed" for alarm in run.alarms()), what="the alarm")
+    with opened(run, browser, View(size=(800, 1280))) as page:
+        expect(page.locator(".missed")).to_contain_text("1 raised, 0 closed", timeout=_SOON_MS)
+        assert grave(page) == []
+        with page.expect_response("**/api/v1/seen"):
+            page.get_by_role("button", name="Got it").click()
+        page.reload()
+        page.wait_for_selector(".connection-live")
+        page.wait_for_timeout(500)
+        expect(page.locator(".missed")).to_have_count(0)
+
+
+def test_with_the_server_away_a_reload_says_as_of_when_and_nothing_of_the_api_was_kept(
+    run: Running, browser: Browser
+) -> None:
+    with opened(run, browser, View(), service_workers="allow") as page:
+        page.evaluate("navigator.serviceWorker.ready")
+        page.wait_for_function("() => navigator.serviceWorker.controller !== null")
+        page.wait_for_function("() => localStorage.getItem('gatehouse.heard') !== null")
+        page.context.set_offline(True)
+        page.reload()
+        expect(page.locator(".door-heard")).to_contain_text("connection lost", timeout=_SOON_MS)
+        kept = page.evaluate(
+            """async () => {
+                const lists = [];
+                for (const name of await caches.keys())
+                    for (const { url } of await (await caches.open(name)).keys()) lists.push(url);
+                return lists;
+            }"""
+        )
+        assert len(kept) > 10
+        assert [url for url in kept if "/api/" in url or "/health" in url] == []
+        page.context.set_offline(False)
+        expect(page.locator(".connection-live")).to_be_visible(timeout=_SOON_MS)

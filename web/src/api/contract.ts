@@ -226,6 +226,15 @@ export interface AlarmPage {
   next: string | null;
 }
 
+/** Alarms raised or closed since somebody last looked; `items` are the first of them. */
+export interface Missed {
+  /** null: they never looked before. */
+  since_ms: number | null;
+  raised: number;
+  closed: number;
+  items: Alarm[];
+}
+
 export type LiveRow = [device: string, metric: string, time_ms: number, value: number | null, quality: number];
 
 export interface LiveEvent {

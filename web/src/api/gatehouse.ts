@@ -1,7 +1,7 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, GatewayState, Kind, OutcomeLabel, Quarantine,
+  Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, GatewayState, Kind, Missed, OutcomeLabel, Quarantine,
   ReadingColumns, Rule, Session, Site,
 } from "./contract";
 import { fetchJson, sendJson } from "./request";
@@ -50,6 +50,9 @@ export async function fetchOpenAlarms(): Promise<Alarm[]> {
 
 export const fetchClosedAlarms = async () =>
   (await fetchJson<AlarmPage>("/alarms", { state: "closed", limit: 50 })).items;
+
+export const fetchMissed = (limit: number) => fetchJson<Missed>("/missed", { limit });
+export const tellSeen = () => sendJson<void>("POST", "/seen");
 
 const alarmPath = (id: string) => `/alarms/${encodeURIComponent(id)}`;
 

@@ -21,6 +21,7 @@ import { opening, pagesInMenu, type Opening } from "./pages";
 // The charts are most of the bundle, and the alarms must not wait for them.
 const loadDrawer = () => import("../detail/DetailDrawer");
 const DetailDrawer = lazy(loadDrawer);
+const MissedNotice = lazy(() => import("../missed/MissedNotice"));
 /** But once the page stands the rest is fetched: later the server may be away, or of another version. */
 const FETCH_REST_AFTER_MS = 3_000;
 
@@ -48,6 +49,11 @@ export default function Frame({ user }: { user: User }) {
           <PageLinks user={user} current={current} />
         </div>
         <main>
+          <PageBoundary>
+            <Suspense fallback={null}>
+              <MissedNotice />
+            </Suspense>
+          </PageBoundary>
           <Content opened={opened} user={user} />
         </main>
       </div>

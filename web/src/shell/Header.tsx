@@ -12,6 +12,7 @@ import { useIsInsecure } from "../state/session";
 import { LanguageButton } from "./LanguageButton";
 import { MenuButton } from "./MenuButton";
 import type { PageEntry } from "./pages";
+import { NewVersion } from "./NewVersion";
 import { SoundButton } from "./SoundButton";
 import { texts as shellTexts } from "./texts";
 import { UserMenu } from "./UserMenu";
@@ -32,6 +33,7 @@ export function Header({ user, zone, current }: Props) {
       <ConnectionState />
       <Insecure />
       <div className="header-buttons">
+        <NewVersion />
         <SoundButton />
         <LanguageButton />
         <UserMenu user={user} />

@@ -1,5 +1,6 @@
 /** Language and theme for everything, and the door: the page for those who are logged in, the log-in for others. */
 
+import { DisconnectOutlined } from "@ant-design/icons";
 import { App, ConfigProvider, Spin } from "antd";
 import enUS from "antd/locale/en_US";
 import zhCN from "antd/locale/zh_CN";
@@ -7,10 +8,15 @@ import { lazy, Suspense, useEffect } from "react";
 
 import type { Problem } from "../api/request";
 import { useLanguage } from "../i18n/language";
+import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
+import { timeOnDay } from "../show/time";
+import { useNow } from "../state/clock";
+import { recallHeard } from "../state/connection";
 import { useLook } from "../state/look";
 import { resumeSession, session } from "../state/session";
 import { useStore } from "../state/store";
+import { texts } from "./texts";
 import { THEMES } from "./theme";
 import "./shell.css";
 
@@ -59,8 +65,16 @@ function Unreachable({ problem }: { problem: Problem }) {
     const timer = setTimeout(() => void resumeSession(), RETRY_AFTER_MS);
     return () => clearTimeout(timer);
   }, [problem]);
+  const words = useWords(texts);
+  const known = recallHeard();
+  const now_ms = useNow(RETRY_AFTER_MS);
   return (
     <div className="door-problem">
+      {known !== null && (
+        <p className="door-heard" role="alert">
+          <DisconnectOutlined aria-hidden /> {words.lastHeard(timeOnDay(known.heard_ms, known.zone, now_ms))}
+        </p>
+      )}
       <Failure problem={problem} retry={() => void resumeSession()} />
     </div>
   );

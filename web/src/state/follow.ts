@@ -1,12 +1,13 @@
 /** Keeps the stores up to date for as long as somebody is logged in. */
 
 import * as gatehouse from "../api/gatehouse";
+import type { Site } from "../api/contract";
 import { Problem } from "../api/request";
 import { followEvents } from "../api/stream";
 import { alarms, failAlarms, forgetAlarms, putAlarm, putOpenAlarms } from "./alarms";
 import { buildCatalogue, catalogueState } from "./catalogue";
 import { learnServerTime, nowMs } from "./clock";
-import { connection } from "./connection";
+import { connection, rememberHeard } from "./connection";
 import { putGateways, putHealth } from "./health";
 import { forgetReadings, putLastReadings, putReadings } from "./live";
 import { playTone } from "./sound";
@@ -23,7 +24,12 @@ export function follow(): () => void {
   let heard_ms: number | null = null;
   let live_ms: number | null = null;
   let healthy_ms: number | null = null;
-  const heard = () => (heard_ms = nowMs());
+  const heard = () => {
+    heard_ms = nowMs();
+    const [site] = currentSites();
+    if (site !== undefined) rememberHeard(heard_ms, site.timezone);
+    return heard_ms;
+  };
 
   const patience = setTimeout(loadAll, STREAM_PATIENCE_MS);
   const refresh = setInterval(() => {
@@ -77,6 +83,11 @@ export function follow(): () => void {
     catalogueState.set({ phase: "loading" });
     connection.set({ phase: "connecting", as_of_ms: null });
   };
+}
+
+function currentSites(): readonly Site[] {
+  const now = catalogueState.get();
+  return now.phase === "loaded" ? now.catalogue.sites : [];
 }
 
 export function loadAll(): void {

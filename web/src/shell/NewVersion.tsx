@@ -1,0 +1,18 @@
+/** A newer version has been served: it is taken when the person says so, not under their hands. */
+
+import { ReloadOutlined } from "@ant-design/icons";
+import { Button } from "antd";
+
+import { useWords } from "../i18n/words";
+import { useHasNewVersion } from "./installed";
+import { texts } from "./texts";
+
+export function NewVersion() {
+  const words = useWords(texts);
+  if (!useHasNewVersion()) return null;
+  return (
+    <Button type="primary" size="large" icon={<ReloadOutlined />} onClick={() => location.reload()}>
+      {words.newVersion}
+    </Button>
+  );
+}
