@@ -1,0 +1,1 @@
+"""Dormitories: tariffs, what rooms used, their bills, their state, and cases of forbidden loads."""
