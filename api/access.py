@@ -40,6 +40,8 @@ class Permission(StrEnum):
     CHANGE_RULES = "change-rules"
     TRY_RULES = "try-rules"
     SEE_REFUSED = "see-refused"  # input that was quarantined, which belongs to no site
+    MANAGE_USERS = "manage-users"
+    READ_AUDIT = "read-audit"
 
 
 _EVERYBODY = frozenset({Permission.LOOK})
@@ -53,7 +55,15 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 }
 """What each role may do at the sites where somebody has it."""
 
-EVERYWHERE = frozenset({Permission.CHANGE_RULES, Permission.TRY_RULES, Permission.SEE_REFUSED})
+EVERYWHERE = frozenset(
+    {
+        Permission.CHANGE_RULES,
+        Permission.TRY_RULES,
+        Permission.SEE_REFUSED,
+        Permission.MANAGE_USERS,
+        Permission.READ_AUDIT,
+    }
+)
 """What concerns all sites at once, and so needs the role at all of them."""
 
 _CLAIMED: dict[str, frozenset[Role]] = {
@@ -202,3 +212,5 @@ Masking = Annotated[Session, Depends(Needs(Permission.MASK))]
 ChangingRules = Annotated[Session, Depends(Needs(Permission.CHANGE_RULES))]
 TryingRules = Annotated[Session, Depends(Needs(Permission.TRY_RULES))]
 SeeingRefused = Annotated[Session, Depends(Needs(Permission.SEE_REFUSED))]
+ManagingUsers = Annotated[Session, Depends(Needs(Permission.MANAGE_USERS))]
+ReadingAudit = Annotated[Session, Depends(Needs(Permission.READ_AUDIT))]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
-from api.access import Grant, Role, Session, User
+from api.access import Grant, Permission, Role, Session, User
 from api.audit import Audit
 from api.hashing import hashed, is_right
 from api.sessions import Sessions, TooManyFailures
@@ -21,6 +23,15 @@ _FAILURE_PAUSE_MS = 60_000
 _REMEMBERED_MAX = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody as administrators see them."""
+
+    user: User
+    created_ms: int
+    disabled_ms: int | None
+
+
 class Accounts:
     """Reads and writes users; their sessions and the audit are beside it."""
 
@@ -33,8 +44,7 @@ class Accounts:
 
     def add_user(self, name: str, password: str, roles: list[Role], sites: list[str] | None) -> None:
         """Make a user, or give an existing one a new password, roles and sites. Raises BadInput."""
-        if not name or len(name) > 64 or not name.isprintable():
-            raise BadInput("bad-name", "a user name has 1 to 64 printable characters")
+        _check_name(name)
         _check(password)
         where: list[str | None] = [None] if sites is None else [*sites]
         wanted = frozenset(Grant(role, site) for role in roles for site in where)
@@ -45,6 +55,78 @@ class Accounts:
             grant(db, name, wanted)
             db.execute(session_table.delete().where(session_table.c.user == name))
         self.record("system", "user-set", name, ",".join(sorted(role.value for role in roles)))
+
+    def add(self, actor: str, name: str, password: str, wanted: frozenset[Grant]) -> None:
+        """Make somebody new. Raises BadInput."""
+        _check_name(name)
+        _check(password)
+        kept = hashed(password)
+        with self._database.begin() as db:
+            if db.execute(sa.select(users.c.name).where(users.c.name == name)).first() is not None:
+                raise BadInput("name-taken", f"name: there is a user '{name}' already")
+            db.execute(users.insert().values(name=name, password=kept, created_ms=self._clock.now_ms()))
+            grant(db, name, wanted)
+        self.record(actor, "user-add", name, _told(wanted))
+
+    def change(
+        self, actor: str, name: str, wanted: frozenset[Grant] | None, password: str | None, disabled: bool | None
+    ) -> None:
+        """Change what is not None; their sessions end. Raises BadInput when nobody could administer after it."""
+        if password is not None:
+            _check(password)
+        kept = None if password is None else hashed(password)
+        with self._database.begin() as db:
+            # A write first: what is read after it cannot be changed by another administrator meanwhile.
+            db.execute(session_table.delete().where(session_table.c.user == name))
+            if kept is not None:
+                db.execute(users.update().where(users.c.name == name).values(password=kept))
+            if disabled is not None:
+                disabled_ms = self._clock.now_ms() if disabled else None
+                db.execute(users.update().where(users.c.name == name).values(disabled_ms=disabled_ms))
+            if wanted is not None:
+                grant(db, name, wanted)
+            able = [user.name for user in everybody(db) if user.may(Permission.MANAGE_USERS)]
+            if not able:
+                raise BadInput("last-administrator", "nobody could manage users after it: name another first")
+            if actor == name and name not in able:
+                raise BadInput("locks-out", "you would lock yourself out: let another administrator do it")
+        if wanted is not None:
+            self.record(actor, "user-grants", name, _told(wanted))
+        if kept is not None:
+            self.record(actor, "password-reset", name, "done")
+        if disabled is not None:
+            self.record(actor, "user-disable" if disabled else "user-enable", name, "done")
+
+    def change_pin(self, actor: str, name: str, pin: str) -> None:
+        """Give a guard a PIN; an empty one takes it away. Raises BadInput."""
+        with self._database.connect() as db:
+            user = granted(db, name)
+        if pin:
+            self.sessions.set_pin(user, pin)
+        else:
+            self.sessions.drop_pin(name)
+        self.record(actor, "pin-set" if pin else "pin-drop", name, "done")
+
+    def change_password(self, name: str, password: str) -> None:
+        """Somebody's own new password; all their sessions end, the one that asks included. Raises BadInput."""
+        _check(password)
+        kept = hashed(password)
+        with self._database.begin() as db:
+            db.execute(users.update().where(users.c.name == name).values(password=kept))
+            db.execute(session_table.delete().where(session_table.c.user == name))
+        self.record(name, "password-change", name, "done")
+
+    def page(self, limit: int, after: str) -> list[Account]:
+        """Everybody, by name, from behind one name."""
+        query = sa.select(users).where(users.c.name > after).order_by(users.c.name).limit(limit)
+        with self._database.connect() as db:
+            return [_account(db, row) for row in db.execute(query).all()]
+
+    def one(self, name: str) -> Account | None:
+        """Somebody by name."""
+        with self._database.connect() as db:
+            row = db.execute(sa.select(users).where(users.c.name == name)).first()
+            return None if row is None else _account(db, row)
 
     def users(self) -> list[User]:
         """Everybody who can log in."""
@@ -90,6 +172,19 @@ class Accounts:
     def record(self, actor: str, action: str, subject: str, outcome: str) -> None:
         """Put on record who did what to what, and what came of it."""
         self.audit.record(actor, action, subject, outcome)
+
+
+def _account(db: sa.Connection, row: Any) -> Account:
+    return Account(granted(db, row.name), row.created_ms, row.disabled_ms)
+
+
+def _told(wanted: frozenset[Grant]) -> str:
+    return ", ".join(sorted(f"{each.role} at {each.site or 'all sites'}" for each in wanted)) or "nothing"
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > 64 or not name.isprintable():
+        raise BadInput("bad-name", "a user name has 1 to 64 printable characters")
 
 
 def _check(password: str) -> None:

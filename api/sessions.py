@@ -102,6 +102,21 @@ class Sessions:
         with self._database.begin() as db:
             db.execute(sessions.delete().where(sessions.c.token_hash == token_hash(token)))
 
+    def of(self, name: str) -> list[dict[str, Any]]:
+        """Somebody's sessions and the tablets that they keep, newest first."""
+        shown = ("id", "kind", "made_ms", "seen_ms", "expires_ms", "sites", "address")
+        query = sa.select(*(sessions.c[each] for each in shown)).where(
+            sessions.c.user == name, sessions.c.expires_ms >= self._clock.now_ms()
+        )
+        with self._database.connect() as db:
+            return [dict(row) for row in db.execute(query.order_by(sessions.c.made_ms.desc()).limit(500)).mappings()]
+
+    def end_of(self, name: str, number: str | None) -> int:
+        """End one of somebody's sessions (None: all), and what guards began on their tablets; how many ended."""
+        ended = sessions.delete().where(sessions.c.user == name)
+        with self._database.begin() as db:
+            return db.execute(ended if number is None else ended.where(sessions.c.id == number)).rowcount
+
     def tablet(self, token: str) -> Tablet | None:
         """The tablet of a token, while it is kept."""
         with self._database.connect() as db:

@@ -42,6 +42,15 @@ class NewPin(BaseModel):
     pin: str = Field(max_length=8)
 
 
+class NewPassword(BaseModel):
+    """A new password, with the old one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    old: str = Field(max_length=200)
+    new: str = Field(max_length=200)
+
+
 @router.post("/session", dependencies=[Anybody])
 def log_in(parts: PartsOf, body: LogIn, request: Request) -> Response:
     try:
@@ -91,17 +100,38 @@ def change_guard(
 
 @router.put("/session/pin", status_code=204)
 def set_pin(session: Looking, parts: PartsOf, body: NewPin, request: Request) -> Response:
-    name = session.user.name
+    _must_know(parts, session, body.password, request, "pin-set")
     try:
-        if not parts.accounts.knows(name, body.password, _address(request)):
-            parts.accounts.record(name, "pin-set", name, "refused: password")
-            raise Problem(403, "Not your password", "a new PIN needs your password")
-        parts.accounts.sessions.set_pin(session.user, body.pin)
-    except TooManyFailures as error:
-        raise _wait(error) from error
+        parts.accounts.change_pin(session.user.name, session.user.name, body.pin)
     except BadInput as error:
-        raise Problem(422, "The request does not fit", f"pin: {error}") from error
-    parts.accounts.record(name, "pin-set", name, "done")
+        raise Problem(422, "The request does not fit", f"pin: {error.detail}") from error
+    return Response(status_code=204)
+
+
+@router.put("/session/password")
+def change_password(session: Looking, parts: PartsOf, body: NewPassword, request: Request) -> Response:
+    """Change one's own password. All sessions end; the answer is a new one."""
+    _must_know(parts, session, body.old, request, "password-change")
+    try:
+        parts.accounts.change_password(session.user.name, body.new)
+    except BadInput as error:
+        raise Problem(422, "The request does not fit", f"new: {error.detail}") from error
+    made = parts.accounts.log_in(session.user.name, body.new, _address(request))
+    assert made is not None
+    return _with_cookie(parts, *made)
+
+
+@router.get("/session/all")
+def own_sessions(session: Looking, parts: PartsOf) -> dict[str, Any]:
+    return {"items": parts.accounts.sessions.of(session.user.name)}
+
+
+@router.delete("/session/all/{number}", status_code=204)
+def end_own_session(session: Looking, parts: PartsOf, number: str) -> Response:
+    name = session.user.name
+    if not parts.accounts.sessions.end_of(name, number):
+        raise Problem(404, "No such session", f"you have no session '{number}': GET /api/v1/session/all")
+    parts.accounts.record(name, "session-end", f"{name} {number}", "done")
     return Response(status_code=204)
 
 
@@ -117,6 +147,18 @@ def log_out(session: Looking, parts: PartsOf, gatehouse_session: Annotated[str, 
     response = Response(status_code=204)
     response.delete_cookie(COOKIE, path="/")
     return response
+
+
+def _must_know(parts: Parts, session: Session, password: str, request: Request, action: str) -> None:
+    """Who found a browser open cannot make it theirs."""
+    name = session.user.name
+    try:
+        is_known = parts.accounts.knows(name, password, _address(request))
+    except TooManyFailures as error:
+        raise _wait(error) from error
+    if not is_known:
+        parts.accounts.record(name, action, name, "refused: password")
+        raise Problem(403, "Not your password", "it needs the password that you have now")
 
 
 def _address(request: Request) -> str:
