@@ -17,9 +17,9 @@ _TRIGGERS = ("audit_unchanged", "audit_kept")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[sa.Engine]:
-    migrate(f"sqlite:///{tmp_path}/a.db")
-    engine = open_database(f"sqlite:///{tmp_path}/a.db")
+def database(ram_path: Path) -> Iterator[sa.Engine]:
+    migrate(f"sqlite:///{ram_path}/a.db")
+    engine = open_database(f"sqlite:///{ram_path}/a.db")
     yield engine
     engine.dispose()
 
