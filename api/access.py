@@ -172,6 +172,7 @@ class Needs:
         if session is None:
             raise Problem(401, "Not logged in", "log in with POST /api/v1/session")
         if request.method not in _READING and not secrets.compare_digest(session.csrf, x_csrf_token):
+            accounts.record(session.user.name, self.permission, request.url.path, "refused: no CSRF token")
             raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
         user = session.user
         is_allowed = user.may(self.permission) if self.permission in EVERYWHERE else user.may_somewhere(self.permission)

@@ -1,8 +1,12 @@
 """Administrators make and change users; nobody locks the district or themselves out; all of it is on record."""
 
+from dataclasses import replace
+
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
 from api.access import Role
+from api.app import make_app
 from tests.api.test_app import PASSWORD, World
 
 __all__ = ["database_with_users", "world"]
@@ -129,3 +133,12 @@ def test_answers_are_not_kept_by_a_browser_and_ask_for_https_behind_https(world:
     assert answer.headers["cache-control"] == "no-store"
     assert "camera=()" in answer.headers["permissions-policy"]
     assert "strict-transport-security" not in answer.headers
+    parts = replace(world.client.app.state.parts, is_behind_https=True)  # type: ignore[attr-defined]
+    behind = TestClient(make_app(parts), base_url="https://gatehouse.site")
+    assert "max-age" in behind.get("/health/live").headers["strict-transport-security"]
+
+
+def test_a_change_without_the_token_is_on_record(world: World) -> None:
+    world.log_in()
+    assert world.client.post("/api/v1/users", json=NEW).status_code == 403
+    assert _actions(world)[-1] == "manage-users /api/v1/users"
