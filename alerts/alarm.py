@@ -26,6 +26,7 @@ class What(StrEnum):
     RETURNED = "returned"  # good readings say it is over: the alarm closes
     ACKNOWLEDGED = "acknowledged"
     COMMENTED = "commented"
+    ASSIGNED = "assigned"  # to the person that its note names; without one to nobody any more
     DISPOSED = "disposed"  # a person decided: the alarm closes
     CLOSED = "closed"  # by a person, because its rule is gone, or because it never was
     AMENDED = "amended"  # late readings say that it began, peaked or ended otherwise
@@ -137,6 +138,7 @@ class Alarm(msgspec.Struct, gc=False):
         default_factory=list
     )  # (event time, severity) of each new severity_max
     recheck: Recheck | None = None  # of a passage
+    assigned_to: str | None = None  # who is to see to it
 
     @property
     def is_open(self) -> bool:

@@ -58,13 +58,14 @@ class Command:
     """What a person asks for, as it stands in the journal."""
 
     id: str
-    # acknowledge, comment, recheck, measure, dispose, close, shelve, unshelve; mask or unmask, which are about no alarm
+    # acknowledge, comment, assign, recheck, measure, dispose, close, shelve, unshelve; mask, unmask: about no alarm
     action: str
     actor: str
     alarm: str = ""
     seq: int = 0
     note: str | None = None
     disposition: str | None = None
+    assignee: str | None = None  # None: nobody any more
     until_ms: int | None = None
     one_shot: bool = False
     mask: Mapping[str, str] | None = None  # what a mask covers and its kind; or {"id": …} of one to take back
@@ -303,6 +304,11 @@ class Engine:
                     self._book.close(alarm, What.RETURNED, known_ms, known_ms, PERSON, effects, actor=actor)
         elif command.action == "comment":
             self._book.note(alarm, What.COMMENTED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
+        elif command.action == "assign":
+            if alarm.assigned_to != command.assignee:
+                alarm.assigned_to = command.assignee
+                to = command.assignee
+                self._book.note(alarm, What.ASSIGNED, known_ms, known_ms, PERSON, effects, actor=actor, note=to)
         elif command.action in ("recheck", "measure"):
             effects.answers[command.id] = self._recheck(command, where, alarm, known_ms, effects)
             return

@@ -245,7 +245,7 @@ class Past:
             self._said.note(alarm, What.AMENDED, known_ms, known_ms, RETRACTED, effects)
 
     def _add(self, where: Where, occurrence: Alarm, known_ms: int, effects: Effects) -> None:
-        alarm = replace(occurrence, seq=0, raised_ms=known_ms)
+        alarm = replace(occurrence, seq=0, raised_ms=known_ms, assigned_to=None)
         raised_ms = occurrence.raised_ms  # of the past: when it would have been told
         if alarm.is_open:
             self._said.enter(where, alarm)

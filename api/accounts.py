@@ -117,6 +117,11 @@ class Accounts:
         self.record(name, "log-in", address, "done")
         return token, Session(_user(row), csrf)
 
+    def users(self) -> list[User]:
+        """Everybody who can log in."""
+        with self._database.connect() as db:
+            return [_user(row) for row in db.execute(sa.select(users).order_by(users.c.name))]
+
     def session(self, token: str) -> Session | None:
         """Who a token stands for, while it lasts."""
         query = (

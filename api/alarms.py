@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from alerts.rule import Severity
-from alerts.store import alarms, commands, notices, transitions
+from alerts.store import alarms, commands, notices, rule_versions, transitions
 from api.access import User
 from telemetry.clock import Clock
 
@@ -29,6 +29,9 @@ class Filter:
     site: str | None = None
     alarm_class: str | None = None
     severity: Severity | None = None
+    rule: str | None = None
+    assignee: str | None = None
+    devices: frozenset[str] | None = None  # only of these
     start_ms: int | None = None
     end_ms: int | None = None
 
@@ -61,11 +64,15 @@ class Alarms:
             (alarms.c.site, wanted.site),
             (alarms.c["class"], wanted.alarm_class),
             (alarms.c.severity, wanted.severity),
+            (alarms.c.rule, wanted.rule),
+            (alarms.c.document["assigned_to"].as_string(), wanted.assignee),
         ):
             if value is not None:
                 query = query.where(column == value)
         if user.sites is not None:
             query = query.where(alarms.c.site.in_(sorted(user.sites)))
+        if wanted.devices is not None:
+            query = query.where(alarms.c.device.in_(sorted(wanted.devices)))
         if wanted.start_ms is not None:
             query = query.where(alarms.c.onset_ms >= wanted.start_ms)
         if wanted.end_ms is not None:
@@ -87,10 +94,14 @@ class Alarms:
                 return None
             steps = db.execute(sa.select(transitions).where(transitions.c.alarm == alarm).order_by(transitions.c.seq))
             sent = db.execute(sa.select(notices).where(notices.c.alarm == alarm).order_by(notices.c.id))
+            # The version that judged it: the newest there was when it was raised.
+            of_rule = (rule_versions.c.rule == row.rule) & (rule_versions.c.time_ms <= row.raised_ms)
+            version = db.execute(sa.select(sa.func.max(rule_versions.c.version)).where(of_rule)).scalar()
             end_ms = (row.closed_ms or self._clock.now_ms()) + _EVIDENCE_AFTER_MS
             document: dict[str, Any] = row.document
             return {
                 **document,
+                "rule_version": version,
                 "transitions": [_transition(step) for step in steps],
                 "notices": [_notice(notice) for notice in sent],
                 "evidence": {
@@ -154,4 +165,4 @@ def _transition(row: Any) -> dict[str, Any]:
 
 def _notice(row: Any) -> dict[str, Any]:
     names = ("channel", "seq", "state", "attempts", "event_ms", "delivered_ms", "error")
-    return {name: getattr(row, name) for name in names} | {"recipient": row.channel}
+    return {name: getattr(row, name) for name in names} | {"recipient": row.recipient or row.channel}

@@ -13,6 +13,7 @@ from api.alarms import Filter
 from api.asking import ask, at_cursor, must_end_soon, must_say_why
 from api.parts import Parts, PartsOf
 from api.problems import Problem
+from telemetry.catalogue import Catalogue, Device, Gateway, Place
 
 router = APIRouter()
 
@@ -39,6 +40,15 @@ class Shelf(BaseModel):
     one_shot: bool = False
 
 
+class Assignment(BaseModel):
+    """Who is to see to an alarm; None: nobody any more."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seq: int = Field(ge=1)
+    assignee: str | None = Field(default=None, max_length=64)
+
+
 @router.get("/alarms")
 def alarm_page(
     session: Looking,
@@ -47,15 +57,40 @@ def alarm_page(
     alarm_class: Annotated[str | None, Query(alias="class")] = None,
     site: str | None = None,
     severity: Literal["low", "medium", "high", "critical"] | None = None,
+    rule: str | None = None,
+    assignee: Annotated[str | None, Query(description="'me', or a user's name")] = None,
+    q: Annotated[str | None, Query(max_length=64, description="in names of places and devices")] = None,
     start: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
     end: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     cursor: str | None = None,
 ) -> dict[str, Any]:
     after = None if cursor is None else at_cursor(cursor)
-    wanted = Filter(state, site, alarm_class, Severity[severity.upper()] if severity else None, start, end)
+    wanted = Filter(
+        state,
+        site,
+        alarm_class,
+        Severity[severity.upper()] if severity else None,
+        rule,
+        session.user.name if assignee == "me" else assignee,
+        None if q is None else _devices_named(parts.catalogue, q),
+        start,
+        end,
+    )
     items, following = parts.alarms.page(session.user, wanted, limit, after)
     return {"items": items, "next": None if following is None else f"{following[0]}.{following[1]}"}
+
+
+def _devices_named(catalogue: Catalogue, text: str) -> frozenset[str]:
+    """Devices and gateways that have the text in their name or id, or in that of a place that they stand in."""
+    sought = text.casefold()
+
+    def has(*named: Device | Gateway | Place) -> bool:
+        words = [word for one in named for word in (one.id, one.name and one.name.en, one.name and one.name.zh)]
+        return any(sought in word.casefold() for word in words if word)
+
+    devices = (one.id for one in catalogue.devices if has(one, *catalogue.path_of(one.place)))
+    return frozenset(devices) | {one.id for one in catalogue.gateways if has(one)}
 
 
 def _alarm(parts: Parts, user: User, alarm: str) -> dict[str, Any]:
@@ -92,6 +127,24 @@ def shelve(session: Acting, parts: PartsOf, alarm: str, body: Shelf) -> dict[str
 def unshelve(session: Acting, parts: PartsOf, alarm: str, body: Action) -> dict[str, Any]:
     _decides(parts, session.user, "unshelve", alarm)
     ask(parts, session.user, "unshelve", alarm, body.seq, {"note": body.note})
+    return _alarm(parts, session.user, alarm)
+
+
+@router.get("/alarms/{alarm}/assignees")
+def assignees(session: Looking, parts: PartsOf, alarm: str) -> dict[str, Any]:
+    """Who decides on such alarms, and so can be asked to see to it."""
+    found = _alarm(parts, session.user, alarm)
+    able = [user.name for user in parts.accounts.users() if user.acts_on(found["class"], found["site"])]
+    return {"items": sorted(able), "next": None}
+
+
+@router.post("/alarms/{alarm}/assign")
+def assign(session: Acting, parts: PartsOf, alarm: str, body: Assignment) -> dict[str, Any]:
+    found = _decides(parts, session.user, "assign", alarm)
+    if body.assignee is not None and body.assignee not in assignees(session, parts, alarm)["items"]:
+        told = f"'assignee' decides on class '{found['class']}': GET /api/v1/alarms/{alarm}/assignees names who does"
+        raise Problem(422, "The request does not fit", told)
+    ask(parts, session.user, "assign", alarm, body.seq, {"assignee": body.assignee})
     return _alarm(parts, session.user, alarm)
 
 

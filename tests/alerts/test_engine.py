@@ -283,6 +283,22 @@ def test_acknowledging_what_has_changed_meanwhile_is_refused() -> None:
     assert bench.open()[0].acknowledged_by == "li"
 
 
+def test_an_alarm_is_given_to_a_person_who_keeps_it_when_it_rises_until_it_is_taken_back() -> None:
+    bench = Bench()
+    bench.readings([level(1.5, 0)])
+    alarm = bench.open()[0]
+    bench.command(1, id="c1", action="assign", alarm=alarm.id, seq=7, actor="li", assignee="wang")
+    assert "step 1 is the latest" in bench.answers["c1"]
+    bench.command(2, id="c2", action="assign", alarm=alarm.id, seq=1, actor="li", assignee="wang")
+    bench.command(3, id="c3", action="assign", alarm=alarm.id, seq=2, actor="li", assignee="wang")
+    assert (bench.answers["c3"], bench.open()[0].seq) == ("", 2)  # they have it already: nothing happened
+    bench.readings([level(1.9, 60)])
+    assert bench.open()[0].assigned_to == "wang"
+    bench.command(61, id="c4", action="assign", alarm=alarm.id, seq=3, actor="wang")
+    assert bench.open()[0].assigned_to is None
+    assert [what for what, _ in bench.said("drain-level")] == ["raised", "assigned", "severity-up", "assigned"]
+
+
 def test_a_rise_in_severity_takes_the_acknowledgement_back() -> None:
     bench = Bench()
     bench.readings([level(1.5, 0)])

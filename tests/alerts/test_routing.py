@@ -361,8 +361,8 @@ def judge(taken: Sequence[Notice]) -> None:
 
 
 MIDDLE = [
-    What.SEVERITY_UP, What.SEVERITY_DOWN, What.ACKNOWLEDGED, What.COMMENTED, What.AMENDED, What.ESCALATED,
-    What.REALARMED, What.REMINDED, What.EXHAUSTED, What.UNMASKED, What.RETURNED,
+    What.SEVERITY_UP, What.SEVERITY_DOWN, What.ACKNOWLEDGED, What.COMMENTED, What.AMENDED, What.ASSIGNED,
+    What.ESCALATED, What.REALARMED, What.REMINDED, What.EXHAUSTED, What.UNMASKED, What.RETURNED,
 ]  # fmt: skip
 EVENTS = st.tuples(
     st.integers(0, 3),  # which alarm

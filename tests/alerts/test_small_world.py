@@ -20,6 +20,7 @@ EVENTS = (
     "doubtful normal",
     "broken normal",
     "acknowledge",
+    "assign",
     "shelve",
     "shelve once",
     "unshelve",
@@ -59,6 +60,8 @@ def play(story: tuple[str, ...], crash_at: int = 0, *, masks: bool = True) -> St
                 body = {"alarm": alarm.id, "seq": alarm.seq, "note": "x"}
                 if event.startswith("shelve"):
                     body |= {"until_ms": T0 + 3_000_000, "one_shot": event == "shelve once"}
+                if event == "assign":
+                    body |= {"assignee": "wang"}
                 stage.order(second, event.split()[0], **body)
     stage.wait(second + 1, second + GAP_S)
     return stage
@@ -93,6 +96,8 @@ def test_every_story_ends_as_it_must_whatever_is_masked_and_wherever_it_crashes(
         assert crashed.steps == stage.steps, story
         assert crashed.engine.save() == stage.engine.save(), story
         for alarm in alarms:
+            given = [step.note for step in stage.steps if step.alarm == alarm.id and step.what is What.ASSIGNED]
+            assert alarm.assigned_to == (given[-1] if given else None), story
             steps = [step for step in stage.steps if step.alarm == alarm.id]
             told = [s for s in steps if s.what in (What.RAISED, What.SEVERITY_UP, What.UNMASKED) and s.quiet is None]
             # Nobody is called for it only where somebody, or the wait for a cause, says why not.

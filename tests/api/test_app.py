@@ -494,6 +494,38 @@ def test_an_alarm_is_shelved_by_who_may_acknowledge_it_and_unshelved(world: Worl
     ]
 
 
+def test_an_alarm_is_given_to_who_decides_on_it_and_found_by_whose_it_is(world: World) -> None:
+    world.readings(("level-1/level", 1.5, 5))
+    headers = world.log_in("engineer")
+    (item,) = world.client.get("/api/v1/alarms?state=open").json()["items"]
+    able = world.client.get(f"/api/v1/alarms/{item['id']}/assignees").json()["items"]
+    assert able == ["admin", "engineer"]
+    assert act(world, headers, item["id"], "assign", seq=1, assignee="guard").status_code == 422
+    given = act(world, headers, item["id"], "assign", seq=1, assignee="admin").json()
+    assert (given["assigned_to"], given["transitions"][-1]["note"]) == ("admin", "admin")
+    assert act(world, headers, item["id"], "assign", seq=1, assignee="engineer").status_code == 409
+    assert act(world, world.log_in("guard"), item["id"], "assign", seq=2).status_code == 403
+
+    def found(query: str) -> list[str]:
+        return [alarm["id"] for alarm in world.client.get(f"/api/v1/alarms?{query}").json()["items"]]
+
+    world.log_in("engineer")
+    assert (found("assignee=admin"), found("assignee=me")) == ([item["id"]], [])
+    world.log_in()
+    assert found("assignee=me") == [item["id"]]
+
+
+def test_alarms_are_found_by_rule_and_by_the_name_of_a_place_or_device(world: World) -> None:
+    world.readings(("level-1/level", 1.5, 5), ("scanner/skin_temperature", 38.5, 6))
+    world.log_in()
+
+    def found(query: str) -> list[str]:
+        return [alarm["device"] for alarm in world.client.get(f"/api/v1/alarms?{query}").json()["items"]]
+
+    assert (found("rule=drain-level"), found("rule=none")) == (["level-1"], [])
+    assert (found("q=LEVEL-1"), found("q=scan"), found("q=%25")) == (["level-1"], ["scanner"], [])
+
+
 def test_maintenance_is_declared_by_who_keeps_the_facilities_of_a_site(world: World) -> None:
     body = {"kind": "maintenance", "reason": "cleaning", "until": world.clock.now_ms() + HOUR_MS}
     assert ask(world, world.log_in("guard"), "POST", "masks", **body, place="drains").status_code == 403

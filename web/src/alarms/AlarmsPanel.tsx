@@ -2,7 +2,7 @@
 
 import { CheckCircleOutlined } from "@ant-design/icons";
 import { Segmented, Skeleton } from "antd";
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 
 import { useTexts } from "../i18n/language";
 import { Failure } from "../parts/Failure";
@@ -21,10 +21,6 @@ export function AlarmsPanel({ zone }: { zone: string }) {
   const texts = useTexts();
   const { loaded, open } = useAlarms();
   const [shown, setShown] = useState<"open" | "closed">("open");
-
-  useEffect(() => {
-    document.title = texts.alarms.openCountTitle(open.length);
-  }, [open.length, texts]);
 
   return (
     <section className="alarms" aria-label={texts.alarms.title}>

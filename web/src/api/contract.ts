@@ -12,11 +12,15 @@ export interface User {
   sites: string[] | null;
   /** Classes of alarms this person may acknowledge and decide; the others are for reading. */
   acts_on: string[];
+  /** What their roles open somewhere; which pages there are in the menu. */
+  permissions?: string[];
 }
 
 export interface Session {
   user: User;
   csrf: string;
+  /** Set up without encryption, for trying out; every screen says so. */
+  insecure?: boolean;
 }
 
 export interface DrainShape {

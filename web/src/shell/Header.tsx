@@ -1,23 +1,36 @@
 /** Name, time with its zone, connection, and the few switches. */
 
-import { CheckCircleFilled, DisconnectOutlined, SyncOutlined } from "@ant-design/icons";
+import { CheckCircleFilled, DisconnectOutlined, SyncOutlined, UnlockOutlined } from "@ant-design/icons";
 
 import type { User } from "../api/contract";
 import { useLanguage, useTexts } from "../i18n/language";
+import { useWords } from "../i18n/words";
 import { timeOfDay, zoneName, zoneOffset } from "../show/time";
 import { useNow } from "../state/clock";
 import { isStale, useConnection } from "../state/connection";
+import { useIsInsecure } from "../state/session";
 import { LanguageButton } from "./LanguageButton";
+import { MenuButton } from "./MenuButton";
+import type { PageEntry } from "./pages";
 import { SoundButton } from "./SoundButton";
+import { texts as shellTexts } from "./texts";
 import { UserMenu } from "./UserMenu";
 
-export function Header({ user, zone }: { user: User; zone: string }) {
+interface Props {
+  user: User;
+  zone: string;
+  current: PageEntry | null;
+}
+
+export function Header({ user, zone, current }: Props) {
   const texts = useTexts();
   return (
     <header className="header">
+      <MenuButton user={user} current={current} />
       <h1>{texts.product}</h1>
       <HeaderClock zone={zone} />
       <ConnectionState />
+      <Insecure />
       <div className="header-buttons">
         <SoundButton />
         <LanguageButton />
@@ -58,6 +71,16 @@ function ConnectionState() {
   return (
     <span className="connection">
       <SyncOutlined spin aria-hidden /> {texts.connection.connecting}
+    </span>
+  );
+}
+
+function Insecure() {
+  const words = useWords(shellTexts);
+  if (!useIsInsecure()) return null;
+  return (
+    <span className="insecure" title={words.insecureHint}>
+      <UnlockOutlined aria-hidden /> {words.insecure}
     </span>
   );
 }

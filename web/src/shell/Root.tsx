@@ -18,7 +18,7 @@ const BUTTON = { autoInsertSpace: false };
 const RETRY_AFTER_MS = 5_000;
 
 const LoginPage = lazy(() => import("../login/LoginPage"));
-const Page = lazy(() => import("./Page"));
+const Frame = lazy(() => import("./Frame"));
 
 export function Root() {
   const language = useLanguage();
@@ -48,7 +48,7 @@ function Door() {
     case "out":
       return <LoginPage hasExpired={now.expired} />;
     case "in":
-      return <Page user={now.session.user} />;
+      return <Frame user={now.session.user} />;
   }
 }
 

@@ -17,6 +17,14 @@ export const session = createStore<SessionState>({ phase: "asking" });
 export const useActsOn = (alarmClass: string): boolean =>
   useSelected(session, (now) => now.phase === "in" && now.session.user.acts_on.includes(alarmClass));
 
+/** Whether this person has a permission at some site. A server that names none yet leaves the refusing to its answers. */
+export const useMay = (permission: string): boolean =>
+  useSelected(session, (now) => now.phase === "in" && (now.session.user.permissions?.includes(permission) ?? true));
+
+/** Whether the server was set up without encryption. */
+export const useIsInsecure = (): boolean =>
+  useSelected(session, (now) => now.phase === "in" && (now.session.insecure ?? false));
+
 const NONE: readonly string[] = [];
 
 export const useOwnClasses = (): readonly string[] =>

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+
+import type { User } from "../api/contract";
+import { mayOpen, opening, PAGES, pagesInMenu, type PageEntry } from "./pages";
+
+const guard: User = { name: "g", roles: ["guard"], sites: null, acts_on: [], permissions: ["look", "act"] };
+const first = PAGES[0] as PageEntry;
+const pages: PageEntry[] = [
+  first,
+  { ...first, id: "rules", needs: "change-rules" },
+  { ...first, id: "alarm", isHidden: true },
+];
+
+test("an address without a page, as links of old are, opens the first page", () => {
+  expect(opening(undefined, guard, pages)).toMatchObject({ kind: "page", entry: { id: "overview" } });
+});
+
+test("a page of another role is not in the menu, and refused when typed", () => {
+  expect(pagesInMenu(guard, pages).map(({ id }) => id)).toEqual(["overview"]);
+  expect(opening("rules", guard, pages)).toMatchObject({ kind: "refused", entry: { id: "rules" } });
+});
+
+test("a hidden page is opened by its address only", () => {
+  expect(opening("alarm", guard, pages).kind).toBe("page");
+});
+
+test("what does not exist is unknown", () => {
+  expect(opening("nonsense", guard, pages).kind).toBe("unknown");
+});
+
+test("without permissions from the server everybody looks, and no more", () => {
+  const { permissions: _, ...before } = guard;
+  expect(pages.map((each) => mayOpen(each, before))).toEqual([true, false, true]);
+});
+
+test("every page has an address of its own and a title in both languages", () => {
+  expect(new Set(PAGES.map(({ id }) => id)).size).toBe(PAGES.length);
+  for (const { id, title } of PAGES) {
+    expect(id).toMatch(/^[a-z][a-z-]*$/);
+    expect(title.zh).toMatch(/\p{Script=Han}/u);
+    expect(title.en).not.toBe("");
+  }
+});

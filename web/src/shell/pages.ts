@@ -1,0 +1,62 @@
+/**
+ * Every page there is, in the order of the menu. Menu, address and refusal follow from this table.
+ *
+ * A page is a folder of `src/` whose default export is drawn without props, and a line here; see `web/README.md`.
+ */
+
+import { DashboardOutlined } from "@ant-design/icons";
+import { lazy, type ComponentType, type LazyExoticComponent } from "react";
+
+import type { Named, User } from "../api/contract";
+
+export interface PageEntry {
+  /** Stands in the address, as `#page=overview`. */
+  id: string;
+  title: Named;
+  Icon: ComponentType;
+  /** The permission of the session that opens it; those that a person lacks are neither shown nor opened. */
+  needs: string;
+  /** Fetches the page's code; also called ahead, while the server is there. */
+  load: () => Promise<unknown>;
+  Component: LazyExoticComponent<ComponentType>;
+  /** Reached by a link only. */
+  isHidden: boolean;
+}
+
+export const PAGES: readonly PageEntry[] = [
+  page("overview", { en: "Overview", zh: "总览" }, DashboardOutlined, "look", () => import("../overview/OverviewPage")),
+];
+
+function page(
+  id: string,
+  title: Named,
+  Icon: ComponentType,
+  needs: string,
+  load: () => Promise<{ default: ComponentType }>,
+  { isHidden = false }: { isHidden?: boolean } = {},
+): PageEntry {
+  return { id, title, Icon, needs, load, Component: lazy(load), isHidden };
+}
+
+/** Whether this person may open a page. A server that names no permissions yet lets everybody look. */
+export function mayOpen(entry: PageEntry, user: User): boolean {
+  return user.permissions === undefined ? entry.needs === "look" : user.permissions.includes(entry.needs);
+}
+
+/** What an address opens: a page, or why it does not. */
+export type Opening = { kind: "page" | "refused"; entry: PageEntry } | { kind: "unknown" };
+
+export function opening(id: string | undefined, user: User, pages: readonly PageEntry[] = PAGES): Opening {
+  // Links from before there were pages name none.
+  const entry = id === undefined ? firstPage(user, pages) : pages.find((each) => each.id === id);
+  if (entry === undefined) return { kind: "unknown" };
+  return { kind: mayOpen(entry, user) ? "page" : "refused", entry };
+}
+
+export function firstPage(user: User, pages: readonly PageEntry[] = PAGES): PageEntry | undefined {
+  return pagesInMenu(user, pages)[0];
+}
+
+export function pagesInMenu(user: User, pages: readonly PageEntry[] = PAGES): PageEntry[] {
+  return pages.filter((each) => !each.isHidden && mayOpen(each, user));
+}
