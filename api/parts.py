@@ -11,6 +11,7 @@ from api.accounts import Accounts
 from api.alarms import Alarms
 from api.backtests import Backtests
 from api.events import Events
+from api.handovers import Handovers
 from api.masks import Masks
 from api.rules import Rules
 from ingest.history.completeness import Completeness
@@ -34,6 +35,7 @@ class Parts:
     accounts: Accounts
     alarms: Alarms
     masks: Masks
+    handovers: Handovers
     events: Events
     clock: Clock
     backtests: Backtests | None = None
