@@ -77,7 +77,8 @@ class Rechecks:
         """A reading with the key of an alarm's passage; whether it was asked for."""
         if alarm.recheck is None:
             return False
-        if one.is_good and one.time_ms > alarm.onset_ms:
+        # Suspect, too: whose it is the key says, and what it is worth a guard.
+        if one.time_ms > alarm.onset_ms:
             self._from_device(alarm, alarm.recheck, one.value, one.time_ms, _SAME_KEY, known_ms, effects)
         return True
 

@@ -110,6 +110,14 @@ def test_a_normal_second_reading_of_the_passage_closes_nothing_that_a_guard_has_
     assert stage.open("fever").recheck.value == 36.5  # type: ignore[union-attr]
 
 
+def test_a_suspect_second_reading_of_the_passage_is_shown_to_the_guard_and_a_bad_one_is_not(stage: Stage) -> None:
+    fever(stage, 0)
+    stage.act(5, "recheck", "fever")
+    for quality in (2, 1):
+        stage.readings([(stage.program.names.index(("s1", "skin_temperature")), 20 + quality, 36.5, quality)], 30, "p1")
+    assert [(step.what, step.event_ms) for step in stage.steps[3:]] == [(What.MEASURED, T0 + 21_000)]
+
+
 def test_without_asking_a_normal_second_reading_ends_it_as_ever(stage: Stage) -> None:
     fever(stage, 0)
     fever(stage, 20, 36.5)

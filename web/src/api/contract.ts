@@ -163,6 +163,8 @@ export interface Alarm {
   disposition: string | null;
   closed_reason: string | null;
   recheck?: Recheck | null;
+  /** Of every level of the rule; `severity` by number. */
+  limits?: { severity: number; value: number }[];
 }
 
 /** A person at a gate is measured again. */

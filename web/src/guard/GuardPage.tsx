@@ -23,7 +23,7 @@ import { useSelected, useStore } from "../state/store";
 import { Handover } from "./Handover";
 import { Lanes } from "./Lanes";
 import { PersonPanel } from "./PersonPanel";
-import { putDraft } from "./draft";
+import { lastDrafted, putDraft } from "./draft";
 import { minutesAndSeconds, peopleWaiting, shownOf } from "./people";
 import { texts as guardTexts } from "./texts";
 import "./guard.css";
@@ -44,7 +44,7 @@ export default function GuardPage() {
   const [chosenGate, chooseGate] = useState(recall(GATE_KEY));
   const { gates, gate, problem, retry } = useGate(site?.id, chosenGate);
   const [isHandingOver, setHandingOver] = useState(false);
-  const [chosen, choose] = useState<string | null>(null);
+  const [chosen, choose] = useState(lastDrafted);
   const [isAside, setAside] = useState(false);
 
   // From the catalogue, which is there before the gate has answered: a fever does not wait for that.

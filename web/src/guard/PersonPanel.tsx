@@ -65,8 +65,8 @@ export function PersonPanel({ alarm, zone, guard }: Props) {
         <Measured
           label={words.second}
           value={recheck?.value ?? null}
-          hint={recheck === null ? words.secondNone : secondHint(recheck, words)}
-          isHigh={alarm.limit !== null && (recheck?.value ?? 0) >= alarm.limit}
+          hint={secondSaid(alarm, recheck, words)}
+          isHigh={isStillHigh(alarm, recheck) ?? false}
         />
       </div>
 
@@ -142,6 +142,20 @@ export function PersonPanel({ alarm, zone, guard }: Props) {
       <History alarm={alarm} zone={zone} />
     </section>
   );
+}
+
+/** Whether the second measurement reaches the lowest limit that stops people; null where that is not known. */
+function isStillHigh(alarm: Alarm, recheck: Recheck | null): boolean | null {
+  const limits = (alarm.limits ?? []).map(({ value }) => value);
+  if (recheck === null || recheck.value === null || limits.length === 0) return null;
+  return recheck.value >= Math.min(...limits);
+}
+
+function secondSaid(alarm: Alarm, recheck: Recheck | null, words: (typeof guardTexts)["en"]): string {
+  if (recheck === null) return words.secondNone;
+  const isHigh = isStillHigh(alarm, recheck);
+  const judged = isHigh === null ? "" : `${isHigh ? words.stillHigh : words.normalNow} · `;
+  return judged + secondHint(recheck, words);
 }
 
 function secondHint(recheck: Recheck, words: (typeof guardTexts)["en"]): string {

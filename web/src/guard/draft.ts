@@ -54,6 +54,9 @@ const drafts = createStore<Drafts>(parseDrafts(storage()?.getItem(MEMORY_KEY) ??
 
 export const useDraft = (id: string): Draft => useSelected(drafts, (now) => now[id] ?? EMPTY);
 
+/** About whom something was typed last. */
+export const lastDrafted = (): string | null => Object.keys(drafts.get()).at(-1) ?? null;
+
 export function putDraft(id: string, draft: Draft | null): void {
   drafts.set(withDraft(drafts.get(), id, draft));
   try {
