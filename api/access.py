@@ -17,6 +17,7 @@ from fastapi import Cookie, Depends, Header, Request
 from api.problems import Problem
 
 COOKIE = "gatehouse_session"
+TABLET_COOKIE = "gatehouse_tablet"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -123,6 +124,25 @@ class Session:
     csrf: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tablet:
+    """A browser that is kept at a gate, where guards change by PIN."""
+
+    token_hash: str
+    keeper: str
+    sites: tuple[str, ...] | None  # None: all
+    made_ms: int
+    is_kept: bool  # not yet, while somebody is logged in there with a password
+
+    def guard(self, user: User) -> User:
+        """What is left of somebody here: their grants as a guard at the tablet's sites; perhaps none."""
+        held = {grant.site for grant in user.grants if grant.role is Role.GUARD}
+        kept: set[str | None] = held
+        if self.sites is not None:
+            kept = set(self.sites) if None in held else held & set(self.sites)
+        return User(user.name, frozenset(Grant(Role.GUARD, site) for site in kept))
+
+
 class Needs:
     """The rule of a route: called by somebody who is logged in and has the permission, at least at one site.
 
@@ -153,11 +173,30 @@ class Needs:
         return session
 
 
+class AtTablet:
+    """The rule of a route for a browser that is kept at a gate, or whose session lets it be: it gives no other right."""
+
+    def __call__(
+        self,
+        request: Request,
+        gatehouse_tablet: Annotated[str | None, Cookie(include_in_schema=False)] = None,
+        gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
+    ) -> Tablet:
+        sessions = request.app.state.parts.accounts.sessions
+        tablet: Tablet | None = sessions.tablet(gatehouse_tablet) if gatehouse_tablet else None
+        if tablet is None and gatehouse_session:
+            tablet = sessions.tablet_of_session(gatehouse_session)
+        if tablet is None:
+            raise Problem(401, "Not a tablet of a gate", "log in on it with POST /api/v1/session first")
+        return tablet
+
+
 def anybody() -> None:
     """The rule of a route that needs no log-in."""
 
 
 Anybody = Depends(anybody)
+OnTablet = Annotated[Tablet, Depends(AtTablet())]
 Looking = Annotated[Session, Depends(Needs(Permission.LOOK))]
 Acting = Annotated[Session, Depends(Needs(Permission.ACT))]
 Guarding = Annotated[Session, Depends(Needs(Permission.GUARD))]

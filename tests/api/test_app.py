@@ -14,7 +14,7 @@ from alerts.rules import load_rules
 from alerts.store import Store, commands
 from alerts.worker import AlertWorker
 from api.access import Role
-from api.accounts import Accounts, sessions, users
+from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
@@ -22,6 +22,8 @@ from api.handovers import Handovers
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
+from api.sessions import sessions
+from api.users import users
 from gatehouse.migrate import migrate
 from ingest.completeness import CompletenessLoop
 from ingest.history.completeness import Completeness
