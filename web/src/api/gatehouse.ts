@@ -8,6 +8,9 @@ import { fetchJson, sendJson } from "./request";
 
 export const fetchSession = () => fetchJson<Session>("/session");
 export const logIn = (name: string, password: string) => sendJson<Session>("POST", "/session", { name, password });
+/** Who may take over on this tablet; a 401 where it is none. */
+export const fetchGuards = async () => (await fetchJson<{ items: { name: string }[] }>("/session/guards")).items;
+export const changeGuard = (name: string, pin: string) => sendJson<Session>("POST", "/session/pin", { name, pin });
 export const logOut = () => sendJson<void>("DELETE", "/session");
 
 export const fetchSites = async () => (await fetchJson<{ sites: Site[] }>("/sites")).sites;

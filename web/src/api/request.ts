@@ -58,8 +58,8 @@ async function exchange(path: string, init: RequestInit): Promise<Response> {
     clearTimeout(timer);
   }
   if (answer.ok) return answer;
-  // A refused log-in is also a 401, but there no session has ended.
-  if (answer.status === 401 && path !== "/session") sessionEnded();
+  // A refused log-in or PIN is also a 401, but there no session has ended.
+  if (answer.status === 401 && !/^\/session(\/|$)/.test(path)) sessionEnded();
   throw await problemOf(answer);
 }
 

@@ -1,7 +1,7 @@
 /** The gate on a tablet: lanes as long as nobody is stopped; a person with fever takes the whole of it. */
 
-import { SoundOutlined, SwapOutlined, WarningOutlined } from "@ant-design/icons";
-import { Alert, App, Button, Empty, Segmented, Skeleton } from "antd";
+import { SoundOutlined, SwapOutlined, UserSwitchOutlined, WarningOutlined } from "@ant-design/icons";
+import { Alert, App, Button, Empty, Modal, Segmented, Skeleton } from "antd";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import type { Alarm, Disposition, Gate, GateName } from "../api/contract";
@@ -14,6 +14,7 @@ import { timeOfDay } from "../show/time";
 import { alarms, useOpenAlarms } from "../state/alarms";
 import { useCatalogue } from "../state/catalogue";
 import { useNow } from "../state/clock";
+import { GuardChange } from "../login/GuardChange";
 import { isStale, useConnection } from "../state/connection";
 import { recall, remember } from "../state/memory";
 import { session } from "../state/session";
@@ -45,6 +46,7 @@ export default function GuardPage() {
   const { gates, gate, problem, retry } = useGate(site?.id, chosenGate);
   const [isHandingOver, setHandingOver] = useState(false);
   const [chosen, choose] = useState(lastDrafted);
+  const [isChanging, setChanging] = useState(false);
   const [isAside, setAside] = useState(false);
 
   // From the catalogue, which is there before the gate has answered: a fever does not wait for that.
@@ -66,6 +68,12 @@ export default function GuardPage() {
   useEffect(() => setAside(false), [newest]);
   useTone(waiting.some(({ acknowledged }) => !acknowledged));
   useSayWhoDecided(waiting, guard);
+
+  const change = isChanging && (
+    <Modal open centered footer={null} title={words.changeGuard} onCancel={() => setChanging(false)}>
+      <GuardChange emptyText={words.noPins} />
+    </Modal>
+  );
 
   if (gates !== null && gates.length === 0)
     return (
@@ -91,11 +99,17 @@ export default function GuardPage() {
         <SoundWarning />
         <Queue waiting={waiting} shown={shown.id} choose={choose} />
         <PersonPanel key={shown.id} alarm={shown} zone={zone} guard={guard} />
-        {waiting.every(({ acknowledged }) => acknowledged) && (
-          <Button size="large" onClick={() => setAside(true)}>
-            {words.toLanes}
+        {change}
+        <div className="guard-foot">
+          <Button size="large" icon={<UserSwitchOutlined />} onClick={() => setChanging(true)}>
+            {words.changeGuard}
           </Button>
-        )}
+          {waiting.every(({ acknowledged }) => acknowledged) && (
+            <Button size="large" onClick={() => setAside(true)}>
+              {words.toLanes}
+            </Button>
+          )}
+        </div>
       </div>
     );
 
@@ -118,6 +132,9 @@ export default function GuardPage() {
           />
         )}
         {gate !== null && <span className="soft">{words.asOf(timeOfDay(gate.as_of_ms, zone))}</span>}
+        <Button size="large" icon={<UserSwitchOutlined />} onClick={() => setChanging(true)}>
+          {words.changeGuard}
+        </Button>
         <Button size="large" icon={<SwapOutlined />} disabled={gate === null} onClick={() => setHandingOver(true)}>
           {words.handover}
         </Button>
@@ -136,6 +153,7 @@ export default function GuardPage() {
       {problem !== null && gate === null && <Failure problem={problem} retry={retry} />}
       {gate === null && problem === null && <Skeleton active paragraph={{ rows: 6 }} />}
       {gate !== null && <Lanes gate={gate} zone={zone} />}
+      {change}
       {isHandingOver && gate !== null && (
         <Handover gate={gate.id} zone={zone} guard={guard} close={() => setHandingOver(false)} />
       )}
