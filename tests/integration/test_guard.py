@@ -175,3 +175,33 @@ def test_a_shift_is_handed_over_with_a_name_and_a_note(guards: Running, tablets:
     page.get_by_label("For the next guard").fill("<b>Lane 1</b> is slow")
     page.get_by_role("button", name="Hand over as li").click()
     expect(page.get_by_text("<b>Lane 1</b> is slow")).to_be_visible(timeout=_SOON_MS)
+
+
+def test_the_guard_changes_by_pin_in_the_middle_of_a_decision_and_signs_with_their_own_name(
+    guards: Running, tablets: dict[str, Page]
+) -> None:
+    page, chen = tablets["li"], tablets["chen"]
+    csrf = chen.request.get(f"{guards.http.base_url}/api/v1/session").json()["csrf"]
+    answer = chen.request.put(
+        f"{guards.http.base_url}/api/v1/session/pin",
+        data={"password": PASSWORD, "pin": "2580"},
+        headers={"X-CSRF-Token": csrf},
+    )
+    assert answer.status == 204, answer.text()
+    scan(guards, "g8", 38.2)
+    page.get_by_role("button", name="Refuse", exact=True).click()
+    page.get_by_label("In your own words").fill("has symptoms")
+    page.get_by_role("button", name="Change guard").click()
+    page.get_by_role("button", name="chen", exact=True).click()
+    for wrong in "1111":
+        page.get_by_role("button", name=wrong, exact=True).click()
+    page.get_by_role("button", name="Take over").click()
+    expect(page.get_by_text("The PIN is wrong")).to_be_visible(timeout=_SOON_MS)
+    for digit in "2580":
+        page.get_by_role("button", name=digit, exact=True).click()
+    page.get_by_role("button", name="Take over").click()
+    expect(page.get_by_text("You decide as chen")).to_be_visible(timeout=_SOON_MS)
+    expect(page.get_by_label("In your own words")).to_have_value("has symptoms")
+    page.get_by_role("button", name="Yes, refuse").click()
+    expect(page.get_by_text("Nobody is stopped")).to_be_visible(timeout=_SOON_MS)
+    assert decided(guards, "g8")["transitions"][-1]["actor"] == "chen"
