@@ -8,9 +8,10 @@ that is then committed whole. Axis: N readings of a group.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -37,6 +38,8 @@ _TIME_MAX_MS = 2**53  # past it, it is no time of ours, and JSON cannot carry it
 REJECTS_PER_MESSAGE_MAX = 50  # kinds of reject shown of one message; all are counted
 _EPOCHS_KEPT_MAX = 256  # of lanes that a gateway says it no longer holds, so that a restored copy of one is still known
 _REMEMBERED_MAX = 2048  # topics and name tables remembered
+_LINES_MAX = 512  # plain messages decoded at once: one that is out of the ordinary slows no more neighbours than these
+_LINES_MIN = 8  # fewer are cheaper one by one
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -185,11 +188,12 @@ class Vetter:
         self._told = told or Told()
         self.gateways: Mapping[str, GatewayState] = dict(gateways or {})
         self._topics: OrderedDict[str, GatewayTopic | BadInput] = OrderedDict()
+        self._owners: dict[str, str] = {}  # topics of plain readings that were heard -> the gateway they are of
         self._names: OrderedDict[tuple[str, str], SeriesIndexes] = OrderedDict()
         # Where nothing is declared every finite value is plausible.
         self._low = np.full(len(registry), -np.finfo(np.float64).max)
         self._high = np.full(len(registry), np.finfo(np.float64).max)
-        self._owner: list[str] = [""] * len(registry)
+        self._owner: list[str] = [""] * (len(registry) + 1)  # the last is nobody's: -1, a series that there is not
         for (device, metric_id), metric in catalogue.metric.items():
             index = registry.index[device, metric_id]
             self._owner[index] = catalogue.device[device].gateway
@@ -207,23 +211,14 @@ class Vetter:
         rows = _Rows()
         arrived: list[_Arrived] = []
         backlog: list[_Arrived] = []
-        for message in messages:
-            if message.packet_id:
-                group.packet_ids.append(message.packet_id)
-            if message.topic not in self._topics and message.topic.rpartition("/")[2] not in _LEAVES:
-                continue  # nothing that was subscribed to; some brokers hand a returning client what others had asked for
-            try:
-                topic = self._topic(message.topic)
-                if message.payload is None:
-                    raise BadInput("too-large", "the message is larger than a core accepts; send smaller batches")
-                if topic.leaf == "status":
-                    self._status(topic, message, rows, group, now_ms)
-                elif topic.leaf == "frames":
-                    self._frame(topic, message, group, seen, arrived, backlog)
-                else:
-                    self._plain(topic, message, rows, group, now_ms)
-            except BadInput as error:
-                group.rejects.append(_reject(error, message.topic, message.payload, 1))
+        group.packet_ids = [message.packet_id for message in messages if message.packet_id]
+        for start in range(0, len(messages), _LINES_MAX):
+            piece = messages[start : start + _LINES_MAX]
+            for are_lines, run in self._runs(piece):
+                if are_lines and self._lines(run, rows, now_ms):
+                    continue
+                for message in run:
+                    self._message(message, rows, group, seen, arrived, backlog, now_ms)
         if rows.series:
             arrived.append(self._once(rows, group))
         if group.untimed:
@@ -235,6 +230,82 @@ class Vetter:
             group.behind[gateway] = max(group.behind[gateway], 1)
         group.seen = seen
         return group
+
+    def _message(
+        self,
+        message: Message,
+        rows: _Rows,
+        group: Group,
+        seen: dict[str, int],
+        arrived: list[_Arrived],
+        backlog: list[_Arrived],
+        now_ms: int,
+    ) -> None:
+        if message.topic not in self._topics and message.topic.rpartition("/")[2] not in _LEAVES:
+            return  # nothing that was subscribed to; some brokers hand a returning client what others had asked for
+        try:
+            topic = self._topic(message.topic)
+            if message.payload is None:
+                raise BadInput("too-large", "the message is larger than a core accepts; send smaller batches")
+            if topic.leaf == "status":
+                self._status(topic, message, rows, group, now_ms)
+            elif topic.leaf == "frames":
+                self._frame(topic, message, group, seen, arrived, backlog)
+            else:
+                self._plain(topic, message, rows, group, now_ms)
+        except BadInput as error:
+            group.rejects.append(_reject(error, message.topic, message.payload, 1))
+
+    def _runs(self, piece: Sequence[Message]) -> Iterator[tuple[bool, Sequence[Message]]]:
+        """Neighbours that may be plain messages of one reading each, and the others between them."""
+        if len(piece) < _LINES_MIN:
+            yield False, piece
+            return
+        owners = self._owners
+        are_lines = [
+            topic in owners and payload is not None and not (is_retained or is_duplicate)
+            for topic, payload, _, is_retained, is_duplicate in piece
+        ]
+        if all(are_lines):
+            yield True, piece
+            return
+        turns = (np.flatnonzero(np.diff(np.array(are_lines))) + 1).tolist()
+        for start, stop in pairwise([0, *turns, len(piece)]):
+            yield are_lines[start] and stop - start >= _LINES_MIN, piece[start:stop]
+
+    def _lines(self, run: Sequence[Message], rows: _Rows, now_ms: int) -> bool:
+        """Take the readings of plain messages all at once; False, and nothing taken, where any is not an ordinary one.
+
+        What follows is what `_plain` would have done with each, at a third of the cost.
+        """
+        lines = b"".join([b"\n" + message.payload for message in run])  # type: ignore[operator]
+        # A line break inside a message, or one message without a value beside one with two, would shift readings under
+        # their neighbours' topics: each line begins an object, and there are as many lines, and objects, as messages.
+        if not lines.count(b"\n") == lines.count(b"\n{") == len(run):
+            return False
+        try:
+            found = _ONE.decode_lines(lines)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError):
+            return False
+        look_up, owners = self._registry.index.get, self._owners
+        series = [look_up((row.device, row.metric), -1) for row in found]
+        # As lists of different length too, where a line held more than its object.
+        if [self._owner[each] for each in series] != [owners[message.topic] for message in run]:
+            return False
+        times = [row.time for row in found]
+        if None in times:
+            return False
+        time_ms = [time if isinstance(time, int) else round(time.timestamp() * 1000) for time in times]  # type: ignore[union-attr]
+        if min(time_ms) <= -_TIME_MAX_MS or max(time_ms) > now_ms + AHEAD_MAX_MS:
+            return False
+        first = len(rows.series)
+        rows.keys.update((first + at, row.key) for at, row in enumerate(found) if row.key is not None)
+        rows.series += series
+        rows.time_ms += time_ms
+        rows.value += [row.value for row in found]
+        rows.quality += [_QUALITY[row.quality] for row in found]
+        rows.topics += [message.topic for message in run]
+        return True
 
     def accept(self, group: Group) -> None:
         """The group is durable: count what it holds as seen. Until then a repetition must be looked at again."""
@@ -271,6 +342,8 @@ class Vetter:
                     )
                 elif gateway.site != known.site:
                     known = BadInput("unknown-gateway", f"gateway '{gateway.id}' belongs to site '{gateway.site}'")
+                elif known.leaf == "readings":
+                    self._owners[topic] = known.gateway  # no more than there are gateways
             except BadInput as error:
                 known = error
             _remember(self._topics, topic, known)

@@ -150,13 +150,15 @@ def test_a_decision_on_an_older_state_is_not_taken_and_the_person_is_told(run: R
     second.locator(".ant-modal-footer").get_by_role("button", name="Refuse").click()
 
     expect(second.get_by_text("Someone else changed this alarm meanwhile")).to_be_visible(timeout=_SOON_MS)
+    expect(second.locator(".meanwhile li")).to_contain_text("admin Acknowledged")
     assert alarm_of(run, "b")["disposition"] is None
+    assert second.input_value("#dialog-note") == "38.7 measured twice", "what was typed is kept"
 
-    card(second, 38.7).get_by_role("button", name="Refuse").click()
-    second.locator(".ant-modal-footer").get_by_role("button", name="Refuse").click()
+    second.fill("#dialog-note", "")
+    second.locator(".ant-modal-footer").get_by_role("button", name="Send it even so").click()
     expect(second.get_by_text("Refusing entry needs a reason on record.")).to_be_visible()
     second.fill("#dialog-note", "38.7 measured twice")
-    second.locator(".ant-modal-footer").get_by_role("button", name="Refuse").click()
+    second.locator(".ant-modal-footer").get_by_role("button", name="Send it even so").click()
     servers.wait_until(lambda: alarm_of(run, "b")["disposition"] == "refuse", what="the decision")
     expect(card(first, 38.7)).to_have_count(0, timeout=_SOON_MS)
 

@@ -7,11 +7,17 @@ import { lazy, Suspense, useState, type ReactNode } from "react";
 import type { Alarm, Disposition } from "../api/contract";
 import { useTexts } from "../i18n/language";
 import { useActsOn } from "../state/session";
+import type { Handling } from "../handling/HandlingDialog";
 import type { Asked } from "./NoteDialog";
+import { isShelved } from "./shelf";
 import { useAlarmActions } from "./useAlarmActions";
 
 export const loadNoteDialog = () => import("./NoteDialog");
 const NoteDialog = lazy(loadNoteDialog);
+export const loadHandling = () => import("../handling/HandlingDialog");
+const HandlingDialog = lazy(loadHandling);
+
+type Question = Asked | Handling;
 
 const DECISIONS: { disposition: Disposition; Icon: typeof CheckOutlined }[] = [
   { disposition: "admit", Icon: LoginOutlined },
@@ -22,7 +28,7 @@ const DECISIONS: { disposition: Disposition; Icon: typeof CheckOutlined }[] = [
 interface Props {
   alarm: Alarm;
   /** Further questions offered, such as closing; the card keeps to the urgent ones. */
-  also?: readonly Asked[];
+  also?: readonly Question[];
   /** Put after the buttons, in the same row. */
   children?: ReactNode;
 }
@@ -30,7 +36,7 @@ interface Props {
 export function AlarmButtons({ alarm, also = [], children }: Props) {
   const texts = useTexts();
   const { isBusy, acknowledge } = useAlarmActions();
-  const [asked, setAsked] = useState<Asked | null>(null);
+  const [asked, setAsked] = useState<Question | null>(null);
   const mayAct = useActsOn(alarm.class);
   const decides = mayAct && alarm.class === "fever" && alarm.disposition === null && alarm.state === "open";
   const mayAcknowledge = mayAct && !alarm.acknowledged && alarm.state === "open";
@@ -64,14 +70,18 @@ export function AlarmButtons({ alarm, also = [], children }: Props) {
       )}
       {questions.map((each) => (
         <Button key={each} size="large" onClick={() => setAsked(each)}>
-          {each === "comment" ? texts.actions.comment : texts.actions.close}
+          {each === "shelve" && isShelved(alarm) ? texts.actions.unshelve : texts.actions[each]}
         </Button>
       ))}
       {!mayAct && alarm.state === "open" && <span className="alarm-read-only">{texts.actions.readOnly}</span>}
       {children}
       {asked !== null && (
         <Suspense fallback={null}>
-          <NoteDialog asked={asked} alarm={alarm} close={() => setAsked(null)} />
+          {asked === "assign" || asked === "shelve" ? (
+            <HandlingDialog asked={asked} alarm={alarm} close={() => setAsked(null)} />
+          ) : (
+            <NoteDialog asked={asked} alarm={alarm} close={() => setAsked(null)} />
+          )}
         </Suspense>
       )}
     </div>

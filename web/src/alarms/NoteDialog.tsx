@@ -1,15 +1,14 @@
 /** Asks once more, with a note, before something goes on record: a decision on a person, a comment, a closing. */
 
-import { Button, Input, Modal } from "antd";
+import { Radio } from "antd";
 import { useState } from "react";
 
-import type { Alarm, AlarmDetail, Disposition } from "../api/contract";
+import { OUTCOMES, type Alarm, type AlarmDetail, type Disposition, type OutcomeLabel } from "../api/contract";
 import { closeAlarm, commentAlarm, disposeAlarm } from "../api/gatehouse";
 import type { Texts } from "../i18n/en";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
-import { alarmPath } from "../show/placePath";
-import { useCatalogue } from "../state/catalogue";
-import { useAlarmActions } from "./useAlarmActions";
+import { useTexts } from "../i18n/language";
+import { AskDialog } from "./AskDialog";
+import { NoteField } from "./NoteField";
 
 export type Asked = Disposition | "close" | "comment";
 
@@ -23,90 +22,59 @@ interface Question {
   isDangerous: boolean;
 }
 
-const NOTE_LENGTH_MAX = 500;
-
 interface Props {
   asked: Asked;
-  /** As the person saw it when opening the dialog: its `seq` is what the server compares. */
   alarm: Alarm;
   close: () => void;
 }
 
 export default function NoteDialog({ asked, alarm, close }: Props) {
   const texts = useTexts();
-  const language = useLanguage();
-  const catalogue = useCatalogue();
-  const { isBusy, send } = useAlarmActions();
   const [note, setNote] = useState("");
+  const [outcome, setOutcome] = useState<OutcomeLabel>("true");
   const [isMissing, setMissing] = useState(false);
-  const [seen] = useState(alarm);
   const question = questionFor(asked, texts);
 
-  const submit = async () => {
+  const send = (seen: Alarm) => {
     const text = note.trim();
     if (text === "" && question.noteMissing !== null) {
       setMissing(true);
-      return;
+      return null;
     }
-    const outcome = await send(seen.id, () => change(asked, seen, text));
-    // After a conflict the person has to look at the alarm again; after a failure the note must not be lost.
-    if (outcome !== "failed") close();
+    return change(asked, seen, text, outcome);
   };
 
   return (
-    <Modal
-      open
-      centered
-      title={question.title}
-      onCancel={close}
-      footer={[
-        <Button key="cancel" size="large" onClick={close}>
-          {texts.actions.cancel}
-        </Button>,
-        <Button
-          key="submit"
-          size="large"
-          type="primary"
-          danger={question.isDangerous}
-          loading={isBusy}
-          onClick={() => void submit()}
-        >
-          {question.submit}
-        </Button>,
-      ]}
-    >
-      <p className="dialog-subject">
-        {inLanguage(seen.rule_name, language, seen.rule)} · {alarmPath(catalogue, seen, language)}
-      </p>
-      <p>{question.hint}</p>
-      <label className="dialog-label" htmlFor="dialog-note">
-        {question.label}
-      </label>
-      <Input.TextArea
-        id="dialog-note"
-        autoFocus
-        rows={3}
-        maxLength={NOTE_LENGTH_MAX}
+    <AskDialog {...question} alarm={alarm} close={close} change={send}>
+      {asked === "close" && (
+        <fieldset className="dialog-choice">
+          <legend>{texts.actions.outcome}</legend>
+          <Radio.Group
+            value={outcome}
+            onChange={(event) => setOutcome(event.target.value as OutcomeLabel)}
+            options={OUTCOMES.map((value) => ({ value, label: texts.actions.dispositions[value] }))}
+          />
+        </fieldset>
+      )}
+      <NoteField
+        label={question.label}
         value={note}
-        status={isMissing ? "error" : ""}
-        onChange={(event) => {
-          setNote(event.target.value);
+        missing={isMissing ? question.noteMissing : null}
+        change={(value) => {
+          setNote(value);
           setMissing(false);
         }}
       />
-      <p className="dialog-missing" role="alert">
-        {isMissing ? question.noteMissing : ""}
-      </p>
-    </Modal>
+    </AskDialog>
   );
 }
 
-function change(asked: Asked, alarm: Alarm, note: string): Promise<AlarmDetail> {
+function change(asked: Asked, alarm: Alarm, note: string, outcome: OutcomeLabel): Promise<AlarmDetail> {
   switch (asked) {
     case "comment":
       return commentAlarm(alarm.id, alarm.seq, note);
     case "close":
-      return closeAlarm(alarm.id, alarm.seq, note);
+      return closeAlarm(alarm.id, alarm.seq, note, outcome);
     default:
       return disposeAlarm(alarm.id, alarm.seq, asked, note === "" ? undefined : note);
   }

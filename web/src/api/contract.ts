@@ -120,6 +120,7 @@ export interface Forecast {
 
 export interface Rule {
   id: string;
+  name?: Named;
   type: string;
   class: string;
   metric: string;
@@ -165,6 +166,10 @@ export interface Alarm {
   recheck?: Recheck | null;
   /** Of every level of the rule; `severity` by number. */
   limits?: { severity: number; value: number }[];
+  assigned_to?: string | null;
+  masks?: AlarmMask[];
+  latched?: boolean;
+  flapping?: boolean;
 }
 
 /** A person at a gate is measured again. */
@@ -180,6 +185,16 @@ export interface Recheck {
   /** Who typed it in; null: it came by itself. */
   measured_by: string | null;
   is_overdue: boolean;
+}
+
+/** Why nobody is called for an alarm now. */
+export interface AlarmMask {
+  /** Of a `cause` the alarm that explains this one; else of the mask. */
+  id: string;
+  kind: string;
+  owner: string | null;
+  reason: string;
+  until_ms: number | null;
 }
 
 export interface Transition {
@@ -215,10 +230,16 @@ export interface Evidence {
 export interface AlarmDetail extends Alarm {
   transitions: Transition[];
   notices: Notice[];
+  /** Of its rule: the version that judged it; null of rules that were never on record. */
+  rule_version?: number | null;
   evidence: Evidence | null;
 }
 
 export type Disposition = "admit" | "refuse" | "refer";
+
+export const OUTCOMES = ["true", "no-action", "false", "test", "duplicate"] as const;
+/** What an alarm was worth, in the words that its quality is counted by. */
+export type OutcomeLabel = (typeof OUTCOMES)[number];
 
 export interface AlarmPage {
   items: Alarm[];

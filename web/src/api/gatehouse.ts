@@ -1,8 +1,8 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, Gate, GateName, GatewayState, Kind, Quarantine,
-  ReadingColumns, Rule, Session, Shift, Site,
+  Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, Gate, GateName, GatewayState, Kind,
+  OutcomeLabel, Quarantine, ReadingColumns, Rule, Session, Shift, Site,
 } from "./contract";
 import { fetchJson, sendJson } from "./request";
 
@@ -65,8 +65,19 @@ export const commentAlarm = (id: string, seq: number, note: string) =>
   sendJson<AlarmDetail>("POST", `${alarmPath(id)}/comment`, { seq, note });
 export const disposeAlarm = (id: string, seq: number, disposition: Disposition, note?: string) =>
   sendJson<AlarmDetail>("POST", `${alarmPath(id)}/dispose`, { seq, disposition, note });
-export const closeAlarm = (id: string, seq: number, note: string) =>
-  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/close`, { seq, note });
+export const closeAlarm = (id: string, seq: number, note: string, outcome?: OutcomeLabel) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/close`, { seq, note, outcome });
+export const shelveAlarm = (id: string, seq: number, reason: string, until_ms: number, one_shot: boolean) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/shelve`, { seq, reason, until: Math.round(until_ms), one_shot });
+export const unshelveAlarm = (id: string, seq: number) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/unshelve`, { seq });
+export const assignAlarm = (id: string, seq: number, assignee: string | null) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/assign`, { seq, assignee });
+export const fetchAssignees = async (id: string) =>
+  (await fetchJson<{ items: string[] }>(`${alarmPath(id)}/assignees`)).items;
+
+export type AlarmQuery = Record<string, string | number | undefined>;
+export const fetchAlarms = (query: AlarmQuery) => fetchJson<AlarmPage>("/alarms", query);
 
 export const fetchQuarantine = () => fetchJson<Quarantine>("/quarantine", { limit: 50 });
 

@@ -24,7 +24,7 @@ import { Transitions } from "./Transitions";
 import { useAlarmDetail } from "./useAlarmDetail";
 
 const IN_METRIC_UNIT = new Set(["level", "silence"]);
-const OPEN_QUESTIONS = ["comment", "close"] as const;
+const OPEN_QUESTIONS = ["comment", "assign", "shelve", "close"] as const;
 
 export function AlarmView({ id }: { id: string }) {
   const { detail, problem, retry } = useAlarmDetail(id);
@@ -37,12 +37,17 @@ export function AlarmView({ id }: { id: string }) {
       {alarm !== null && <Summary alarm={alarm} zone={zone} />}
       {problem !== null && <Failure problem={problem} retry={retry} />}
       {detail === null && problem === null && <Skeleton active paragraph={{ rows: 6 }} />}
-      {detail !== null && <History detail={detail} zone={zone} />}
+      {detail !== null && (
+        <>
+          <EvidenceChart detail={detail} zone={zone} />
+          <History detail={detail} zone={zone} />
+        </>
+      )}
     </>
   );
 }
 
-function Summary({ alarm, zone }: { alarm: Alarm; zone: string }) {
+export function Summary({ alarm, zone }: { alarm: Alarm; zone: string }) {
   const texts = useTexts();
   const language = useLanguage();
   const catalogue = useCatalogue();
@@ -78,7 +83,7 @@ function Summary({ alarm, zone }: { alarm: Alarm; zone: string }) {
   );
 }
 
-function History({ detail, zone }: { detail: AlarmDetail; zone: string }) {
+export function EvidenceChart({ detail, zone }: { detail: AlarmDetail; zone: string }) {
   const texts = useTexts();
   const catalogue = useCatalogue();
   const { evidence } = detail;
@@ -94,13 +99,14 @@ function History({ detail, zone }: { detail: AlarmDetail; zone: string }) {
     }),
     [detail],
   );
+  if (!isDrawable) return <p className="soft">{texts.detail.noSeries}</p>;
+  return <SeriesChart device={evidence.device} metric={evidence.metric} zone={zone} marks={marks} />;
+}
+
+export function History({ detail, zone }: { detail: AlarmDetail; zone: string }) {
+  const texts = useTexts();
   return (
     <>
-      {isDrawable ? (
-        <SeriesChart device={evidence.device} metric={evidence.metric} zone={zone} marks={marks} />
-      ) : (
-        <p className="soft">{texts.detail.noSeries}</p>
-      )}
       <h3>{texts.detail.transitions}</h3>
       <Transitions detail={detail} zone={zone} />
       <h3>{texts.detail.notices}</h3>

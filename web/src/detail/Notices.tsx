@@ -17,7 +17,9 @@ export function Notices({ notices, zone }: { notices: Notice[]; zone: string }) 
         <thead>
           <tr>
             <th>#</th>
+            <th>{texts.detail.recipient}</th>
             <th>{texts.detail.channel}</th>
+            <th>{texts.detail.tries}</th>
             <th>{texts.detail.state}</th>
           </tr>
         </thead>
@@ -25,10 +27,9 @@ export function Notices({ notices, zone }: { notices: Notice[]; zone: string }) 
           {notices.map((notice) => (
             <tr key={`${notice.channel} ${notice.recipient} ${notice.seq}`}>
               <td className="number">{notice.seq}</td>
-              <td>
-                {channelText(notice.channel, texts)}
-                {notice.recipient !== notice.channel && ` · ${notice.recipient}`}
-              </td>
+              <td>{notice.recipient === notice.channel ? "—" : notice.recipient}</td>
+              <td>{channelText(notice.channel, texts)}</td>
+              <td className="number">{notice.attempts}</td>
               <td>
                 <NoticeState notice={notice} zone={zone} />
                 {notice.error !== null && <div className="code soft">{notice.error}</div>}
@@ -43,28 +44,24 @@ export function Notices({ notices, zone }: { notices: Notice[]; zone: string }) 
 
 function NoticeState({ notice, zone }: { notice: Notice; zone: string }) {
   const texts = useTexts();
-  const attempts = notice.attempts > 1 ? ` (${texts.detail.attempts(notice.attempts)})` : "";
   switch (notice.state) {
     case "delivered":
       return (
         <span className="device-state device-ok">
           <CheckCircleFilled aria-hidden />
           {notice.delivered_ms === null ? "" : texts.detail.delivered(timeOnDay(notice.delivered_ms, zone, nowMs()))}
-          {attempts}
         </span>
       );
     case "failed":
       return (
         <span className="device-state device-silent">
           <CloseCircleFilled aria-hidden /> {texts.detail.failed}
-          {attempts}
         </span>
       );
     case "waiting":
       return (
         <span className="device-state">
           <ClockCircleOutlined aria-hidden /> {texts.detail.waiting}
-          {attempts}
         </span>
       );
   }

@@ -8,6 +8,7 @@ import { Failure } from "../parts/Failure";
 import { duration, zoneName } from "../show/time";
 import { findMetric, isPerPassage, useCatalogue } from "../state/catalogue";
 import { nowMs } from "../state/clock";
+import { useLook } from "../state/look";
 import { chartOption, type Marks } from "./chartOption";
 import { EChart } from "./EChart";
 import { rangeOf, type RangeChoice } from "./ranges";
@@ -25,6 +26,7 @@ interface Props {
 export function SeriesChart({ device, metric, zone, marks }: Props) {
   const texts = useTexts();
   const language = useLanguage();
+  const look = useLook();
   const catalogue = useCatalogue();
   const declared = findMetric(catalogue, device, metric);
   const [choice, setChoice] = useState<RangeChoice>(marks.window === null ? "hour" : "evidence");
@@ -45,8 +47,8 @@ export function SeriesChart({ device, metric, zone, marks }: Props) {
     if (points === null) return null;
     // Live values run past the end of the range; the axis goes with them.
     const end_ms = Math.max(range.end_ms, range.every_ms === null ? (points.main.at(-1)?.[0] ?? 0) : 0);
-    return chartOption({ points, range: { ...range, end_ms }, metric: declared, marks, isScattered, zone, texts });
-  }, [points, range, declared, marks, isScattered, zone, texts]);
+    return chartOption({ points, range: { ...range, end_ms }, metric: declared, marks, isScattered, zone, texts, look });
+  }, [points, range, declared, marks, isScattered, zone, texts, look]);
 
   const name = inLanguage(declared?.name, language, metric);
   return (

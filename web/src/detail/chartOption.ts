@@ -4,8 +4,10 @@ import type { EChartsCoreOption } from "echarts/core";
 
 import type { Metric, Severity } from "../api/contract";
 import type { Texts } from "../i18n/en";
+import { whatText } from "../show/codes";
 import { formatQuantity, prettyUnit } from "../show/quantity";
 import { wallClockMs } from "../show/time";
+import type { Look } from "../state/look";
 import { breakAtGaps, type ChartPoint } from "./gaps";
 import type { Range } from "./ranges";
 import type { SeriesPoints } from "./useSeries";
@@ -21,17 +23,26 @@ export interface Marks {
   window: { start_ms: number; end_ms: number } | null;
   onset_ms: number | null;
   /** Transitions by their number in the list below the chart. */
-  transitions: readonly { seq: number; event_ms: number }[];
+  transitions: readonly { seq: number; what: string; event_ms: number }[];
 }
 
 export const NO_MARKS: Marks = { limits: [], window: null, onset_ms: null, transitions: [] };
 
 const COLOURS = {
-  line: "#0b5a8c", band: "rgba(11, 90, 140, 0.18)", bar: "#0b5a8c", window: "rgba(138, 90, 0, 0.12)",
-  onset: "#a30d18", transition: "#55626f",
-  limit: { critical: "#a30d18", high: "#c2410c", medium: "#8a5a00", low: "#1d5fa8" },
+  light: {
+    line: "#0b5a8c", band: "rgba(11, 90, 140, 0.18)", window: "rgba(138, 90, 0, 0.12)", onset: "#a30d18",
+    transition: "#55626f", text: "#17222d", axis: "#7d8a97", split: "#d5dbe1", ground: "#fff",
+    limit: { critical: "#a30d18", high: "#c2410c", medium: "#8a5a00", low: "#1d5fa8" },
+  },
+  dark: {
+    line: "#6db8ee", band: "rgba(109, 184, 238, 0.22)", window: "rgba(240, 191, 87, 0.14)", onset: "#ff8f96",
+    transition: "#5d6c79", text: "#e6ebf0", axis: "#7c8995", split: "#36424d", ground: "#1a2229",
+    limit: { critical: "#ff8f96", high: "#ff9f6b", medium: "#f0bf57", low: "#84bbf5" },
+  },
 } as const;
 
+/** Steps said in words on the chart, too; the others by their number in the list. */
+const NAMED_ON_CHART = new Set(["raised", "returned", "closed", "disposed", "reopened"]);
 /** So few points are drawn as points; a lone scan must not vanish between two line ends. */
 const SYMBOLS_UP_TO = 150;
 const PADDING = 0.08;
@@ -45,9 +56,11 @@ interface Wanted {
   isScattered: boolean;
   zone: string;
   texts: Texts;
+  look: Look;
 }
 
-export function chartOption({ points, range, metric, marks, isScattered, zone, texts }: Wanted): EChartsCoreOption {
+export function chartOption({ points, range, metric, marks, isScattered, zone, texts, look }: Wanted): EChartsCoreOption {
+  const colours = COLOURS[look];
   const clock = (time_ms: number) => wallClockMs(time_ms, zone);
   const drawn = (list: readonly ChartPoint[]) =>
     breakAtGaps(list, range.every_ms).map(([time_ms, value]) => [clock(time_ms), value]);
@@ -59,7 +72,7 @@ export function chartOption({ points, range, metric, marks, isScattered, zone, t
   const main = {
     id: "main",
     data: drawn(points.main),
-    color: COLOURS.line,
+    color: colours.line,
     markLine: {
       silent: true,
       animation: false,
@@ -67,11 +80,11 @@ export function chartOption({ points, range, metric, marks, isScattered, zone, t
       data: [
         ...marks.limits.map((limit) => ({
           yAxis: limit.value,
-          lineStyle: { color: COLOURS.limit[limit.severity], type: "dashed", width: 2 },
+          lineStyle: { color: colours.limit[limit.severity], type: "dashed", width: 2 },
           label: {
             formatter: `${texts.severity[limit.severity]} ${quantity(limit.value)}`,
             position: "insideStartTop",
-            color: COLOURS.limit[limit.severity],
+            color: colours.limit[limit.severity],
             fontWeight: "bold",
           },
         })),
@@ -80,15 +93,15 @@ export function chartOption({ points, range, metric, marks, isScattered, zone, t
           : [
               {
                 xAxis: clock(marks.onset_ms),
-                lineStyle: { color: COLOURS.onset, type: "solid", width: 2 },
-                label: { formatter: texts.detail.onset, position: "middle", rotate: 0, color: COLOURS.onset, backgroundColor: "#fff", padding: [2, 4] },
+                lineStyle: { color: colours.onset, type: "solid", width: 2 },
+                label: { formatter: texts.detail.onset, position: "middle", rotate: 0, color: colours.onset, backgroundColor: colours.ground, padding: [2, 4] },
               },
             ]),
-        ...marks.transitions.map(({ seq, event_ms }) => ({
+        ...marks.transitions.map(({ seq, what, event_ms }) => ({
           xAxis: clock(event_ms),
-          lineStyle: { color: COLOURS.transition, type: "dotted", width: 1.5 },
+          lineStyle: { color: colours.transition, type: "dotted", width: 1.5 },
           label: {
-            formatter: String(seq), position: "end", rotate: 0, color: "#fff", backgroundColor: COLOURS.transition,
+            formatter: NAMED_ON_CHART.has(what) ? `${seq} ${whatText(what, texts)}` : String(seq), position: "end", rotate: 0, color: "#fff", backgroundColor: colours.transition,
             padding: [2, 5], borderRadius: 8,
           },
         })),
@@ -99,21 +112,23 @@ export function chartOption({ points, range, metric, marks, isScattered, zone, t
         ? undefined
         : {
             silent: true,
-            itemStyle: { color: COLOURS.window },
+            itemStyle: { color: colours.window },
             data: [[{ xAxis: clock(marks.window.start_ms) }, { xAxis: clock(marks.window.end_ms) }]],
           },
   };
 
   return {
     useUTC: true,
-    textStyle: { fontSize: 13 },
+    textStyle: { fontSize: 13, color: colours.text },
     animation: false,
     grid: { left: 12, right: 20, top: 34, bottom: 66, containLabel: true },
     xAxis: {
       type: "time",
       min: clock(range.start_ms),
       max: clock(range.end_ms),
+      axisLine: { lineStyle: { color: colours.axis } },
       axisLabel: {
+        color: colours.text,
         hideOverlap: true,
         // Only digits, which read the same in both languages.
         formatter: { year: "{yyyy}", month: "{MM}-{dd}", day: "{MM}-{dd}", hour: "{HH}:{mm}", minute: "{HH}:{mm}", second: "{HH}:{mm}:{ss}" },
@@ -122,13 +137,17 @@ export function chartOption({ points, range, metric, marks, isScattered, zone, t
     yAxis: {
       type: "value",
       name: prettyUnit(metric?.unit),
-      nameTextStyle: { align: "right" },
+      nameTextStyle: { align: "right", color: colours.text },
+      splitLine: { lineStyle: { color: colours.split } },
       ...bounds,
-      axisLabel: { showMinLabel: isBars, showMaxLabel: isBars },
+      axisLabel: { color: colours.text, showMinLabel: isBars, showMaxLabel: isBars },
     },
     tooltip: {
       trigger: "axis",
       confine: true,
+      backgroundColor: colours.ground,
+      borderColor: colours.axis,
+      textStyle: { color: colours.text },
       formatter: (params: unknown) => tooltip(params, quantity),
     },
     dataZoom: [
@@ -139,7 +158,7 @@ export function chartOption({ points, range, metric, marks, isScattered, zone, t
     series: isBars
       ? [{ ...main, type: "bar", barMaxWidth: 26 }]
       : [
-          ...band(points, drawn),
+          ...band(points, drawn, colours.band),
           {
             ...main,
             type: "line",
@@ -155,7 +174,7 @@ export function chartOption({ points, range, metric, marks, isScattered, zone, t
 }
 
 /** The band is a stack: an invisible line at the lowest value, and on it the distance to the highest. */
-function band({ low, high }: SeriesPoints, drawn: (list: readonly ChartPoint[]) => unknown[]) {
+function band({ low, high }: SeriesPoints, drawn: (list: readonly ChartPoint[]) => unknown[], colour: string) {
   if (low === null || high === null) return [];
   const highAt = new Map(high);
   const spread = low.map(([time_ms, value]): ChartPoint => {
@@ -165,7 +184,7 @@ function band({ low, high }: SeriesPoints, drawn: (list: readonly ChartPoint[]) 
   const hidden = { type: "line", stack: "band", stackStrategy: "all", symbol: "none", silent: true, lineStyle: { opacity: 0 } };
   return [
     { ...hidden, id: "low", data: drawn(low) },
-    { ...hidden, id: "spread", data: drawn(spread), areaStyle: { color: COLOURS.band } },
+    { ...hidden, id: "spread", data: drawn(spread), areaStyle: { color: colour } },
   ];
 }
 

@@ -22,7 +22,7 @@ export function MenuButton({ user, current }: { user: User; current: PageEntry |
     <>
       <button type="button" className="menu-button" title={words.openMenu} aria-expanded={isOpen} onClick={() => setOpen(true)}>
         <MenuOutlined aria-hidden />
-        {inLanguage(current?.title, language, words.menu)}
+        <span className="menu-name">{inLanguage(current?.title, language, words.menu)}</span>
       </button>
       <Drawer open={isOpen} placement="left" size={WIDTH_PX} title={product} onClose={() => setOpen(false)}>
         <PageLinks user={user} current={current} followed={() => setOpen(false)} />

@@ -8,9 +8,10 @@ import { lazy, Suspense, useEffect } from "react";
 import type { Problem } from "../api/request";
 import { useLanguage } from "../i18n/language";
 import { Failure } from "../parts/Failure";
+import { useLook } from "../state/look";
 import { resumeSession, session } from "../state/session";
 import { useStore } from "../state/store";
-import { THEME } from "./theme";
+import { THEMES } from "./theme";
 import "./shell.css";
 
 // Ant Design would write the two characters of 取消 apart.
@@ -28,7 +29,7 @@ export function Root() {
   }, [language]);
 
   return (
-    <ConfigProvider locale={language === "zh" ? zhCN : enUS} theme={THEME} button={BUTTON}>
+    <ConfigProvider locale={language === "zh" ? zhCN : enUS} theme={THEMES[useLook()]} button={BUTTON}>
       <App>
         <Suspense fallback={<Waiting />}>
           <Door />

@@ -20,7 +20,7 @@ export function SoundButton() {
       // While waiting, the touch itself wakes the sound; it must not switch it off again.
       onClick={now === "waiting" ? undefined : switchSound}
     >
-      {now === "off" ? texts.header.soundOff : texts.header.soundOn}
+      <span className="sound-word">{now === "off" ? texts.header.soundOff : texts.header.soundOn}</span>
     </Button>
   );
 }

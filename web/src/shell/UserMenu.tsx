@@ -1,16 +1,21 @@
 /** Who is logged in, and the way out. */
 
-import { LogoutOutlined, UserOutlined } from "@ant-design/icons";
+import { CheckOutlined, LogoutOutlined, UserOutlined } from "@ant-design/icons";
 import { App, Button, Dropdown } from "antd";
 
 import type { User } from "../api/contract";
 import { Problem } from "../api/request";
 import { useTexts } from "../i18n/language";
+import { useWords } from "../i18n/words";
 import { failureText } from "../show/failure";
+import { chooseLook, LOOK_CHOICES, useLookChoice } from "../state/look";
 import { logOut } from "../state/session";
+import { texts as shellTexts } from "./texts";
 
 export function UserMenu({ user }: { user: User }) {
   const texts = useTexts();
+  const words = useWords(shellTexts);
+  const choice = useLookChoice();
   const { notification } = App.useApp();
 
   const leave = async () => {
@@ -28,6 +33,17 @@ export function UserMenu({ user }: { user: User }) {
       menu={{
         items: [
           { key: "who", label: <span className="menu-who">{texts.header.signedInAs(user.name)}</span>, disabled: true },
+          {
+            key: "look",
+            type: "group",
+            label: words.looks,
+            children: LOOK_CHOICES.map((each) => ({
+              key: each,
+              label: words.look[each],
+              icon: each === choice ? <CheckOutlined /> : <span className="menu-no-icon" />,
+              onClick: () => chooseLook(each),
+            })),
+          },
           { key: "out", label: texts.header.logOut, icon: <LogoutOutlined />, onClick: () => void leave() },
         ],
       }}

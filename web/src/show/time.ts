@@ -73,6 +73,13 @@ export function dayOf(time_ms: number, zone: string): string {
   return `${year}-${two(month)}-${two(day)}`;
 }
 
+/** When a day begins at the site. */
+export function dayStartMs(day: string, zone: string): number {
+  const utc_ms = Date.parse(`${day}T00:00:00Z`);
+  // The offset is that of midnight there, not of midnight in London; a second look finds it around a change of clocks.
+  return utc_ms - zoneOffsetMs(utc_ms - zoneOffsetMs(utc_ms, zone), zone);
+}
+
 /** The day so many days later. */
 export function dayAfter(day: string, days: number): string {
   return new Date(Date.parse(`${day}T00:00:00Z`) + days * DAY_MS).toISOString().slice(0, 10);

@@ -21,6 +21,8 @@ export const useActsOn = (alarmClass: string): boolean =>
 export const useMay = (permission: string): boolean =>
   useSelected(session, (now) => now.phase === "in" && (now.session.user.permissions?.includes(permission) ?? true));
 
+export const useUserName = (): string => useSelected(session, (now) => (now.phase === "in" ? now.session.user.name : ""));
+
 /** Whether the server was set up without encryption. */
 export const useIsInsecure = (): boolean =>
   useSelected(session, (now) => now.phase === "in" && (now.session.insecure ?? false));

@@ -1,0 +1,65 @@
+/** Gives an alarm to somebody who decides on such alarms. */
+
+import { Radio, Skeleton } from "antd";
+import { useCallback, useEffect, useState } from "react";
+
+import { AskDialog } from "../alarms/AskDialog";
+import { assignAlarm, fetchAssignees } from "../api/gatehouse";
+import { Problem } from "../api/request";
+import { useTexts } from "../i18n/language";
+import { useWords } from "../i18n/words";
+import { Failure } from "../parts/Failure";
+import { useUserName } from "../state/session";
+import type { HandlingProps } from "./HandlingDialog";
+import { texts } from "./texts";
+
+const NOBODY = "";
+
+export function AssignDialog(props: HandlingProps) {
+  const words = useWords(texts);
+  const { actions } = useTexts();
+  const me = useUserName();
+  const [names, setNames] = useState<readonly string[] | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [chosen, setChosen] = useState(props.alarm.assigned_to ?? me);
+
+  const { id } = props.alarm;
+  const load = useCallback(async () => {
+    setProblem(null);
+    try {
+      setNames(await fetchAssignees(id));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      setProblem(error);
+    }
+  }, [id]);
+  useEffect(() => void load(), [load]);
+  // Oneself first: that is what is chosen most.
+  const ordered = names === null ? [] : [...names].sort((a, b) => Number(b === me) - Number(a === me));
+
+  return (
+    <AskDialog
+      {...props}
+      title={words.assignTitle}
+      hint={words.assignHint}
+      submit={actions.assign}
+      change={(seen) => (names === null ? null : assignAlarm(seen.id, seen.seq, chosen === NOBODY ? null : chosen))}
+    >
+      {problem !== null && <Failure problem={problem} retry={() => void load()} />}
+      {names === null && problem === null && <Skeleton active paragraph={{ rows: 2 }} aria-label={words.loading} />}
+      {names !== null && (
+        <fieldset className="dialog-choice">
+          <legend>{words.assignee}</legend>
+          <Radio.Group
+            value={chosen}
+            onChange={(event) => setChosen(event.target.value as string)}
+            options={[
+              ...ordered.map((value) => ({ value, label: value })),
+              { value: NOBODY, label: words.nobody },
+            ]}
+          />
+        </fieldset>
+      )}
+    </AskDialog>
+  );
+}

@@ -1,0 +1,36 @@
+import { inBoth } from "../i18n/words";
+
+export const texts = inBoth(
+  {
+    shelveTitle: "Shelve this alarm?",
+    shelveHint: "It stays open and visible, but nobody is called for it until then. If it gets worse, people are called at once.",
+    howLong: "For how long",
+    until: (time: string) => `until ${time}`,
+    reason: "Reason (required)",
+    reasonMissing: "Please say why nobody needs to be called.",
+    oneShot: "Ends with this alarm: if it comes again, people are called",
+    unshelveTitle: "Call people for it again?",
+    unshelveHint: "If nobody has acknowledged it yet, they are called now.",
+    assignTitle: "Who sees to it?",
+    assignHint: "Everyone sees the name at the alarm; the person finds it under “assigned to me”.",
+    assignee: "Person",
+    nobody: "Nobody",
+    loading: "Loading names…",
+  },
+  {
+    shelveTitle: "搁置此告警？",
+    shelveHint: "告警仍保持打开并可见，但在此期间不再通知人员；如果加重，将立即通知。",
+    howLong: "搁置时长",
+    until: (time: string) => `至 ${time}`,
+    reason: "理由（必填）",
+    reasonMissing: "请说明为何暂不需要通知人员。",
+    oneShot: "仅限本次告警：再次发生时照常通知",
+    unshelveTitle: "恢复通知？",
+    unshelveHint: "如果尚无人确认，将立即通知相关人员。",
+    assignTitle: "由谁处理？",
+    assignHint: "所有人都能在告警上看到姓名；本人可在“指派给我”中找到。",
+    assignee: "处理人",
+    nobody: "不指派",
+    loading: "正在加载人员…",
+  },
+);
