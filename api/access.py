@@ -36,6 +36,7 @@ class Permission(StrEnum):
 
     LOOK = "look"  # the sites one has a role at: what is there, readings, alarms
     ACT = "act"  # on alarms of the classes that one's role decides
+    GUARD = "guard"  # a gate: who comes in, and hand it over
     MASK = "mask"  # say that something is in maintenance or out of service
     CHANGE_RULES = "change-rules"
     TRY_RULES = "try-rules"
@@ -47,7 +48,7 @@ class Permission(StrEnum):
 _EVERYBODY = frozenset({Permission.LOOK})
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMINISTRATOR: frozenset(Permission),
-    Role.GUARD: _EVERYBODY | {Permission.ACT, Permission.SEE_REFUSED},
+    Role.GUARD: _EVERYBODY | {Permission.ACT, Permission.GUARD, Permission.SEE_REFUSED},
     Role.ENGINEER: _EVERYBODY
     | {Permission.ACT, Permission.MASK, Permission.CHANGE_RULES, Permission.TRY_RULES, Permission.SEE_REFUSED},
     Role.MANAGER: _EVERYBODY | {Permission.ACT, Permission.TRY_RULES, Permission.SEE_REFUSED},
@@ -209,6 +210,7 @@ Anybody = Depends(anybody)
 OnTablet = Annotated[Tablet, Depends(AtTablet())]
 Looking = Annotated[Session, Depends(Needs(Permission.LOOK))]
 Acting = Annotated[Session, Depends(Needs(Permission.ACT))]
+Guarding = Annotated[Session, Depends(Needs(Permission.GUARD))]
 Masking = Annotated[Session, Depends(Needs(Permission.MASK))]
 ChangingRules = Annotated[Session, Depends(Needs(Permission.CHANGE_RULES))]
 TryingRules = Annotated[Session, Depends(Needs(Permission.TRY_RULES))]
