@@ -11,6 +11,7 @@ from api.accounts import Accounts
 from api.alarms import Alarms
 from api.backtests import Backtests
 from api.events import Events
+from api.handovers import Handovers
 from api.masks import Masks
 from api.rules import Rules
 from api.visits import Visits
@@ -36,6 +37,7 @@ class Parts:
     alarms: Alarms
     masks: Masks
     visits: Visits
+    handovers: Handovers
     events: Events
     clock: Clock
     backtests: Backtests | None = None

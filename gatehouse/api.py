@@ -12,6 +12,7 @@ from api.alarms import Alarms
 from api.app import make_app
 from api.backtests import Backtests
 from api.events import Events
+from api.handovers import Handovers
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
@@ -51,6 +52,7 @@ def run_api(settings: Settings) -> None:
         alarms=alarms,
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
+        handovers=Handovers(database),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         backtests=Backtests(partial(run_job, settings)),

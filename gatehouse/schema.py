@@ -2,6 +2,8 @@
 
 import alerts.store
 import api.accounts
+import api.handovers
+import api.visits
 import ingest.history.completeness
 import ingest.history.gateways
 import ingest.history.quarantine
@@ -10,6 +12,8 @@ from telemetry.database import metadata as metadata
 OWNERS = (
     alerts.store,
     api.accounts,
+    api.handovers,
+    api.visits,
     ingest.history.completeness,
     ingest.history.gateways,
     ingest.history.quarantine,

@@ -3,7 +3,8 @@
 A record is kept once `append` has returned: one SQLite transaction (WAL, synchronous=FULL), so one fsync for the whole
 group. Offsets count 1, 2, 3, … and are never used again, also after old records were trimmed away. Readers keep their
 place under a name (`cursor`); small facts that must change together with a record travel in the same transaction
-(`state`). Any number of threads may read; appends are serialised.
+(`state`). Any number of threads may read; appends are serialised. The newest records stay in memory, where every reader
+that is not far behind finds them.
 
 The log is a folder of segments (`telemetry.segment`), begun anew when one has reached its size. Retention deletes whole
 segments, oldest first. Every record has a checksum chained to the one before. On start the newest segment is read from
@@ -32,6 +33,7 @@ from telemetry.segment import DAMAGE_ERRORS, Damage
 
 SEGMENT_BYTES = 64_000_000
 _RECORD_OVERHEAD = 32  # bytes of a row beside its payload, about
+NEWEST_BYTES_MAX = 4_000_000  # of records kept in memory for those who read them next
 _EMPTY_BYTES = 24_576  # of a segment that holds nothing yet
 _SEGMENTS_KEPT = 8  # on a full disk
 _JUMP = 1_000_000_000  # past anything a segment can hold: where to go on when not even its end can be read
@@ -107,6 +109,8 @@ class Journal:
         self._open: set[apsw.Connection] = set()
         self._lock = threading.RLock()  # of appends and of everything that changes files
         self._grown = threading.Condition()
+        self._newest: list[Stored] = []  # without a gap up to the last: what every reader asks for next
+        self._newest_bytes = 0
         self._firsts: tuple[int, ...] = ()
         self._unverified: set[int] = set()  # segments of earlier runs, whose records are checked as they are read
         self._sealed_bytes: dict[int, int] = {}
@@ -143,6 +147,7 @@ class Journal:
             except (apsw.Error, OSError) as error:
                 raise Unavailable(f"writing {self.path}: {error}") from error
         with self._grown:
+            self._remember(last, records)
             self._last = last
             self._grown.notify_all()
         return last
@@ -152,6 +157,9 @@ class Journal:
 
         Records that were trimmed or cannot be trusted are passed over: the offsets show it.
         """
+        with self._grown:
+            if self._newest and after + 1 >= self._newest[0].offset:
+                return self._of_newest(after, count_max, bytes_max)
         rows: list[Stored] = []
         size = 0
         while len(rows) < count_max and size < bytes_max and after < self._last:
@@ -390,6 +398,10 @@ class Journal:
     def _drop_oldest(self) -> None:
         oldest = self._firsts[0]
         self._firsts = self._firsts[1:]
+        with self._grown:
+            trimmed = bisect.bisect_left(self._newest, self._firsts[0], key=lambda record: record.offset)
+            self._newest_bytes -= sum(len(record.payload) + _RECORD_OVERHEAD for record in self._newest[:trimmed])
+            self._newest = self._newest[trimmed:]
         self._remove(oldest)
         self._sealed_bytes.pop(oldest, None)
         self._stops.pop(oldest, None)
@@ -407,6 +419,28 @@ class Journal:
             raise
 
     # --- reading ----------------------------------------------------------------------------------------------------
+
+    def _remember(self, last: int, records: Sequence[Record]) -> None:
+        """Keep what has just become durable for the readers, which are rarely further behind."""
+        first = last - len(records) + 1
+        self._newest += [Stored(at, r.kind, r.time_ms, r.payload) for at, r in enumerate(records, first)]
+        self._newest_bytes += sum(len(record.payload) + _RECORD_OVERHEAD for record in records)
+        if self._newest_bytes > NEWEST_BYTES_MAX:
+            kept, size = len(self._newest), 0
+            while kept and size < NEWEST_BYTES_MAX // 2:
+                kept -= 1
+                size += len(self._newest[kept].payload) + _RECORD_OVERHEAD
+            self._newest, self._newest_bytes = self._newest[kept:], size
+
+    def _of_newest(self, after: int, count_max: int, bytes_max: int) -> list[Stored]:
+        start = after + 1 - self._newest[0].offset
+        found = self._newest[start : start + count_max]
+        size = 0
+        for number, record in enumerate(found, 1):
+            size += len(record.payload)
+            if size >= bytes_max:
+                return found[:number]
+        return found
 
     def _read_segment(
         self, first: int, after: int, rows: list[Stored], count_max: int, size: int, bytes_max: int
