@@ -10,6 +10,9 @@ from fastapi import Depends, Request
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.backtests import Backtests
+from api.dormitories.bills import Bills
+from api.dormitories.building import Dormitories
+from api.dormitories.cases import Cases
 from api.events import Events
 from api.handovers import Handovers
 from api.masks import Masks
@@ -38,6 +41,9 @@ class Parts:
     masks: Masks
     visits: Visits
     handovers: Handovers
+    dormitories: Dormitories
+    bills: Bills
+    cases: Cases
     events: Events
     clock: Clock
     backtests: Backtests | None = None

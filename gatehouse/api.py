@@ -11,6 +11,9 @@ from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
 from api.backtests import Backtests
+from api.dormitories.bills import Bills
+from api.dormitories.building import load_dormitories
+from api.dormitories.cases import Cases
 from api.events import Events
 from api.handovers import Handovers
 from api.masks import Masks
@@ -53,6 +56,9 @@ def run_api(settings: Settings) -> None:
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
         handovers=Handovers(database),
+        dormitories=load_dormitories(settings.dormitories, catalogue),
+        bills=Bills(database),
+        cases=Cases(database),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         backtests=Backtests(partial(run_job, settings)),

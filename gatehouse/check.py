@@ -7,6 +7,7 @@ from pathlib import Path
 from alerts.people import load_people, mistakes_of
 from alerts.program import compile_rules
 from alerts.rules import load_rule_files
+from api.dormitories.building import load_dormitories
 from gatehouse.settings import load_settings
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadConfiguration
@@ -21,6 +22,7 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
         declared = load_rule_files(settings.rules, catalogue)
         rules = declared.rules
         people = load_people(settings.people)
+        houses = load_dormitories(settings.dormitories, catalogue)
         names = list(catalogue.metric)
         names += [(gateway.id, ONLINE) for gateway in catalogue.gateways]
         program = compile_rules(rules, catalogue, SeriesRegistry(names), declared.schedules)
@@ -38,6 +40,8 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
     if beat is not None and (beat.device, beat.metric) not in names:
         missing.append(f"{file}: heartbeat: there is no series '{beat.device}/{beat.metric}'")
     told = f", {len(people.people)} people on {len(people.routes)} routes" if people.people else ""
+    if houses.buildings:
+        told += f", {len(houses.buildings)} dormitories with {len(houses.tariffs)} tariffs"
     watched = frozenset[int]().union(*program.concerned)
     explained = [
         f"  {rule.id}: {len(concerned)} series" + ("" if concerned else "; it concerns nothing")

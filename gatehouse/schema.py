@@ -2,6 +2,8 @@
 
 import alerts.store
 import api.accounts
+import api.dormitories.bills
+import api.dormitories.cases
 import api.handovers
 import api.visits
 import ingest.history.completeness
@@ -12,6 +14,8 @@ from telemetry.database import metadata as metadata
 OWNERS = (
     alerts.store,
     api.accounts,
+    api.dormitories.bills,
+    api.dormitories.cases,
     api.handovers,
     api.visits,
     ingest.history.completeness,

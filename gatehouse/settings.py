@@ -77,6 +77,7 @@ class Settings(BaseModel):
     catalogue: Path = Path("catalogue")
     rules: Path = Path("rules")
     people: Path = Path("people")
+    dormitories: Path = Path("dormitories")
     broker: BrokerSettings = BrokerSettings()
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -150,6 +151,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "catalogue": (folder / settings.catalogue).resolve(),
             "rules": (folder / settings.rules).resolve(),
             "people": (folder / settings.people).resolve(),
+            "dormitories": (folder / settings.dormitories).resolve(),
             "broker": settings.broker.placed(folder.resolve()),
             "journal": settings.journal.model_copy(update={"path": (folder / settings.journal.path).resolve()}),
             "database": settings.database.model_copy(update={"url": url}),

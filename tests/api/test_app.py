@@ -17,6 +17,9 @@ from api.access import Role
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
+from api.dormitories.bills import Bills
+from api.dormitories.building import load_dormitories
+from api.dormitories.cases import Cases
 from api.events import Events
 from api.handovers import Handovers
 from api.masks import Masks
@@ -127,6 +130,9 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
         handovers=Handovers(database),
+        dormitories=load_dormitories(tmp_path / "dormitories", catalogue),
+        bills=Bills(database),
+        cases=Cases(database),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )

@@ -1,0 +1,100 @@
+"""What a building's meters counted in a month: registers from history at the end of each hour, a week on either side too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from api.dormitories.bill import Measured, Slot
+from api.dormitories.building import Building, Dormitories, days_of, rooms_of
+from api.dormitories.tariff import Tariff
+from api.dormitories.use import Exchange, Register, Use, used
+from ingest.history.history import Aggregate, HistoryReader
+from telemetry.catalogue import Catalogue
+
+_HOUR_MS = 3_600_000
+_AROUND_MS = 7 * 24 * _HOUR_MS  # how far beyond the month a reading may lie that its first or last day is counted from
+
+
+def month_edges(month: date, zone: ZoneInfo, by_hour: bool) -> tuple[list[int], tuple[Slot, ...]]:
+    """Epoch ms between which a month's days, or their hours, lie; and the stretch that each pair is."""
+    starts, slots = [], []
+    for number, day in enumerate(days_of(month)):
+        for hour in range(24) if by_hour else (0,):
+            starts.append(_ms(datetime(day.year, day.month, day.day, hour, tzinfo=zone)))
+            slots.append(Slot(number, hour))
+    end = days_of(month)[-1] + timedelta(days=1)
+    edges = [*starts, _ms(datetime(end.year, end.month, end.day, tzinfo=zone))]
+    # Where clocks go forward an hour is missing: its stretch has no length, and is left out.
+    kept = [at for at in range(len(slots)) if edges[at] < edges[at + 1]]
+    return [*(edges[at] for at in kept), edges[-1]], tuple(slots[at] for at in kept)
+
+
+def measure(
+    history: HistoryReader, catalogue: Catalogue, dormitories: Dormitories, building: Building, month: date
+) -> list[Measured]:
+    """What each tariff's meters counted. Raises Unavailable."""
+    zone = ZoneInfo(catalogue.site[catalogue.site_of_place(building.place)].timezone)
+    rooms = rooms_of(catalogue, building.place)
+    found = []
+    for name in building.tariffs:
+        tariff = dormitories.tariff(name)
+        version = tariff.version(month)
+        if version is None:
+            continue
+        edges, slots = month_edges(month, zone, by_hour=bool(version.hours))
+
+        def use(device: str, tariff: Tariff = tariff, edges: list[int] = edges) -> Use:
+            register = _register(tariff, building, device)
+            return used(_registers(history, catalogue, tariff, device, edges), edges, register)
+
+        def uses(devices: Iterable[str], tariff: Tariff = tariff) -> list[Use]:
+            return [use(device) for device in devices if (device, tariff.metric) in catalogue.metric]
+
+        found.append(
+            Measured(
+                tariff,
+                slots,
+                {room: uses(each.id for each in catalogue.devices if each.place == room) for room in rooms},
+                uses(building.common),
+                uses(building.main),
+            )
+        )
+    return found
+
+
+def _registers(
+    history: HistoryReader, catalogue: Catalogue, tariff: Tariff, device: str, edges: list[int]
+) -> list[tuple[int, int]]:
+    """(ms, digits) at the end of each hour that has a reading."""
+    start, end = edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS
+    kind = catalogue.device[device].kind
+    curve = history.read(kind, device, tariff.metric, start, end, _HOUR_MS, Aggregate.LAST)
+    return [
+        (time_ms + _HOUR_MS, round(Decimal(value).scaleb(tariff.decimals)))
+        for time_ms, value in zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True)
+        if math.isfinite(value)
+    ]
+
+
+def _register(tariff: Tariff, building: Building, device: str) -> Register:
+    def digits(amount: Decimal | None) -> int | None:
+        return None if amount is None else round(amount.scaleb(tariff.decimals))
+
+    return Register(
+        modulus=digits(tariff.modulus),
+        most_per_h=None if tariff.max_rate_per_h is None else Fraction(tariff.max_rate_per_h.scaleb(tariff.decimals)),
+        exchanges=tuple(
+            Exchange(round(each.time.timestamp() * 1000), digits(each.old_last), digits(each.new_first))
+            for each in building.exchanged
+            if each.device == device
+        ),
+    )
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

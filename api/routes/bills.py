@@ -1,0 +1,128 @@
+"""Bills of dormitories: a month's draft, its issue, and the issued one with the corrections of those before."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.access import Acting, Looking
+from api.dormitories.bill import Bill, make_bill
+from api.dormitories.bills import AlreadyIssued, Issued
+from api.dormitories.building import Building, rooms_of
+from api.dormitories.measure import measure
+from api.parts import Parts, PartsOf
+from api.problems import Problem
+from api.routes.dormitories import building_of, must_decide, today
+
+router = APIRouter()
+
+_FIRST_YEAR = 2000
+
+Month = Annotated[str, Path(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="like 2026-11")]
+
+
+class BillAnswer(BaseModel):
+    """A month's bill: as it was issued, or as it stands now."""
+
+    state: Literal["draft", "issued"]
+    is_over: bool  # the month; before, nothing can be issued
+    bill: Bill
+    issued_ms: int | None
+    issued_by: str | None
+    is_intact: bool | None  # of an issued one: it is what was written
+
+
+class Months(BaseModel):
+    """Which months have their bill, newest first."""
+
+    items: list[str]
+    next: None = None
+
+
+class IssueWanted(BaseModel):
+    """Issue the bill as it was seen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    inputs_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    fen: int = Field(ge=-(2**53), lt=2**53, description="the sum that was seen, with corrections")
+
+
+@router.get("/bills/{building}")
+def months(session: Looking, parts: PartsOf, building: str) -> Months:
+    building_of(parts, session.user, building)
+    return Months(items=parts.bills.months(building))
+
+
+@router.get("/bills/{building}/{month}")
+def bill(session: Looking, parts: PartsOf, building: str, month: Month) -> BillAnswer:
+    declared, site = building_of(parts, session.user, building)
+    return bill_of(parts, declared, site, month)
+
+
+@router.post("/bills/{building}/{month}/issue", status_code=201)
+def issue(session: Acting, parts: PartsOf, building: str, month: Month, body: IssueWanted) -> BillAnswer:
+    declared, site = building_of(parts, session.user, building)
+    user, subject = session.user, f"{building} {month}"
+    must_decide(parts, user, site, "bill-issue", subject)
+    made = bill_of(parts, declared, site, month)
+    if made.state == "issued":
+        raise _refused(parts, user.name, subject, "the month has its bill", "an issued bill stays as it is")
+    if not made.is_over:
+        raise _refused(parts, user.name, subject, "the month is not over", "issue it when its last day has passed")
+    if (made.bill.inputs_hash, with_corrections(made.bill)) != (body.inputs_hash, body.fen):
+        raise _refused(parts, user.name, subject, "the bill has changed", "readings came meanwhile; look at it again")
+    try:
+        issued = parts.bills.issue(made.bill, user.name, parts.clock.now_ms())
+    except AlreadyIssued as error:
+        told = "an issued bill stays as it is"
+        raise _refused(parts, user.name, subject, "the month has its bill", told) from error
+    parts.accounts.record(user.name, "bill-issue", subject, "done")
+    return _answer(issued)
+
+
+def bill_of(parts: Parts, building: Building, site: str, month: str) -> BillAnswer:
+    """The issued bill of a month, or its draft."""
+    first = date.fromisoformat(f"{month}-01")
+    this_month = today(parts, site).replace(day=1)
+    if first.year < _FIRST_YEAR or first > this_month:
+        raise Problem(422, "The request does not fit", "'month' is this month or an earlier one, like 2026-11")
+    issued = parts.bills.issued(building.place, first)
+    if issued is not None:
+        return _answer(issued)
+
+    rooms = rooms_of(parts.catalogue, building.place)
+
+    def anew(of: date) -> Bill:
+        measured = measure(parts.history, parts.catalogue, parts.dormitories, building, of)
+        return make_bill(building, of, rooms, measured)
+
+    corrections = parts.bills.corrections(building.place, first, anew)
+    measured = measure(parts.history, parts.catalogue, parts.dormitories, building, first)
+    made = make_bill(building, first, rooms, measured, corrections)
+    is_over = first < this_month
+    return BillAnswer(state="draft", is_over=is_over, bill=made, issued_ms=None, issued_by=None, is_intact=None)
+
+
+def with_corrections(bill: Bill) -> int:
+    """What a bill asks for altogether."""
+    return bill.fen + sum(line.fen for line in bill.corrections)
+
+
+def _answer(issued: Issued) -> BillAnswer:
+    return BillAnswer(
+        state="issued",
+        is_over=True,
+        bill=issued.bill,
+        issued_ms=issued.issued_ms,
+        issued_by=issued.issued_by,
+        is_intact=issued.is_intact,
+    )
+
+
+def _refused(parts: Parts, name: str, subject: str, why: str, then: str) -> Problem:
+    parts.accounts.record(name, "bill-issue", subject, f"refused: {why}")
+    return Problem(409, "The bill cannot be issued", f"{why}; {then}")

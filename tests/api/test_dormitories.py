@@ -1,0 +1,228 @@
+"""Dormitories over HTTP: rooms as they stand, a month's bill and its issue, cases of forbidden loads."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from api.dormitories.building import load_dormitories
+from api.dormitories.steps import power_steps
+from telemetry.batch import ReadingBatch
+from telemetry.catalogue import Catalogue
+from telemetry.errors import BadConfiguration
+from tests import district, dormitory
+from tests.api import test_app
+from tests.api.test_app import World, database_with_users
+
+__all__ = ["database_with_users"]
+
+NOW_MS = 1_795_000_000_000  # 19 November 2026
+OCTOBER, NOVEMBER = dormitory.month_ms(2026, 10), dormitory.month_ms(2026, 11)
+
+
+@pytest.fixture
+def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
+    dormitory.write(tmp_path)
+    yield from test_app.world.__wrapped__(tmp_path, database_with_users)  # type: ignore[attr-defined]
+
+
+def keep(world: World, rows: list[tuple[str, str, int, float]]) -> None:
+    """Into history alone, as a week's backlog would be."""
+    index = {name: number for number, name in enumerate(world.worker.engine.program.names)}
+    batch = ReadingBatch(
+        np.array([index[device, metric] for device, metric, _, _ in rows], np.uint32),
+        np.array([time_ms for _, _, time_ms, _ in rows], np.int64),
+        np.array([value for _, _, _, value in rows]),
+        np.zeros(len(rows), np.uint8),
+    )
+    last = world.history.write(batch, keep.record, keep.record)  # type: ignore[attr-defined]
+    assert list(last) == []
+    keep.record += 1  # type: ignore[attr-defined]
+
+
+keep.record = 1  # type: ignore[attr-defined]
+
+
+def get(world: World, path: str) -> Any:
+    answer = world.client.get(f"/api/v1/{path}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def issue(world: World, headers: dict[str, str], month: str, seen: Any) -> Any:
+    fen = seen["bill"]["fen"] + sum(line["fen"] for line in seen["bill"]["corrections"])
+    body = {"inputs_hash": seen["bill"]["inputs_hash"], "fen": fen}
+    return world.client.post(f"/api/v1/bills/dorm/{month}/issue", json=body, headers=headers)
+
+
+def test_a_months_bill_follows_the_registers_and_adds_up_to_the_main_meter(world: World) -> None:
+    keep(world, dormitory.registers(OCTOBER, NOW_MS))
+    world.log_in("manager")
+    made = get(world, "bills/dorm/2026-10")
+    assert (made["state"], made["is_over"]) == ("draft", True)
+    room, _, empty = made["bill"]["rooms"]
+    electricity, water = room["uses"]
+    assert (electricity["quantity"], water["quantity"]) == ("186.00", "8.928")  # 744 hours
+    assert [(line["quantity"], line["fen"]) for line in electricity["lines"]] == [("100.00", 4883), ("86.00", 4629)]
+    assert [share["fen"] for share in electricity["shares"]] == [3171, 3171, 3170]
+    assert [bed["bed"] for bed in empty["beds"]] == [None]
+    public = made["bill"]["public"][0]
+    assert (public["main"], public["common"], public["difference"]) == ("334.80", "37.20", "22.32")
+    assert Decimal(public["rooms"]) + Decimal("37.20") + Decimal("22.32") == Decimal("334.80")
+
+
+def test_an_issued_bill_is_frozen_and_what_changes_is_a_correction_on_the_next(world: World) -> None:
+    keep(world, dormitory.registers(OCTOBER, NOVEMBER))
+    headers = world.log_in("manager")
+    seen = get(world, "bills/dorm/2026-10")
+    assert issue(world, headers, "2026-10", seen).status_code == 201
+    # 25 kWh more of room 1 become known for the last hour of October.
+    keep(world, [("e-1", "energy", NOVEMBER - 500, 1211.0), ("e-1", "energy", NOVEMBER + 1000, 1211.0)])
+    again = get(world, "bills/dorm/2026-10")
+    assert (again["state"], again["bill"], again["is_intact"]) == ("issued", seen["bill"], True)
+    lines = get(world, "bills/dorm/2026-11")["bill"]["corrections"]
+    by_room = {(line["room"], line["bed"]): line["fen"] for line in lines if line["tariff"] == "electricity"}
+    assert sum(fen for (room, _), fen in by_room.items() if room == "room-1") == 1621  # 14 at 0.5383, 11 at 0.7883
+    assert by_room[None, None] < 0  # the difference to the main meter is smaller by it
+    assert issue(world, headers, "2026-10", seen).json()["detail"].startswith("the month has its bill")
+
+
+def test_a_bill_that_was_tampered_with_says_so(world: World) -> None:
+    keep(world, dormitory.registers(OCTOBER, NOVEMBER))
+    headers = world.log_in("manager")
+    issue(world, headers, "2026-10", get(world, "bills/dorm/2026-10"))
+    with world.database.begin() as db:
+        db.execute(sa.text("UPDATE dormitory_bill SET document = json_set(document, '$.fen', 1)"))
+    assert get(world, "bills/dorm/2026-10")["is_intact"] is False
+
+
+def test_a_bill_is_issued_as_it_was_seen_by_a_manager_and_when_the_month_is_over(world: World) -> None:
+    keep(world, dormitory.registers(OCTOBER, NOW_MS))
+    headers = world.log_in("manager")
+    seen = get(world, "bills/dorm/2026-10")
+    keep(world, [("e-1", "energy", NOVEMBER - 500, 1190.0)])
+    refused = issue(world, headers, "2026-10", seen)
+    assert (refused.status_code, refused.json()["title"]) == (409, "The bill cannot be issued")
+    assert "not over" in issue(world, headers, "2026-11", get(world, "bills/dorm/2026-11")).json()["detail"]
+    assert world.client.get("/api/v1/bills/dorm/2027-01").status_code == 422
+    headers = world.log_in("viewer")
+    seen = get(world, "bills/dorm/2026-10")
+    assert issue(world, headers, "2026-10", seen).status_code == 403
+    headers = world.log_in("guard")  # of another site
+    assert world.client.get("/api/v1/bills/dorm/2026-10").status_code == 404
+    assert world.client.get("/api/v1/dormitories").json()["items"] == []
+
+
+def test_rooms_say_what_is_wrong_and_leaks_what_they_cost(world: World) -> None:
+    keep(world, dormitory.registers(NOW_MS - 3 * 24 * dormitory.HOUR_MS, NOW_MS))
+    world.log_in("viewer")
+    now = get(world, "dormitories/dorm")
+    rooms = {room["id"]: room for room in now["rooms"]}
+    assert rooms["room-1"]["states"] == ["leak"]
+    assert rooms["room-2"]["states"] == ["ok"]
+    assert rooms["room-3"]["states"] in (["vacant-use"], ["vacant"])
+    assert [floor["id"] for floor in now["floors"]] == ["dorm-1", "dorm-2"]
+    (leak,) = now["leaks"]
+    assert (leak["room"], round(leak["litres_per_day"]), leak["fen_per_day"]) == ("room-1", 288, 144)
+    assert now["decides"] is False
+
+
+def heat(world: World, device: str) -> str:
+    """A heater is on for a minute; the alarm's id."""
+    world.readings(*((f"{device}/power", 1800.0, ago) for ago in range(60, 0, -5)))
+    world.clock.advance(1)
+    return str(get(world, f"alarms?class=dormitory&limit=1&device={device}")["items"][0]["id"])
+
+
+def test_a_case_goes_from_warning_over_appeal_to_decision_and_the_second_is_of_stage_two(world: World) -> None:
+    headers = world.log_in("manager")
+    alarm = heat(world, "e-2")
+    now = get(world, "dormitories/dorm")
+    assert [(load["alarm"], load["room"]) for load in now["loads"]] == [(alarm, "room-2")]
+    assert now["rooms"][1]["states"][0] == "forbidden-load"
+
+    def post(path: str, **body: object) -> Any:
+        return world.client.post(f"/api/v1/dormitories/dorm/cases{path}", json=body, headers=headers)
+
+    assert post("", alarm=alarm, reason="   ").status_code == 422
+    case = post("", alarm=alarm, reason="heater seen").json()
+    assert (case["stage"], case["state"], case["seq"]) == (1, "warned", 1)
+    assert post("", alarm=alarm, reason="again").status_code == 409
+    where = f"/{case['id']}"
+    assert post(f"{where}/appeal", seq=1, reason="it was a hair dryer").json()["state"] == "appealed"
+    assert post(f"{where}/decide", seq=1, reason="late", outcome="upheld").status_code == 409
+    decided = post(f"{where}/decide", seq=2, reason="power factor 1", outcome="upheld").json()
+    assert [(step["what"], step["actor"]) for step in decided["steps"]] == [
+        ("warned", "manager"), ("appealed", "manager"), ("upheld", "manager")
+    ]  # fmt: skip
+    assert post(f"{where}/decide", seq=3, reason="changed my mind", outcome="withdrawn").status_code == 409
+    with world.database.connect() as db:
+        said = db.execute(sa.text("SELECT action, outcome FROM audit WHERE action LIKE 'case-%'")).all()
+    assert ("case-decide", "done: upheld") in said
+
+    world.clock.advance(3600)
+    world.readings(*(("e-2/power", 20.0, ago) for ago in range(600, 300, -5)))
+    headers = world.log_in("viewer")
+    assert post("", alarm=alarm, reason="x").status_code == 403
+
+
+def test_a_second_warning_within_the_time_is_of_stage_two_unless_the_first_was_withdrawn(world: World) -> None:
+    cases = world.client.app.state.parts.cases  # type: ignore[attr-defined]
+    day = 86_400_000
+    first = cases.warn("a", "dorm", "room-1", "li", "seen", 0, 180)
+    cases.warn("b", "dorm", "room-1", "li", "seen", 180 * day - 1, 180)
+    cases.warn("c", "dorm", "room-2", "li", "seen", 0, 180)
+    cases.step("dorm", first, 1, "withdrawn", "li", "it was not them", 1)
+    stages = {case["alarm"]: case["stage"] for case in cases.of("dorm")}
+    assert stages == {"a": 1, "b": 2, "c": 1}
+    withdrawn = cases.warn("d", "dorm", "room-3", "li", "seen", 0, 180)
+    cases.step("dorm", withdrawn, 1, "withdrawn", "li", "it was not them", 1)
+    cases.warn("e", "dorm", "room-3", "li", "seen", 2, 180)
+    assert cases.of("dorm", "room-3")[0]["stage"] == 1
+
+
+def test_a_room_shows_its_steps_with_their_own_power_factor(world: World) -> None:
+    rows = []
+    for second in range(0, 120, 5):
+        is_on = second >= 60
+        watts, factor = (1830.0, (30.0 + 1800) / (60 + 1800)) if is_on else (30.0, 0.5)
+        at = NOW_MS - 600_000 + second * 1000
+        rows += [("e-1", "power", at, watts), ("e-1", "power_factor", at, factor)]
+    keep(world, rows)
+    world.log_in("viewer")
+    shown = get(world, "dormitories/dorm/rooms/room-1")
+    (step,) = shown["steps"]
+    assert (step["watts"], round(step["factor"], 3)) == (1800.0, 1.0)
+    assert step["time_ms"] == NOW_MS - 600_000 + 60_000
+    assert shown["paying"] == [1, 2, 3]
+    assert world.client.get("/api/v1/dormitories/dorm/rooms/lane").status_code == 404
+
+
+def test_a_step_that_falls_into_two_readings_is_one() -> None:
+    watts = np.array([30.0] * 5 + [900.0] + [1830.0] * 5 + [30.0] * 5)
+    steps = power_steps(np.arange(len(watts)) * 5000, watts, np.full(len(watts), np.nan), 10)
+    assert [(step.time_ms, step.watts, step.factor) for step in steps] == [
+        (25_000, 1800.0, None),
+        (55_000, -1800.0, None),
+    ]
+
+
+def test_every_mistake_in_a_dormitory_is_named(tmp_path: Path) -> None:
+    district.write_district(tmp_path)
+    dormitory.write(tmp_path)
+    file = tmp_path / "dormitories" / "dorm.yaml"
+    for before, after, told in (
+        ("tariffs: [electricity, water]", "tariffs: [gas]", "there is no tariff 'gas'"),
+        ("main: [e-main]", "main: [e-1]", "device 'e-1' stands in a room"),
+        ("rooms: [room-2]", "rooms: [lane]", "there is no room 'lane'"),
+        ("beds: [1, 2, 3]", "beds: [5]", "no bed 5"),
+        ("place: dorm", "place: nowhere", "there is no place 'nowhere'"),
+        ("starts: 2026-01-01\n", "starts: 2026-01-02\n", "first day of a month"),
+    ):
+        file.write_text(dormitory.DORMITORIES.replace(before, after), encoding="utf-8")
+        with pytest.raises(BadConfiguration, match=told):
+            load_dormitories(tmp_path / "dormitories", Catalogue.load(tmp_path / "catalogue"))
