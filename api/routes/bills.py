@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Acting, Looking
+from api.documents.document import Language
+from api.documents.pdf import as_pdf
+from api.documents.xlsx import as_xlsx
 from api.dormitories.bill import Bill, make_bill
 from api.dormitories.bills import AlreadyIssued, Issued
 from api.dormitories.building import Building, rooms_of
 from api.dormitories.measure import measure
+from api.dormitories.printed import printed
 from api.parts import Parts, PartsOf
 from api.problems import Problem
-from api.routes.dormitories import building_of, must_decide, today
+from api.routes.dormitories import building_of, must_decide, name_of, today
 
 router = APIRouter()
 
 _FIRST_YEAR = 2000
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 Month = Annotated[str, Path(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="like 2026-11")]
 
@@ -61,6 +67,32 @@ def months(session: Looking, parts: PartsOf, building: str) -> Months:
 def bill(session: Looking, parts: PartsOf, building: str, month: Month) -> BillAnswer:
     declared, site = building_of(parts, session.user, building)
     return bill_of(parts, declared, site, month)
+
+
+@router.get(
+    "/bills/{building}/{month}/document",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}, _XLSX: {}}, "description": "The bill as a file"}},
+)
+def document(
+    session: Looking,
+    parts: PartsOf,
+    building: str,
+    month: Month,
+    form: Literal["pdf", "xlsx"] = "pdf",
+    language: Language = "zh",
+) -> Response:
+    declared, site = building_of(parts, session.user, building)
+    made = bill_of(parts, declared, site, month)
+    names = {place: name_of(parts, place) for place in (building, *(room.room for room in made.bill.rooms))}
+    issued = None
+    if made.issued_ms is not None and made.issued_by is not None:
+        zone = ZoneInfo(parts.catalogue.site[site].timezone)
+        issued = (f"{datetime.fromtimestamp(made.issued_ms / 1000, zone):%Y-%m-%d %H:%M %Z}", made.issued_by)
+    told = printed(made.bill, language, names, issued)
+    content = as_pdf(told) if form == "pdf" else as_xlsx(told)
+    headers = {"Content-Disposition": f'attachment; filename="bill-{building}-{month}.{form}"'}
+    return Response(content, media_type="application/pdf" if form == "pdf" else _XLSX, headers=headers)
 
 
 @router.post("/bills/{building}/{month}/issue", status_code=201)

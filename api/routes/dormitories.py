@@ -171,7 +171,7 @@ def dormitories(session: Looking, parts: PartsOf) -> BuildingList:
     for building in parts.dormitories.buildings:
         site = parts.catalogue.site_of_place(building.place)
         if user.sees(site):
-            name = _name(parts, building.place)
+            name = name_of(parts, building.place)
             found.append(BuildingEntry(id=building.place, name=name, site=site, decides=user.acts_on(CLASS, site)))
     return BuildingList(items=found)
 
@@ -196,10 +196,10 @@ def dormitory(session: Looking, parts: PartsOf, building: str) -> DormitoryNow:
         for alarm in _alarms(parts, rooms, now_ms - declared.warning_days * _DAY_MS, _ALARMS_MAX)
         if is_forbidden_load(alarm) and alarm["id"] not in with_case
     ]
-    floors = {room.floor: _name(parts, room.floor) for room in standing}
+    floors = {room.floor: name_of(parts, room.floor) for room in standing}
     return DormitoryNow(
         id=building,
-        name=_name(parts, building),
+        name=name_of(parts, building),
         site=site,
         as_of_ms=now_ms,
         decides=session.user.acts_on(CLASS, site),
@@ -371,6 +371,9 @@ def today(parts: Parts, site: str) -> date:
     return datetime.fromtimestamp(parts.clock.now_ms() / 1000, zone).date()
 
 
-def _name(parts: Parts, place: str) -> dict[str, str]:
+def name_of(parts: Parts, place: str) -> dict[str, str]:
+    """What a place is called, in both languages; its id where it has left the catalogue."""
+    if place not in parts.catalogue.place:
+        return {"en": place, "zh": place}
     name = parts.catalogue.place[place].name
     return {"en": name.en, "zh": name.zh}

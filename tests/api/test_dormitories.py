@@ -1,5 +1,7 @@
 """Dormitories over HTTP: rooms as they stand, a month's bill and its issue, cases of forbidden loads."""
 
+import io
+import zipfile
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -129,6 +131,22 @@ def test_rooms_say_what_is_wrong_and_leaks_what_they_cost(world: World) -> None:
     (leak,) = now["leaks"]
     assert (leak["room"], round(leak["litres_per_day"]), leak["fen_per_day"]) == ("room-1", 288, 144)
     assert now["decides"] is False
+
+
+def test_a_bill_comes_as_pdf_and_excel_in_both_languages(world: World) -> None:
+    keep(world, dormitory.registers(OCTOBER, NOVEMBER))
+    world.log_in("viewer")
+    for language in ("zh", "en"):
+        for form, begins in (("pdf", b"%PDF"), ("xlsx", b"PK")):
+            path = f"/api/v1/bills/dorm/2026-10/document?form={form}&language={language}"
+            answer = world.client.get(path)
+            assert (answer.status_code, answer.content.startswith(begins)) == (200, True), answer.text
+            assert answer.headers["content-disposition"].endswith(f'"bill-dorm-2026-10.{form}"')
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
+        inside = "".join(book.read(name).decode() for name in book.namelist() if name.endswith(".xml"))
+    for expected in ("Room 101", "<v>95.12</v>", "100.00 × 0.4883 + 86.00 × 0.5383", "22.32"):
+        assert expected in inside
+    assert "<f>" not in inside
 
 
 def heat(world: World, device: str) -> str:
