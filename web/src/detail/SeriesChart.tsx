@@ -14,7 +14,7 @@ import { EChart } from "./EChart";
 import { rangeOf, type RangeChoice } from "./ranges";
 import { useSeries } from "./useSeries";
 
-const CHOICES: readonly RangeChoice[] = ["hour", "day", "week", "fortnight"];
+const CHOICES: readonly RangeChoice[] = ["hour", "day", "week", "fortnight", "year"];
 
 interface Props {
   device: string;

@@ -1,6 +1,6 @@
 /** Which stretch of time a chart shows, and how finely. */
 
-export type RangeChoice = "evidence" | "hour" | "day" | "week" | "fortnight";
+export type RangeChoice = "evidence" | "hour" | "day" | "week" | "fortnight" | "year";
 
 export interface Range {
   start_ms: number;
@@ -13,7 +13,7 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-const LENGTH_MS = { hour: HOUR_MS, day: DAY_MS, week: 7 * DAY_MS, fortnight: 14 * DAY_MS } as const;
+const LENGTH_MS = { hour: HOUR_MS, day: DAY_MS, week: 7 * DAY_MS, fortnight: 14 * DAY_MS, year: 365 * DAY_MS } as const;
 
 /** More points than this a screen cannot show. */
 const POINTS_MAX = 800;

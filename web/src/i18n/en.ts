@@ -249,7 +249,7 @@ export const en = {
     fullPage: "Whole page",
     series: "Series",
     current: "Now",
-    range: { evidence: "Evidence", hour: "1 h", day: "24 h", week: "7 d", fortnight: "14 d" },
+    range: { evidence: "Evidence", hour: "1 h", day: "24 h", week: "7 d", fortnight: "14 d", year: "1 year" },
     loading: "Loading…",
     noReadings: "No readings in this time",
     noSeries: "This alarm has no series to draw",

@@ -251,7 +251,7 @@ export const zh: Texts = {
     fullPage: "完整页面",
     series: "数据序列",
     current: "当前",
-    range: { evidence: "告警时段", hour: "1 小时", day: "24 小时", week: "7 天", fortnight: "14 天" },
+    range: { evidence: "告警时段", hour: "1 小时", day: "24 小时", week: "7 天", fortnight: "14 天", year: "1 年" },
     loading: "正在加载…",
     noReadings: "此时段没有读数",
     noSeries: "此告警没有可绘制的数据序列",

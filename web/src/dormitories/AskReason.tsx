@@ -1,0 +1,77 @@
+/** Asks for a reason; what was typed stays when it could not be saved. */
+
+import { Alert, Modal } from "antd";
+import { useState } from "react";
+
+import { NoteField } from "../alarms/NoteField";
+import { Problem } from "../api/request";
+import { useTexts } from "../i18n/language";
+import { useWords } from "../i18n/words";
+import { changeFailureText } from "../show/failure";
+import { texts } from "./texts";
+
+interface Props {
+  title: string;
+  confirm: string;
+  send: (reason: string) => Promise<unknown>;
+  close: () => void;
+  saved: () => void;
+}
+
+export function AskReason({ title, confirm, send, close, saved }: Props) {
+  const words = useWords(texts);
+  const shared = useTexts();
+  const [reason, setReason] = useState("");
+  const [isMissing, setMissing] = useState(false);
+  const [isBusy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+
+  const confirmed = async () => {
+    if (reason.trim() === "") {
+      setMissing(true);
+      return;
+    }
+    setBusy(true);
+    try {
+      await send(reason.trim());
+      saved();
+      close();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      setProblem(error);
+      if (error.status === 409) saved();
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  return (
+    <Modal
+      open
+      title={title}
+      okText={confirm}
+      cancelText={words.cancel}
+      okButtonProps={{ size: "large", loading: isBusy }}
+      cancelButtonProps={{ size: "large" }}
+      onOk={() => void confirmed()}
+      onCancel={close}
+    >
+      {problem !== null && (
+        <Alert
+          type="warning"
+          showIcon
+          title={problem.status === 409 ? words.overtaken : `${words.notSaved} ${changeFailureText(problem, shared).text}`}
+        />
+      )}
+      <NoteField
+        label={words.reason}
+        value={reason}
+        missing={isMissing ? words.reasonMissing : null}
+        change={(value) => {
+          setReason(value);
+          setMissing(false);
+        }}
+      />
+    </Modal>
+  );
+}
