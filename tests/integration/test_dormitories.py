@@ -108,7 +108,7 @@ def test_a_forbidden_load_is_warned_of_appealed_and_decided(run: Running, browse
         answer(page, "Warn", "")
         expect(page.get_by_text("Please say why.")).to_be_visible()
         answer(page, "Warn", "1800 W at night")
-        expect(page.locator(".case-warned")).to_contain_text("First warning", timeout=_SOON_MS)
+        expect(page.locator(".case-warned")).to_contain_text("Warning, stage 1", timeout=_SOON_MS)
         page.get_by_role("button", name="Record appeal").click()
         answer(page, "Record appeal", "a hair dryer")
         expect(page.locator(".case-appealed")).to_contain_text("a hair dryer", timeout=_SOON_MS)

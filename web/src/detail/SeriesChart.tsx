@@ -21,15 +21,17 @@ interface Props {
   metric: string;
   zone: string;
   marks: Marks;
+  /** What is shown at first where no evidence is. */
+  first?: RangeChoice;
 }
 
-export function SeriesChart({ device, metric, zone, marks }: Props) {
+export function SeriesChart({ device, metric, zone, marks, first = "hour" }: Props) {
   const texts = useTexts();
   const language = useLanguage();
   const look = useLook();
   const catalogue = useCatalogue();
   const declared = findMetric(catalogue, device, metric);
-  const [choice, setChoice] = useState<RangeChoice>(marks.window === null ? "hour" : "evidence");
+  const [choice, setChoice] = useState<RangeChoice>(marks.window === null ? first : "evidence");
   const isCounter = declared?.counter ?? false;
   // The range is fixed when it is chosen, so that a redraw does not fetch everything again.
   const windowStart_ms = marks.window?.start_ms ?? null;

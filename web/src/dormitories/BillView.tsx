@@ -200,7 +200,7 @@ function Shown({ answer, zone, nameOf }: { answer: BillAnswer; zone: string; nam
           {bill.corrections.map((line) => (
             <li key={`${line.month} ${line.tariff} ${line.room} ${line.bed}`}>
               {line.month} · {tariffName(line.tariff)} · {line.room === null ? words.house : `${nameOf(line.room)}, ${bedName(line.bed)}`}:{" "}
-              <strong>{line.fen > 0 ? words.plus(yuan(line.fen)) : yuan(line.fen)}</strong>
+              <strong>{line.fen > 0 ? `+${yuan(line.fen)}` : yuan(line.fen)}</strong>
             </li>
           ))}
         </ul>

@@ -62,6 +62,7 @@ function RoomTile({ room }: { room: RoomNow }) {
         <span className="room-more">{room.states.slice(1).map((state) => words.states[state]).join(" · ")}</span>
       )}
       <span className="room-power">{formatQuantity(room.power_w, "W", 0) ?? "—"}</span>
+      <span className="room-today">{words.beds(room.paying, room.beds)}</span>
       <span className="room-today">
         {words.today} {room.today.map((each) => formatQuantity(each.quantity, each.unit, each.unit === "m3" ? 3 : 1) ?? "—").join(" · ")}
       </span>

@@ -67,7 +67,7 @@ export function RoomView({ building, room, decides, zone, nameOf }: Props) {
             {series.map(({ device, metric }) => (
               <section key={`${device} ${metric}`}>
                 <h4>{inLanguage(findMetric(catalogue, device, metric)?.name, language, metric)}</h4>
-                <SeriesChart device={device} metric={metric} zone={zone} marks={NO_MARKS} />
+                <SeriesChart device={device} metric={metric} zone={zone} marks={NO_MARKS} first="day" />
               </section>
             ))}
           </div>
