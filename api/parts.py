@@ -13,6 +13,7 @@ from api.backtests import Backtests
 from api.dormitories.bills import Bills
 from api.dormitories.building import Dormitories
 from api.dormitories.cases import Cases
+from api.dormitories.remembered import Remembered
 from api.events import Events
 from api.handovers import Handovers
 from api.masks import Masks
@@ -44,6 +45,7 @@ class Parts:
     dormitories: Dormitories
     bills: Bills
     cases: Cases
+    remembered: Remembered
     events: Events
     clock: Clock
     backtests: Backtests | None = None

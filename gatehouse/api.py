@@ -14,6 +14,7 @@ from api.backtests import Backtests
 from api.dormitories.bills import Bills
 from api.dormitories.building import load_dormitories
 from api.dormitories.cases import Cases
+from api.dormitories.remembered import Remembered
 from api.events import Events
 from api.handovers import Handovers
 from api.masks import Masks
@@ -44,10 +45,11 @@ def run_api(settings: Settings) -> None:
     migrate(settings.database.url)
     database = open_database(settings.database.url)
     alarms = Alarms(database, clock)
+    history = _history_reader(settings)
     parts = Parts(
         catalogue=catalogue,
         rules=Rules(database, load_rules(settings.rules, catalogue)),
-        history=_history_reader(settings),
+        history=history,
         quarantine=Quarantine(database),
         counts=Completeness(database),
         gateway_states=GatewayStates(database),
@@ -59,6 +61,7 @@ def run_api(settings: Settings) -> None:
         dormitories=load_dormitories(settings.dormitories, catalogue),
         bills=Bills(database),
         cases=Cases(database),
+        remembered=Remembered(history, clock),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         backtests=Backtests(partial(run_job, settings)),

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from api.dormitories.bill import Account, Bill, CorrectionLine, accounts, corrected
 from telemetry.database import metadata
 
-CORRECTED_MONTHS = 3
+CORRECTED_MONTHS = 2
 """So many issued months before a bill are computed anew for it."""
 
 bills = sa.Table(

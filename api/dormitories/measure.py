@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from api.dormitories.bill import Measured, Slot
 from api.dormitories.building import Building, Dormitories, days_of, rooms_of
+from api.dormitories.remembered import Remembered
 from api.dormitories.tariff import Tariff
 from api.dormitories.use import Exchange, Register, Use, used
 from ingest.history.history import Aggregate, HistoryReader
@@ -35,7 +36,7 @@ def month_edges(month: date, zone: ZoneInfo, by_hour: bool) -> tuple[list[int], 
 
 
 def measure(
-    history: HistoryReader, catalogue: Catalogue, dormitories: Dormitories, building: Building, month: date
+    history: HistoryReader | Remembered, catalogue: Catalogue, dormitories: Dormitories, building: Building, month: date
 ) -> list[Measured]:
     """What each tariff's meters counted. Raises Unavailable."""
     zone = ZoneInfo(catalogue.site[catalogue.site_of_place(building.place)].timezone)
@@ -68,7 +69,7 @@ def measure(
 
 
 def _registers(
-    history: HistoryReader, catalogue: Catalogue, tariff: Tariff, device: str, edges: list[int]
+    history: HistoryReader | Remembered, catalogue: Catalogue, tariff: Tariff, device: str, edges: list[int]
 ) -> list[tuple[int, int]]:
     """(ms, digits) at the end of each hour that has a reading."""
     start, end = edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from api.dormitories.building import Building, Dormitories
+from api.dormitories.remembered import KEPT_MS, Remembered
 from api.dormitories.tariff import rounded
 from ingest.history.history import Aggregate, HistoryReader
 from telemetry.catalogue import Catalogue
@@ -67,7 +68,7 @@ class RoomNow(BaseModel):
 
 def room_states(
     catalogue: Catalogue,
-    history: HistoryReader,
+    history: HistoryReader | Remembered,
     dormitories: Dormitories,
     building: Building,
     rooms: Sequence[str],
@@ -80,6 +81,8 @@ def room_states(
     zone = ZoneInfo(catalogue.site[catalogue.site_of_place(building.place)].timezone)
     today = datetime.fromtimestamp(now_ms / 1000, zone).date()
     midnight_ms = round(datetime(today.year, today.month, today.day, tzinfo=zone).timestamp() * 1000)
+    # The same question for a while, so that it is answered from memory: to the next five minutes.
+    asked_ms = -(-now_ms // KEPT_MS) * KEPT_MS
     found, leaks = [], []
     for room in rooms:
         devices = [device for device in catalogue.devices if device.place == room]
@@ -91,7 +94,9 @@ def room_states(
                 if not metric.counter:
                     continue
                 start_ms = min(midnight_ms, (now_ms // _HOUR_MS - _LEAK_HOURS - 1) * _HOUR_MS)
-                curve = history.read(device.kind, device.id, metric.id, start_ms, now_ms, _HOUR_MS, Aggregate.INCREASE)
+                curve = history.read(
+                    device.kind, device.id, metric.id, start_ms, asked_ms, _HOUR_MS, Aggregate.INCREASE
+                )
                 by_hour = dict(zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True))
                 since = [value for time_ms, value in by_hour.items() if time_ms >= midnight_ms]
                 counted.append(

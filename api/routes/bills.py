@@ -100,7 +100,7 @@ def issue(session: Acting, parts: PartsOf, building: str, month: Month, body: Is
     declared, site = building_of(parts, session.user, building)
     user, subject = session.user, f"{building} {month}"
     must_decide(parts, user, site, "bill-issue", subject)
-    made = bill_of(parts, declared, site, month)
+    made = bill_of(parts, declared, site, month, is_fresh=True)
     if made.state == "issued":
         raise _refused(parts, user.name, subject, "the month has its bill", "an issued bill stays as it is")
     if not made.is_over:
@@ -116,8 +116,8 @@ def issue(session: Acting, parts: PartsOf, building: str, month: Month, body: Is
     return _answer(issued)
 
 
-def bill_of(parts: Parts, building: Building, site: str, month: str) -> BillAnswer:
-    """The issued bill of a month, or its draft."""
+def bill_of(parts: Parts, building: Building, site: str, month: str, *, is_fresh: bool = False) -> BillAnswer:
+    """The issued bill of a month, or its draft: as of now, or as it was read a few minutes ago."""
     first = date.fromisoformat(f"{month}-01")
     this_month = today(parts, site).replace(day=1)
     if first.year < _FIRST_YEAR or first > this_month:
@@ -129,11 +129,12 @@ def bill_of(parts: Parts, building: Building, site: str, month: str) -> BillAnsw
     rooms = rooms_of(parts.catalogue, building.place)
 
     def anew(of: date) -> Bill:
-        measured = measure(parts.history, parts.catalogue, parts.dormitories, building, of)
+        measured = measure(parts.remembered, parts.catalogue, parts.dormitories, building, of)
         return make_bill(building, of, rooms, measured)
 
     corrections = parts.bills.corrections(building.place, first, anew)
-    measured = measure(parts.history, parts.catalogue, parts.dormitories, building, first)
+    history = parts.history if is_fresh else parts.remembered
+    measured = measure(history, parts.catalogue, parts.dormitories, building, first)
     made = make_bill(building, first, rooms, measured, corrections)
     is_over = first < this_month
     return BillAnswer(state="draft", is_over=is_over, bill=made, issued_ms=None, issued_by=None, is_intact=None)

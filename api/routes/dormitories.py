@@ -316,7 +316,7 @@ def _overtaken(parts: Parts, user: User, action: str, subject: str, error: NotSo
 def _standing(parts: Parts, building: Building, rooms: list[str], now_ms: int) -> tuple[list[RoomNow], list[Leak]]:
     return room_states(
         parts.catalogue,
-        parts.history,
+        parts.remembered,
         parts.dormitories,
         building,
         rooms,

@@ -20,6 +20,7 @@ from api.app import make_app
 from api.dormitories.bills import Bills
 from api.dormitories.building import load_dormitories
 from api.dormitories.cases import Cases
+from api.dormitories.remembered import Remembered
 from api.events import Events
 from api.handovers import Handovers
 from api.masks import Masks
@@ -133,6 +134,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         dormitories=load_dormitories(tmp_path / "dormitories", catalogue),
         bills=Bills(database),
         cases=Cases(database),
+        remembered=Remembered(ParquetReader(tmp_path / "history"), clock),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.dormitories.building import load_dormitories
+from api.dormitories.remembered import KEPT_MS
 from api.dormitories.steps import power_steps
 from telemetry.batch import ReadingBatch
 from telemetry.catalogue import Catalogue
@@ -84,6 +85,7 @@ def test_an_issued_bill_is_frozen_and_what_changes_is_a_correction_on_the_next(w
     assert issue(world, headers, "2026-10", seen).status_code == 201
     # 25 kWh more of room 1 become known for the last hour of October.
     keep(world, [("e-1", "energy", NOVEMBER - 500, 1211.0), ("e-1", "energy", NOVEMBER + 1000, 1211.0)])
+    world.clock.advance(KEPT_MS // 1000)
     again = get(world, "bills/dorm/2026-10")
     assert (again["state"], again["bill"], again["is_intact"]) == ("issued", seen["bill"], True)
     lines = get(world, "bills/dorm/2026-11")["bill"]["corrections"]
@@ -147,6 +149,16 @@ def test_a_bill_comes_as_pdf_and_excel_in_both_languages(world: World) -> None:
     for expected in ("Room 101", "<v>95.12</v>", "100.00 × 0.4883 + 86.00 × 0.5383", "22.32"):
         assert expected in inside
     assert "<f>" not in inside
+
+
+def test_a_draft_is_remembered_for_a_while_and_no_longer(world: World) -> None:
+    keep(world, dormitory.registers(OCTOBER, NOVEMBER))
+    world.log_in("viewer")
+    seen = get(world, "bills/dorm/2026-10")
+    keep(world, [("e-1", "energy", NOVEMBER - 500, 1190.0)])
+    assert get(world, "bills/dorm/2026-10") == seen
+    world.clock.advance(KEPT_MS // 1000)
+    assert get(world, "bills/dorm/2026-10")["bill"]["inputs_hash"] != seen["bill"]["inputs_hash"]
 
 
 def heat(world: World, device: str) -> str:
