@@ -38,6 +38,7 @@ class Permission(StrEnum):
     MASK = "mask"  # say that something is in maintenance or out of service
     CHANGE_RULES = "change-rules"
     TRY_RULES = "try-rules"
+    CLEAN = "clean"  # plan, do and sign off the cleaning of drains
     SEE_REFUSED = "see-refused"  # input that was quarantined, which belongs to no site
 
 
@@ -46,7 +47,14 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMINISTRATOR: frozenset(Permission),
     Role.GUARD: _EVERYBODY | {Permission.ACT, Permission.SEE_REFUSED},
     Role.ENGINEER: _EVERYBODY
-    | {Permission.ACT, Permission.MASK, Permission.CHANGE_RULES, Permission.TRY_RULES, Permission.SEE_REFUSED},
+    | {
+        Permission.ACT,
+        Permission.MASK,
+        Permission.CLEAN,
+        Permission.CHANGE_RULES,
+        Permission.TRY_RULES,
+        Permission.SEE_REFUSED,
+    },
     Role.MANAGER: _EVERYBODY | {Permission.ACT, Permission.TRY_RULES, Permission.SEE_REFUSED},
     Role.VIEWER: _EVERYBODY | {Permission.SEE_REFUSED},
 }
@@ -159,6 +167,7 @@ def anybody() -> None:
 Anybody = Depends(anybody)
 Looking = Annotated[Session, Depends(Needs(Permission.LOOK))]
 Acting = Annotated[Session, Depends(Needs(Permission.ACT))]
+Cleaning = Annotated[Session, Depends(Needs(Permission.CLEAN))]
 Masking = Annotated[Session, Depends(Needs(Permission.MASK))]
 ChangingRules = Annotated[Session, Depends(Needs(Permission.CHANGE_RULES))]
 TryingRules = Annotated[Session, Depends(Needs(Permission.TRY_RULES))]

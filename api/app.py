@@ -14,14 +14,14 @@ from fastapi.staticfiles import StaticFiles
 
 from api import problems
 from api.parts import Parts
-from api.routes import alarms, backtests, live, masks, readings, rules, session, visits, world
+from api.routes import alarms, backtests, cleaning, drains, live, masks, readings, rules, session, visits, world
 
 _log = structlog.get_logger("api")
 
 SCREENS = Path(__file__).parent / "screens"
 _BODY_MAX = 100_000
 # The order matters where addresses overlap: a back-test stands under /rules.
-_ROUTERS = (session, world, backtests, rules, readings, alarms, masks, visits, live)
+_ROUTERS = (session, world, backtests, rules, readings, alarms, masks, drains, cleaning, visits, live)
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (

@@ -7,9 +7,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from alerts.calendar import Schedule
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.backtests import Backtests
+from api.cleaning import CleaningJobs
 from api.events import Events
 from api.masks import Masks
 from api.rules import Rules
@@ -36,8 +38,10 @@ class Parts:
     alarms: Alarms
     masks: Masks
     visits: Visits
+    cleaning: CleaningJobs
     events: Events
     clock: Clock
+    schedules: tuple[Schedule, ...] = ()
     backtests: Backtests | None = None
     is_behind_https: bool = False
     is_insecure: bool = False  # started without TLS to the broker; every screen says so

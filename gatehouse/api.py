@@ -6,11 +6,12 @@ from functools import partial
 
 import uvicorn
 
-from alerts.rules import load_rules
+from alerts.rules import load_rule_files
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
 from api.backtests import Backtests
+from api.cleaning import CleaningJobs
 from api.events import Events
 from api.masks import Masks
 from api.parts import Parts
@@ -40,9 +41,10 @@ def run_api(settings: Settings) -> None:
     migrate(settings.database.url)
     database = open_database(settings.database.url)
     alarms = Alarms(database, clock)
+    declared = load_rule_files(settings.rules, catalogue)
     parts = Parts(
         catalogue=catalogue,
-        rules=Rules(database, load_rules(settings.rules, catalogue)),
+        rules=Rules(database, declared.rules),
         history=_history_reader(settings),
         quarantine=Quarantine(database),
         counts=Completeness(database),
@@ -51,8 +53,10 @@ def run_api(settings: Settings) -> None:
         alarms=alarms,
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
+        cleaning=CleaningJobs(database, clock),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
+        schedules=declared.schedules,
         backtests=Backtests(partial(run_job, settings)),
         is_behind_https=settings.api.is_behind_https,
         is_insecure=settings.insecure,

@@ -2,6 +2,7 @@
 
 import alerts.store
 import api.accounts
+import api.cleaning
 import ingest.history.completeness
 import ingest.history.gateways
 import ingest.history.quarantine
@@ -10,6 +11,7 @@ from telemetry.database import metadata as metadata
 OWNERS = (
     alerts.store,
     api.accounts,
+    api.cleaning,
     ingest.history.completeness,
     ingest.history.gateways,
     ingest.history.quarantine,

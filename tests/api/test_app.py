@@ -17,6 +17,7 @@ from api.access import Role
 from api.accounts import Accounts, sessions, users
 from api.alarms import Alarms
 from api.app import make_app
+from api.cleaning import CleaningJobs
 from api.events import Events
 from api.masks import Masks
 from api.parts import Parts
@@ -123,6 +124,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         alarms=alarms,
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
+        cleaning=CleaningJobs(database, clock),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )
