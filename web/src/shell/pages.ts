@@ -4,7 +4,7 @@
  * A page is a folder of `src/` whose default export is drawn without props, and a line here; see `web/README.md`.
  */
 
-import { AlertOutlined, DashboardOutlined } from "@ant-design/icons";
+import { AlertOutlined, DashboardOutlined, FallOutlined } from "@ant-design/icons";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 
 import type { Named, User } from "../api/contract";
@@ -26,6 +26,7 @@ export interface PageEntry {
 export const PAGES: readonly PageEntry[] = [
   page("overview", { en: "Overview", zh: "总览" }, DashboardOutlined, "look", () => import("../overview/OverviewPage")),
   page("alarms", { en: "Alarms", zh: "告警" }, AlertOutlined, "look", () => import("../alarm-list/AlarmListPage")),
+  page("drains", { en: "Drains", zh: "排水" }, FallOutlined, "look", () => import("../drains/DrainsPage")),
   page("alarm", { en: "Alarm", zh: "告警详情" }, AlertOutlined, "look", () => import("../alarm-page/AlarmPage"), { isHidden: true }),
 ];
 
