@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from api.app import SCREENS
 from tests import servers
@@ -29,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield started
 
 
-def storm_running(folder: Path, port: int):  # type: ignore[no-untyped-def]
+def storm_running(folder: Path, port: int) -> AbstractContextManager[Running]:
     """The small district with a rain gauge."""
     (folder / "catalogue").mkdir()
     (folder / "catalogue" / "gauge.yaml").write_text(GAUGE, encoding="utf-8")
@@ -40,7 +41,7 @@ def publish(run: Running, *rows: tuple[str, str, float, float]) -> None:
     """(device, metric, value, seconds ago)"""
     now_ms = time.time() * 1000
     readings = [
-        {"device": device, "metric": metric, "value": value, "time_ms": round(now_ms - 1000 * ago)}
+        {"device": device, "metric": metric, "value": value, "time": round(now_ms - 1000 * ago)}
         for device, metric, value, ago in rows
     ]
     for start in range(0, len(readings), 100):
@@ -84,9 +85,12 @@ def test_the_forecast_is_large_and_a_cause_folds_what_follows_from_it(
 ) -> None:
     with opened(rained, browser, view) as page:
         drains(page)
-        expect(page.locator(".overflow strong")).to_contain_text("min" if view.language == "en" else "分钟", timeout=_SOON_MS)
+        expect(page.locator(".overflow strong")).to_contain_text(
+            "min" if view.language == "en" else "分钟", timeout=_SOON_MS
+        )
         expect(page.locator(".profile-ahead")).to_have_count(1)
-        expect(page.locator(".cause-card")).to_have_count(1)
+        # A sensor that has fallen silent meanwhile has a card of its own, with nothing folded under it.
+        expect(page.locator(".cause-card:has(details)")).to_have_count(1)
         expect(page.locator(".cause-card details li").first).to_be_hidden()
         page.locator(".cause-card summary").click()
         expect(page.locator(".cause-card details li").first).to_be_visible()
@@ -109,12 +113,8 @@ def test_with_the_server_gone_the_profile_says_that_it_is_old(rained: Running, b
     with opened(rained, browser, View()) as page:
         drains(page)
         expect(page.locator(".profile")).to_be_visible(timeout=_SOON_MS)
-        page.route("**/api/v1/drains/**", lambda route: _away(route))
+        page.route("**/api/v1/drains/**", lambda route: route.abort())
         expect(page.locator(".drains-old")).to_contain_text("as of", timeout=_SOON_MS)
-
-
-def _away(route: Route) -> None:
-    route.abort()
 
 
 def test_the_storm_has_a_report_with_peak_and_first_alarm(rained: Running, browser: Browser) -> None:

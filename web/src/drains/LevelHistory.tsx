@@ -96,7 +96,7 @@ export function LevelHistory({ manhole, device, rain, overflowShare, zone }: Pro
       ],
       yAxis: [
         { gridIndex: 0, name: `${words.rain} mm`, inverse: true, nameLocation: "start", nameTextStyle: { color: colour("--ink"), align: "left" }, splitNumber: 1, axisLabel: { color: colour("--ink") }, splitLine: { show: false } },
-        { gridIndex: 1, name: "m", min: 0, max: Math.ceil(manhole.depth_m * 11) / 10, nameTextStyle: { color: colour("--ink"), align: "right" }, axisLabel: { color: colour("--ink") }, splitLine: { lineStyle: { color: colour("--line") } } },
+        { gridIndex: 1, min: 0, max: Math.ceil(manhole.depth_m * 11) / 10, axisLabel: { color: colour("--ink"), formatter: "{value} m", showMaxLabel: false }, splitLine: { lineStyle: { color: colour("--line") } } },
       ],
       series: [
         {

@@ -125,6 +125,8 @@ function Overflow({ now, now_ms }: { now: NetworkNow; now_ms: number }) {
   const first = soonest(now.manholes, now_ms);
   const over = now.manholes.find((each) => isKnown(each) && each.level!.value >= now.overflow_share * each.depth_m);
   const blind = known === 0;
+  const earliest = first === null ? "" : words.minutes(first.low ?? first.minutes);
+  const latest = first === null ? "" : first.high === null ? words.openEnd : words.minutes(first.high);
   const tone = over !== undefined ? "critical" : first !== null ? (first.minutes < 30 ? "critical" : "high") : blind ? "medium" : "good";
   return (
     <section className={`overflow overflow-${tone}`} aria-label={words.toOverflow} aria-live="polite">
@@ -138,8 +140,8 @@ function Overflow({ now, now_ms }: { now: NetworkNow; now_ms: number }) {
         <>
           <strong>{words.minutes(first.minutes)}</strong>
           <span>
-            {inLanguage(first.manhole.name, language, first.manhole.id)} ·{" "}
-            {words.band(words.minutes(first.low ?? first.minutes), first.high === null ? words.openEnd : words.minutes(first.high))}
+            {inLanguage(first.manhole.name, language, first.manhole.id)}
+            {earliest !== latest && ` · ${words.band(earliest, latest)}`}
           </span>
         </>
       ) : (

@@ -30,7 +30,7 @@ export function Profile({ path, rain, overflowShare, now_ms, chosen, choose }: P
   const lowest = Math.min(...path.map((each) => each.invert_m)) - MARGIN_M;
   const highest = Math.max(...path.map((each) => each.invert_m + each.depth_m)) + MARGIN_M;
   const y = (height_m: number) => TOP + HEIGHT * (1 - (height_m - lowest) / (highest - lowest));
-  const x = (n: number) => LEFT + SHAFT + n * STEP;
+  const x = (n: number) => LEFT + STEP / 2 + n * STEP;
   const width = x(path.length - 1) + STEP / 2 + 30;
   const line = (heights: readonly number[]) => heights.map((height, n) => `${x(n)},${y(height)}`).join(" ");
   const ahead = path.map((each) => risen(each, overflowShare, AHEAD_MIN, now_ms));
@@ -40,7 +40,7 @@ export function Profile({ path, rain, overflowShare, now_ms, chosen, choose }: P
       <svg className="profile" viewBox={`0 0 ${width} ${TOP + HEIGHT + 96}`} style={{ minWidth: Math.min(width, 760) }}>
         {rain !== null && <RainBars rain={rain} width={width - LEFT - 20} />}
         {[highest - MARGIN_M, (highest + lowest) / 2, lowest + MARGIN_M].map((height) => (
-          <text key={height} x={LEFT - 14} y={y(height) + 5} className="profile-scale" textAnchor="end">
+          <text key={height} x={LEFT - 6} y={y(height) + 5} className="profile-scale" textAnchor="end">
             {height.toFixed(2)} m
           </text>
         ))}
@@ -48,7 +48,7 @@ export function Profile({ path, rain, overflowShare, now_ms, chosen, choose }: P
           const lower = path[n + 1]!;
           const full = isKnown(upper) && isKnown(lower);
           // Within the pipe the surface runs from one shaft to the next; where one is not known, neither is what lies between.
-          const surfaces = [upper, lower].map((each) => each.invert_m + Math.min(each.level?.value ?? 0, each.crown_m));
+          const surfaces = [upper, lower].map((each) => each.invert_m + Math.min(each.level?.value ?? 0, upper.crown_m));
           return (
             <g key={upper.id}>
               <polygon
