@@ -41,6 +41,8 @@ class What(StrEnum):
     EXHAUSTED = "exhausted"  # everybody was called and nobody has acknowledged
     REALARMED = "realarmed"  # acknowledged long ago and still there: it counts as unseen again
     REMINDED = "reminded"  # still there
+    RECHECK = "recheck"  # a guard measures the person again: the clock runs
+    MEASURED = "measured"  # the second measurement, by a device or as a person typed it in
 
     @property
     def is_end(self) -> bool:
@@ -88,6 +90,19 @@ class Masked(msgspec.Struct, gc=False):
     until_ms: int | None  # None: while the cause is open
 
 
+class Recheck(msgspec.Struct, gc=False):
+    """A person at a gate is measured again: by when, and what came of it."""
+
+    asked_ms: int
+    asked_by: str
+    due_ms: int  # of the second measurement; when there is one, of the decision
+    value: float | None = None
+    method: str | None = None  # how it was measured, or by which device
+    measured_ms: int | None = None
+    measured_by: str | None = None  # who typed it in; None: it came by itself
+    is_overdue: bool = False  # nothing came by then, and people were called again
+
+
 class Alarm(msgspec.Struct, gc=False):
     """One occurrence. `seq` counts its transitions; whoever acts on it says which they saw."""
 
@@ -122,6 +137,7 @@ class Alarm(msgspec.Struct, gc=False):
     heights: list[tuple[int, Severity]] = msgspec.field(
         default_factory=list
     )  # (event time, severity) of each new severity_max
+    recheck: Recheck | None = None  # of a passage
     assigned_to: str | None = None  # who is to see to it
 
     @property

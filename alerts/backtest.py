@@ -21,6 +21,7 @@ from alerts.load import chatters, flood_ms
 from alerts.outcome import Outcome
 from alerts.passages import Passages
 from alerts.program import Program, compile_rules
+from alerts.recheck import Rechecks
 from alerts.rule import Severity
 from alerts.rules import InferredRule, Rule, SilenceRule
 from telemetry.batch import ReadingBatch
@@ -124,7 +125,7 @@ class Trial:
         self.program: Program = compile_rules(unattended(rules), catalogue, registry)
         self._conditions = Conditions(self.program)
         self._book = AlarmBook(self.program)
-        self._passages = Passages(self.program, self._book)
+        self._passages = Passages(self.program, self._book, Rechecks(self.program, self._book))
         self._gathered = Gathered()
         self._newest_ms = 0
         self._forgot_ms = 0

@@ -31,6 +31,7 @@ from alerts.passages import Passages
 from alerts.past import Reread
 from alerts.people import NOBODY, People
 from alerts.program import Program
+from alerts.recheck import Rechecks
 from alerts.rule import LevelledRule, Severity
 from alerts.snapshot import (
     Names,
@@ -43,7 +44,7 @@ from alerts.snapshot import (
     restore_conditions,
     restore_episodes,
 )
-from telemetry.batch import ReadingBatch, Times, decode_arrival
+from telemetry.batch import ReadingBatch, Times, decode_arrival, select
 from telemetry.journal import AWAY, Kind, Stored
 from telemetry.quality import Quality
 
@@ -57,9 +58,8 @@ class Command:
     """What a person asks for, as it stands in the journal."""
 
     id: str
-    action: (
-        str  # acknowledge, comment, assign, dispose, close, shelve, unshelve; mask or unmask, which are about no alarm
-    )
+    # acknowledge, comment, assign, recheck, measure, dispose, close, shelve, unshelve; mask, unmask: about no alarm
+    action: str
     actor: str
     alarm: str = ""
     seq: int = 0
@@ -69,6 +69,8 @@ class Command:
     until_ms: int | None = None
     one_shot: bool = False
     mask: Mapping[str, str] | None = None  # what a mask covers and its kind; or {"id": …} of one to take back
+    value: float | None = None  # of a second measurement
+    method: str | None = None  # how it was taken
 
 
 def _no_journal(after: int, through: int) -> Iterator[Stored]:
@@ -87,7 +89,8 @@ class Engine:
         self.program = program
         self._conditions = Conditions(program)
         self._book = AlarmBook(program)
-        self._passages = Passages(program, self._book)
+        self._rechecks = Rechecks(program, self._book)
+        self._passages = Passages(program, self._book, self._rechecks)
         self._masks = Masks(program, self._book)
         self._episodes = Episodes(program, self._conditions, self._book, reread)
         self._lateness = Lateness(program, self._conditions, self._book, reread)
@@ -202,7 +205,17 @@ class Engine:
         self._observed_ms[batch.series[batch.quality < Quality.BAD].astype(np.intp)] = self._listening_ms
         self._heard_again(batch, known_ms, effects)
         if self.program.passages:
-            self._passages.judge(self._passages.plain(batch), known_ms, effects)
+            begin = 0
+            for row in self._rechecks.rows(batch):  # each in its turn among the scanners' own
+                self._judge_passages(batch, begin, row, known_ms, effects)
+                self._rechecks.take(batch, row, known_ms, effects)
+                begin = row + 1
+            self._judge_passages(batch, begin, len(batch), known_ms, effects)
+
+    def _judge_passages(self, batch: ReadingBatch, begin: int, end: int, known_ms: int, effects: Effects) -> None:
+        whole = (begin, end) == (0, len(batch))
+        some = batch if whole else select(batch, np.arange(begin, end))
+        self._passages.judge(self._passages.plain(some), known_ms, effects)
 
     # --- silence ----------------------------------------------------------------------------------------------------
 
@@ -227,6 +240,7 @@ class Engine:
             for series in silent.tolist():
                 if (plan.rule, series, None) not in self._book.open:
                     self._raise_silence(plan.rule, series, now_ms, effects)
+        self._rechecks.advance(now_ms, effects)
         self._escalation.advance(now_ms, effects)
 
     def _raise_silence(self, rule: int, series: int, now_ms: int, effects: Effects) -> None:
@@ -285,9 +299,7 @@ class Engine:
         actor, note = command.actor, command.note
         if command.action == "acknowledge":
             if alarm.acknowledged_by is None:
-                alarm.acknowledged_by = actor
-                self._book.note(alarm, What.ACKNOWLEDGED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
-                self._episodes.acknowledged(where, actor)
+                self._acknowledge(where, alarm, actor, note, known_ms, effects)
                 if alarm.over_ms is not None and self.program.rules[where[0]].latch == "until-acknowledged":
                     self._book.close(alarm, What.RETURNED, known_ms, known_ms, PERSON, effects, actor=actor)
         elif command.action == "comment":
@@ -297,6 +309,12 @@ class Engine:
                 alarm.assigned_to = command.assignee
                 to = command.assignee
                 self._book.note(alarm, What.ASSIGNED, known_ms, known_ms, PERSON, effects, actor=actor, note=to)
+        elif command.action in ("recheck", "measure"):
+            effects.answers[command.id] = self._recheck(command, where, alarm, known_ms, effects)
+            return
+        elif command.action == "dispose" and command.disposition == "refuse" and not (note or "").strip():
+            effects.answers[command.id] = "nobody is refused without a reason on record"
+            return
         elif command.action == "dispose":
             alarm.disposition = command.disposition
             self._book.close(alarm, What.DISPOSED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
@@ -316,6 +334,24 @@ class Engine:
         if not alarm.is_open:
             self._passages.remember(alarm)
         effects.answers[command.id] = ""
+
+    def _acknowledge(
+        self, where: Where, alarm: Alarm, actor: str, note: str | None, known_ms: int, effects: Effects
+    ) -> None:
+        alarm.acknowledged_by = actor
+        self._book.note(alarm, What.ACKNOWLEDGED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
+        self._episodes.acknowledged(where, actor)
+
+    def _recheck(self, command: Command, where: Where, alarm: Alarm, known_ms: int, effects: Effects) -> str:
+        actor = command.actor
+        if command.action == "recheck":
+            answer = self._rechecks.ask(alarm, actor, known_ms, effects)
+        else:
+            answer = self._rechecks.type_in(alarm, command.value, command.method, actor, known_ms, effects)
+        if answer == "" and alarm.acknowledged_by is None:
+            # Whoever measures the person again has seen the alarm.
+            self._acknowledge(where, alarm, actor, None, known_ms, effects)
+        return answer
 
     def _mask(self, command: Command, known_ms: int, effects: Effects) -> str:
         given = dict(command.mask or {})
@@ -420,6 +456,7 @@ class Engine:
             else:
                 alarm.closed_ms, alarm.closed_reason = now_ms, "retired"
                 self._book.note(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)
+        self._rechecks.restore(self._book.open.values())
         if before is not None:
             self._revise(before, now_ms, effects)
             kept, now = snapshot.masks.schedules, self.program.schedules

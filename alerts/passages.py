@@ -1,7 +1,8 @@
 """Rules that judge each passage by itself: one alarm a person, whatever the order of the readings.
 
 The passage's key makes a second measurement the same event: higher, it makes the alarm worse; normal and good, it is what
-closes it. A passage whose alarm was closed is not raised again by a reading that comes twice. Axis: N readings.
+closes it, unless a guard has asked for it: then a person decides (`recheck`). A passage whose alarm was closed is not
+raised again by a reading that comes twice. Axis: N readings.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from alerts.alarm import Alarm, Effects, What
 from alerts.book import AlarmBook
 from alerts.program import PassageLimit, Program
+from alerts.recheck import Rechecks
 from alerts.seen import Seen
 from telemetry.batch import ReadingBatch
 from telemetry.identity import alarm_id
@@ -25,9 +27,10 @@ _REMEMBERED_MAX = 20_000  # closed passage alarms that a repeated reading must n
 class Passages:
     """What became of people at the gates."""
 
-    def __init__(self, program: Program, book: AlarmBook) -> None:
+    def __init__(self, program: Program, book: AlarmBook, rechecks: Rechecks) -> None:
         self._program = program
         self._book = book
+        self._rechecks = rechecks
         self._levels: dict[int, list[PassageLimit]] = {}
         for limit in program.passages:
             self._levels.setdefault(limit.rule, []).append(limit)
@@ -68,6 +71,8 @@ class Passages:
             )
             where = (one.rule, one.series, one.key or f"t{one.time_ms}")
             alarm = self._book.open.get(where)
+            if alarm is not None and self._rechecks.take_again(alarm, one, known_ms, effects) and worst is None:
+                continue
             if worst is None:
                 if alarm is not None and one.is_good and one.time_ms > alarm.onset_ms:
                     self._book.close(

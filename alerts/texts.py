@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from alerts.alarm import Alarm, Forecast
 from alerts.detectors.trend import ForecastRule, RateRule
 from alerts.escalation import DAMAGED, SYSTEM, UNANSWERED, UNDELIVERED, UNSTORED
@@ -61,6 +63,7 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
         "value": alarm.value,
         "limit": alarm.limit,
         "rule_type": rule.type if rule else None,
+        "recheck": None if alarm.recheck is None else msgspec.to_builtins(alarm.recheck),
         "masks": [
             {"id": m.id, "kind": m.kind, "owner": m.owner, "reason": m.reason, "until_ms": m.until_ms}
             for m in alarm.masks

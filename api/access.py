@@ -17,6 +17,7 @@ from fastapi import Cookie, Depends, Header, Request
 from api.problems import Problem
 
 COOKIE = "gatehouse_session"
+TABLET_COOKIE = "gatehouse_tablet"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -35,17 +36,20 @@ class Permission(StrEnum):
 
     LOOK = "look"  # the sites one has a role at: what is there, readings, alarms
     ACT = "act"  # on alarms of the classes that one's role decides
+    GUARD = "guard"  # a gate: who comes in, and hand it over
     MASK = "mask"  # say that something is in maintenance or out of service
     CHANGE_RULES = "change-rules"
     TRY_RULES = "try-rules"
     CLEAN = "clean"  # plan, do and sign off the cleaning of drains
     SEE_REFUSED = "see-refused"  # input that was quarantined, which belongs to no site
+    MANAGE_USERS = "manage-users"
+    READ_AUDIT = "read-audit"
 
 
 _EVERYBODY = frozenset({Permission.LOOK})
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMINISTRATOR: frozenset(Permission),
-    Role.GUARD: _EVERYBODY | {Permission.ACT, Permission.SEE_REFUSED},
+    Role.GUARD: _EVERYBODY | {Permission.ACT, Permission.GUARD, Permission.SEE_REFUSED},
     Role.ENGINEER: _EVERYBODY
     | {
         Permission.ACT,
@@ -60,7 +64,15 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 }
 """What each role may do at the sites where somebody has it."""
 
-EVERYWHERE = frozenset({Permission.CHANGE_RULES, Permission.TRY_RULES, Permission.SEE_REFUSED})
+EVERYWHERE = frozenset(
+    {
+        Permission.CHANGE_RULES,
+        Permission.TRY_RULES,
+        Permission.SEE_REFUSED,
+        Permission.MANAGE_USERS,
+        Permission.READ_AUDIT,
+    }
+)
 """What concerns all sites at once, and so needs the role at all of them."""
 
 _CLAIMED: dict[str, frozenset[Role]] = {
@@ -130,6 +142,25 @@ class Session:
     csrf: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tablet:
+    """A browser that is kept at a gate, where guards change by PIN."""
+
+    token_hash: str
+    keeper: str
+    sites: tuple[str, ...] | None  # None: all
+    made_ms: int
+    is_kept: bool  # not yet, while somebody is logged in there with a password
+
+    def guard(self, user: User) -> User:
+        """What is left of somebody here: their grants as a guard at the tablet's sites; perhaps none."""
+        held = {grant.site for grant in user.grants if grant.role is Role.GUARD}
+        kept: set[str | None] = held
+        if self.sites is not None:
+            kept = set(self.sites) if None in held else held & set(self.sites)
+        return User(user.name, frozenset(Grant(Role.GUARD, site) for site in kept))
+
+
 class Needs:
     """The rule of a route: called by somebody who is logged in and has the permission, at least at one site.
 
@@ -150,6 +181,7 @@ class Needs:
         if session is None:
             raise Problem(401, "Not logged in", "log in with POST /api/v1/session")
         if request.method not in _READING and not secrets.compare_digest(session.csrf, x_csrf_token):
+            accounts.record(session.user.name, self.permission, request.url.path, "refused: no CSRF token")
             raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
         user = session.user
         is_allowed = user.may(self.permission) if self.permission in EVERYWHERE else user.may_somewhere(self.permission)
@@ -160,15 +192,37 @@ class Needs:
         return session
 
 
+class AtTablet:
+    """The rule of a route for a browser that is kept at a gate, or whose session lets it be: it gives no other right."""
+
+    def __call__(
+        self,
+        request: Request,
+        gatehouse_tablet: Annotated[str | None, Cookie(include_in_schema=False)] = None,
+        gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
+    ) -> Tablet:
+        sessions = request.app.state.parts.accounts.sessions
+        tablet: Tablet | None = sessions.tablet(gatehouse_tablet) if gatehouse_tablet else None
+        if tablet is None and gatehouse_session:
+            tablet = sessions.tablet_of_session(gatehouse_session)
+        if tablet is None:
+            raise Problem(401, "Not a tablet of a gate", "log in on it with POST /api/v1/session first")
+        return tablet
+
+
 def anybody() -> None:
     """The rule of a route that needs no log-in."""
 
 
 Anybody = Depends(anybody)
+OnTablet = Annotated[Tablet, Depends(AtTablet())]
 Looking = Annotated[Session, Depends(Needs(Permission.LOOK))]
 Acting = Annotated[Session, Depends(Needs(Permission.ACT))]
 Cleaning = Annotated[Session, Depends(Needs(Permission.CLEAN))]
+Guarding = Annotated[Session, Depends(Needs(Permission.GUARD))]
 Masking = Annotated[Session, Depends(Needs(Permission.MASK))]
 ChangingRules = Annotated[Session, Depends(Needs(Permission.CHANGE_RULES))]
 TryingRules = Annotated[Session, Depends(Needs(Permission.TRY_RULES))]
 SeeingRefused = Annotated[Session, Depends(Needs(Permission.SEE_REFUSED))]
+ManagingUsers = Annotated[Session, Depends(Needs(Permission.MANAGE_USERS))]
+ReadingAudit = Annotated[Session, Depends(Needs(Permission.READ_AUDIT))]

@@ -1,20 +1,20 @@
-"""Users, their sessions, and the record of who did what."""
+"""People who may log in: made, changed, let in by their password. What they do is put on record."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error
 
-from api.access import Grant, Role, Session, User
+from api.access import Grant, Permission, Role, Session, User
+from api.audit import Audit
+from api.hashing import hashed, is_right
+from api.sessions import Sessions, TooManyFailures
+from api.sessions import sessions as session_table
+from api.users import everybody, grant, granted, users
 from telemetry.clock import Clock
-from telemetry.database import metadata
 from telemetry.errors import BadInput
 
 PASSWORD_MIN = 10
@@ -22,134 +22,171 @@ _FAILURES_MAX = 5
 _FAILURE_PAUSE_MS = 60_000
 _REMEMBERED_MAX = 10_000
 
-users = sa.Table(
-    "user_account",
-    metadata,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("password", sa.String(200), nullable=False),
-    sa.Column("roles", sa.JSON, nullable=False),
-    sa.Column("sites", sa.JSON),  # null: all
-    sa.Column("created_ms", sa.BigInteger, nullable=False),
-)
-sessions = sa.Table(
-    "session",
-    metadata,
-    sa.Column("token_hash", sa.String(64), primary_key=True),
-    sa.Column("user", sa.String(64), sa.ForeignKey("user_account.name", ondelete="CASCADE"), nullable=False),
-    sa.Column("csrf", sa.String(64), nullable=False),
-    sa.Column("expires_ms", sa.BigInteger, nullable=False),
-)
-audit = sa.Table(
-    "audit",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("time_ms", sa.BigInteger, nullable=False),
-    sa.Column("actor", sa.String(64), nullable=False),
-    sa.Column("action", sa.String(64), nullable=False),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("outcome", sa.String(200), nullable=False),
-    sqlite_autoincrement=True,
-)
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody as administrators see them."""
 
-class TooManyFailures(Exception):
-    """Somebody tries passwords."""
+    user: User
+    created_ms: int
+    disabled_ms: int | None
 
 
 class Accounts:
-    """Reads and writes users, sessions and the audit."""
+    """Reads and writes users; their sessions and the audit are beside it."""
 
     def __init__(self, database: sa.Engine, clock: Clock, session_hours: int) -> None:
         self._database = database
         self._clock = clock
-        self._session_ms = session_hours * 3_600_000
-        self._hasher = PasswordHasher()
-        self._hashing = threading.BoundedSemaphore(2)  # hashing is dear on purpose; it must not take every core
+        self.sessions = Sessions(database, clock, session_hours * 3_600_000)
+        self.audit = Audit(database, clock)
         self._failures: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
-        self._nobody = self._hasher.hash(secrets.token_hex(16))
 
     def add_user(self, name: str, password: str, roles: list[Role], sites: list[str] | None) -> None:
         """Make a user, or give an existing one a new password, roles and sites. Raises BadInput."""
-        if not name or len(name) > 64 or not name.isprintable():
-            raise BadInput("bad-name", "a user name has 1 to 64 printable characters")
-        if len(password) < PASSWORD_MIN:
-            raise BadInput("weak-password", f"a password has at least {PASSWORD_MIN} characters")
-        named = sorted(role.value for role in roles)
-        row = {
-            "name": name,
-            "password": self._hasher.hash(password),
-            "roles": named,
-            "sites": sites,
-            "created_ms": self._clock.now_ms(),
-        }
+        _check_name(name)
+        _check(password)
+        where: list[str | None] = [None] if sites is None else [*sites]
+        wanted = frozenset(Grant(role, site) for role in roles for site in where)
+        kept = {"password": hashed(password), "disabled_ms": None}
         with self._database.begin() as db:
-            if not db.execute(users.update().where(users.c.name == name).values(row)).rowcount:
-                db.execute(users.insert().values(row))
-            db.execute(sessions.delete().where(sessions.c.user == name))
-        self.record("system", "user-set", name, ",".join(named))
+            if not db.execute(users.update().where(users.c.name == name).values(kept)).rowcount:
+                db.execute(users.insert().values(name=name, created_ms=self._clock.now_ms(), **kept))
+            grant(db, name, wanted)
+            db.execute(session_table.delete().where(session_table.c.user == name))
+        self.record("system", "user-set", name, ",".join(sorted(role.value for role in roles)))
 
-    def log_in(self, name: str, password: str, address: str) -> tuple[str, Session] | None:
-        """(token, session), or None when name or password is wrong. Raises TooManyFailures."""
-        now_ms = self._clock.now_ms()
-        count, until_ms = self._failures.get((name, address), (0, 0))
-        if count >= _FAILURES_MAX and now_ms < until_ms:
-            raise TooManyFailures
+    def add(self, actor: str, name: str, password: str, wanted: frozenset[Grant]) -> None:
+        """Make somebody new. Raises BadInput."""
+        _check_name(name)
+        _check(password)
+        kept = hashed(password)
+        with self._database.begin() as db:
+            if db.execute(sa.select(users.c.name).where(users.c.name == name)).first() is not None:
+                raise BadInput("name-taken", f"name: there is a user '{name}' already")
+            db.execute(users.insert().values(name=name, password=kept, created_ms=self._clock.now_ms()))
+            grant(db, name, wanted)
+        self.record(actor, "user-add", name, _told(wanted))
+
+    def change(
+        self, actor: str, name: str, wanted: frozenset[Grant] | None, password: str | None, disabled: bool | None
+    ) -> None:
+        """Change what is not None; their sessions end. Raises BadInput when nobody could administer after it."""
+        if password is not None:
+            _check(password)
+        kept = None if password is None else hashed(password)
+        with self._database.begin() as db:
+            # A write first: what is read after it cannot be changed by another administrator meanwhile.
+            db.execute(session_table.delete().where(session_table.c.user == name))
+            if kept is not None:
+                db.execute(users.update().where(users.c.name == name).values(password=kept))
+            if disabled is not None:
+                disabled_ms = self._clock.now_ms() if disabled else None
+                db.execute(users.update().where(users.c.name == name).values(disabled_ms=disabled_ms))
+            if wanted is not None:
+                grant(db, name, wanted)
+            able = [user.name for user in everybody(db) if user.may(Permission.MANAGE_USERS)]
+            if not able:
+                raise BadInput("last-administrator", "nobody could manage users after it: name another first")
+            if actor == name and name not in able:
+                raise BadInput("locks-out", "you would lock yourself out: let another administrator do it")
+        if wanted is not None:
+            self.record(actor, "user-grants", name, _told(wanted))
+        if kept is not None:
+            self.record(actor, "password-reset", name, "done")
+        if disabled is not None:
+            self.record(actor, "user-disable" if disabled else "user-enable", name, "done")
+
+    def change_pin(self, actor: str, name: str, pin: str) -> None:
+        """Give a guard a PIN; an empty one takes it away. Raises BadInput."""
+        with self._database.connect() as db:
+            user = granted(db, name)
+        if pin:
+            self.sessions.set_pin(user, pin)
+        else:
+            self.sessions.drop_pin(name)
+        self.record(actor, "pin-set" if pin else "pin-drop", name, "done")
+
+    def change_password(self, name: str, password: str) -> None:
+        """Somebody's own new password; all their sessions end, the one that asks included. Raises BadInput."""
+        _check(password)
+        kept = hashed(password)
+        with self._database.begin() as db:
+            db.execute(users.update().where(users.c.name == name).values(password=kept))
+            db.execute(session_table.delete().where(session_table.c.user == name))
+        self.record(name, "password-change", name, "done")
+
+    def page(self, limit: int, after: str) -> list[Account]:
+        """Everybody, by name, from behind one name."""
+        query = sa.select(users).where(users.c.name > after).order_by(users.c.name).limit(limit)
+        with self._database.connect() as db:
+            return [_account(db, row) for row in db.execute(query).all()]
+
+    def one(self, name: str) -> Account | None:
+        """Somebody by name."""
         with self._database.connect() as db:
             row = db.execute(sa.select(users).where(users.c.name == name)).first()
-        with self._hashing:
-            try:
-                # A name that does not exist takes as long as one that does.
-                is_right = self._hasher.verify(row.password if row else self._nobody, password) and row is not None
-            except Argon2Error:
-                is_right = False
-        if not is_right or row is None:
-            self._failures[name, address] = (count + 1, now_ms + _FAILURE_PAUSE_MS)
-            while len(self._failures) > _REMEMBERED_MAX:
-                self._failures.popitem(last=False)
-            self.record(name[:64], "log-in", address, "refused")
-            return None
-        self._failures.pop((name, address), None)
-        token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
-        with self._database.begin() as db:
-            db.execute(sessions.delete().where(sessions.c.expires_ms < now_ms))
-            expires_ms = now_ms + self._session_ms
-            db.execute(sessions.insert().values(token_hash=_hashed(token), user=name, csrf=csrf, expires_ms=expires_ms))
-        self.record(name, "log-in", address, "done")
-        return token, Session(_user(row), csrf)
+            return None if row is None else _account(db, row)
 
     def users(self) -> list[User]:
         """Everybody who can log in."""
         with self._database.connect() as db:
-            return [_user(row) for row in db.execute(sa.select(users).order_by(users.c.name))]
+            return everybody(db)
+
+    def log_in(self, name: str, password: str, address: str) -> tuple[str, Session] | None:
+        """(token, session), or None when name or password is wrong. Raises TooManyFailures."""
+        if not self.knows(name, password, address):
+            self.record(name[:64], "log-in", address, "refused")
+            return None
+        with self._database.connect() as db:
+            user = granted(db, name)
+        made = self.sessions.begin(user, address)
+        self.record(name, "log-in", address, "done")
+        return made
+
+    def knows(self, name: str, password: str, address: str) -> bool:
+        """Whether it is the password of somebody who may log in. Raises TooManyFailures."""
+        now_ms = self._clock.now_ms()
+        count, until_ms = self._failures.get((name, address), (0, 0))
+        if count >= _FAILURES_MAX and now_ms < until_ms:
+            raise TooManyFailures(until_ms - now_ms)
+        with self._database.connect() as db:
+            row = db.execute(sa.select(users).where(users.c.name == name)).first()
+        # A name that does not exist takes as long as one that does.
+        if is_right(row.password if row is not None and row.disabled_ms is None else None, password):
+            self._failures.pop((name, address), None)
+            return True
+        self._failures[name, address] = (count + 1, now_ms + _FAILURE_PAUSE_MS)
+        while len(self._failures) > _REMEMBERED_MAX:
+            self._failures.popitem(last=False)
+        return False
 
     def session(self, token: str) -> Session | None:
         """Who a token stands for, while it lasts."""
-        query = (
-            sa.select(users, sessions.c.csrf)
-            .join(sessions, sessions.c.user == users.c.name)
-            .where(sessions.c.token_hash == _hashed(token), sessions.c.expires_ms >= self._clock.now_ms())
-        )
-        with self._database.connect() as db:
-            row = db.execute(query).first()
-        return None if row is None else Session(_user(row), row.csrf)
+        return self.sessions.find(token)
 
     def log_out(self, token: str) -> None:
         """End a session."""
-        with self._database.begin() as db:
-            db.execute(sessions.delete().where(sessions.c.token_hash == _hashed(token)))
+        self.sessions.end(token)
 
     def record(self, actor: str, action: str, subject: str, outcome: str) -> None:
         """Put on record who did what to what, and what came of it."""
-        row = {"actor": actor, "action": action, "subject": subject, "outcome": outcome[:200]}
-        with self._database.begin() as db:
-            db.execute(audit.insert().values(time_ms=self._clock.now_ms(), **row))
+        self.audit.record(actor, action, subject, outcome)
 
 
-def _user(row: Any) -> User:
-    sites = [None] if row.sites is None else row.sites
-    return User(row.name, frozenset(Grant(Role(role), site) for role in row.roles for site in sites))
+def _account(db: sa.Connection, row: Any) -> Account:
+    return Account(granted(db, row.name), row.created_ms, row.disabled_ms)
 
 
-def _hashed(token: str) -> str:
-    # A token is 256 random bits: a plain hash is enough to make a stolen table useless.
-    return hashlib.sha256(token.encode()).hexdigest()
+def _told(wanted: frozenset[Grant]) -> str:
+    return ", ".join(sorted(f"{each.role} at {each.site or 'all sites'}" for each in wanted)) or "nothing"
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > 64 or not name.isprintable():
+        raise BadInput("bad-name", "a user name has 1 to 64 printable characters")
+
+
+def _check(password: str) -> None:
+    if len(password) < PASSWORD_MIN:
+        raise BadInput("weak-password", f"a password has at least {PASSWORD_MIN} characters")

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from alerts.alarm import What
 from alerts.rule import Severity
 from alerts.store import alarms, commands, notices, rule_versions, transitions
 from api.access import User
@@ -18,6 +19,7 @@ from telemetry.clock import Clock
 _ANSWER_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.02
 _BEGUN_MAX = 500
+_STEPS_TOLD_MAX = 50
 _EVIDENCE_BEFORE_MS = 30 * 60_000
 _EVIDENCE_AFTER_MS = 10 * 60_000
 
@@ -137,6 +139,18 @@ class Alarms:
             for step in db.execute(steps):
                 found[step.alarm]["steps"].append(_transition(step))
         return list(found.values())
+
+    def done_since(self, alarm: str, seq: int) -> list[dict[str, Any]]:
+        """The steps of an alarm after the one that somebody saw, with what a decision was."""
+        query = sa.select(transitions, alarms.c.document).join(alarms, alarms.c.id == transitions.c.alarm)
+        query = query.where(transitions.c.alarm == alarm, transitions.c.seq > seq).order_by(transitions.c.seq)
+        with self._database.connect() as db:
+            rows = db.execute(query.limit(_STEPS_TOLD_MAX)).all()
+        decided = What.DISPOSED.value
+        return [
+            _transition(row) | {"disposition": row.document.get("disposition") if row.what == decided else None}
+            for row in rows
+        ]
 
     def silent_devices(self) -> set[str]:
         """Devices of which an open alarm says that they are not heard any more."""

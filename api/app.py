@@ -14,14 +14,44 @@ from fastapi.staticfiles import StaticFiles
 
 from api import problems
 from api.parts import Parts
-from api.routes import alarms, backtests, cleaning, drains, live, masks, readings, rules, session, visits, world
+from api.routes import (
+    alarms,
+    audit,
+    backtests,
+    cleaning,
+    drains,
+    gates,
+    live,
+    masks,
+    readings,
+    rules,
+    session,
+    users,
+    visits,
+    world,
+)
 
 _log = structlog.get_logger("api")
 
 SCREENS = Path(__file__).parent / "screens"
 _BODY_MAX = 100_000
 # The order matters where addresses overlap: a back-test stands under /rules.
-_ROUTERS = (session, world, backtests, rules, readings, alarms, masks, drains, cleaning, visits, live)
+_ROUTERS = (
+    session,
+    world,
+    backtests,
+    rules,
+    readings,
+    alarms,
+    gates,
+    masks,
+    drains,
+    cleaning,
+    users,
+    visits,
+    audit,
+    live,
+)
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -30,7 +60,9 @@ _SECURITY_HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
+_TRANSPORT_SECURITY = "max-age=31536000"
 
 
 def make_app(parts: Parts) -> FastAPI:
@@ -67,6 +99,10 @@ def make_app(parts: Parts) -> FastAPI:
         response: Response = await call_next(request)
         for name, value in _SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
+        if parts.is_behind_https:
+            response.headers.setdefault("Strict-Transport-Security", _TRANSPORT_SECURITY)
+        if request.url.path.startswith("/api/"):
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     for module in _ROUTERS:

@@ -26,7 +26,8 @@ def ask(
         made = parts.alarms.ask(user, action, alarm, seq, details)
     except Refused as error:
         parts.accounts.record(user.name, action, subject, f"refused: {error}")
-        raise Problem(409, title, f"{error}; look at it again") from error
+        since = parts.alarms.done_since(alarm, seq) if alarm else []
+        raise Problem(409, title, f"{error}; look at it again", since=since) from error
     except NoAnswer as error:
         parts.accounts.record(user.name, action, subject, "waiting")
         told = "your decision is on record and follows when it is back"

@@ -13,6 +13,7 @@ from api.alarms import Alarms
 from api.backtests import Backtests
 from api.cleaning import CleaningJobs
 from api.events import Events
+from api.handovers import Handovers
 from api.masks import Masks
 from api.rules import Rules
 from api.visits import Visits
@@ -39,6 +40,7 @@ class Parts:
     masks: Masks
     visits: Visits
     cleaning: CleaningJobs
+    handovers: Handovers
     events: Events
     clock: Clock
     schedules: tuple[Schedule, ...] = ()

@@ -17,9 +17,9 @@ MEDIA_TYPE = "application/problem+json"
 class Problem(Exception):
     """Answer with this instead."""
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
+    def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
         super().__init__(detail)
-        self.status, self.title, self.detail = status, title, detail
+        self.status, self.title, self.detail, self.more = status, title, detail, more
 
 
 def install(app: FastAPI) -> None:
@@ -27,7 +27,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def _problem(_request: Request, error: Problem) -> JSONResponse:
-        return answer(error.status, error.title, error.detail)
+        return answer(error.status, error.title, error.detail, **error.more)
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:

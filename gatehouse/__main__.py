@@ -29,6 +29,9 @@ pki_app = typer.Typer(
 )
 app.add_typer(pki_app, name="pki")
 
+audit_app = typer.Typer(help="The record of who did what: is it whole, what is in it.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
+
 rules_app = typer.Typer(help="Rules: try them before they hold.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 
@@ -458,6 +461,54 @@ def journal_dump(
     dump(load_settings(config).journal.path, start, count)
 
 
+@audit_app.command("verify")
+def audit_verify(
+    config: ConfigFile,
+    anchor: Annotated[
+        str, typer.Option(help="Also that this row is there, as ID:HASH from the log's 'audit anchor'.")
+    ] = "",
+) -> None:
+    """Check that nothing on record was changed, taken out or added behind our back. Exit code 1 when something was."""
+    from api.audit import Anchor
+    from gatehouse.record import open_audit
+    from gatehouse.settings import load_settings
+
+    number, _, sealed = anchor.partition(":")
+    if anchor and not (number.isdigit() and sealed):
+        raise typer.BadParameter("--anchor is a row's id and hash, like 812:9f3c…")
+    faults = open_audit(load_settings(config)).faults(Anchor(int(number), sealed) if anchor else None)
+    for fault in faults:
+        typer.echo(fault)
+    typer.echo("the record is damaged" if faults else "the record is whole")
+    raise typer.Exit(1 if faults else 0)
+
+
+@audit_app.command("export")
+def audit_export(config: ConfigFile) -> None:
+    """Every row as JSON, one a line, oldest first."""
+    import json
+
+    from gatehouse.record import open_audit
+    from gatehouse.settings import load_settings
+
+    for row in open_audit(load_settings(config)).rows():
+        typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+@audit_app.command("purge")
+def audit_purge(
+    config: ConfigFile,
+    keep_days: Annotated[int, typer.Option(min=1, help="Rows younger than this stay.")],
+) -> None:
+    """Delete old rows, and leave one that says so, from which the rest still verifies."""
+    from gatehouse.record import open_audit
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    count = open_audit(load_settings(config)).purge("system", SystemClock().now_ms() - keep_days * 86_400_000)
+    typer.echo(f"{count} rows purged")
+
+
 @rules_app.command("test")
 def rules_test(
     files: Annotated[list[Path], typer.Argument(help="Files of tests.", exists=True, dir_okay=False)],
@@ -596,11 +647,8 @@ def user_add(
 ) -> None:
     """Make a user, or give one a new password. The password is read from GATEHOUSE_PASSWORD, or asked, or made."""
     from api.access import Role
-    from api.accounts import Accounts
-    from gatehouse.migrate import migrate
+    from gatehouse.record import open_accounts
     from gatehouse.settings import load_settings
-    from telemetry.clock import SystemClock
-    from telemetry.database import open_database
 
     settings = load_settings(config)
     try:
@@ -613,10 +661,32 @@ def user_add(
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     elif not password:
         password = made = secrets.token_urlsafe(12)
-    migrate(settings.database.url)
-    accounts = Accounts(open_database(settings.database.url), SystemClock(), settings.api.session_hours)
-    accounts.add_user(name, password, roles, site)
+    open_accounts(settings).add_user(name, password, roles, site)
     typer.echo(f"user {name}: {', '.join(role)}" + (f"; password {made}" if made else ""))
+
+
+@user_app.command("list")
+def user_list(config: ConfigFile) -> None:
+    """Everybody with what was granted to them, one a line."""
+    from gatehouse.record import open_accounts
+    from gatehouse.settings import load_settings
+
+    for user in open_accounts(load_settings(config)).users():
+        told = sorted(f"{each.role} at {each.site or 'all sites'}" for each in user.grants)
+        typer.echo(f"{user.name}: {', '.join(told) or 'nothing'}")
+
+
+@user_app.command("disable")
+def user_disable(name: str, config: ConfigFile) -> None:
+    """Let somebody in no more, and end their sessions. What they did stays on record."""
+    from gatehouse.record import open_accounts
+    from gatehouse.settings import load_settings
+
+    accounts = open_accounts(load_settings(config))
+    if accounts.one(name) is None:
+        raise BadConfiguration(f"there is no user '{name}'; `gatehouse user list` shows them")
+    accounts.change("system", name, None, None, True)
+    typer.echo(f"user {name}: disabled")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)

@@ -13,6 +13,7 @@ from api.app import make_app
 from api.backtests import Backtests
 from api.cleaning import CleaningJobs
 from api.events import Events
+from api.handovers import Handovers
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
@@ -54,6 +55,7 @@ def run_api(settings: Settings) -> None:
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
         cleaning=CleaningJobs(database, clock),
+        handovers=Handovers(database),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         schedules=declared.schedules,

@@ -3,6 +3,8 @@
 import alerts.store
 import api.accounts
 import api.cleaning
+import api.handovers
+import api.visits
 import ingest.history.completeness
 import ingest.history.gateways
 import ingest.history.quarantine
@@ -12,6 +14,8 @@ OWNERS = (
     alerts.store,
     api.accounts,
     api.cleaning,
+    api.handovers,
+    api.visits,
     ingest.history.completeness,
     ingest.history.gateways,
     ingest.history.quarantine,

@@ -61,6 +61,7 @@ class Metric(_Declared):
     decimals: int = Field(default=1, ge=0, le=6)
     counter: bool = False  # a register that only grows, but for resets
     interval_s: PositiveFloat | None = None  # a reading is due so often; learned from the readings when not given
+    recheck: bool = False  # the second measurement of a person whom a scanner of the same gate has stopped
 
 
 class DeviceKind(_Declared):
@@ -194,6 +195,14 @@ class Catalogue(_Declared):
     def site_of(self, device: str) -> str:
         """The site a device stands in."""
         return self.site_of_place(self.device[device].place)
+
+    def gate_of(self, place: str) -> str:
+        """The gate that a place belongs to: the nearest around it of kind 'gate', else what it hangs on."""
+        path = self.path_of(place)
+        for around in reversed(path):
+            if around.kind == "gate":
+                return around.id
+        return path[-1].parent or place
 
     def path_of(self, place: str) -> tuple[Place, ...]:
         """A place and everything around it, outermost first."""

@@ -3,8 +3,8 @@
 A record is kept once `append` has returned: one SQLite transaction (WAL, synchronous=FULL), so one fsync for the whole
 group. Offsets count 1, 2, 3, … and are never used again, also after old records were trimmed away. Readers keep their
 place under a name (`cursor`); small facts that must change together with a record travel in the same transaction
-(`state`). Any number of threads may read; appends are serialised. The newest records stay in memory, where every reader but one far
-behind finds them.
+(`state`). Any number of threads may read; appends are serialised. The newest records stay in memory, where every reader
+that is not far behind finds them.
 
 The log is a folder of segments (`telemetry.segment`), begun anew when one has reached its size. Retention deletes whole
 segments, oldest first. Every record has a checksum chained to the one before. On start the newest segment is read from

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from alerts import events
 from alerts.alarm import Transition, What
 from alerts.people import Template
+from alerts.recheck import DECISION_OVERDUE, RECHECK_OVERDUE
 
 _SEVERITY_ZH = {"critical": "紧急", "high": "严重", "medium": "一般", "low": "提示"}
 _REASONS = {
@@ -24,6 +25,10 @@ _REASONS = {
     What.RETURNED: ("over: readings are good again", "已恢复：读数正常"),
     What.DISPOSED: ("over: somebody has decided", "已处置"),
     What.CLOSED: ("closed", "已关闭"),
+}
+_CALLED_ANEW = {
+    RECHECK_OVERDUE: ("the second measurement has not come in time", "复测超时，未测得结果"),
+    DECISION_OVERDUE: ("measured again, and nobody has decided", "已复测，尚未作出处置决定"),
 }
 _RETRACTED = ("taken back: readings that came late say that it never was", "撤回：补传数据表明并未发生")
 _TEXT = {
@@ -107,6 +112,8 @@ def _title(said: Mapping[str, str], document: Mapping[str, Any], language: str) 
 def _reason(what: What, reason: str, zh: bool) -> str:
     if reason == "retracted-by-late-data":
         return _RETRACTED[zh]
+    if reason in _CALLED_ANEW:
+        return _CALLED_ANEW[reason][zh]
     return _REASONS.get(what, (what.value, what.value))[zh]
 
 

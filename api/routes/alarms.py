@@ -29,6 +29,16 @@ class Action(BaseModel):
     outcome: Outcome | None = None  # what the alarm was, when it is disposed of or closed
 
 
+class Measurement(BaseModel):
+    """A second measurement of a person, as a guard read it off a thermometer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seq: int = Field(ge=1)
+    value: float = Field(ge=30, le=45, allow_inf_nan=False, description="degC")
+    method: Literal["ear", "forehead", "armpit", "mouth", "other"]
+
+
 class Shelf(BaseModel):
     """For how long a person puts an alarm aside, and why."""
 
@@ -111,6 +121,20 @@ def _decides(parts: Parts, user: User, action: str, alarm: str) -> dict[str, Any
         parts.accounts.record(user.name, action, alarm, "refused: role")
         raise Problem(403, "Not for this role", f"your role does not decide on alarms of class '{found['class']}'")
     return found
+
+
+@router.post("/alarms/{alarm}/recheck")
+def recheck(session: Acting, parts: PartsOf, alarm: str, body: Action) -> dict[str, Any]:
+    _decides(parts, session.user, "recheck", alarm)
+    ask(parts, session.user, "recheck", alarm, body.seq, {})
+    return _alarm(parts, session.user, alarm)
+
+
+@router.post("/alarms/{alarm}/measure")
+def measure(session: Acting, parts: PartsOf, alarm: str, body: Measurement) -> dict[str, Any]:
+    _decides(parts, session.user, "measure", alarm)
+    ask(parts, session.user, "measure", alarm, body.seq, {"value": body.value, "method": body.method})
+    return _alarm(parts, session.user, alarm)
 
 
 @router.post("/alarms/{alarm}/shelve")

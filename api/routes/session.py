@@ -6,10 +6,11 @@ from fastapi import APIRouter, Cookie, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.access import COOKIE, Anybody, Looking, Permission, Session
-from api.accounts import TooManyFailures
+from api.access import COOKIE, TABLET_COOKIE, Anybody, Looking, OnTablet, Permission, Session
 from api.parts import Parts, PartsOf
 from api.problems import Problem
+from api.sessions import TABLET_MS, TooManyFailures
+from telemetry.errors import BadInput
 
 router = APIRouter()
 
@@ -23,19 +24,115 @@ class LogIn(BaseModel):
     password: str = Field(max_length=200)
 
 
+class ChangeOfGuard(BaseModel):
+    """Who takes over at a tablet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=64)
+    pin: str = Field(max_length=8)
+
+
+class NewPin(BaseModel):
+    """A PIN for changes of guard, with the password of whose it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: str = Field(max_length=200)
+    pin: str = Field(max_length=8)
+
+
+class NewPassword(BaseModel):
+    """A new password, with the old one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    old: str = Field(max_length=200)
+    new: str = Field(max_length=200)
+
+
 @router.post("/session", dependencies=[Anybody])
 def log_in(parts: PartsOf, body: LogIn, request: Request) -> Response:
-    address = request.client.host if request.client else ""
     try:
-        made = parts.accounts.log_in(body.name, body.password, address)
+        made = parts.accounts.log_in(body.name, body.password, _address(request))
     except TooManyFailures as error:
-        raise Problem(429, "Too many attempts", "wait a minute before the next attempt") from error
+        raise _wait(error) from error
     if made is None:
         raise Problem(401, "Not logged in", "name or password is wrong")
-    token, session = made
-    response = JSONResponse(_session(parts, session))
-    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=parts.is_behind_https, path="/")
+    return _with_cookie(parts, *made)
+
+
+@router.get("/session/guards")
+def guards(tablet: OnTablet, parts: PartsOf) -> dict[str, Any]:
+    sites = None if tablet.sites is None else list(tablet.sites)
+    return {"sites": sites, "items": [{"name": name} for name in parts.accounts.sessions.guards(tablet)]}
+
+
+@router.post("/session/pin")
+def change_guard(
+    tablet: OnTablet,
+    parts: PartsOf,
+    body: ChangeOfGuard,
+    request: Request,
+    gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
+) -> Response:
+    """Change the guard on a tablet. The first time, whoever is logged in with a password leaves it and keeps the tablet."""
+    accounts, address = parts.accounts, _address(request)
+    try:
+        made = accounts.sessions.change_guard(tablet, body.name, body.pin, address)
+    except TooManyFailures as error:
+        accounts.record(body.name, "change-guard", f"{tablet.keeper} {address}", "refused: too many PINs")
+        raise _wait(error) from error
+    if made is None:
+        accounts.record(body.name, "change-guard", f"{tablet.keeper} {address}", "refused: PIN")
+        raise Problem(
+            401, "Not this guard", "the PIN is wrong, or nobody of that name guards here; a password works too"
+        )
+    token, session, kept = made
+    if gatehouse_session:
+        accounts.log_out(gatehouse_session)
+    accounts.record(session.user.name, "change-guard", f"{tablet.keeper} {address}", "done")
+    response = _with_cookie(parts, token, session)
+    if kept is not None:
+        _set_cookie(parts, response, TABLET_COOKIE, kept, TABLET_MS // 1000)
     return response
+
+
+@router.put("/session/pin", status_code=204)
+def set_pin(session: Looking, parts: PartsOf, body: NewPin, request: Request) -> Response:
+    _must_know(parts, session, body.password, request, "pin-set")
+    try:
+        parts.accounts.change_pin(session.user.name, session.user.name, body.pin)
+    except BadInput as error:
+        raise Problem(422, "The request does not fit", f"pin: {error.detail}") from error
+    return Response(status_code=204)
+
+
+@router.put("/session/password")
+def change_password(session: Looking, parts: PartsOf, body: NewPassword, request: Request) -> Response:
+    """Change one's own password. All sessions end; the answer is a new one."""
+    _must_know(parts, session, body.old, request, "password-change")
+    try:
+        parts.accounts.change_password(session.user.name, body.new)
+    except BadInput as error:
+        raise Problem(422, "The request does not fit", f"new: {error.detail}") from error
+    made = parts.accounts.log_in(session.user.name, body.new, _address(request))
+    assert made is not None
+    return _with_cookie(parts, *made)
+
+
+@router.get("/session/all")
+def own_sessions(session: Looking, parts: PartsOf) -> dict[str, Any]:
+    return {"items": parts.accounts.sessions.of(session.user.name)}
+
+
+@router.delete("/session/all/{number}", status_code=204)
+def end_own_session(session: Looking, parts: PartsOf, number: str) -> Response:
+    name = session.user.name
+    if not parts.accounts.sessions.end_of(name, number):
+        raise Problem(404, "No such session", f"you have no session '{number}': GET /api/v1/session/all")
+    parts.accounts.record(name, "session-end", f"{name} {number}", "done")
+    return Response(status_code=204)
 
 
 @router.get("/session")
@@ -50,6 +147,37 @@ def log_out(session: Looking, parts: PartsOf, gatehouse_session: Annotated[str, 
     response = Response(status_code=204)
     response.delete_cookie(COOKIE, path="/")
     return response
+
+
+def _must_know(parts: Parts, session: Session, password: str, request: Request, action: str) -> None:
+    """Who found a browser open cannot make it theirs."""
+    name = session.user.name
+    try:
+        is_known = parts.accounts.knows(name, password, _address(request))
+    except TooManyFailures as error:
+        raise _wait(error) from error
+    if not is_known:
+        parts.accounts.record(name, action, name, "refused: password")
+        raise Problem(403, "Not your password", "it needs the password that you have now")
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _wait(error: TooManyFailures) -> Problem:
+    return Problem(429, "Too many attempts", f"wait {error.wait_s} s before the next attempt")
+
+
+def _with_cookie(parts: Parts, token: str, session: Session) -> Response:
+    response = JSONResponse(_session(parts, session))
+    _set_cookie(parts, response, COOKIE, token, None)
+    return response
+
+
+def _set_cookie(parts: Parts, response: Response, name: str, token: str, lasts_s: int | None) -> None:
+    secure = parts.is_behind_https
+    response.set_cookie(name, token, lasts_s, httponly=True, samesite="strict", secure=secure, path="/")
 
 
 def _session(parts: Parts, session: Session) -> dict[str, Any]:

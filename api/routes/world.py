@@ -17,7 +17,7 @@ _NEWEST_WITHIN_MS = 2 * 86_400_000
 
 @router.get("/sites")
 def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
-    newest = parts.history.newest(parts.clock.now_ms() - _NEWEST_WITHIN_MS)
+    newest = newest_readings(parts)
     silent = parts.alarms.silent_devices()
     found = []
     for site in parts.catalogue.sites:
@@ -41,7 +41,7 @@ def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
                     for place in places
                 ],
                 "devices": [
-                    _device(parts, device.id, newest, silent)
+                    device_now(parts, device.id, newest, silent)
                     for device in parts.catalogue.devices
                     if device.place in here
                 ],
@@ -55,7 +55,13 @@ def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
     return {"sites": found}
 
 
-def _device(parts: Parts, device_id: str, newest: Any, silent: set[str]) -> dict[str, Any]:
+def newest_readings(parts: Parts) -> Any:
+    """The last reading of every series that was heard lately."""
+    return parts.history.newest(parts.clock.now_ms() - _NEWEST_WITHIN_MS)
+
+
+def device_now(parts: Parts, device_id: str, newest: Any, silent: set[str]) -> dict[str, Any]:
+    """A device and its last readings."""
     device = parts.catalogue.device[device_id]
     last = {}
     for metric in parts.catalogue.kind[device.kind].metrics:
@@ -77,17 +83,17 @@ def _device(parts: Parts, device_id: str, newest: Any, silent: set[str]) -> dict
 
 @router.get("/devices")
 def devices(session: Looking, parts: PartsOf) -> dict[str, Any]:
-    newest = parts.history.newest(parts.clock.now_ms() - _NEWEST_WITHIN_MS)
+    newest = newest_readings(parts)
     silent = parts.alarms.silent_devices()
     seen = [device.id for device in parts.catalogue.devices if session.user.sees(parts.catalogue.site_of(device.id))]
-    return {"items": [_device(parts, name, newest, silent) for name in seen], "next": None}
+    return {"items": [device_now(parts, name, newest, silent) for name in seen], "next": None}
 
 
 @router.get("/devices/{device}")
 def device(session: Looking, parts: PartsOf, device: str) -> dict[str, Any]:
     kind_of(parts, session.user, device)
-    newest = parts.history.newest(parts.clock.now_ms() - _NEWEST_WITHIN_MS)
-    return _device(parts, device, newest, parts.alarms.silent_devices())
+    newest = newest_readings(parts)
+    return device_now(parts, device, newest, parts.alarms.silent_devices())
 
 
 @router.get("/kinds")

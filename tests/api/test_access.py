@@ -7,11 +7,14 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from api.access import EVERYWHERE, PERMISSIONS, Grant, Needs, Permission, Role, User, anybody
+from api.access import EVERYWHERE, PERMISSIONS, AtTablet, Grant, Needs, Permission, Role, User, anybody
 from tests.api.test_app import World
 
 __all__ = ["database_with_users", "world"]
 from tests.api.test_app import database_with_users, world
+
+TABLET = {("GET", "/api/v1/session/guards"), ("POST", "/api/v1/session/pin")}
+"""What a tablet of a gate may without a log-in."""
 
 OPEN = {
     ("POST", "/api/v1/session"),
@@ -32,7 +35,7 @@ def _routes(world: World) -> Iterator[tuple[str, str, list[Any]]]:
 
 def _rules(dependant: Dependant) -> list[Any]:
     calls = [each.call for each in dependant.dependencies]
-    return [call for call in calls if isinstance(call, Needs) or call is anybody]
+    return [call for call in calls if isinstance(call, Needs | AtTablet) or call is anybody]
 
 
 def test_every_route_has_exactly_one_rule_and_only_the_named_ones_are_open(world: World) -> None:
@@ -40,6 +43,7 @@ def test_every_route_has_exactly_one_rule_and_only_the_named_ones_are_open(world
     assert len(rules) > 20
     assert {where for where, found in rules.items() if len(found) != 1} == set()
     assert {where for where, found in rules.items() if found == [anybody]} == OPEN
+    assert {where for where, (rule,) in rules.items() if isinstance(rule, AtTablet)} == TABLET
 
 
 def test_without_a_log_in_every_other_route_is_closed(world: World) -> None:

@@ -14,14 +14,17 @@ from alerts.rules import load_rules
 from alerts.store import Store, commands
 from alerts.worker import AlertWorker
 from api.access import Role
-from api.accounts import Accounts, sessions, users
+from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
 from api.cleaning import CleaningJobs
 from api.events import Events
+from api.handovers import Handovers
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
+from api.sessions import sessions
+from api.users import users
 from api.visits import Visits
 from gatehouse.migrate import migrate
 from ingest.completeness import CompletenessLoop
@@ -125,6 +128,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
         cleaning=CleaningJobs(database, clock),
+        handovers=Handovers(database),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )
@@ -134,12 +138,12 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
     journal.close()
 
 
-def act(world: World, headers: dict[str, str], alarm: str, action: str, **body: object) -> Any:
+def act(world: World, headers: dict[str, str], alarm: str, action: str, /, **body: object) -> Any:
     """Ask while the core works beside."""
     return ask(world, headers, "POST", f"alarms/{alarm}/{action}", **body)
 
 
-def ask(world: World, headers: dict[str, str], method: str, path: str, **body: object) -> Any:
+def ask(world: World, headers: dict[str, str], method: str, path: str, /, **body: object) -> Any:
     """Any request, while the core works beside."""
     stop = threading.Event()
 

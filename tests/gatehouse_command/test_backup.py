@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from alerts.store import Store, alarms, memory, transitions
 from alerts.worker import AlertWorker
+from api.audit import Audit
 from gatehouse import backup as backups
 from gatehouse.backup import backup, restore
 from gatehouse.migrate import migrate
@@ -89,6 +90,8 @@ def test_a_bare_machine_goes_on_from_a_backup_with_the_same_alarms_and_history(c
     first.judge()
     first.keep_history()
     first.journal.append(records()[300:320])  # not judged, not in history yet
+    for number in range(3):
+        Audit(first.database, first.clock).record("li", "log-in", str(number), "done")
     backup(config, tmp_path / "copy")  # with everything open, as while running
     expected_alarms, expected_steps, _ = state_of(first.settings)
     assert expected_alarms
@@ -102,6 +105,10 @@ def test_a_bare_machine_goes_on_from_a_backup_with_the_same_alarms_and_history(c
     shown, steps, _ = state_of(settings)
     assert (shown, steps) == (expected_alarms, expected_steps)
     second = AtWork(again)
+    audit = Audit(second.database, second.clock)
+    audit.record("li", "log-in", "on the bare machine", "done")
+    assert audit.faults() == []
+    assert [row["subject"] for row in audit.rows()][-4:] == ["0", "1", "2", "on the bare machine"]
     assert second.journal.last == 1 + len(half) + 20  # with the rules in front; they have not changed
     second.judge()
     second.keep_history()

@@ -88,6 +88,8 @@ export interface Metric {
   decimals: number;
   plausible: [number, number] | null;
   counter: boolean;
+  /** The second measurement of a person at a gate. */
+  recheck?: boolean;
 }
 
 export interface Kind {
@@ -161,10 +163,28 @@ export interface Alarm {
   advice: Named;
   disposition: string | null;
   closed_reason: string | null;
+  recheck?: Recheck | null;
+  /** Of every level of the rule; `severity` by number. */
+  limits?: { severity: number; value: number }[];
   assigned_to?: string | null;
   masks?: AlarmMask[];
   latched?: boolean;
   flapping?: boolean;
+}
+
+/** A person at a gate is measured again. */
+export interface Recheck {
+  asked_ms: number;
+  asked_by: string;
+  /** Of the second measurement; when there is one, of the decision. */
+  due_ms: number;
+  value: number | null;
+  /** How, or by which device. */
+  method: string | null;
+  measured_ms: number | null;
+  /** Who typed it in; null: it came by itself. */
+  measured_by: string | null;
+  is_overdue: boolean;
 }
 
 /** Why nobody is called for an alarm now. */
@@ -328,4 +348,78 @@ export interface GatewayState {
   behind: number | null;
   full: boolean | null;
   heard_ms: number | null;
+}
+
+/** What a 409 says of the steps that the person had not seen. */
+export interface MissedStep extends Transition {
+  disposition: Disposition | null;
+}
+
+export interface LaneLimit {
+  rule: string;
+  name: Named;
+  type: string;
+  version: number;
+  levels: { severity: Severity; at_least: number | null; at_most: number | null }[];
+  /** Where the rule compares people with each other. */
+  figures: { mode?: string; normal_c?: number; people?: number; people_min?: number } | null;
+}
+
+export interface Lane {
+  place: string;
+  name: Named;
+  device: string;
+  metric: string;
+  state: "ok" | "silent" | "never";
+  last: LastReading | null;
+  ambient: LastReading | null;
+  limits: LaneLimit[];
+  scanner: Alarm[];
+  hour: { start_ms: number; every_ms: number; count: number; counts: number[] };
+}
+
+export interface Gate {
+  id: string;
+  name: Named;
+  site: string;
+  as_of_ms: number;
+  lanes: Lane[];
+  thermometers: string[];
+  alarms: Alarm[];
+}
+
+export interface GateName {
+  id: string;
+  name: Named;
+  site: string;
+}
+
+export interface Decision {
+  alarm: string;
+  time_ms: number;
+  guard: string | null;
+  disposition: Disposition | null;
+  note: string | null;
+  place: string;
+  value: number | null;
+  recheck: Recheck | null;
+}
+
+export interface Signed {
+  id: number;
+  signed_ms: number;
+  since_ms: number;
+  guard: string;
+  note: string;
+  document: { passages: { place: string; count: number }[]; decisions: number; open: { alarm: string; place: string }[] };
+}
+
+export interface Shift {
+  place: string;
+  since_ms: number;
+  as_of_ms: number;
+  open: Alarm[];
+  decisions: Decision[];
+  passages: { place: string; count: number }[];
+  signed: Signed[];
 }

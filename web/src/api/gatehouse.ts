@@ -1,13 +1,16 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, GatewayState, Kind, Missed, OutcomeLabel, Quarantine,
-  ReadingColumns, Rule, Session, Site,
+  Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, Gate, GateName, GatewayState, Kind, Missed,
+  OutcomeLabel, Quarantine, ReadingColumns, Rule, Session, Shift, Site,
 } from "./contract";
 import { fetchJson, sendJson } from "./request";
 
 export const fetchSession = () => fetchJson<Session>("/session");
 export const logIn = (name: string, password: string) => sendJson<Session>("POST", "/session", { name, password });
+/** Who may take over on this tablet; a 401 where it is none. */
+export const fetchGuards = async () => (await fetchJson<{ items: { name: string }[] }>("/session/guards")).items;
+export const changeGuard = (name: string, pin: string) => sendJson<Session>("POST", "/session/pin", { name, pin });
 export const logOut = () => sendJson<void>("DELETE", "/session");
 
 export const fetchSites = async () => (await fetchJson<{ sites: Site[] }>("/sites")).sites;
@@ -97,3 +100,16 @@ export async function fetchCompleteness(site: string, day: string | undefined): 
 }
 
 export const fetchGateways = async () => (await fetchJson<{ items: GatewayState[] }>("/gateways")).items;
+
+export const recheckAlarm = (id: string, seq: number) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/recheck`, { seq });
+export const measureAlarm = (id: string, seq: number, value: number, method: string) =>
+  sendJson<AlarmDetail>("POST", `${alarmPath(id)}/measure`, { seq, value, method });
+
+const gatePath = (id: string) => `/gates/${encodeURIComponent(id)}`;
+
+export const fetchGates = async () => (await fetchJson<{ items: GateName[] }>("/gates")).items;
+export const fetchGate = (id: string) => fetchJson<Gate>(gatePath(id));
+export const fetchShift = (id: string) => fetchJson<Shift>(`${gatePath(id)}/handover`);
+export const signShift = (id: string, since_ms: number, note: string) =>
+  sendJson<Shift>("POST", `${gatePath(id)}/handover`, { since: since_ms, note });

@@ -11,6 +11,8 @@ export class Problem extends Error {
   constructor(
     readonly status: number,
     readonly detail: string,
+    /** All that the server said, for problems that carry more than words. */
+    readonly body: Readonly<Record<string, unknown>> = {},
   ) {
     super(`${status} ${detail}`);
   }
@@ -56,9 +58,9 @@ async function exchange(path: string, init: RequestInit): Promise<Response> {
     clearTimeout(timer);
   }
   if (answer.ok) return answer;
-  // A refused log-in is also a 401, but there no session has ended.
-  if (answer.status === 401 && path !== "/session") sessionEnded();
-  throw new Problem(answer.status, await problemDetail(answer));
+  // A refused log-in or PIN is also a 401, but there no session has ended.
+  if (answer.status === 401 && !/^\/session(\/|$)/.test(path)) sessionEnded();
+  throw await problemOf(answer);
 }
 
 async function readBody(answer: Response): Promise<unknown> {
@@ -69,11 +71,11 @@ async function readBody(answer: Response): Promise<unknown> {
   }
 }
 
-async function problemDetail(answer: Response): Promise<string> {
+async function problemOf(answer: Response): Promise<Problem> {
   try {
-    const problem = (await answer.json()) as { title?: unknown; detail?: unknown };
-    return String(problem.detail ?? problem.title ?? answer.statusText);
+    const body = (await answer.json()) as Record<string, unknown>;
+    return new Problem(answer.status, String(body.detail ?? body.title ?? answer.statusText), body);
   } catch {
-    return answer.statusText;
+    return new Problem(answer.status, answer.statusText);
   }
 }

@@ -78,7 +78,6 @@ export function Profile({ path, rain, overflowShare, now_ms, chosen, choose }: P
               role="button"
               tabIndex={0}
               aria-pressed={each.id === chosen}
-              aria-label={`${inLanguage(each.name, language, each.id)}: ${share === null ? words.health[each.health] : `${level.toFixed(2)} m, ${Math.round(share * 100)} %`}`}
               onClick={() => choose(each.id)}
               onKeyDown={(event) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), choose(each.id))}
             >

@@ -8,6 +8,7 @@ import { useTexts } from "../i18n/language";
 import { LanguageButton } from "../shell/LanguageButton";
 import { failureText } from "../show/failure";
 import { logIn } from "../state/session";
+import { GuardChange } from "./GuardChange";
 import "./login.css";
 
 export default function LoginPage({ hasExpired }: { hasExpired: boolean }) {
@@ -88,6 +89,7 @@ export default function LoginPage({ hasExpired }: { hasExpired: boolean }) {
           {texts.login.submit}
         </Button>
       </form>
+      <GuardChange />
     </main>
   );
 }

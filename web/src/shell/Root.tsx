@@ -55,7 +55,8 @@ function Door() {
     case "out":
       return <LoginPage hasExpired={now.expired} />;
     case "in":
-      return <Frame user={now.session.user} />;
+      // Another guard begins anew: they may see other sites.
+      return <Frame key={now.session.user.name} user={now.session.user} />;
   }
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { User } from "../api/contract";
-import { mayOpen, opening, PAGES, pagesInMenu, type PageEntry } from "./pages";
+import { firstPage, mayOpen, opening, PAGES, pagesInMenu, type PageEntry } from "./pages";
 
 const guard: User = { name: "g", roles: ["guard"], sites: null, acts_on: [], permissions: ["look", "act"] };
 const first = PAGES[0] as PageEntry;
@@ -40,4 +40,10 @@ test("every page has an address of its own and a title in both languages", () =>
     expect(title.zh).toMatch(/\p{Script=Han}/u);
     expect(title.en).not.toBe("");
   }
+});
+
+test("a guard begins at the gate, and whoever is more than that at the overview", () => {
+  const gate: PageEntry = { ...first, id: "guard", homeOf: "guard" };
+  const engineer = { ...guard, roles: ["engineer", "guard"] };
+  expect([guard, engineer].map((user) => firstPage(user, [first, gate])?.id)).toEqual(["guard", "overview"]);
 });

@@ -4,7 +4,7 @@
  * A page is a folder of `src/` whose default export is drawn without props, and a line here; see `web/README.md`.
  */
 
-import { AlertOutlined, DashboardOutlined, FallOutlined } from "@ant-design/icons";
+import { AlertOutlined, DashboardOutlined, FallOutlined, SafetyOutlined } from "@ant-design/icons";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 
 import type { Named, User } from "../api/contract";
@@ -21,10 +21,13 @@ export interface PageEntry {
   Component: LazyExoticComponent<ComponentType>;
   /** Reached by a link only. */
   isHidden: boolean;
+  /** Whoever has this role and no other begins here. */
+  homeOf: string | null;
 }
 
 export const PAGES: readonly PageEntry[] = [
   page("overview", { en: "Overview", zh: "总览" }, DashboardOutlined, "look", () => import("../overview/OverviewPage")),
+  page("guard", { en: "Gate", zh: "出入口值守" }, SafetyOutlined, "guard", () => import("../guard/GuardPage"), { homeOf: "guard" }),
   page("alarms", { en: "Alarms", zh: "告警" }, AlertOutlined, "look", () => import("../alarm-list/AlarmListPage")),
   page("drains", { en: "Drains", zh: "排水" }, FallOutlined, "look", () => import("../drains/DrainsPage")),
   page("alarm", { en: "Alarm", zh: "告警详情" }, AlertOutlined, "look", () => import("../alarm-page/AlarmPage"), { isHidden: true }),
@@ -36,9 +39,9 @@ function page(
   Icon: ComponentType,
   needs: string,
   load: () => Promise<{ default: ComponentType }>,
-  { isHidden = false }: { isHidden?: boolean } = {},
+  { isHidden = false, homeOf = null }: { isHidden?: boolean; homeOf?: string | null } = {},
 ): PageEntry {
-  return { id, title, Icon, needs, load, Component: lazy(load), isHidden };
+  return { id, title, Icon, needs, load, Component: lazy(load), isHidden, homeOf };
 }
 
 /** Whether this person may open a page. A server that names no permissions yet lets everybody look. */
@@ -57,7 +60,8 @@ export function opening(id: string | undefined, user: User, pages: readonly Page
 }
 
 export function firstPage(user: User, pages: readonly PageEntry[] = PAGES): PageEntry | undefined {
-  return pagesInMenu(user, pages)[0];
+  const inMenu = pagesInMenu(user, pages);
+  return inMenu.find(({ homeOf }) => homeOf !== null && user.roles.every((role) => role === homeOf)) ?? inMenu[0];
 }
 
 export function pagesInMenu(user: User, pages: readonly PageEntry[] = PAGES): PageEntry[] {

@@ -15,6 +15,6 @@ export function healthText({ code, behind, seconds }: HealthReason, texts: Texts
   return texts.catchingUp.aboutSeconds(behind, seconds);
 }
 
-function lookUp(words: Record<string, string>, code: string): string {
+export function lookUp(words: Readonly<Record<string, string>>, code: string): string {
   return Object.hasOwn(words, code) ? (words[code] ?? code) : code;
 }

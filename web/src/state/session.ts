@@ -59,6 +59,11 @@ export async function logIn(name: string, password: string): Promise<void> {
   enter(await gatehouse.logIn(name, password));
 }
 
+/** Another guard takes over on this tablet. */
+export async function changeGuard(name: string, pin: string): Promise<void> {
+  enter(await gatehouse.changeGuard(name, pin));
+}
+
 /** Ends the session at the server first: a screen that only looks logged out would be worse than an error. */
 export async function logOut(): Promise<void> {
   await gatehouse.logOut();

@@ -1,0 +1,179 @@
+"""The record of who did what to what, and what came of it: rows are added, and each seals those before it.
+
+A row's hash is over the row and the hash of the row before. The head says how far the record goes, so that rows cut off at
+the end show; whoever can write both shows against an anchor, the head as it stood some day, which the log has once a day.
+Old rows leave by `purge` alone. It leaves a row that names the last of them and its hash, where the chain then begins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+
+from telemetry.clock import Clock
+from telemetry.database import metadata
+from telemetry.errors import BadInput
+
+PURGE = "audit-purge"
+BEGINNING = "0" * 64
+"""What the first row follows."""
+_DAY_MS = 86_400_000
+_FIELDS = ("id", "time_ms", "actor", "action", "subject", "outcome", "previous")
+_log = structlog.get_logger("audit")
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.String(64), nullable=False),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("outcome", sa.String(200), nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sqlite_autoincrement=True,
+)
+heads = sa.Table(
+    "audit_head",
+    metadata,
+    sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),  # there is one row, 1
+    sa.Column("id", sa.Integer, nullable=False),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("purged_to", sa.Integer, nullable=False),  # the database lets rows up to here be deleted, and no others
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A row and its hash, as they were written down elsewhere."""
+
+    id: int
+    hash: str
+
+
+class Audit:
+    """Writes, reads and verifies the audit."""
+
+    def __init__(self, database: sa.Engine, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def record(self, actor: str, action: str, subject: str, outcome: str) -> None:
+        """Put on record who did what to what, and what came of it."""
+        with self._database.begin() as db:
+            self._append(db, actor, action, subject, outcome)
+
+    def page(
+        self, limit: int, before: int | None, actor: str | None, action: str | None, start_ms: int, end_ms: int
+    ) -> list[dict[str, Any]]:
+        """Newest first, from below the id `before`."""
+        query = sa.select(audit).where(audit.c.time_ms >= start_ms, audit.c.time_ms < end_ms)
+        if before is not None:
+            query = query.where(audit.c.id < before)
+        if actor is not None:
+            query = query.where(audit.c.actor == actor)
+        if action is not None:
+            query = query.where(audit.c.action == action)
+        with self._database.connect() as db:
+            return [dict(row) for row in db.execute(query.order_by(audit.c.id.desc()).limit(limit)).mappings()]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All there is, oldest first."""
+        with self._database.connect() as db:
+            query = sa.select(audit).order_by(audit.c.id).execution_options(yield_per=1000)
+            for row in db.execute(query).mappings():
+                yield dict(row)
+
+    def faults(self, anchor: Anchor | None = None) -> list[str]:
+        """What was changed, is missing or was added behind our back; empty: the record is whole."""
+        found: list[str] = []
+        with self._database.connect() as db:
+            head = db.execute(sa.select(heads)).mappings().one_or_none()
+        first: dict[str, Any] | None = None
+        last_id, last_hash = 0, BEGINNING
+        purges: list[str] = []
+        is_anchored = anchor is None
+        for row in self.rows():
+            if first is None:
+                first = row
+                last_id, last_hash = row["id"] - 1, row["previous"]
+            if row["id"] != last_id + 1:
+                found.append(f"rows {last_id + 1} to {row['id'] - 1} are missing")
+            if row["previous"] != last_hash:
+                found.append(f"row {row['id']} does not follow the row before it")
+            if row["hash"] != row_hash(row):
+                found.append(f"row {row['id']} was changed")
+            if row["action"] == PURGE:
+                purges.append(row["subject"])
+            if anchor is not None and row["id"] == anchor.id:
+                is_anchored = row["hash"] == anchor.hash
+            last_id, last_hash = row["id"], row["hash"]
+        begins = None if first is None else (first["id"] - 1, first["previous"])
+        if begins not in (None, (0, BEGINNING)) and _purged(*begins) not in purges:
+            found.append(f"rows up to {begins[0]} are missing, and no purge says so")
+        if head is None or (head["id"], head["hash"]) != (last_id, last_hash):
+            found.append(
+                f"the head says otherwise than the last row, {last_id}: rows are missing at the end, or it was changed"
+            )
+        if not is_anchored:
+            found.append("the row of the anchor is not there, or is another")
+        return found
+
+    def purge(self, actor: str, before_ms: int) -> int:
+        """Delete what is older, leave a row that says so, and return how many went. Raises BadInput on a damaged record."""
+        if self.faults():
+            raise BadInput(
+                "audit-damaged", "nothing is purged from a record that does not verify: gatehouse audit verify"
+            )
+        with self._database.begin() as db:
+            _lock(db)
+            newer = db.execute(sa.select(sa.func.min(audit.c.id)).where(audit.c.time_ms >= before_ms)).scalar()
+            # Times may go back with the clock: what goes is what lies before the first newer row, so no hole is left.
+            query = sa.select(audit).order_by(audit.c.id.desc()).limit(1)
+            last = db.execute(query if newer is None else query.where(audit.c.id < newer)).first()
+            if last is None:
+                return 0
+            self._append(db, actor, PURGE, _purged(last.id, last.hash), "done")
+            db.execute(heads.update().values(purged_to=last.id))
+            return db.execute(audit.delete().where(audit.c.id <= last.id)).rowcount
+
+    def _append(self, db: sa.Connection, actor: str, action: str, subject: str, outcome: str) -> None:
+        _lock(db)
+        head = db.execute(sa.select(heads)).one()
+        now_ms = self._clock.now_ms()
+        row: dict[str, Any] = {
+            "id": head.id + 1,
+            "time_ms": now_ms,
+            "actor": actor[:64],
+            "action": action[:64],
+            "subject": subject,
+            "outcome": outcome[:200],
+            "previous": head.hash,
+        }
+        row["hash"] = row_hash(row)
+        db.execute(audit.insert().values(row))
+        db.execute(heads.update().values(id=row["id"], time_ms=now_ms, hash=row["hash"]))
+        if head.id and now_ms // _DAY_MS != head.time_ms // _DAY_MS:
+            _log.info("audit anchor", id=head.id, hash=head.hash)
+
+
+def row_hash(row: dict[str, Any]) -> str:
+    """What a row is sealed with: SHA-256 over its fields as a JSON array."""
+    return hashlib.sha256(msgspec.json.encode([row[name] for name in _FIELDS])).hexdigest()
+
+
+def _purged(last_id: int, last_hash: str) -> str:
+    return f"to {last_id} {last_hash}"
+
+
+def _lock(db: sa.Connection) -> None:
+    """Nobody else adds a row until this transaction ends: a write, because SQLite locks with the first of them."""
+    db.execute(heads.update().values(one=1))

@@ -1,0 +1,146 @@
+"""The audit is only added to, and whatever is changed behind its back is found."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from api.audit import Anchor, Audit, audit, heads
+from gatehouse.migrate import migrate
+from telemetry.clock import ManualClock
+from telemetry.database import open_database
+from telemetry.errors import BadInput
+
+_TRIGGERS = ("audit_unchanged", "audit_kept")
+
+
+@pytest.fixture
+def database(ram_path: Path) -> Iterator[sa.Engine]:
+    migrate(f"sqlite:///{ram_path}/a.db")
+    engine = open_database(f"sqlite:///{ram_path}/a.db")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1_795_000_000_000)
+
+
+@pytest.fixture
+def record(database: sa.Engine, clock: ManualClock) -> Audit:
+    made = Audit(database, clock)
+    for number in range(6):
+        made.record("li", "mask", f'设备 {number} "quoted" \\ \u2028', "done")
+        clock.advance(3600)
+    return made
+
+
+def _behind_its_back(database: sa.Engine, *statements: Any) -> None:
+    """What somebody does who has the file, and takes the triggers away first."""
+    with database.begin() as db:
+        for trigger in _TRIGGERS:
+            db.execute(sa.text(f"DROP TRIGGER IF EXISTS {trigger}"))
+        for statement in statements:
+            db.execute(statement)
+
+
+def _flips(value: object) -> list[object]:
+    """The value with each bit of it changed, one at a time, as far as it stays text or a number."""
+    if isinstance(value, int):
+        return [value ^ (1 << bit) for bit in range(40)]
+    assert isinstance(value, str)
+    flipped = []
+    for at, byte in enumerate(data := value.encode()):
+        for bit in range(8):
+            changed = data[:at] + bytes([byte ^ (1 << bit)]) + data[at + 1 :]
+            try:
+                flipped.append(changed.decode())
+            except UnicodeDecodeError:
+                continue
+    return [each for each in flipped if "\0" not in each]
+
+
+def test_a_record_that_nobody_touched_is_whole(record: Audit) -> None:
+    assert record.faults() == []
+
+
+@pytest.mark.parametrize("at", [1, 3, 6])
+@pytest.mark.parametrize("field", [column.name for column in audit.c])
+def test_every_bit_of_every_field_is_sealed(database: sa.Engine, record: Audit, at: int, field: str) -> None:
+    with database.connect() as db:
+        value = db.execute(sa.select(audit.c[field]).where(audit.c.id == at)).scalar_one()
+        taken = set(db.execute(sa.select(audit.c.id)).scalars())
+    flips = [each for each in _flips(value) if not (field == "id" and each in taken)]
+    assert len(flips) > 10
+    _behind_its_back(database)
+    for changed in flips:
+        where = changed if field == "id" else at
+        with database.begin() as db:
+            db.execute(audit.update().where(audit.c.id == at).values({field: changed}))
+        assert record.faults(), (field, changed)
+        with database.begin() as db:
+            db.execute(audit.update().where(audit.c.id == where).values({field: value}))
+    assert record.faults() == []
+
+
+@pytest.mark.parametrize("field", ["id", "hash"])
+def test_every_bit_of_the_head_is_checked(database: sa.Engine, record: Audit, field: str) -> None:
+    with database.connect() as db:
+        value = db.execute(sa.select(heads.c[field])).scalar_one()
+    for changed in _flips(value):
+        with database.begin() as db:
+            db.execute(heads.update().values({field: changed}))
+        assert record.faults(), changed
+
+
+@pytest.mark.parametrize("at", [1, 3, 6])
+def test_a_row_that_was_taken_out_is_missed(database: sa.Engine, record: Audit, at: int) -> None:
+    _behind_its_back(database, audit.delete().where(audit.c.id == at))
+    assert record.faults()
+
+
+def test_whoever_rewrites_the_end_and_the_head_shows_against_the_anchor(database: sa.Engine, record: Audit) -> None:
+    with database.connect() as db:
+        row = db.execute(sa.select(audit).where(audit.c.id == 6)).one()
+        before = db.execute(sa.select(audit).where(audit.c.id == 5)).one()
+    anchor = Anchor(row.id, row.hash)
+    assert record.faults(anchor) == []
+    back = heads.update().values(id=5, hash=before.hash)
+    _behind_its_back(database, audit.delete().where(audit.c.id == 6), back)
+    record.record("li", "mask", "something else", "done")
+    assert record.faults() == []
+    assert record.faults(anchor) == ["the row of the anchor is not there, or is another"]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'x' WHERE id = 2", "DELETE FROM audit WHERE id = 6"])
+def test_the_database_refuses_to_change_what_is_on_record(database: sa.Engine, record: Audit, statement: str) -> None:
+    with pytest.raises(sa.exc.IntegrityError, match="only added to"), database.begin() as db:
+        db.execute(sa.text(statement))
+    assert record.faults() == []
+
+
+def test_a_purge_proves_itself_and_a_second_one_too(record: Audit, clock: ManualClock) -> None:
+    for left in (3, 1):
+        assert record.purge("admin", clock.now_ms() - left * 3_600_000 - 1)
+        assert record.faults() == []
+    assert [row["action"] for row in record.rows()] == ["mask", "audit-purge", "audit-purge"]
+
+
+def test_rows_that_no_purge_names_are_missed(database: sa.Engine, record: Audit, clock: ManualClock) -> None:
+    record.purge("admin", clock.now_ms() - 4 * 3_600_000 - 1)
+    _behind_its_back(database, audit.delete().where(audit.c.id == 3))
+    assert record.faults() == ["rows up to 3 are missing, and no purge says so"]
+
+
+def test_nothing_is_purged_from_a_damaged_record(database: sa.Engine, record: Audit, clock: ManualClock) -> None:
+    _behind_its_back(database, audit.update().where(audit.c.id == 2).values(actor="x"))
+    with pytest.raises(BadInput, match="does not verify"):
+        record.purge("admin", clock.now_ms())
+
+
+def test_what_is_not_text_and_what_is_long_is_recorded_all_the_same(record: Audit) -> None:
+    record.record("x" * 100, "log-in", "\ufffd\U0001f600", "y" * 500)
+    assert record.faults() == []

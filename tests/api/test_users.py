@@ -1,0 +1,144 @@
+"""Administrators make and change users; nobody locks the district or themselves out; all of it is on record."""
+
+from dataclasses import replace
+
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from api.access import Role
+from api.app import make_app
+from tests.api.test_app import PASSWORD, World
+
+__all__ = ["database_with_users", "world"]
+from tests.api.test_app import database_with_users, world
+
+NEW = {"name": "chen", "password": "a long password", "grants": [{"role": "guard", "site": "east"}]}
+
+
+def _actions(world: World) -> list[str]:
+    with world.database.connect() as db:
+        return list(db.execute(sa.text("SELECT action || ' ' || subject FROM audit ORDER BY id")).scalars())
+
+
+def _change(world: World, headers: dict[str, str], name: str, **body: object) -> tuple[int, str]:
+    answer = world.client.patch(f"/api/v1/users/{name}", json=body, headers=headers)
+    return answer.status_code, answer.text
+
+
+def test_a_user_is_made_listed_changed_and_disabled_and_all_is_on_record(world: World) -> None:
+    headers = world.log_in()
+    made = world.client.post("/api/v1/users", json=NEW, headers=headers)
+    assert (made.status_code, made.json()["grants"]) == (201, [{"role": "guard", "site": "east"}])
+    assert world.client.post("/api/v1/users", json=NEW, headers=headers).status_code == 422
+    assert _change(world, headers, "chen", grants=[{"role": "viewer"}])[0] == 200
+    assert _change(world, headers, "chen", pin="4071")[0] == 422  # a guard no more
+    assert _change(world, headers, "chen", disabled=True)[0] == 200
+    first = world.client.get("/api/v1/users?limit=4").json()
+    second = world.client.get(f"/api/v1/users?limit=4&cursor={first['next']}").json()
+    names = [user["name"] for page in (first, second) for user in page["items"]]
+    assert names == ["admin", "chen", "engineer", "guard", "manager", "viewer"]
+    assert second["next"] is None
+    entered = {"name": "chen", "password": NEW["password"]}
+    assert world.client.post("/api/v1/session", json=entered).status_code == 401
+    told = [action for action in _actions(world) if action.endswith(" chen")]
+    assert told == ["user-add chen", "user-grants chen", "user-change chen", "user-disable chen"]
+
+
+def test_nobody_takes_the_last_administrator_or_locks_themselves_out(world: World) -> None:
+    headers = world.log_in()
+    bodies: list[dict[str, object]] = [
+        {"grants": []},
+        {"disabled": True},
+        {"grants": [{"role": "administrator", "site": "east"}]},
+    ]
+    for body in bodies:
+        status, text = _change(world, headers, "admin", **body)
+        assert (status, "nobody could manage users" in text) == (422, True)
+    world.accounts.add_user("second", PASSWORD, [Role.ADMINISTRATOR], None)
+    status, text = _change(world, headers, "admin", disabled=True)
+    assert (status, "lock yourself out" in text) == (422, True)
+    assert world.client.get("/api/v1/session").json()["user"]["name"] == "admin"
+    assert _change(world, headers, "second", disabled=True)[0] == 200
+
+
+def test_what_was_granted_or_taken_holds_from_the_next_request_on(world: World) -> None:
+    world.log_in("guard")
+    guards = world.client.cookies["gatehouse_session"]
+    headers = world.log_in()
+    assert _change(world, headers, "guard", grants=[])[0] == 200
+    assert world.accounts.session(guards) is None
+
+
+def test_grants_name_sites_that_exist(world: World) -> None:
+    headers = world.log_in()
+    status, text = _change(world, headers, "guard", grants=[{"role": "guard", "site": "nowhere"}])
+    assert (status, "no site 'nowhere'" in text) == (422, True)
+
+
+def test_a_password_is_changed_with_the_old_one_and_ends_every_session(world: World) -> None:
+    world.log_in("guard")
+    elsewhere = world.client.cookies["gatehouse_session"]
+    headers = world.log_in("guard")
+    wanted = {"old": "wrong", "new": "another password"}
+    assert world.client.put("/api/v1/session/password", json=wanted, headers=headers).status_code == 403
+    wanted["old"] = PASSWORD
+    assert world.client.put("/api/v1/session/password", json=wanted, headers=headers).status_code == 200
+    assert world.accounts.session(elsewhere) is None
+    assert world.client.get("/api/v1/session").json()["user"]["name"] == "guard"
+    assert world.client.post("/api/v1/session", json={"name": "guard", "password": PASSWORD}).status_code == 401
+
+
+def test_sessions_are_listed_and_ended_by_whose_they_are_and_by_an_administrator(world: World) -> None:
+    world.log_in("guard")
+    first = world.client.cookies["gatehouse_session"]
+    world.clock.advance(1)
+    headers = world.log_in("guard")
+    newest, oldest = world.client.get("/api/v1/session/all").json()["items"]
+    assert newest["made_ms"] > oldest["made_ms"]
+    assert world.client.delete(f"/api/v1/session/all/{oldest['id']}", headers=headers).status_code == 204
+    assert world.accounts.session(first) is None
+    theirs = world.client.cookies["gatehouse_session"]
+    headers = world.log_in("engineer")
+    assert world.client.delete(f"/api/v1/session/all/{newest['id']}", headers=headers).status_code == 404
+    headers = world.log_in()
+    (left,) = world.client.get("/api/v1/users/guard/sessions").json()["items"]
+    assert left["id"] == newest["id"]
+    assert world.client.delete("/api/v1/users/guard/sessions", headers=headers).status_code == 204
+    assert world.accounts.session(theirs) is None
+
+
+def test_the_audit_is_read_by_administrators_in_pages_and_by_who_and_what(world: World) -> None:
+    headers = world.log_in("guard")
+    assert world.client.get("/api/v1/audit").status_code == 403
+    world.client.delete("/api/v1/session", headers=headers)
+    world.log_in()
+    guards = world.client.get("/api/v1/audit?actor=guard").json()["items"]
+    assert [(row["action"], row["outcome"][:7]) for row in guards][:2] == [
+        ("log-out", "done"),
+        ("read-audit", "refused"),
+    ]
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = world.client.get(f"/api/v1/audit?limit=3{cursor and f'&cursor={cursor}'}").json()
+        seen += [row["id"] for row in page["items"]]
+        cursor = page["next"]
+    assert seen == list(range(seen[0], 0, -1))
+    assert {row["action"] for row in world.client.get("/api/v1/audit?action=log-in").json()["items"]} == {"log-in"}
+    assert world.accounts.audit.faults() == []
+
+
+def test_answers_are_not_kept_by_a_browser_and_ask_for_https_behind_https(world: World) -> None:
+    world.log_in()
+    answer = world.client.get("/api/v1/session")
+    assert answer.headers["cache-control"] == "no-store"
+    assert "camera=()" in answer.headers["permissions-policy"]
+    assert "strict-transport-security" not in answer.headers
+    parts = replace(world.client.app.state.parts, is_behind_https=True)  # type: ignore[attr-defined]
+    behind = TestClient(make_app(parts), base_url="https://gatehouse.site")
+    assert "max-age" in behind.get("/health/live").headers["strict-transport-security"]
+
+
+def test_a_change_without_the_token_is_on_record(world: World) -> None:
+    world.log_in()
+    assert world.client.post("/api/v1/users", json=NEW).status_code == 403
+    assert _actions(world)[-1] == "manage-users /api/v1/users"

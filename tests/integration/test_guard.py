@@ -1,0 +1,207 @@
+"""A guard's shift in a real Chromium, on a real broker, core and API: who is stopped, measured again and decided on."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests import servers
+from tests.integration.running import PASSWORD, Running
+from tests.integration.test_browser import browser, run, scan
+
+__all__ = ["browser", "run"]
+pytestmark = pytest.mark.integration
+_SOON_MS = 10_000
+
+
+@pytest.fixture(scope="module")
+def guards(run: Running) -> Running:
+    for name in ("li", "chen"):
+        subprocess.run(
+            servers.gatehouse("user", "add", name, "--role", "guard", "--config", run.config),
+            env={**os.environ, "GATEHOUSE_PASSWORD": PASSWORD},
+            check=True,
+            capture_output=True,
+        )
+    return run
+
+
+@pytest.fixture
+def tablets(guards: Running, browser: Browser) -> Iterator[dict[str, Page]]:
+    """One for each guard, as large as a tablet held upright."""
+    found = {}
+    for name in ("li", "chen"):
+        context = browser.new_context(locale="en-GB", viewport={"width": 800, "height": 1280})
+        page = found[name] = context.new_page()
+        page.set_default_timeout(_SOON_MS)
+        page.goto(str(guards.http.base_url))
+        log_in(page, name)
+        expect(page.locator(".guard-lane")).to_be_visible(timeout=_SOON_MS)
+    yield found
+    for page in found.values():
+        page.context.close()
+
+
+def log_in(page: Page, name: str) -> None:
+    page.fill("#login-name", name)
+    page.fill("#login-password", PASSWORD)
+    page.click("button[type=submit]")
+
+
+def decided(run: Running, key: str) -> dict[str, Any]:
+    alarm = next(alarm for alarm in run.alarms("all") if alarm["key"] == key)
+    found: dict[str, Any] = run.get(f"/api/v1/alarms/{alarm['id']}")
+    return found
+
+
+def test_a_first_alert_is_managed_by_what_the_screen_says(guards: Running, tablets: dict[str, Page]) -> None:
+    page = tablets["li"]
+    expect(page.get_by_text("Nobody is stopped")).to_be_visible()
+    scan(guards, "g1", 38.6)
+    expect(page.get_by_role("heading", name="Fever: stop this person")).to_be_visible(timeout=_SOON_MS)
+    expect(page.locator(".measured").first).to_contain_text("38.6 °C")
+
+    page.get_by_role("button", name="Measure again").click()
+    expect(page.get_by_role("timer")).to_contain_text("Time left for the second measurement")
+    expect(tablets["chen"].get_by_text("li sees to it")).to_be_visible()
+
+    page.get_by_label("Second temperature").fill("366")
+    page.get_by_role("button", name="Enter").click()
+    expect(page.get_by_text("Type a temperature between 30 and 45")).to_be_visible()
+    page.get_by_label("Second temperature").fill("36,6")
+    page.get_by_role("button", name="Enter").click()
+    expect(page.locator(".measured").last).to_contain_text("36.6 °C")
+    expect(page.locator(".measured").last).to_contain_text("Normal · Ear, typed in by li")
+
+    page.get_by_role("button", name="Admit").click()
+    page.get_by_role("button", name="Second measurement normal").click()
+    page.get_by_role("button", name="Yes, admit").click()
+    expect(page.get_by_text("Nobody is stopped")).to_be_visible()
+    alarm = decided(guards, "g1")
+    assert (alarm["disposition"], alarm["transitions"][-1]["actor"]) == ("admit", "li")
+    assert alarm["transitions"][-1]["note"] == "Second measurement normal"
+
+
+def test_a_second_measurement_of_the_passage_appears_by_itself(guards: Running, tablets: dict[str, Page]) -> None:
+    page = tablets["li"]
+    scan(guards, "g2", 37.6)
+    page.get_by_role("button", name="Measure again").click()
+    expect(page.get_by_role("timer")).to_be_visible()
+    scan(guards, "g2", 36.5)
+    expect(page.locator(".measured").last).to_contain_text("36.5 °C", timeout=_SOON_MS)
+    expect(page.get_by_role("timer")).to_contain_text("Time left to decide")
+    decide(page, "Admit", "Yes, admit")
+
+
+def decide(page: Page, what: str, confirm: str, reason: str = "") -> None:
+    page.get_by_role("button", name=what, exact=True).click()
+    if reason:
+        page.get_by_label("In your own words").fill(reason)
+    page.get_by_role("button", name=confirm).click()
+
+
+def test_of_two_guards_the_second_is_told_who_was_first_and_what_they_said(
+    guards: Running, tablets: dict[str, Page]
+) -> None:
+    li, chen = tablets["li"], tablets["chen"]
+    scan(guards, "g3", 38.1)
+    for page in (li, chen):
+        page.get_by_role("button", name="Refuse", exact=True).click()
+    chen.get_by_label("In your own words").fill("no mask")
+    li.get_by_label("In your own words").fill("38.4 by ear")
+
+    def first_li(route: Route) -> None:
+        # While the second decision is on its way the first arrives.
+        alarm = next(alarm for alarm in guards.alarms() if alarm["key"] == "g3")
+        li.get_by_role("button", name="Yes, refuse").click()
+        servers.wait_until(lambda: decided(guards, "g3")["state"] == "closed", what="the first decision")
+        assert alarm["seq"] == 1
+        route.continue_()
+
+    chen.route("**/api/v1/alarms/*/dispose", first_li)
+    chen.get_by_role("button", name="Yes, refuse").click(no_wait_after=True)
+    expect(chen.get_by_text("Somebody else was first").first).to_be_visible(timeout=_SOON_MS)
+    expect(chen.get_by_text("li: Refused. 38.4 by ear").first).to_be_visible()
+    assert decided(guards, "g3")["transitions"][-1]["actor"] == "li"
+
+
+def test_nobody_is_refused_without_a_reason(guards: Running, tablets: dict[str, Page]) -> None:
+    page = tablets["li"]
+    scan(guards, "g4", 38.2)
+    page.get_by_role("button", name="Refuse", exact=True).click()
+    page.get_by_role("button", name="Yes, refuse").click()
+    expect(page.get_by_text("Nobody is refused without a reason")).to_be_visible()
+    page.get_by_role("button", name="Has symptoms").click()
+    page.get_by_role("button", name="Yes, refuse").click()
+    expect(page.get_by_text("Nobody is stopped")).to_be_visible()
+
+
+def test_a_session_that_ends_mid_decision_loses_nothing_typed(guards: Running, tablets: dict[str, Page]) -> None:
+    page = tablets["li"]
+    scan(guards, "g5", 38.3)
+    page.get_by_role("button", name="Refuse", exact=True).click()
+    page.get_by_label("In your own words").fill("would not wait")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Yes, refuse").click()
+    log_in(page, "li")
+    expect(page.get_by_label("In your own words")).to_have_value("would not wait", timeout=_SOON_MS)
+    page.get_by_role("button", name="Yes, refuse").click()
+    expect(page.get_by_text("Nobody is stopped")).to_be_visible(timeout=_SOON_MS)
+    assert decided(guards, "g5")["transitions"][-1]["note"] == "would not wait"
+
+
+def test_several_people_queue_in_sight_and_none_is_pushed_off_the_screen(
+    guards: Running, tablets: dict[str, Page]
+) -> None:
+    page = tablets["li"]
+    scan(guards, "g6", 38.4)
+    page.get_by_role("button", name="Measure again").click()
+    expect(page.get_by_role("timer")).to_be_visible()
+    scan(guards, "g7", 37.7)
+    expect(page.get_by_role("navigation", name="2 people wait")).to_be_visible(timeout=_SOON_MS)
+    expect(page.locator(".measured").first).to_contain_text("38.4 °C")
+    decide(page, "Admit", "Yes, admit")
+    expect(page.locator(".measured").first).to_contain_text("37.7 °C")
+    decide(page, "To the health post", "Yes, to the health post")
+    expect(page.get_by_text("Nobody is stopped")).to_be_visible()
+
+
+def test_a_shift_is_handed_over_with_a_name_and_a_note(guards: Running, tablets: dict[str, Page]) -> None:
+    page = tablets["li"]
+    page.get_by_role("button", name="Hand over the shift").click()
+    page.get_by_label("For the next guard").fill("<b>Lane 1</b> is slow")
+    page.get_by_role("button", name="Hand over as li").click()
+    expect(page.get_by_text("<b>Lane 1</b> is slow")).to_be_visible(timeout=_SOON_MS)
+
+
+def test_the_guard_changes_by_pin_in_the_middle_of_a_decision_and_signs_with_their_own_name(
+    guards: Running, tablets: dict[str, Page]
+) -> None:
+    page, chen = tablets["li"], tablets["chen"]
+    csrf = chen.request.get(f"{guards.http.base_url}/api/v1/session").json()["csrf"]
+    answer = chen.request.put(
+        f"{guards.http.base_url}/api/v1/session/pin",
+        data={"password": PASSWORD, "pin": "2580"},
+        headers={"X-CSRF-Token": csrf},
+    )
+    assert answer.status == 204, answer.text()
+    scan(guards, "g8", 38.2)
+    page.get_by_role("button", name="Refuse", exact=True).click()
+    page.get_by_label("In your own words").fill("has symptoms")
+    page.get_by_role("button", name="Change guard").click()
+    page.get_by_role("button", name="chen", exact=True).click()
+    for wrong in "1111":
+        page.get_by_role("button", name=wrong, exact=True).click()
+    page.get_by_role("button", name="Take over").click()
+    expect(page.get_by_text("The PIN is wrong")).to_be_visible(timeout=_SOON_MS)
+    for digit in "2580":
+        page.get_by_role("button", name=digit, exact=True).click()
+    page.get_by_role("button", name="Take over").click()
+    expect(page.get_by_text("You decide as chen")).to_be_visible(timeout=_SOON_MS)
+    expect(page.get_by_label("In your own words")).to_have_value("has symptoms")
+    page.get_by_role("button", name="Yes, refuse").click()
+    expect(page.get_by_text("Nobody is stopped")).to_be_visible(timeout=_SOON_MS)
+    assert decided(guards, "g8")["transitions"][-1]["actor"] == "chen"
