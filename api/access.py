@@ -40,6 +40,7 @@ class Permission(StrEnum):
     MASK = "mask"  # say that something is in maintenance or out of service
     CHANGE_RULES = "change-rules"
     TRY_RULES = "try-rules"
+    CLEAN = "clean"  # plan, do and sign off the cleaning of drains
     SEE_REFUSED = "see-refused"  # input that was quarantined, which belongs to no site
     MANAGE_USERS = "manage-users"
     READ_AUDIT = "read-audit"
@@ -50,7 +51,14 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMINISTRATOR: frozenset(Permission),
     Role.GUARD: _EVERYBODY | {Permission.ACT, Permission.GUARD, Permission.SEE_REFUSED},
     Role.ENGINEER: _EVERYBODY
-    | {Permission.ACT, Permission.MASK, Permission.CHANGE_RULES, Permission.TRY_RULES, Permission.SEE_REFUSED},
+    | {
+        Permission.ACT,
+        Permission.MASK,
+        Permission.CLEAN,
+        Permission.CHANGE_RULES,
+        Permission.TRY_RULES,
+        Permission.SEE_REFUSED,
+    },
     Role.MANAGER: _EVERYBODY | {Permission.ACT, Permission.TRY_RULES, Permission.SEE_REFUSED},
     Role.VIEWER: _EVERYBODY | {Permission.SEE_REFUSED},
 }
@@ -210,6 +218,7 @@ Anybody = Depends(anybody)
 OnTablet = Annotated[Tablet, Depends(AtTablet())]
 Looking = Annotated[Session, Depends(Needs(Permission.LOOK))]
 Acting = Annotated[Session, Depends(Needs(Permission.ACT))]
+Cleaning = Annotated[Session, Depends(Needs(Permission.CLEAN))]
 Guarding = Annotated[Session, Depends(Needs(Permission.GUARD))]
 Masking = Annotated[Session, Depends(Needs(Permission.MASK))]
 ChangingRules = Annotated[Session, Depends(Needs(Permission.CHANGE_RULES))]

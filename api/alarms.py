@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from telemetry.clock import Clock
 
 _ANSWER_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.02
+_BEGUN_MAX = 500
 _STEPS_TOLD_MAX = 50
 _EVIDENCE_BEFORE_MS = 30 * 60_000
 _EVIDENCE_AFTER_MS = 10 * 60_000
@@ -117,6 +118,27 @@ class Alarms:
                     ],
                 },
             }
+
+    def open_of(self, user: User, devices: Sequence[str], limit: int) -> list[dict[str, Any]]:
+        """Open alarms of devices, as far as somebody may see them, the longest open first."""
+        query = sa.select(alarms.c.document).where(alarms.c.is_open, alarms.c.device.in_(devices))
+        if user.sites is not None:
+            query = query.where(alarms.c.site.in_(sorted(user.sites)))
+        with self._database.connect() as db:
+            return [row.document for row in db.execute(query.order_by(alarms.c.onset_ms).limit(limit))]
+
+    def begun_between(self, devices: Sequence[str], start_ms: int, end_ms: int) -> list[dict[str, Any]]:
+        """Alarms of devices that began in a stretch of time, in its order, each with its transitions as `steps`."""
+        query = sa.select(alarms.c.document).where(
+            alarms.c.device.in_(devices), alarms.c.onset_ms >= start_ms, alarms.c.onset_ms < end_ms
+        )
+        with self._database.connect() as db:
+            rows = db.execute(query.order_by(alarms.c.onset_ms).limit(_BEGUN_MAX))
+            found: dict[str, dict[str, Any]] = {row.document["id"]: {**row.document, "steps": []} for row in rows}
+            steps = sa.select(transitions).where(transitions.c.alarm.in_(found)).order_by(transitions.c.id)
+            for step in db.execute(steps):
+                found[step.alarm]["steps"].append(_transition(step))
+        return list(found.values())
 
     def done_since(self, alarm: str, seq: int) -> list[dict[str, Any]]:
         """The steps of an alarm after the one that somebody saw, with what a decision was."""

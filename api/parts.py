@@ -7,9 +7,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from alerts.calendar import Schedule
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.backtests import Backtests
+from api.cleaning import CleaningJobs
 from api.dormitories.bills import Bills
 from api.dormitories.building import Dormitories
 from api.dormitories.cases import Cases
@@ -41,6 +43,7 @@ class Parts:
     alarms: Alarms
     masks: Masks
     visits: Visits
+    cleaning: CleaningJobs
     handovers: Handovers
     dormitories: Dormitories
     bills: Bills
@@ -48,6 +51,7 @@ class Parts:
     remembered: Remembered
     events: Events
     clock: Clock
+    schedules: tuple[Schedule, ...] = ()
     backtests: Backtests | None = None
     is_behind_https: bool = False
     is_insecure: bool = False  # started without TLS to the broker; every screen says so

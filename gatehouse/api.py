@@ -6,11 +6,12 @@ from functools import partial
 
 import uvicorn
 
-from alerts.rules import load_rules
+from alerts.rules import load_rule_files
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
 from api.backtests import Backtests
+from api.cleaning import CleaningJobs
 from api.dormitories.bills import Bills
 from api.dormitories.building import load_dormitories
 from api.dormitories.cases import Cases
@@ -46,9 +47,10 @@ def run_api(settings: Settings) -> None:
     database = open_database(settings.database.url)
     alarms = Alarms(database, clock)
     history = _history_reader(settings)
+    declared = load_rule_files(settings.rules, catalogue)
     parts = Parts(
         catalogue=catalogue,
-        rules=Rules(database, load_rules(settings.rules, catalogue)),
+        rules=Rules(database, declared.rules),
         history=history,
         quarantine=Quarantine(database),
         counts=Completeness(database),
@@ -57,6 +59,7 @@ def run_api(settings: Settings) -> None:
         alarms=alarms,
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
+        cleaning=CleaningJobs(database, clock),
         handovers=Handovers(database),
         dormitories=load_dormitories(settings.dormitories, catalogue),
         bills=Bills(database),
@@ -64,6 +67,7 @@ def run_api(settings: Settings) -> None:
         remembered=Remembered(history, clock),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
+        schedules=declared.schedules,
         backtests=Backtests(partial(run_job, settings)),
         is_behind_https=settings.api.is_behind_https,
         is_insecure=settings.insecure,

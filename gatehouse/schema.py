@@ -2,6 +2,7 @@
 
 import alerts.store
 import api.accounts
+import api.cleaning
 import api.dormitories.bills
 import api.dormitories.cases
 import api.handovers
@@ -16,6 +17,7 @@ OWNERS = (
     api.accounts,
     api.dormitories.bills,
     api.dormitories.cases,
+    api.cleaning,
     api.handovers,
     api.visits,
     ingest.history.completeness,

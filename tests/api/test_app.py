@@ -17,6 +17,7 @@ from api.access import Role
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
+from api.cleaning import CleaningJobs
 from api.dormitories.bills import Bills
 from api.dormitories.building import load_dormitories
 from api.dormitories.cases import Cases
@@ -130,6 +131,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         alarms=alarms,
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
+        cleaning=CleaningJobs(database, clock),
         handovers=Handovers(database),
         dormitories=load_dormitories(tmp_path / "dormitories", catalogue),
         bills=Bills(database),

@@ -4,7 +4,7 @@
  * A page is a folder of `src/` whose default export is drawn without props, and a line here; see `web/README.md`.
  */
 
-import { AlertOutlined, DashboardOutlined, HomeOutlined, SafetyOutlined } from "@ant-design/icons";
+import { AlertOutlined, DashboardOutlined, FallOutlined, HomeOutlined, SafetyOutlined } from "@ant-design/icons";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 
 import type { Named, User } from "../api/contract";
@@ -30,6 +30,7 @@ export const PAGES: readonly PageEntry[] = [
   page("guard", { en: "Gate", zh: "出入口值守" }, SafetyOutlined, "guard", () => import("../guard/GuardPage"), { homeOf: "guard" }),
   page("alarms", { en: "Alarms", zh: "告警" }, AlertOutlined, "look", () => import("../alarm-list/AlarmListPage")),
   page("dormitories", { en: "Dormitories", zh: "宿舍管理" }, HomeOutlined, "look", () => import("../dormitories/DormitoriesPage")),
+  page("drains", { en: "Drains", zh: "排水" }, FallOutlined, "look", () => import("../drains/DrainsPage")),
   page("alarm", { en: "Alarm", zh: "告警详情" }, AlertOutlined, "look", () => import("../alarm-page/AlarmPage"), { isHidden: true }),
 ];
 
