@@ -12,6 +12,7 @@ from api.alarms import Alarms
 from api.backtests import Backtests
 from api.events import Events
 from api.handovers import Handovers
+from api.instruments import Instruments
 from api.masks import Masks
 from api.rules import Rules
 from api.visits import Visits
@@ -38,6 +39,7 @@ class Parts:
     masks: Masks
     visits: Visits
     handovers: Handovers
+    instruments: Instruments
     events: Events
     clock: Clock
     backtests: Backtests | None = None

@@ -13,6 +13,7 @@ from api.app import make_app
 from api.backtests import Backtests
 from api.events import Events
 from api.handovers import Handovers
+from api.instruments import Instruments
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
@@ -53,6 +54,7 @@ def run_api(settings: Settings) -> None:
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
         handovers=Handovers(database),
+        instruments=Instruments(database),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         backtests=Backtests(partial(run_job, settings)),

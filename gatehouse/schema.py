@@ -3,6 +3,7 @@
 import alerts.store
 import api.accounts
 import api.handovers
+import api.instruments
 import api.visits
 import ingest.history.completeness
 import ingest.history.gateways
@@ -13,6 +14,7 @@ OWNERS = (
     alerts.store,
     api.accounts,
     api.handovers,
+    api.instruments,
     api.visits,
     ingest.history.completeness,
     ingest.history.gateways,

@@ -19,6 +19,7 @@ from api.alarms import Alarms
 from api.app import make_app
 from api.events import Events
 from api.handovers import Handovers
+from api.instruments import Instruments
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
@@ -127,6 +128,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
         handovers=Handovers(database),
+        instruments=Instruments(database),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )

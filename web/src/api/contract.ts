@@ -423,3 +423,60 @@ export interface Shift {
   passages: { place: string; count: number }[];
   signed: Signed[];
 }
+
+/** A whole rule: which fields it has depends on its type. */
+export type RuleDocument = Readonly<Record<string, unknown>> & { id: string; version: number };
+
+export interface FieldChange {
+  field: string;
+  from: unknown;
+  to: unknown;
+}
+
+export interface RuleVersion {
+  version: number;
+  actor: string | null;
+  time_ms: number;
+  note: string | null;
+  origin: "file" | "api";
+  retired: boolean;
+  changes: FieldChange[];
+}
+
+export interface Occurrence {
+  rule: string;
+  site: string;
+  device: string;
+  metric: string;
+  key: string | null;
+  onset_ms: number;
+  end_ms: number | null;
+  severity: Severity;
+  chatters: boolean;
+}
+
+export interface BacktestCount {
+  alarms: number;
+  per_day: Record<string, number>;
+  longest_ms: number;
+  open_at_end: number;
+  chattering: number;
+  flood_share: number;
+}
+
+export interface BacktestReport {
+  start_ms: number;
+  end_ms: number;
+  readings: number;
+  tried: BacktestCount;
+  /** null: there is no such rule yet. */
+  in_force: BacktestCount | null;
+  difference: { both: number; only_old: Occurrence[]; only_new: Occurrence[] } | null;
+}
+
+export interface BacktestJob {
+  id: string;
+  state: "waiting" | "running" | "done" | "failed";
+  result: BacktestReport | null;
+  error: string | null;
+}

@@ -1,8 +1,8 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, Gate, GateName, GatewayState, Kind, Missed,
-  OutcomeLabel, Quarantine, ReadingColumns, Rule, Session, Shift, Site,
+  Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, Disposition, Gate, GateName, GatewayState, Kind, Missed,
+  OutcomeLabel, Quarantine, ReadingColumns, Rule, RuleDocument, RuleVersion, Session, Shift, Site,
 } from "./contract";
 import { fetchJson, sendJson } from "./request";
 
@@ -113,3 +113,17 @@ export const fetchGate = (id: string) => fetchJson<Gate>(gatePath(id));
 export const fetchShift = (id: string) => fetchJson<Shift>(`${gatePath(id)}/handover`);
 export const signShift = (id: string, since_ms: number, note: string) =>
   sendJson<Shift>("POST", `${gatePath(id)}/handover`, { since: since_ms, note });
+
+const rulePath = (id: string) => `/rules/${encodeURIComponent(id)}`;
+
+export const fetchRuleDocuments = async () => (await fetchJson<{ items: RuleDocument[] }>("/rules")).items;
+export const fetchRuleVersions = async (id: string) =>
+  (await fetchJson<{ items: RuleVersion[] }>(`${rulePath(id)}/versions`)).items;
+/** `version` is the one the change is based on: another one in force answers 409. */
+export const putRule = (id: string, rule: object, version: number, note: string) =>
+  sendJson<RuleDocument>("PUT", rulePath(id), { rule, version, note });
+export const retireRule = (id: string, version: number, note: string) =>
+  sendJson<void>("DELETE", `${rulePath(id)}?${new URLSearchParams({ version: String(version), note })}`);
+export const startBacktest = (rule: object, start_ms: number, end_ms: number) =>
+  sendJson<BacktestJob>("POST", "/rules/backtest", { rules: [rule], start: start_ms, end: end_ms });
+export const fetchBacktest = (job: string) => fetchJson<BacktestJob>(`/rules/backtest/${encodeURIComponent(job)}`);
