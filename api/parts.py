@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.backtests import Backtests
+from api.duties import Duties
 from api.events import Events
 from api.handovers import Handovers
 from api.instruments import Instruments
@@ -40,6 +41,7 @@ class Parts:
     visits: Visits
     handovers: Handovers
     instruments: Instruments
+    duties: Duties
     events: Events
     clock: Clock
     backtests: Backtests | None = None

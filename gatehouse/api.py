@@ -11,6 +11,7 @@ from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
 from api.backtests import Backtests
+from api.duties import Duties, load_duties
 from api.events import Events
 from api.handovers import Handovers
 from api.instruments import Instruments
@@ -55,6 +56,7 @@ def run_api(settings: Settings) -> None:
         visits=Visits(database, clock),
         handovers=Handovers(database),
         instruments=Instruments(database),
+        duties=Duties(database, catalogue, load_duties(settings.duties, catalogue)),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         backtests=Backtests(partial(run_job, settings)),

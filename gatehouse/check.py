@@ -7,6 +7,7 @@ from pathlib import Path
 from alerts.people import load_people, mistakes_of
 from alerts.program import compile_rules
 from alerts.rules import load_rule_files
+from api.duties import load_duties
 from gatehouse.settings import load_settings
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadConfiguration
@@ -21,6 +22,7 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
         declared = load_rule_files(settings.rules, catalogue)
         rules = declared.rules
         people = load_people(settings.people)
+        load_duties(settings.duties, catalogue)
         names = list(catalogue.metric)
         names += [(gateway.id, ONLINE) for gateway in catalogue.gateways]
         program = compile_rules(rules, catalogue, SeriesRegistry(names), declared.schedules)

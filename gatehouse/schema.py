@@ -2,6 +2,7 @@
 
 import alerts.store
 import api.accounts
+import api.duties
 import api.handovers
 import api.instruments
 import api.visits
@@ -13,6 +14,7 @@ from telemetry.database import metadata as metadata
 OWNERS = (
     alerts.store,
     api.accounts,
+    api.duties,
     api.handovers,
     api.instruments,
     api.visits,

@@ -77,6 +77,7 @@ class Settings(BaseModel):
     catalogue: Path = Path("catalogue")
     rules: Path = Path("rules")
     people: Path = Path("people")
+    duties: Path = Path("duties")
     broker: BrokerSettings = BrokerSettings()
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -149,6 +150,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         update={
             "catalogue": (folder / settings.catalogue).resolve(),
             "rules": (folder / settings.rules).resolve(),
+            "duties": (folder / settings.duties).resolve(),
             "people": (folder / settings.people).resolve(),
             "broker": settings.broker.placed(folder.resolve()),
             "journal": settings.journal.model_copy(update={"path": (folder / settings.journal.path).resolve()}),

@@ -17,6 +17,7 @@ from api.access import Role
 from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
+from api.duties import Duties, load_duties
 from api.events import Events
 from api.handovers import Handovers
 from api.instruments import Instruments
@@ -106,6 +107,7 @@ def database_with_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
     catalogue, registry, program = district.load(tmp_path)
+    district.write_duties(tmp_path)
     shutil.copy(database_with_users, tmp_path / "gatehouse.db")
     database = open_database(f"sqlite:///{tmp_path}/gatehouse.db")
     clock = ManualClock(1_795_000_000_000)
@@ -129,6 +131,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         visits=Visits(database, clock),
         handovers=Handovers(database),
         instruments=Instruments(database),
+        duties=Duties(database, catalogue, load_duties(tmp_path / "duties", catalogue)),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )

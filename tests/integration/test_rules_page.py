@@ -1,5 +1,6 @@
 """The page of rules in a real browser: errors at the field, the back-test beside it, saved with a reason, a conflict."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -47,9 +48,10 @@ def in_force(run: Running, name: str) -> dict[str, object]:
 def test_a_rule_is_changed_tried_and_saved_and_what_does_not_fit_is_said_at_its_field(
     run: Running, browser: Browser
 ) -> None:
-    for number, power in enumerate((1200.0, 1300.0, 10.0)):
-        body = {"readings": [{"device": "meter", "metric": "power", "value": power + number}]}
-        run.publish("gatehouse/v1/west/gw-west/readings", body)
+    now_ms = int(time.time() * 1000)
+    powers = [(now_ms - 3000 + 1000 * at, power) for at, power in enumerate((1200.0, 10.0, 1300.0))]
+    rows = [{"device": "meter", "metric": "power", "time": at_ms, "value": power} for at_ms, power in powers]
+    run.publish("gatehouse/v1/west/gw-west/readings", {"readings": rows})
     servers.wait_until(lambda: len(run.stored("meter", "power")) == 3, what="the readings in history")
     with opened(run, browser, View()) as page:
         show(page, "#page=rules")
@@ -74,6 +76,7 @@ def test_a_rule_is_changed_tried_and_saved_and_what_does_not_fit_is_said_at_its_
             "greater than or equal to 0", timeout=_SOON_MS
         )
         page.fill("#rule-raise_after_s", "0")
+        page.fill("#rule-clear_after_s", "0")
         page.get_by_role("button", name="Try on the past").click()
         expect(page.locator(".rule-backtest")).to_contain_text("3 readings looked at", timeout=60_000)
         expect(page.locator(".rule-backtest canvas")).to_be_visible()

@@ -480,3 +480,52 @@ export interface BacktestJob {
   result: BacktestReport | null;
   error: string | null;
 }
+
+export interface Calibration {
+  serial: string | null;
+  since_ms: number | null;
+  certificate: string | null;
+  calibrated_on: string | null;
+  due_on: string | null;
+  /** `soon`: within 30 days. */
+  state: "unknown" | "valid" | "soon" | "overdue";
+  days_left: number | null;
+}
+
+export interface InstrumentStep {
+  id: number;
+  what: "fitted" | "calibrated";
+  since_ms: number;
+  serial: string | null;
+  certificate: string | null;
+  calibrated_on: string | null;
+  due_on: string | null;
+  note: string;
+  actor: string;
+}
+
+export interface Instrument {
+  device: string;
+  calibration: Calibration;
+  items: InstrumentStep[];
+}
+
+export interface DueDevice extends Calibration {
+  device: string;
+  site: string;
+}
+
+export interface Mask {
+  id: string;
+  kind: "shelved" | "maintenance" | "out-of-service";
+  owner: string;
+  reason: string;
+  from_ms: number;
+  until_ms: number | null;
+  ended_ms: number | null;
+  rule: string | null;
+  device: string | null;
+  metric: string | null;
+  place: string | null;
+  site: string | null;
+}

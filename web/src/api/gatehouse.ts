@@ -1,7 +1,7 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, Disposition, Gate, GateName, GatewayState, Kind, Missed,
+  Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, Disposition, DueDevice, Gate, GateName, GatewayState, Instrument, Kind, Mask, Missed,
   OutcomeLabel, Quarantine, ReadingColumns, Rule, RuleDocument, RuleVersion, Session, Shift, Site,
 } from "./contract";
 import { fetchJson, sendJson } from "./request";
@@ -127,3 +127,24 @@ export const retireRule = (id: string, version: number, note: string) =>
 export const startBacktest = (rule: object, start_ms: number, end_ms: number) =>
   sendJson<BacktestJob>("POST", "/rules/backtest", { rules: [rule], start: start_ms, end: end_ms });
 export const fetchBacktest = (job: string) => fetchJson<BacktestJob>(`/rules/backtest/${encodeURIComponent(job)}`);
+
+const instrumentPath = (device: string) => `/devices/${encodeURIComponent(device)}/instrument`;
+
+export interface InstrumentChange {
+  what: "fitted" | "calibrated";
+  serial?: string;
+  certificate?: string;
+  calibrated_on?: string;
+  due_on?: string;
+  note: string;
+}
+
+export const fetchInstrument = (device: string) => fetchJson<Instrument>(instrumentPath(device));
+export const changeInstrument = (device: string, change: InstrumentChange) =>
+  sendJson<Instrument>("POST", instrumentPath(device), change);
+export const fetchDueCalibrations = async () => (await fetchJson<{ items: DueDevice[] }>("/calibrations")).items;
+export const fetchMasks = async () =>
+  (await fetchJson<{ items: Mask[] }>("/masks", { state: "in-force", limit: 500 })).items;
+export const maskDevice = (device: string, kind: "maintenance" | "out-of-service", reason: string, until_ms: number) =>
+  sendJson<Mask>("POST", "/masks", { device, kind, reason, until: Math.round(until_ms) });
+export const endMask = (id: string) => sendJson<void>("DELETE", `/masks/${encodeURIComponent(id)}`);
