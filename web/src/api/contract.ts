@@ -529,3 +529,32 @@ export interface Mask {
   place: string | null;
   site: string | null;
 }
+
+export type DutyState = "later" | "open" | "done" | "late" | "missed";
+
+export interface Duty {
+  duty: string;
+  name: Named;
+  site: string;
+  day: string;
+  role: string;
+  opens_ms: number;
+  due_ms: number;
+  state: DutyState;
+  person: string | null;
+  signed_ms: number | null;
+  note: string | null;
+  may_sign: boolean;
+}
+
+export interface DutyList {
+  day: string;
+  items: Duty[];
+  missed: Duty[];
+}
+
+export interface DutyMonth {
+  month: string;
+  counts: Record<DutyState, number>;
+  items: Duty[];
+}

@@ -1,7 +1,8 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, Disposition, DueDevice, Gate, GateName, GatewayState, Instrument, Kind, Mask, Missed,
+  Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, Disposition, DueDevice, Duty, DutyList,
+  DutyMonth, Gate, GateName, GatewayState, Instrument, Kind, Mask, Missed,
   OutcomeLabel, Quarantine, ReadingColumns, Rule, RuleDocument, RuleVersion, Session, Shift, Site,
 } from "./contract";
 import { fetchJson, sendJson } from "./request";
@@ -148,3 +149,8 @@ export const fetchMasks = async () =>
 export const maskDevice = (device: string, kind: "maintenance" | "out-of-service", reason: string, until_ms: number) =>
   sendJson<Mask>("POST", "/masks", { device, kind, reason, until: Math.round(until_ms) });
 export const endMask = (id: string) => sendJson<void>("DELETE", `/masks/${encodeURIComponent(id)}`);
+
+export const fetchDuties = (site: string) => fetchJson<DutyList>("/duties", { site });
+export const fetchDutyMonth = (site: string, month: string) => fetchJson<DutyMonth>("/duties/history", { site, month });
+export const signDuty = ({ duty, site, day }: Duty, note: string) =>
+  sendJson<Duty>("POST", `/duties/${encodeURIComponent(duty)}/sign`, { site, day, note });

@@ -23,7 +23,7 @@ import { InstrumentDialog } from "./InstrumentDialog";
 import { DeviceMasks } from "./DeviceMasks";
 import { Standing } from "./Standing";
 import { texts } from "./texts";
-import { useAnswer } from "./useAnswer";
+import { useAnswer } from "../api/useAnswer";
 
 const DAYS = 7;
 const ALARMS_SHOWN_MAX = 20;

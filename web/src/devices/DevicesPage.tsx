@@ -18,7 +18,7 @@ import { useSite } from "../state/site";
 import { DeviceRecord } from "./DeviceRecord";
 import { Standing } from "./Standing";
 import { texts } from "./texts";
-import { useAnswer } from "./useAnswer";
+import { useAnswer } from "../api/useAnswer";
 import "./devices.css";
 
 export default function DevicesPage() {

@@ -4,7 +4,7 @@
  * A page is a folder of `src/` whose default export is drawn without props, and a line here; see `web/README.md`.
  */
 
-import { AlertOutlined, ControlOutlined, DashboardOutlined, SafetyOutlined, ToolOutlined } from "@ant-design/icons";
+import { AlertOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, SafetyOutlined, ToolOutlined } from "@ant-design/icons";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 
 import type { Named, User } from "../api/contract";
@@ -30,6 +30,7 @@ export const PAGES: readonly PageEntry[] = [
   page("guard", { en: "Gate", zh: "出入口值守" }, SafetyOutlined, "guard", () => import("../guard/GuardPage"), { homeOf: "guard" }),
   page("alarms", { en: "Alarms", zh: "告警" }, AlertOutlined, "look", () => import("../alarm-list/AlarmListPage")),
   page("alarm", { en: "Alarm", zh: "告警详情" }, AlertOutlined, "look", () => import("../alarm-page/AlarmPage"), { isHidden: true }),
+  page("duties", { en: "Daily duties", zh: "日常任务" }, CarryOutOutlined, "look", () => import("../duties/DutiesPage")),
   page("devices", { en: "Devices", zh: "设备台账" }, ToolOutlined, "look", () => import("../devices/DevicesPage")),
   page("rules", { en: "Rules", zh: "告警规则" }, ControlOutlined, "look", () => import("../rules/RulesPage")),
 ];

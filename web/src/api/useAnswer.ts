@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useState } from "react";
 
-import { Problem } from "../api/request";
+import { Problem } from "./request";
 
 export interface Answered<T> {
   answer: T | null;
