@@ -51,6 +51,11 @@ function Duties({ site }: { site: Site }) {
       {answer === null && problem === null && <Skeleton active paragraph={{ rows: 5 }} />}
       {answer !== null && (
         <>
+          <section aria-label={words.today(answer.day)}>
+            <h3>{words.today(answer.day)}</h3>
+            {answer.items.length === 0 && <p className="soft">{words.none}</p>}
+            <DutyCards duties={answer.items} zone={site.timezone} sign={setSigning} />
+          </section>
           {answer.missed.length > 0 && (
             <section className="duties-missed" aria-label={words.missedTitle}>
               <h3>{words.missedTitle} <span className="count-badge">{answer.missed.length}</span></h3>
@@ -58,11 +63,6 @@ function Duties({ site }: { site: Site }) {
               <DutyCards duties={answer.missed} zone={site.timezone} withDay sign={setSigning} />
             </section>
           )}
-          <section aria-label={words.today(answer.day)}>
-            <h3>{words.today(answer.day)}</h3>
-            {answer.items.length === 0 && <p className="soft">{words.none}</p>}
-            <DutyCards duties={answer.items} zone={site.timezone} sign={setSigning} />
-          </section>
         </>
       )}
       <Month site={site} signedCount={signedCount} />

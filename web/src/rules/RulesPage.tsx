@@ -7,6 +7,7 @@ import { useCallback, useEffect, useState } from "react";
 import type { Named, RuleDocument } from "../api/contract";
 import { fetchRuleDocuments } from "../api/gatehouse";
 import { Problem } from "../api/request";
+import { texts as alarmTexts } from "../alarm-list/texts";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -54,6 +55,7 @@ export default function RulesPage() {
 function RuleList({ rules }: { rules: readonly RuleDocument[] }) {
   const words = useWords(texts);
   const language = useLanguage();
+  const classes: Readonly<Record<string, string>> = useWords(alarmTexts).classes;
   if (rules.length === 0) return <Empty description={words.none} />;
   return (
     <div className="table-frame">
@@ -72,7 +74,7 @@ function RuleList({ rules }: { rules: readonly RuleDocument[] }) {
                 </a>
                 <div className="soft small">{rule.id} · {String(rule.type)}</div>
               </td>
-              <td>{String(rule.class)}</td>
+              <td>{classes[String(rule.class)] ?? String(rule.class)}</td>
               <td>{whereOf(rule, words.everywhere)}</td>
               <td className="number">{limitsOf(rule)}</td>
               <td className="number">{rule.version}</td>
