@@ -104,7 +104,7 @@ export function DeviceMasks({ device, masks, zone, reload }: Props) {
           optionType="button"
           size="large"
           value={hours}
-          options={HOURS[kind].map((value) => ({ value, label: words.hoursOf(value) }))}
+          options={HOURS[kind].map((value) => ({ value, label: value < 24 ? words.hoursOf(value) : words.daysOf(value / 24) }))}
           onChange={({ target }) => setHours(target.value as number)}
         />
         <label className="device-label" htmlFor="mask-reason">{words.reason}</label>
