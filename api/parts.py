@@ -16,8 +16,10 @@ from api.dormitories.bills import Bills
 from api.dormitories.building import Dormitories
 from api.dormitories.cases import Cases
 from api.dormitories.remembered import Remembered
+from api.duties import Duties
 from api.events import Events
 from api.handovers import Handovers
+from api.instruments import Instruments
 from api.masks import Masks
 from api.rules import Rules
 from api.visits import Visits
@@ -49,6 +51,8 @@ class Parts:
     bills: Bills
     cases: Cases
     remembered: Remembered
+    instruments: Instruments
+    duties: Duties
     events: Events
     clock: Clock
     schedules: tuple[Schedule, ...] = ()

@@ -16,8 +16,10 @@ from api.dormitories.bills import Bills
 from api.dormitories.building import load_dormitories
 from api.dormitories.cases import Cases
 from api.dormitories.remembered import Remembered
+from api.duties import Duties, load_duties
 from api.events import Events
 from api.handovers import Handovers
+from api.instruments import Instruments
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
@@ -65,6 +67,8 @@ def run_api(settings: Settings) -> None:
         bills=Bills(database),
         cases=Cases(database),
         remembered=Remembered(history, clock),
+        instruments=Instruments(database),
+        duties=Duties(database, catalogue, load_duties(settings.duties, catalogue)),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         schedules=declared.schedules,

@@ -8,6 +8,7 @@ from alerts.people import load_people, mistakes_of
 from alerts.program import compile_rules
 from alerts.rules import load_rule_files
 from api.dormitories.building import load_dormitories
+from api.duties import load_duties
 from gatehouse.settings import load_settings
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadConfiguration
@@ -23,6 +24,7 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
         rules = declared.rules
         people = load_people(settings.people)
         houses = load_dormitories(settings.dormitories, catalogue)
+        load_duties(settings.duties, catalogue)
         names = list(catalogue.metric)
         names += [(gateway.id, ONLINE) for gateway in catalogue.gateways]
         program = compile_rules(rules, catalogue, SeriesRegistry(names), declared.schedules)

@@ -5,7 +5,9 @@ import api.accounts
 import api.cleaning
 import api.dormitories.bills
 import api.dormitories.cases
+import api.duties
 import api.handovers
+import api.instruments
 import api.visits
 import ingest.history.completeness
 import ingest.history.gateways
@@ -18,7 +20,9 @@ OWNERS = (
     api.dormitories.bills,
     api.dormitories.cases,
     api.cleaning,
+    api.duties,
     api.handovers,
+    api.instruments,
     api.visits,
     ingest.history.completeness,
     ingest.history.gateways,

@@ -78,6 +78,7 @@ class Settings(BaseModel):
     rules: Path = Path("rules")
     people: Path = Path("people")
     dormitories: Path = Path("dormitories")
+    duties: Path = Path("duties")
     broker: BrokerSettings = BrokerSettings()
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -150,6 +151,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         update={
             "catalogue": (folder / settings.catalogue).resolve(),
             "rules": (folder / settings.rules).resolve(),
+            "duties": (folder / settings.duties).resolve(),
             "people": (folder / settings.people).resolve(),
             "dormitories": (folder / settings.dormitories).resolve(),
             "broker": settings.broker.placed(folder.resolve()),

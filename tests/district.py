@@ -85,6 +85,18 @@ rules:
   - {id: offline, type: level, class: gateway, name: Offline, metric: online,
      levels: [{severity: high, at_most: 0.5}], raise_after_s: 5}
 """
+DUTIES = """
+duties:
+  - {id: round, name: {en: Round, zh: 巡查}, role: guard, since: 2026-11-16, sites: [east], by: "23:59"}
+  - {id: drains, name: {en: Drain check, zh: 排水检查}, role: engineer, since: 2026-11-16, days: [mon, wed], from: "08:00",
+     by: "10:00"}
+"""
+
+
+def write_duties(folder: Path) -> None:
+    """Two daily duties beside the district."""
+    (folder / "duties").mkdir(exist_ok=True)
+    (folder / "duties" / "all.yaml").write_text(DUTIES, encoding="utf-8")
 
 
 def write_district(folder: Path) -> Path:

@@ -69,6 +69,7 @@ def alarm_page(
     severity: Literal["low", "medium", "high", "critical"] | None = None,
     rule: str | None = None,
     assignee: Annotated[str | None, Query(description="'me', or a user's name")] = None,
+    device: Annotated[str | None, Query(max_length=64)] = None,
     q: Annotated[str | None, Query(max_length=64, description="in names of places and devices")] = None,
     start: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
     end: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
@@ -83,12 +84,18 @@ def alarm_page(
         Severity[severity.upper()] if severity else None,
         rule,
         session.user.name if assignee == "me" else assignee,
-        None if q is None else _devices_named(parts.catalogue, q),
+        _wanted_devices(parts.catalogue, device, q),
         start,
         end,
     )
     items, following = parts.alarms.page(session.user, wanted, limit, after)
     return {"items": items, "next": None if following is None else f"{following[0]}.{following[1]}"}
+
+
+def _wanted_devices(catalogue: Catalogue, device: str | None, text: str | None) -> frozenset[str] | None:
+    if device is None:
+        return None if text is None else _devices_named(catalogue, text)
+    return frozenset({device}) if text is None else frozenset({device}) & _devices_named(catalogue, text)
 
 
 def _devices_named(catalogue: Catalogue, text: str) -> frozenset[str]:

@@ -1,18 +1,24 @@
 """Rules: in force, every version, changed and retired."""
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from alerts.rulebook import OUTDATED
+from alerts.rules import RULE
 from api.access import ChangingRules, Looking, User
 from api.alarms import NoAnswer, Refused
 from api.asking import must_say_why
 from api.parts import Parts, PartsOf
 from api.problems import Problem
+from telemetry.declaration import field_name
 
 router = APIRouter()
+
+# The core tells all that is wrong in one line, "field: what; field: what"; what is told may hold a semicolon itself.
+_NEXT_MISTAKE = re.compile(r"; (?=[a-z_][\w.\[\]]*: )")
 
 
 class RuleWanted(BaseModel):
@@ -25,12 +31,46 @@ class RuleWanted(BaseModel):
     note: str = Field(min_length=1, max_length=2000)
 
 
-@router.get("/rules")
+class ChangedField(BaseModel):
+    """A field that a version changed; null where it is not there."""
+
+    field: str
+    before: Any = Field(serialization_alias="from", validation_alias="from")
+    after: Any = Field(serialization_alias="to", validation_alias="to")
+
+
+class RuleVersion(BaseModel):
+    """One version of a rule, by whom and why."""
+
+    version: int
+    actor: str | None
+    time_ms: int
+    note: str | None
+    origin: str
+    retired: bool
+    changes: list[ChangedField]
+
+
+class RuleVersions(BaseModel):
+    """Newest first."""
+
+    items: list[RuleVersion]
+    next: str | None
+
+
+class RuleList(BaseModel):
+    """Rules in force: the fields depend on the type; `version` is what a change is based on."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+
+
+@router.get("/rules", response_model=RuleList)
 def all_rules(_session: Looking, parts: PartsOf) -> dict[str, Any]:
     return {"items": parts.rules.in_force(), "next": None}
 
 
-@router.get("/rules/{rule}/versions")
+@router.get("/rules/{rule}/versions", response_model=RuleVersions)
 def rule_versions(_session: Looking, parts: PartsOf, rule: str) -> dict[str, Any]:
     found = parts.rules.versions(rule)
     if not found:
@@ -43,6 +83,7 @@ def put_rule(session: ChangingRules, parts: PartsOf, rule: str, body: RuleWanted
     wanted = str(body.rule.get("class", ""))
     _decides(parts, session.user, "put-rule", rule, (wanted, parts.rules.classes().get(rule, wanted)))
     must_say_why(body.note)
+    _must_be_a_rule(body.rule)
     _change(parts, session.user, "put-rule", rule, body.version, body.note, body.rule)
     return next(each for each in parts.rules.in_force() if each["id"] == rule)
 
@@ -70,6 +111,25 @@ def _decides(parts: Parts, user: User, action: str, rule: str, classes: tuple[st
         raise Problem(403, "Not for this user", "your role does not decide on alarms of this class")
 
 
+def _must_be_a_rule(document: dict[str, Any]) -> None:
+    """Say at which fields it is none, before the core is asked."""
+    try:
+        RULE.validate_python(document)
+    except ValidationError as error:
+        errors = []
+        for found in error.errors(include_url=False, include_context=False, include_input=False):
+            # The first step is the type whose fields were looked at; without one, the type itself is wrong.
+            name = field_name(tuple(found["loc"][1:])) or "type"
+            errors.append({"field": name, "message": found["msg"].removeprefix("Value error, ")})
+        detail = "; ".join(f"{each['field']}: {each['message']}" for each in errors)
+        raise Problem(422, "The rule does not fit", detail, errors=errors) from error
+
+
+def _fields(told: str) -> list[dict[str, str]]:
+    parts = (part.partition(": ") for part in _NEXT_MISTAKE.split(told))
+    return [{"field": field, "message": message} for field, _, message in parts if message]
+
+
 def _change(
     parts: Parts, user: User, action: str, rule: str, version: int, note: str, document: dict[str, Any] | None
 ) -> None:
@@ -80,7 +140,7 @@ def _change(
         parts.accounts.record(user.name, action, rule, f"refused: {error}")
         if str(error).startswith(OUTDATED):
             raise Problem(409, "The rule is not as you saw it", f"{error}; look at it again") from error
-        raise Problem(422, "The rule does not fit", str(error)) from error
+        raise Problem(422, "The rule does not fit", str(error), errors=_fields(str(error))) from error
     except NoAnswer as error:
         parts.accounts.record(user.name, action, rule, "waiting")
         raise Problem(503, "The core does not answer", "your change is on record and follows") from error

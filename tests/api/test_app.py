@@ -22,8 +22,10 @@ from api.dormitories.bills import Bills
 from api.dormitories.building import load_dormitories
 from api.dormitories.cases import Cases
 from api.dormitories.remembered import Remembered
+from api.duties import Duties, load_duties
 from api.events import Events
 from api.handovers import Handovers
+from api.instruments import Instruments
 from api.masks import Masks
 from api.parts import Parts
 from api.rules import Rules
@@ -110,6 +112,7 @@ def database_with_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
     catalogue, registry, program = district.load(tmp_path)
+    district.write_duties(tmp_path)
     shutil.copy(database_with_users, tmp_path / "gatehouse.db")
     database = open_database(f"sqlite:///{tmp_path}/gatehouse.db")
     clock = ManualClock(1_795_000_000_000)
@@ -137,6 +140,8 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         bills=Bills(database),
         cases=Cases(database),
         remembered=Remembered(ParquetReader(tmp_path / "history"), clock),
+        instruments=Instruments(database),
+        duties=Duties(database, catalogue, load_duties(tmp_path / "duties", catalogue)),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )

@@ -423,3 +423,138 @@ export interface Shift {
   passages: { place: string; count: number }[];
   signed: Signed[];
 }
+
+/** A whole rule: which fields it has depends on its type. */
+export type RuleDocument = Readonly<Record<string, unknown>> & { id: string; version: number };
+
+export interface FieldChange {
+  field: string;
+  from: unknown;
+  to: unknown;
+}
+
+export interface RuleVersion {
+  version: number;
+  actor: string | null;
+  time_ms: number;
+  note: string | null;
+  origin: "file" | "api";
+  retired: boolean;
+  changes: FieldChange[];
+}
+
+export interface Occurrence {
+  rule: string;
+  site: string;
+  device: string;
+  metric: string;
+  key: string | null;
+  onset_ms: number;
+  end_ms: number | null;
+  severity: Severity;
+  chatters: boolean;
+}
+
+export interface BacktestCount {
+  alarms: number;
+  per_day: Record<string, number>;
+  longest_ms: number;
+  open_at_end: number;
+  chattering: number;
+  flood_share: number;
+}
+
+export interface BacktestReport {
+  start_ms: number;
+  end_ms: number;
+  readings: number;
+  tried: BacktestCount;
+  /** null: there is no such rule yet. */
+  in_force: BacktestCount | null;
+  difference: { both: number; only_old: Occurrence[]; only_new: Occurrence[] } | null;
+}
+
+export interface BacktestJob {
+  id: string;
+  state: "waiting" | "running" | "done" | "failed";
+  result: BacktestReport | null;
+  error: string | null;
+}
+
+export interface Calibration {
+  serial: string | null;
+  since_ms: number | null;
+  certificate: string | null;
+  calibrated_on: string | null;
+  due_on: string | null;
+  /** `soon`: within 30 days. */
+  state: "unknown" | "valid" | "soon" | "overdue";
+  days_left: number | null;
+}
+
+export interface InstrumentStep {
+  id: number;
+  what: "fitted" | "calibrated";
+  since_ms: number;
+  serial: string | null;
+  certificate: string | null;
+  calibrated_on: string | null;
+  due_on: string | null;
+  note: string;
+  actor: string;
+}
+
+export interface Instrument {
+  device: string;
+  calibration: Calibration;
+  items: InstrumentStep[];
+}
+
+export interface DueDevice extends Calibration {
+  device: string;
+  site: string;
+}
+
+export interface Mask {
+  id: string;
+  kind: "shelved" | "maintenance" | "out-of-service";
+  owner: string;
+  reason: string;
+  from_ms: number;
+  until_ms: number | null;
+  ended_ms: number | null;
+  rule: string | null;
+  device: string | null;
+  metric: string | null;
+  place: string | null;
+  site: string | null;
+}
+
+export type DutyState = "later" | "open" | "done" | "late" | "missed";
+
+export interface Duty {
+  duty: string;
+  name: Named;
+  site: string;
+  day: string;
+  role: string;
+  opens_ms: number;
+  due_ms: number;
+  state: DutyState;
+  person: string | null;
+  signed_ms: number | null;
+  note: string | null;
+  may_sign: boolean;
+}
+
+export interface DutyList {
+  day: string;
+  items: Duty[];
+  missed: Duty[];
+}
+
+export interface DutyMonth {
+  month: string;
+  counts: Record<DutyState, number>;
+  items: Duty[];
+}

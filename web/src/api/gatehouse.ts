@@ -1,8 +1,9 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, Gate, GateName, GatewayState, Kind, Missed,
-  OutcomeLabel, Quarantine, ReadingColumns, Rule, Session, Shift, Site,
+  Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, Disposition, DueDevice, Duty, DutyList,
+  DutyMonth, Gate, GateName, GatewayState, Instrument, Kind, Mask, Missed,
+  OutcomeLabel, Quarantine, ReadingColumns, Rule, RuleDocument, RuleVersion, Session, Shift, Site,
 } from "./contract";
 import { fetchJson, sendJson } from "./request";
 
@@ -113,3 +114,43 @@ export const fetchGate = (id: string) => fetchJson<Gate>(gatePath(id));
 export const fetchShift = (id: string) => fetchJson<Shift>(`${gatePath(id)}/handover`);
 export const signShift = (id: string, since_ms: number, note: string) =>
   sendJson<Shift>("POST", `${gatePath(id)}/handover`, { since: since_ms, note });
+
+const rulePath = (id: string) => `/rules/${encodeURIComponent(id)}`;
+
+export const fetchRuleDocuments = async () => (await fetchJson<{ items: RuleDocument[] }>("/rules")).items;
+export const fetchRuleVersions = async (id: string) =>
+  (await fetchJson<{ items: RuleVersion[] }>(`${rulePath(id)}/versions`)).items;
+/** `version` is the one the change is based on: another one in force answers 409. */
+export const putRule = (id: string, rule: object, version: number, note: string) =>
+  sendJson<RuleDocument>("PUT", rulePath(id), { rule, version, note });
+export const retireRule = (id: string, version: number, note: string) =>
+  sendJson<void>("DELETE", `${rulePath(id)}?${new URLSearchParams({ version: String(version), note })}`);
+export const startBacktest = (rule: object, start_ms: number, end_ms: number) =>
+  sendJson<BacktestJob>("POST", "/rules/backtest", { rules: [rule], start: start_ms, end: end_ms });
+export const fetchBacktest = (job: string) => fetchJson<BacktestJob>(`/rules/backtest/${encodeURIComponent(job)}`);
+
+const instrumentPath = (device: string) => `/devices/${encodeURIComponent(device)}/instrument`;
+
+export interface InstrumentChange {
+  what: "fitted" | "calibrated";
+  serial?: string;
+  certificate?: string;
+  calibrated_on?: string;
+  due_on?: string;
+  note: string;
+}
+
+export const fetchInstrument = (device: string) => fetchJson<Instrument>(instrumentPath(device));
+export const changeInstrument = (device: string, change: InstrumentChange) =>
+  sendJson<Instrument>("POST", instrumentPath(device), change);
+export const fetchDueCalibrations = async () => (await fetchJson<{ items: DueDevice[] }>("/calibrations")).items;
+export const fetchMasks = async () =>
+  (await fetchJson<{ items: Mask[] }>("/masks", { state: "in-force", limit: 500 })).items;
+export const maskDevice = (device: string, kind: "maintenance" | "out-of-service", reason: string, until_ms: number) =>
+  sendJson<Mask>("POST", "/masks", { device, kind, reason, until: Math.round(until_ms) });
+export const endMask = (id: string) => sendJson<void>("DELETE", `/masks/${encodeURIComponent(id)}`);
+
+export const fetchDuties = (site: string) => fetchJson<DutyList>("/duties", { site });
+export const fetchDutyMonth = (site: string, month: string) => fetchJson<DutyMonth>("/duties/history", { site, month });
+export const signDuty = ({ duty, site, day }: Duty, note: string) =>
+  sendJson<Duty>("POST", `/duties/${encodeURIComponent(duty)}/sign`, { site, day, note });

@@ -38,7 +38,7 @@ export async function fetchJson<T>(path: string, query: Record<string, string | 
   return (await readBody(answer)) as T;
 }
 
-export async function sendJson<T>(method: "POST" | "DELETE", path: string, body?: unknown): Promise<T> {
+export async function sendJson<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = { accept: "application/json" };
   if (csrfToken !== null) headers["x-csrf-token"] = csrfToken;
   if (body !== undefined) headers["content-type"] = "application/json";

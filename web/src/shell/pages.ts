@@ -4,7 +4,9 @@
  * A page is a folder of `src/` whose default export is drawn without props, and a line here; see `web/README.md`.
  */
 
-import { AlertOutlined, DashboardOutlined, FallOutlined, HomeOutlined, SafetyOutlined } from "@ant-design/icons";
+import {
+  AlertOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, FallOutlined, HomeOutlined, SafetyOutlined, ToolOutlined,
+} from "@ant-design/icons";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 
 import type { Named, User } from "../api/contract";
@@ -29,8 +31,11 @@ export const PAGES: readonly PageEntry[] = [
   page("overview", { en: "Overview", zh: "总览" }, DashboardOutlined, "look", () => import("../overview/OverviewPage")),
   page("guard", { en: "Gate", zh: "出入口值守" }, SafetyOutlined, "guard", () => import("../guard/GuardPage"), { homeOf: "guard" }),
   page("alarms", { en: "Alarms", zh: "告警" }, AlertOutlined, "look", () => import("../alarm-list/AlarmListPage")),
-  page("dormitories", { en: "Dormitories", zh: "宿舍管理" }, HomeOutlined, "look", () => import("../dormitories/DormitoriesPage")),
   page("drains", { en: "Drains", zh: "排水" }, FallOutlined, "look", () => import("../drains/DrainsPage")),
+  page("dormitories", { en: "Dormitories", zh: "宿舍管理" }, HomeOutlined, "look", () => import("../dormitories/DormitoriesPage")),
+  page("duties", { en: "Daily duties", zh: "日常任务" }, CarryOutOutlined, "look", () => import("../duties/DutiesPage")),
+  page("devices", { en: "Devices", zh: "设备台账" }, ToolOutlined, "look", () => import("../devices/DevicesPage")),
+  page("rules", { en: "Rules", zh: "告警规则" }, ControlOutlined, "look", () => import("../rules/RulesPage")),
   page("alarm", { en: "Alarm", zh: "告警详情" }, AlertOutlined, "look", () => import("../alarm-page/AlarmPage"), { isHidden: true }),
 ];
 

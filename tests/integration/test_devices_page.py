@@ -1,0 +1,88 @@
+"""The page of devices in a real browser: an instrument replaced and calibrated, the device taken out of calling and back."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from api.app import SCREENS
+from tests import servers
+from tests.integration import pictures
+from tests.integration.pictures import View, opened, show
+from tests.integration.running import EAST, Running, running
+
+pytestmark = pytest.mark.integration
+
+_SOON_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    if not (SCREENS / "index.html").exists():
+        servers.missing("the built screens", "make screens")
+    folder = tmp_path_factory.mktemp("devices")
+    with servers.mosquitto(folder) as port, running(folder, port) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = pictures.chromium()
+    if program is None:
+        servers.missing("chromium", "apt-get install chromium")
+        raise AssertionError
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=program, args=pictures.ARGUMENTS) as started,
+    ):
+        yield started
+
+
+def test_an_instrument_is_replaced_and_calibrated_and_its_due_date_is_a_visible_duty(
+    run: Running, browser: Browser
+) -> None:
+    row = {"device": "level-1", "metric": "level", "value": 1.9, "time": int(time.time() * 1000)}
+    run.publish(f"{EAST}/readings", {"readings": [row]})
+    servers.wait_until(run.alarms, what="the alarm")
+    today = datetime.now(UTC).date()
+    with opened(run, browser, View()) as page:
+        show(page, "#page=devices&site=east")
+        expect(page.get_by_text("No calibration is due within 30 days.")).to_be_visible(timeout=_SOON_MS)
+        page.locator(".device-link").first.click()
+        expect(page.get_by_role("region", name="Alarms of this device")).to_contain_text(
+            "Drain nearly full", timeout=_SOON_MS
+        )
+        expect(page.get_by_role("region", name="Newest values")).to_contain_text("1.900")
+        page.get_by_role("button", name="Record a replacement").click()
+        page.locator(".ant-modal-footer").get_by_role("button", name="Save").click()
+        expect(page.locator("#instrument-serial-error")).to_have_text("say which instrument it is", timeout=_SOON_MS)
+        page.fill("#instrument-serial", "<b>LT-7</b>")
+        page.locator(".ant-modal-footer").get_by_role("button", name="Save").click()
+        record = page.get_by_role("region", name="Instrument")
+        expect(record).to_contain_text("<b>LT-7</b>", timeout=_SOON_MS)
+        page.get_by_role("button", name="Record a calibration").click()
+        page.fill("#instrument-calibrated_on", (today - timedelta(days=350)).isoformat())
+        page.fill("#instrument-due_on", (today + timedelta(days=15)).isoformat())
+        page.locator(".ant-modal-footer").get_by_role("button", name="Save").click()
+        expect(record.locator(".calibration-soon")).to_be_visible(timeout=_SOON_MS)
+        page.get_by_role("link", name="All devices").click()
+        expect(page.locator(".device-due-list li")).to_have_count(1, timeout=_SOON_MS)
+        expect(page.locator(".device-due-list li")).to_contain_text("due soon")
+    assert run.stored("level-1", "level")[-1][1] == 1.9
+
+
+def test_a_device_is_taken_out_of_calling_and_back(run: Running, browser: Browser) -> None:
+    with opened(run, browser, View(size=(800, 1280))) as page:
+        show(page, "#page=devices&of=level-2")
+        page.get_by_role("button", name="Take out of calling").click()
+        page.locator(".ant-modal-footer").get_by_role("button", name="Save").click()
+        expect(page.locator("#mask-reason-missing")).to_have_text("Say why.")
+        page.fill("#mask-reason", "the manhole is being cleaned")
+        page.locator(".ant-modal-footer").get_by_role("button", name="Save").click()
+        expect(page.locator(".device-mask")).to_contain_text("the manhole is being cleaned", timeout=_SOON_MS)
+        assert [mask["device"] for mask in run.get("/api/v1/masks")["items"]] == ["level-2"]
+        page.get_by_role("button", name="End it now").click()
+        expect(page.get_by_text("In use: alarms call people.")).to_be_visible(timeout=_SOON_MS)
+    assert run.get("/api/v1/masks")["items"] == []

@@ -1,0 +1,64 @@
+"""The page of duties in a real browser: what is due is signed off with a note, and stands in the month."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from api.app import SCREENS
+from tests import servers
+from tests.integration import pictures
+from tests.integration.pictures import View, opened, show
+from tests.integration.running import Running, running
+
+pytestmark = pytest.mark.integration
+
+_SOON_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    if not (SCREENS / "index.html").exists():
+        servers.missing("the built screens", "make screens")
+    folder = tmp_path_factory.mktemp("duties-page")
+    since = (dt.datetime.now(dt.UTC) - dt.timedelta(days=2)).date()
+    (folder / "duties").mkdir()
+    duty = f"{{id: round, name: {{en: Round, zh: 巡查}}, role: guard, since: {since}, sites: [east], by: '23:59:59'}}"
+    (folder / "duties" / "all.yaml").write_text(f"duties:\n  - {duty}\n", encoding="utf-8")
+    with servers.mosquitto(folder) as port, running(folder, port) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = pictures.chromium()
+    if program is None:
+        servers.missing("chromium", "apt-get install chromium")
+        raise AssertionError
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=program, args=pictures.ARGUMENTS) as started,
+    ):
+        yield started
+
+
+def test_a_duty_is_signed_off_with_a_note_and_a_missed_one_stands_out(run: Running, browser: Browser) -> None:
+    with opened(run, browser, View(size=(800, 1280))) as page:
+        show(page, "#page=duties&site=east")
+        missed = page.get_by_role("region", name="Missed in the last days")
+        expect(missed).to_be_visible(timeout=_SOON_MS)
+        page.get_by_role("region", name="Today").get_by_role("button", name="Sign off").click()
+        page.fill("#duty-note", "<i>all rooms</i>")
+        page.locator(".ant-modal-footer").get_by_role("button", name="Sign off").click()
+        today = page.get_by_role("region", name="Today")
+        expect(today).to_contain_text("<i>all rooms</i>", timeout=_SOON_MS)
+        expect(today).to_contain_text("admin, ")
+        expect(page.get_by_role("region", name="Month")).to_contain_text("1 done", timeout=_SOON_MS)
+        # Somebody else is quicker with what was missed: it is said, and the list is as it is now.
+        missed.get_by_role("button", name="Sign off").first.click()
+        first = run.get("/api/v1/duties?site=east")["missed"][0]
+        body = {"site": "east", "day": first["day"], "note": ""}
+        run.http.post("/api/v1/duties/round/sign", json=body).raise_for_status()
+        page.locator(".ant-modal-footer").get_by_role("button", name="Sign off").click()
+        expect(page.get_by_text("Somebody else has signed it meanwhile.")).to_be_visible(timeout=_SOON_MS)

@@ -1,0 +1,210 @@
+/** What must be done today at the chosen site, signed off; what was missed; the months behind. */
+
+import { LeftOutlined, RightOutlined } from "@ant-design/icons";
+import { App, Button, Empty, Input, Modal, Skeleton } from "antd";
+import { useCallback, useEffect, useState } from "react";
+
+import type { Duty, Site } from "../api/contract";
+import { fetchDuties, fetchDutyMonth, signDuty } from "../api/gatehouse";
+import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
+import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { useWords } from "../i18n/words";
+import { Failure } from "../parts/Failure";
+import { changeFailureText } from "../show/failure";
+import { dayOf, minuteOfDay, timeOnDay } from "../show/time";
+import { nowMs, useNow } from "../state/clock";
+import { useSite } from "../state/site";
+import { texts } from "./texts";
+import "./duties.css";
+
+const LOOK_EVERY_MS = 60_000;
+
+export default function DutiesPage() {
+  const words = useWords(texts);
+  const language = useLanguage();
+  const site = useSite();
+  return (
+    <div className="plain-page">
+      <h2 className="page-title">{words.title}{site !== undefined && ` · ${inLanguage(site.name, language, site.id)}`}</h2>
+      {site === undefined ? <Empty description={words.none} /> : <Duties key={site.id} site={site} />}
+    </div>
+  );
+}
+
+function Duties({ site }: { site: Site }) {
+  const words = useWords(texts);
+  const [signing, setSigning] = useState<Duty | null>(null);
+  const [signedCount, setSignedCount] = useState(0);
+  const { answer, problem, load } = useAnswer(useCallback(() => fetchDuties(site.id), [site.id]));
+  const minute = Math.floor(useNow(LOOK_EVERY_MS) / LOOK_EVERY_MS);
+  // What is to do becomes missed by time alone, and others sign too.
+  useEffect(() => void load(), [load, minute]);
+  const done = () => {
+    setSigning(null);
+    setSignedCount((count) => count + 1);
+    void load();
+  };
+  return (
+    <>
+      {problem !== null && <Failure problem={problem} retry={() => void load()} />}
+      {answer === null && problem === null && <Skeleton active paragraph={{ rows: 5 }} />}
+      {answer !== null && (
+        <>
+          <section aria-label={words.today(answer.day)}>
+            <h3>{words.today(answer.day)}</h3>
+            {answer.items.length === 0 && <p className="soft">{words.none}</p>}
+            <DutyCards duties={answer.items} zone={site.timezone} sign={setSigning} />
+          </section>
+          {answer.missed.length > 0 && (
+            <section className="duties-missed" aria-label={words.missedTitle}>
+              <h3>{words.missedTitle} <span className="count-badge">{answer.missed.length}</span></h3>
+              <p className="soft">{words.missedHint}</p>
+              <DutyCards duties={answer.missed} zone={site.timezone} withDay sign={setSigning} />
+            </section>
+          )}
+        </>
+      )}
+      <Month site={site} signedCount={signedCount} />
+      {signing !== null && <SignDialog duty={signing} close={done} />}
+    </>
+  );
+}
+
+interface CardsProps {
+  duties: readonly Duty[];
+  zone: string;
+  withDay?: boolean;
+  sign: (duty: Duty) => void;
+}
+
+function DutyCards({ duties, zone, withDay = false, sign }: CardsProps) {
+  const words = useWords(texts);
+  const language = useLanguage();
+  return (
+    <ul className="duty-cards">
+      {duties.map((duty) => (
+        <li key={`${duty.day} ${duty.duty}`} className={`duty duty-${duty.state}`}>
+          <div>
+            <strong className="duty-name">{inLanguage(duty.name, language, duty.duty)}</strong>
+            <div className="soft">
+              {withDay && `${duty.day} · `}
+              {words.window(minuteOfDay(duty.opens_ms, zone), minuteOfDay(duty.due_ms, zone))}
+              {` · ${words.roles[duty.role as keyof typeof words.roles] ?? duty.role}`}
+            </div>
+            {duty.note && <div>{duty.note}</div>}
+          </div>
+          <div className="duty-state">
+            <strong>{words.states[duty.state]}</strong>
+            {duty.person !== null && duty.signed_ms !== null && (
+              <div className="soft">{words.signedBy(duty.person, timeOnDay(duty.signed_ms, zone, nowMs()))}</div>
+            )}
+            {duty.may_sign && <Button size="large" type="primary" onClick={() => sign(duty)}>{words.sign}</Button>}
+          </div>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function SignDialog({ duty, close }: { duty: Duty; close: () => void }) {
+  const words = useWords(texts);
+  const shared = useTexts();
+  const language = useLanguage();
+  const { message } = App.useApp();
+  const [note, setNote] = useState("");
+  const [isBusy, setBusy] = useState(false);
+  const send = async () => {
+    setBusy(true);
+    try {
+      await signDuty(duty, note.trim());
+      close();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.status === 409) {
+        void message.warning(words.taken);
+        close();
+      } else {
+        const { title, text } = changeFailureText(error, shared);
+        void message.error(`${title} ${text}`);
+      }
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <Modal
+      open
+      centered
+      title={words.signTitle(inLanguage(duty.name, language, duty.duty))}
+      okText={words.sign}
+      cancelText={words.cancel}
+      okButtonProps={{ size: "large", loading: isBusy }}
+      cancelButtonProps={{ size: "large" }}
+      onOk={() => void send()}
+      onCancel={close}
+    >
+      <label htmlFor="duty-note">{words.note}</label>
+      <Input.TextArea id="duty-note" rows={3} maxLength={500} value={note} onChange={({ target }) => setNote(target.value)} />
+    </Modal>
+  );
+}
+
+function Month({ site, signedCount }: { site: Site; signedCount: number }) {
+  const words = useWords(texts);
+  const language = useLanguage();
+  const now = dayOf(nowMs(), site.timezone).slice(0, 7);
+  const [month, setMonth] = useState(now);
+  const { answer, problem, load } = useAnswer(useCallback(() => fetchDutyMonth(site.id, month), [site.id, month]));
+  useEffect(() => void load(), [load, signedCount]);
+  return (
+    <section aria-label={words.history}>
+      <div className="duty-month">
+        <h3>{words.history}</h3>
+        <Button size="large" icon={<LeftOutlined />} aria-label={words.earlier} onClick={() => setMonth(monthAfter(month, -1))} />
+        <strong>{month}</strong>
+        <Button
+          size="large"
+          icon={<RightOutlined />}
+          aria-label={words.later}
+          disabled={month >= now}
+          onClick={() => setMonth(monthAfter(month, 1))}
+        />
+        {answer?.month === month && (
+          <span className="soft">{words.counts(answer.counts.done, answer.counts.late, answer.counts.missed)}</span>
+        )}
+      </div>
+      {problem !== null && <Failure problem={problem} retry={() => void load()} />}
+      {answer?.month === month && answer.items.length === 0 && <p className="soft">{words.noHistory}</p>}
+      {answer?.month === month && answer.items.length > 0 && (
+        <div className="table-frame">
+          <table className="plain-table">
+            <thead>
+              <tr>{[words.day, words.duty, words.state, words.who].map((head) => <th key={head}>{head}</th>)}</tr>
+            </thead>
+            <tbody>
+              {answer.items.map((duty) => (
+                <tr key={`${duty.day} ${duty.duty}`}>
+                  <td>{duty.day}</td>
+                  <td>{inLanguage(duty.name, language, duty.duty)}</td>
+                  <td className={`duty-word-${duty.state}`}>{words.states[duty.state]}</td>
+                  <td>
+                    {duty.person !== null && duty.signed_ms !== null
+                      ? words.signedBy(duty.person, timeOnDay(duty.signed_ms, site.timezone, nowMs()))
+                      : "–"}
+                    {duty.note && <div className="soft">{duty.note}</div>}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function monthAfter(month: string, step: number): string {
+  const [year = 2000, number = 1] = month.split("-").map(Number);
+  return new Date(Date.UTC(year, number - 1 + step, 1)).toISOString().slice(0, 7);
+}

@@ -1,0 +1,201 @@
+/** One rule: its fields as a form, the back-test beside it, saving with a reason, its history. */
+
+import { Alert, App, Button, Input } from "antd";
+import { useState } from "react";
+
+import type { Named, RuleDocument, RuleVersion } from "../api/contract";
+import { fetchRuleDocuments, fetchRuleVersions, putRule, retireRule } from "../api/gatehouse";
+import { Problem } from "../api/request";
+import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { useWords } from "../i18n/words";
+import { changeFailureText } from "../show/failure";
+import { openPage } from "../state/route";
+import { useActsOn, useMay } from "../state/session";
+import { Backtest } from "./Backtest";
+import { draftOf, errorsByField, ruleOf, type Draft, type FieldErrors } from "./draft";
+import { RuleForm } from "./RuleForm";
+import { texts } from "./texts";
+import { Changes, Versions } from "./Versions";
+
+/** Somebody else was quicker; `theirs` is null where they retired it. */
+interface Conflict {
+  theirs: RuleDocument | null;
+  versions: RuleVersion[];
+}
+
+export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () => Promise<void> }) {
+  const words = useWords(texts);
+  const shared = useTexts();
+  const language = useLanguage();
+  const { message, modal } = App.useApp();
+  // Both are asked on every drawing: a hook cannot be left out.
+  const mayChange = useMay("change-rules");
+  const decides = useActsOn(String(rule.class));
+  const mayTry = useMay("try-rules");
+  const isEditable = mayChange && decides;
+  const [began, setBegan] = useState(rule);
+  const [draft, setDraft] = useState(() => draftOf(rule));
+  const [errors, setErrors] = useState<FieldErrors>({});
+  const [note, setNote] = useState("");
+  const [isNoteMissing, setNoteMissing] = useState(false);
+  const [isBusy, setBusy] = useState(false);
+  const [conflict, setConflict] = useState<Conflict | null>(null);
+  const isTouched = JSON.stringify(draft) !== JSON.stringify(draftOf(began));
+
+  /** The rule as typed; null after saying at the fields why there is none. */
+  const typed = (): Record<string, unknown> | null => {
+    const { rule: made, mistakes } = ruleOf(draft, began);
+    const said = { "not-a-number": words.notANumber, "not-json": words.notJson };
+    setErrors(Object.fromEntries(Object.entries(mistakes ?? {}).map(([field, code]) => [field, said[code]])));
+    return made;
+  };
+
+  const begin = (from: RuleDocument) => {
+    setBegan(from);
+    setDraft(draftOf(from));
+    setErrors({});
+    setConflict(null);
+    setNote("");
+  };
+
+  const failed = async (error: unknown) => {
+    if (!(error instanceof Problem)) throw error;
+    if (error.status === 422) {
+      const found = errorsByField(error.body);
+      setErrors(Object.keys(found).length > 0 ? found : { rest: error.detail });
+    }
+    else if (error.status === 409) {
+      const [all, versions] = await Promise.all([fetchRuleDocuments(), fetchRuleVersions(rule.id)]);
+      setConflict({ theirs: all.find(({ id }) => id === rule.id) ?? null, versions });
+    } else {
+      const { title, text } = changeFailureText(error, shared);
+      void message.error(`${title} ${text}`);
+    }
+  };
+
+  const send = async (change: () => Promise<void>) => {
+    setBusy(true);
+    try {
+      await change();
+    } catch (error) {
+      await failed(error);
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  const save = (version: number) => {
+    const made = typed();
+    setNoteMissing(note.trim() === "");
+    if (made === null || note.trim() === "") return;
+    void send(async () => {
+      const saved = await putRule(rule.id, made, version, note.trim());
+      begin(saved);
+      void message.success(words.saved(saved.version));
+      await reload();
+    });
+  };
+
+  const retire = () => {
+    setNoteMissing(note.trim() === "");
+    if (note.trim() === "") return;
+    modal.confirm({
+      title: words.retireAsk,
+      okText: words.retire,
+      okButtonProps: { danger: true, size: "large" },
+      cancelButtonProps: { size: "large" },
+      onOk: () =>
+        send(async () => {
+          await retireRule(rule.id, began.version, note.trim());
+          await reload();
+          openPage("rules");
+        }),
+    });
+  };
+
+  return (
+    <>
+      <div className="section-head">
+        <h3 className="rule-title">{inLanguage(began.name as Named | undefined, language, rule.id)}</h3>
+        <span className="soft">
+          {rule.id} · {String(rule.type)} · {String(rule.class)} · {words.version} {began.version}
+        </span>
+      </div>
+      {!isEditable && <Alert type="info" showIcon title={words.readOnly} />}
+      {conflict !== null && (
+        <ConflictNotice
+          conflict={conflict}
+          mine={began.version}
+          saveOver={() => conflict.theirs !== null && save(conflict.theirs.version)}
+          takeTheirs={() => {
+            if (conflict.theirs === null) openPage("rules");
+            else begin(conflict.theirs);
+            void reload();
+          }}
+        />
+      )}
+      {Object.keys(errors).length > 0 && <Alert type="error" showIcon title={words.someWrong} />}
+      <div className="rule-columns">
+        <div>
+          <RuleForm draft={draft} errors={errors} isEditable={isEditable} change={(next: Draft) => setDraft(next)} />
+          {isEditable && (
+            <div className="rule-save">
+              <label htmlFor="rule-note">{words.note}</label>
+              <Input.TextArea
+                id="rule-note"
+                rows={2}
+                maxLength={2000}
+                value={note}
+                status={isNoteMissing ? "error" : ""}
+                aria-describedby="rule-note-missing"
+                onChange={({ target }) => setNote(target.value)}
+              />
+              <p id="rule-note-missing" className="rule-error" role="alert">
+                {isNoteMissing && note.trim() === "" ? words.noteNeeded : null}
+              </p>
+              <div className="rule-buttons">
+                <Button size="large" type="primary" loading={isBusy} disabled={!isTouched} onClick={() => save(began.version)}>
+                  {words.save}
+                </Button>
+                <Button size="large" disabled={!isTouched || isBusy} onClick={() => begin(began)}>{words.discard}</Button>
+                <Button size="large" danger disabled={isBusy} onClick={retire}>{words.retire}</Button>
+              </div>
+            </div>
+          )}
+        </div>
+        <div>
+          {mayTry && <Backtest typed={typed} refuse={(problem) => void failed(problem)} drawn={JSON.stringify(draft)} />}
+          <Versions rule={rule.id} version={began.version} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+interface ConflictProps {
+  conflict: Conflict;
+  mine: number;
+  saveOver: () => void;
+  takeTheirs: () => void;
+}
+
+function ConflictNotice({ conflict: { theirs, versions }, mine, saveOver, takeTheirs }: ConflictProps) {
+  const words = useWords(texts);
+  return (
+    <Alert
+      type="warning"
+      showIcon
+      className="rule-conflict"
+      title={theirs === null ? words.conflictRetired : words.conflict(mine, theirs.version)}
+      description={
+        <>
+          {versions.filter(({ version }) => version > mine).map((each) => <Changes key={each.version} of={each} />)}
+          <div className="rule-buttons">
+            {theirs !== null && <Button size="large" onClick={saveOver}>{words.saveOver}</Button>}
+            <Button size="large" onClick={takeTheirs}>{words.takeTheirs}</Button>
+          </div>
+        </>
+      }
+    />
+  );
+}

@@ -1,0 +1,97 @@
+/** Which rules there are; one of them is read, tried on the past, changed or retired. */
+
+import { LeftOutlined } from "@ant-design/icons";
+import { Empty, Skeleton } from "antd";
+import { useCallback, useEffect, useState } from "react";
+
+import type { Named, RuleDocument } from "../api/contract";
+import { fetchRuleDocuments } from "../api/gatehouse";
+import { Problem } from "../api/request";
+import { texts as alarmTexts } from "../alarm-list/texts";
+import { inLanguage, useLanguage } from "../i18n/language";
+import { useWords } from "../i18n/words";
+import { Failure } from "../parts/Failure";
+import { pageAddress, useRoute } from "../state/route";
+import { RuleEditor } from "./RuleEditor";
+import { texts } from "./texts";
+import "./rules.css";
+
+export default function RulesPage() {
+  const words = useWords(texts);
+  const { rule: chosen } = useRoute();
+  const [rules, setRules] = useState<RuleDocument[] | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const load = useCallback(async () => {
+    try {
+      setRules(await fetchRuleDocuments());
+      setProblem(null);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      setProblem(error);
+    }
+  }, []);
+  useEffect(() => void load(), [load]);
+
+  const rule = rules?.find(({ id }) => id === chosen);
+  return (
+    <div className="plain-page">
+      <h2 className="page-title">{words.title}</h2>
+      {chosen === undefined ? (
+        <p className="soft">{words.hint}</p>
+      ) : (
+        <a className="back-link" href={pageAddress("rules")}>
+          <LeftOutlined aria-hidden /> {words.back}
+        </a>
+      )}
+      {problem !== null && <Failure problem={problem} retry={() => void load()} />}
+      {rules === null && problem === null && <Skeleton active paragraph={{ rows: 8 }} />}
+      {rules !== null && chosen === undefined && <RuleList rules={rules} />}
+      {rules !== null && chosen !== undefined && rule === undefined && <Empty description={words.gone} />}
+      {rule !== undefined && <RuleEditor key={rule.id} rule={rule} reload={load} />}
+    </div>
+  );
+}
+
+function RuleList({ rules }: { rules: readonly RuleDocument[] }) {
+  const words = useWords(texts);
+  const language = useLanguage();
+  const classes: Readonly<Record<string, string>> = useWords(alarmTexts).classes;
+  if (rules.length === 0) return <Empty description={words.none} />;
+  return (
+    <div className="table-frame">
+      <table className="plain-table rule-list">
+        <thead>
+          <tr>
+            {[words.rule, words.class, words.where, words.limits, words.version].map((head) => <th key={head}>{head}</th>)}
+          </tr>
+        </thead>
+        <tbody>
+          {rules.map((rule) => (
+            <tr key={rule.id}>
+              <td>
+                <a className="rule-link" href={pageAddress("rules", { rule: rule.id })}>
+                  {inLanguage(rule.name as Named | undefined, language, rule.id)}
+                </a>
+                <div className="soft small">{rule.id} · {String(rule.type)}</div>
+              </td>
+              <td>{classes[String(rule.class)] ?? String(rule.class)}</td>
+              <td>{whereOf(rule, words.everywhere)}</td>
+              <td className="number">{limitsOf(rule)}</td>
+              <td className="number">{rule.version}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function whereOf(rule: RuleDocument, everywhere: (metric: string) => string): string {
+  const names = (rule.devices ?? rule.kinds) as string[] | null | undefined;
+  return names ? names.join(", ") : everywhere(String(rule.metric));
+}
+
+function limitsOf(rule: RuleDocument): string {
+  const levels = (rule.levels ?? []) as { at_least?: number | null; at_most?: number | null }[];
+  return levels.map(({ at_least, at_most }) => (at_least == null ? `≤ ${at_most}` : `≥ ${at_least}`)).join(" · ") || "–";
+}
