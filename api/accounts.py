@@ -1,4 +1,4 @@
-"""People who may log in: made, changed, let in by their password. What they do is put on record."""
+"""People who may log in: made, changed, let in by their password. What they and their tokens do is put on record."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from api.audit import Audit
 from api.hashing import hashed, is_right
 from api.sessions import Sessions, TooManyFailures
 from api.sessions import sessions as session_table
+from api.tokens import Tokens
+from api.tokens import tokens as token_table
 from api.users import everybody, grant, granted, users
 from telemetry.clock import Clock
 from telemetry.errors import BadInput
@@ -39,6 +41,7 @@ class Accounts:
         self._database = database
         self._clock = clock
         self.sessions = Sessions(database, clock, session_hours * 3_600_000)
+        self.tokens = Tokens(database, clock)
         self.audit = Audit(database, clock)
         self._failures: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
 
@@ -83,6 +86,7 @@ class Accounts:
             if disabled is not None:
                 disabled_ms = self._clock.now_ms() if disabled else None
                 db.execute(users.update().where(users.c.name == name).values(disabled_ms=disabled_ms))
+                db.execute(token_table.delete().where(token_table.c.user == name))
             if wanted is not None:
                 grant(db, name, wanted)
             able = [user.name for user in everybody(db) if user.may(Permission.MANAGE_USERS)]

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Cookie, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.access import COOKIE, TABLET_COOKIE, Anybody, Looking, OnTablet, Permission, Session
+from api.access import COOKIE, TABLET_COOKIE, Anybody, InPerson, Looking, OnTablet, Permission, Session
 from api.parts import Parts, PartsOf
 from api.problems import Problem
 from api.sessions import TABLET_MS, TooManyFailures
@@ -99,8 +99,8 @@ def change_guard(
 
 
 @router.put("/session/pin", status_code=204)
-def set_pin(session: Looking, parts: PartsOf, body: NewPin, request: Request) -> Response:
-    _must_know(parts, session, body.password, request, "pin-set")
+def set_pin(session: InPerson, parts: PartsOf, body: NewPin, request: Request) -> Response:
+    must_know(parts, session, body.password, request, "pin-set")
     try:
         parts.accounts.change_pin(session.user.name, session.user.name, body.pin)
     except BadInput as error:
@@ -109,9 +109,9 @@ def set_pin(session: Looking, parts: PartsOf, body: NewPin, request: Request) ->
 
 
 @router.put("/session/password")
-def change_password(session: Looking, parts: PartsOf, body: NewPassword, request: Request) -> Response:
+def change_password(session: InPerson, parts: PartsOf, body: NewPassword, request: Request) -> Response:
     """Change one's own password. All sessions end; the answer is a new one."""
-    _must_know(parts, session, body.old, request, "password-change")
+    must_know(parts, session, body.old, request, "password-change")
     try:
         parts.accounts.change_password(session.user.name, body.new)
     except BadInput as error:
@@ -122,12 +122,12 @@ def change_password(session: Looking, parts: PartsOf, body: NewPassword, request
 
 
 @router.get("/session/all")
-def own_sessions(session: Looking, parts: PartsOf) -> dict[str, Any]:
+def own_sessions(session: InPerson, parts: PartsOf) -> dict[str, Any]:
     return {"items": parts.accounts.sessions.of(session.user.name)}
 
 
 @router.delete("/session/all/{number}", status_code=204)
-def end_own_session(session: Looking, parts: PartsOf, number: str) -> Response:
+def end_own_session(session: InPerson, parts: PartsOf, number: str) -> Response:
     name = session.user.name
     if not parts.accounts.sessions.end_of(name, number):
         raise Problem(404, "No such session", f"you have no session '{number}': GET /api/v1/session/all")
@@ -141,7 +141,7 @@ def session_now(session: Looking, parts: PartsOf) -> dict[str, Any]:
 
 
 @router.delete("/session", status_code=204)
-def log_out(session: Looking, parts: PartsOf, gatehouse_session: Annotated[str, Cookie()]) -> Response:
+def log_out(session: InPerson, parts: PartsOf, gatehouse_session: Annotated[str, Cookie()]) -> Response:
     parts.accounts.log_out(gatehouse_session)
     parts.accounts.record(session.user.name, "log-out", "", "done")
     response = Response(status_code=204)
@@ -149,7 +149,7 @@ def log_out(session: Looking, parts: PartsOf, gatehouse_session: Annotated[str, 
     return response
 
 
-def _must_know(parts: Parts, session: Session, password: str, request: Request, action: str) -> None:
+def must_know(parts: Parts, session: Session, password: str, request: Request, action: str) -> None:
     """Who found a browser open cannot make it theirs."""
     name = session.user.name
     try:
