@@ -68,6 +68,9 @@ EVERYWHERE = frozenset(
 )
 """What concerns all sites at once, and so needs the role at all of them."""
 
+SECOND_FACTOR_ROLES = frozenset({Role.ADMINISTRATOR})
+"""Who must have a second factor, where that is required."""
+
 _CLAIMED: dict[str, frozenset[Role]] = {
     "fever": frozenset({Role.GUARD}),
     "drain": frozenset({Role.ENGINEER}),
@@ -138,6 +141,7 @@ class Session:
     user: User
     csrf: str
     token: str = ""  # the id of the token; empty: a person in a browser
+    must_enrol: bool = False  # a second factor is required of them, and they have none yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +169,10 @@ class Needs:
     What the route then shows or changes of which site is for the route to check, with `User.may` and `User.sees`.
     """
 
-    def __init__(self, permission: Permission, *, in_person: bool = False) -> None:
+    def __init__(self, permission: Permission, *, in_person: bool = False, before_second_factor: bool = False) -> None:
         self.permission = permission
         self.in_person = in_person
+        self.before_second_factor = before_second_factor  # open also to who still has to enrol
 
     def __call__(
         self,
@@ -180,7 +185,7 @@ class Needs:
         session: Session | None = None
         if authorization:
             kind, _, token = authorization.partition(" ")
-            session = accounts.tokens.find(token.strip()) if kind.lower() == "bearer" else None
+            session = accounts.session_of_token(token.strip()) if kind.lower() == "bearer" else None
             if session is None:
                 raise Problem(401, "Not a token", "it is no token, has ended, or its owner may not come in any more")
         elif gatehouse_session:
@@ -195,6 +200,8 @@ class Needs:
         if not session.token and is_change and not secrets.compare_digest(session.csrf, x_csrf_token):
             accounts.record(user.name, self.permission, request.url.path, "refused: no CSRF token")
             raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
+        if session.must_enrol and not self.before_second_factor:
+            raise Problem(403, "Second factor needed", "your role needs one: POST /api/v1/session/second-factor")
         is_allowed = user.may(self.permission) if self.permission in EVERYWHERE else user.may_somewhere(self.permission)
         if not is_allowed:
             why = f"refused: token {session.token}" if session.token else "refused: role"
@@ -215,10 +222,12 @@ class AtTablet:
         gatehouse_tablet: Annotated[str | None, Cookie(include_in_schema=False)] = None,
         gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
     ) -> Tablet:
-        sessions = request.app.state.parts.accounts.sessions
-        tablet: Tablet | None = sessions.tablet(gatehouse_tablet) if gatehouse_tablet else None
+        accounts = request.app.state.parts.accounts
+        tablet: Tablet | None = accounts.sessions.tablet(gatehouse_tablet) if gatehouse_tablet else None
         if tablet is None and gatehouse_session:
-            tablet = sessions.tablet_of_session(gatehouse_session)
+            session: Session | None = accounts.session(gatehouse_session)
+            if session is not None and not session.must_enrol:
+                tablet = accounts.sessions.tablet_of_session(gatehouse_session)
         if tablet is None:
             raise Problem(401, "Not a tablet of a gate", "log in on it with POST /api/v1/session first")
         return tablet
@@ -230,6 +239,8 @@ def anybody() -> None:
 
 Anybody = Depends(anybody)
 OnTablet = Annotated[Tablet, Depends(AtTablet())]
+Arrived = Annotated[Session, Depends(Needs(Permission.LOOK, before_second_factor=True))]
+Enrolling = Annotated[Session, Depends(Needs(Permission.LOOK, in_person=True, before_second_factor=True))]
 InPerson = Annotated[Session, Depends(Needs(Permission.LOOK, in_person=True))]
 Looking = Annotated[Session, Depends(Needs(Permission.LOOK))]
 Acting = Annotated[Session, Depends(Needs(Permission.ACT))]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from api.access import Grant, Permission, Role, Session, User
+from api.access import SECOND_FACTOR_ROLES, Grant, Permission, Role, Session, User
 from api.audit import Audit
 from api.hashing import hashed, is_right
+from api.second_factor import SecondFactor
 from api.sessions import Sessions, TooManyFailures
 from api.sessions import sessions as session_table
 from api.tokens import Tokens
@@ -34,10 +35,18 @@ class Account:
     disabled_ms: int | None
 
 
+class CodeNeeded(Exception):
+    """The password is right, and a second factor is asked for."""
+
+
 class Accounts:
     """Reads and writes users; their sessions and the audit are beside it."""
 
-    def __init__(self, database: sa.Engine, clock: Clock, session_hours: int) -> None:
+    def __init__(
+        self, database: sa.Engine, clock: Clock, session_hours: int, *, requires_second_factor: bool = False
+    ) -> None:
+        self._requires_second_factor = requires_second_factor
+        self.second_factor = SecondFactor(database, clock)
         self._database = database
         self._clock = clock
         self.sessions = Sessions(database, clock, session_hours * 3_600_000)
@@ -57,6 +66,7 @@ class Accounts:
                 db.execute(users.insert().values(name=name, created_ms=self._clock.now_ms(), **kept))
             grant(db, name, wanted)
             db.execute(session_table.delete().where(session_table.c.user == name))
+        self.second_factor.drop(name)
         self.record("system", "user-set", name, ",".join(sorted(role.value for role in roles)))
 
     def add(self, actor: str, name: str, password: str, wanted: frozenset[Grant]) -> None:
@@ -111,6 +121,13 @@ class Accounts:
             self.sessions.drop_pin(name)
         self.record(actor, "pin-set" if pin else "pin-drop", name, "done")
 
+    def drop_second_factor(self, actor: str, name: str) -> None:
+        """For somebody who lost telephone and recovery codes; their sessions end. Raises BadInput."""
+        if not self.second_factor.drop(name):
+            raise BadInput("has-none", f"'{name}' has no second factor")
+        self.sessions.end_of(name, None)
+        self.record(actor, "second-factor-drop", name, "done")
+
     def change_password(self, name: str, password: str) -> None:
         """Somebody's own new password; all their sessions end, the one that asks included. Raises BadInput."""
         _check(password)
@@ -137,16 +154,25 @@ class Accounts:
         with self._database.connect() as db:
             return everybody(db)
 
-    def log_in(self, name: str, password: str, address: str) -> tuple[str, Session] | None:
-        """(token, session), or None when name or password is wrong. Raises TooManyFailures."""
+    def log_in(self, name: str, password: str, address: str, code: str = "") -> tuple[str, Session] | None:
+        """(token, session), or None when name or password is wrong. Raises TooManyFailures and CodeNeeded."""
         if not self.knows(name, password, address):
             self.record(name[:64], "log-in", address, "refused")
             return None
-        with self._database.connect() as db:
-            user = granted(db, name)
-        made = self.sessions.begin(user, address)
+        if self.second_factor.is_on(name) and not (code and self.second_factor.is_right(name, code)):
+            if code:
+                self.record(name, "log-in", address, "refused: code")
+            raise CodeNeeded
+        made = self.begin(name, address)
         self.record(name, "log-in", address, "done")
         return made
+
+    def begin(self, name: str, address: str) -> tuple[str, Session]:
+        """A session of somebody who has shown who they are: its token and itself."""
+        with self._database.connect() as db:
+            user = granted(db, name)
+        token, session = self.sessions.begin(user, address)
+        return token, self._judged(session)
 
     def knows(self, name: str, password: str, address: str) -> bool:
         """Whether it is the password of somebody who may log in. Raises TooManyFailures."""
@@ -167,11 +193,21 @@ class Accounts:
 
     def session(self, token: str) -> Session | None:
         """Who a token stands for, while it lasts."""
-        return self.sessions.find(token)
+        found = self.sessions.find(token)
+        return None if found is None else self._judged(found)
+
+    def session_of_token(self, token: str) -> Session | None:
+        """Whose token it is, while it lasts."""
+        found = self.tokens.find(token)
+        return None if found is None else self._judged(found)
 
     def log_out(self, token: str) -> None:
         """End a session."""
         self.sessions.end(token)
+
+    def _judged(self, session: Session) -> Session:
+        is_asked = self._requires_second_factor and bool(session.user.roles & SECOND_FACTOR_ROLES)
+        return replace(session, must_enrol=is_asked and not self.second_factor.is_on(session.user.name))
 
     def record(self, actor: str, action: str, subject: str, outcome: str) -> None:
         """Put on record who did what to what, and what came of it."""

@@ -23,6 +23,7 @@ from api.routes import (
     masks,
     readings,
     rules,
+    second_factor,
     session,
     tokens,
     users,
@@ -37,6 +38,7 @@ _BODY_MAX = 100_000
 # The order matters where addresses overlap: a back-test stands under /rules.
 _ROUTERS = (
     session,
+    second_factor,
     world,
     backtests,
     rules,

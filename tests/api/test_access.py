@@ -114,6 +114,27 @@ def test_a_token_reaches_exactly_what_its_owner_may_of_its_scopes(
         assert is_refused == (not (may and rule.permission == scope)), (method, path, answer.text)
 
 
+def test_who_must_enrol_reaches_nothing_else(world: World) -> None:
+    world.accounts._requires_second_factor = True
+    headers = world.log_in("admin")
+    reached = set()
+    for method, path, (rule,) in _routes(world):
+        if not isinstance(rule, Needs | AtTablet) or (method, path) == ("DELETE", "/api/v1/session"):
+            continue
+        answer = world.client.request(method, path, headers=headers)
+        if isinstance(rule, AtTablet):
+            assert answer.status_code == 401, (method, path)
+        elif (answer.status_code, answer.json().get("title")) != (403, "Second factor needed"):
+            reached.add((method, path.removeprefix("/api/v1/session")))
+    assert reached == {
+        ("GET", ""),
+        ("PUT", "/password"),
+        ("POST", "/second-factor"),
+        ("POST", "/second-factor/confirm"),
+        ("POST", "/second-factor/drop"),
+    }
+
+
 def test_what_makes_people_tokens_or_sessions_is_closed_to_tokens(world: World) -> None:
     for method, path, rules in _routes(world):
         is_own = path.startswith(("/api/v1/tokens", "/api/v1/users", "/api/v1/session/"))
