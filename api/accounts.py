@@ -21,6 +21,7 @@ from telemetry.clock import Clock
 from telemetry.errors import BadInput
 
 PASSWORD_MIN = 10
+_HOUR_MS = 3_600_000
 _FAILURES_MAX = 5
 _FAILURE_PAUSE_MS = 60_000
 _REMEMBERED_MAX = 10_000
@@ -43,13 +44,19 @@ class Accounts:
     """Reads and writes users; their sessions and the audit are beside it."""
 
     def __init__(
-        self, database: sa.Engine, clock: Clock, session_hours: int, *, requires_second_factor: bool = False
+        self,
+        database: sa.Engine,
+        clock: Clock,
+        session_hours: int,
+        *,
+        idle_hours: int = 8,
+        requires_second_factor: bool = False,
     ) -> None:
         self._requires_second_factor = requires_second_factor
         self.second_factor = SecondFactor(database, clock)
         self._database = database
         self._clock = clock
-        self.sessions = Sessions(database, clock, session_hours * 3_600_000)
+        self.sessions = Sessions(database, clock, session_hours * _HOUR_MS, idle_hours * _HOUR_MS)
         self.tokens = Tokens(database, clock)
         self.audit = Audit(database, clock)
         self._failures: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
@@ -62,9 +69,12 @@ class Accounts:
         wanted = frozenset(Grant(role, site) for role in roles for site in where)
         kept = {"password": hashed(password), "disabled_ms": None}
         with self._database.begin() as db:
+            before = _administrators(db)
             if not db.execute(users.update().where(users.c.name == name).values(kept)).rowcount:
                 db.execute(users.insert().values(name=name, created_ms=self._clock.now_ms(), **kept))
             grant(db, name, wanted)
+            if before and not _administrators(db):
+                raise _last_administrator()
             db.execute(session_table.delete().where(session_table.c.user == name))
         self.second_factor.drop(name)
         self.record("system", "user-set", name, ",".join(sorted(role.value for role in roles)))
@@ -99,9 +109,9 @@ class Accounts:
                 db.execute(token_table.delete().where(token_table.c.user == name))
             if wanted is not None:
                 grant(db, name, wanted)
-            able = [user.name for user in everybody(db) if user.may(Permission.MANAGE_USERS)]
+            able = _administrators(db)
             if not able:
-                raise BadInput("last-administrator", "nobody could manage users after it: name another first")
+                raise _last_administrator()
             if actor == name and name not in able:
                 raise BadInput("locks-out", "you would lock yourself out: let another administrator do it")
         if wanted is not None:
@@ -110,6 +120,15 @@ class Accounts:
             self.record(actor, "password-reset", name, "done")
         if disabled is not None:
             self.record(actor, "user-disable" if disabled else "user-enable", name, "done")
+
+    def remove(self, actor: str, name: str) -> None:
+        """Forget somebody; what they did stays on record. Raises BadInput."""
+        with self._database.begin() as db:
+            if not db.execute(users.delete().where(users.c.name == name)).rowcount:
+                raise BadInput("no-such-user", f"there is no user '{name}'")
+            if not _administrators(db):
+                raise _last_administrator()
+        self.record(actor, "user-remove", name, "done")
 
     def change_pin(self, actor: str, name: str, pin: str) -> None:
         """Give a guard a PIN; an empty one takes it away. Raises BadInput."""
@@ -216,6 +235,15 @@ class Accounts:
 
 def _account(db: sa.Connection, row: Any) -> Account:
     return Account(granted(db, row.name), row.created_ms, row.disabled_ms)
+
+
+def _administrators(db: sa.Connection) -> list[str]:
+    """Who could manage users."""
+    return [user.name for user in everybody(db) if user.may(Permission.MANAGE_USERS)]
+
+
+def _last_administrator() -> BadInput:
+    return BadInput("last-administrator", "nobody could manage users after it: name another first")
 
 
 def _told(wanted: frozenset[Grant]) -> str:

@@ -20,8 +20,13 @@ def open_accounts(settings: Settings) -> Accounts:
 
 def make_accounts(settings: Settings, database: sa.Engine) -> Accounts:
     """Users as the settings want them."""
-    required = settings.requires_second_factor
-    return Accounts(database, SystemClock(), settings.api.session_hours, requires_second_factor=required)
+    return Accounts(
+        database,
+        SystemClock(),
+        settings.api.session_hours,
+        idle_hours=settings.api.session_idle_hours,
+        requires_second_factor=settings.requires_second_factor,
+    )
 
 
 def open_audit(settings: Settings) -> Audit:

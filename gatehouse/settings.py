@@ -58,6 +58,7 @@ class ApiSettings(BaseModel):
     port: int = Field(default=8080, ge=1, le=65535)
     is_behind_https: bool = False  # marks the session cookie Secure
     session_hours: PositiveInt = 12
+    session_idle_hours: PositiveInt = 8  # a session that asked for nothing so long ends before
     # Of administrators; when not given, required unless `insecure`.
     second_factor: Literal["required", "optional"] | None = None
 
