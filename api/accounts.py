@@ -25,6 +25,18 @@ _HOUR_MS = 3_600_000
 _FAILURES_MAX = 5
 _FAILURE_PAUSE_MS = 60_000
 _REMEMBERED_MAX = 10_000
+_TRIED_FIRST = (
+    "changeme",
+    "password",
+    "passwort",
+    "admin",
+    "gatehouse",
+    "welcome",
+    "letmein",
+    "qwerty",
+    "12345",
+    "00000",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,7 @@ class Accounts:
     def add_user(self, name: str, password: str, roles: list[Role], sites: list[str] | None) -> None:
         """Make a user, or give an existing one a new password, roles and sites. Raises BadInput."""
         _check_name(name)
-        _check(password)
+        _check(name, password)
         where: list[str | None] = [None] if sites is None else [*sites]
         wanted = frozenset(Grant(role, site) for role in roles for site in where)
         kept = {"password": hashed(password), "disabled_ms": None}
@@ -82,7 +94,7 @@ class Accounts:
     def add(self, actor: str, name: str, password: str, wanted: frozenset[Grant]) -> None:
         """Make somebody new. Raises BadInput."""
         _check_name(name)
-        _check(password)
+        _check(name, password)
         kept = hashed(password)
         with self._database.begin() as db:
             if db.execute(sa.select(users.c.name).where(users.c.name == name)).first() is not None:
@@ -96,7 +108,7 @@ class Accounts:
     ) -> None:
         """Change what is not None; their sessions end. Raises BadInput when nobody could administer after it."""
         if password is not None:
-            _check(password)
+            _check(name, password)
         kept = None if password is None else hashed(password)
         with self._database.begin() as db:
             # A write first: what is read after it cannot be changed by another administrator meanwhile.
@@ -149,7 +161,7 @@ class Accounts:
 
     def change_password(self, name: str, password: str) -> None:
         """Somebody's own new password; all their sessions end, the one that asks included. Raises BadInput."""
-        _check(password)
+        _check(name, password)
         kept = hashed(password)
         with self._database.begin() as db:
             db.execute(users.update().where(users.c.name == name).values(password=kept))
@@ -255,6 +267,10 @@ def _check_name(name: str) -> None:
         raise BadInput("bad-name", "a user name has 1 to 64 printable characters")
 
 
-def _check(password: str) -> None:
+def _check(name: str, password: str) -> None:
     if len(password) < PASSWORD_MIN:
         raise BadInput("weak-password", f"a password has at least {PASSWORD_MIN} characters")
+    plain = "".join(filter(str.isalnum, password.casefold()))
+    for start in (*_TRIED_FIRST, "".join(filter(str.isalnum, name.casefold()))):
+        if start and plain.startswith(start):
+            raise BadInput("known-password", f"a password does not begin with '{start}': that is what is tried first")

@@ -174,3 +174,23 @@ def test_a_session_that_asks_for_nothing_ends_before_its_time(world: World) -> N
     token = accounts.begin("viewer", "")[0]
     world.clock.advance(8 * 3600 + 61)
     assert accounts.session(token) is None
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "changeme-now",
+        "Password2026",
+        "P.a.s.s.w.o.r.d!",
+        "administrator",
+        "Gatehouse-2026",
+        "chen-ist-hier",
+        "1234567890",
+    ],
+)
+def test_what_is_tried_first_is_no_password(world: World, password: str) -> None:
+    with pytest.raises(BadInput, match="tried first"):
+        world.accounts.add("admin", "chen", password, frozenset())
+    with pytest.raises(BadInput, match="tried first"):
+        world.accounts.change("admin", "guard", None, password.replace("chen", "guard"), None)
+    assert world.accounts.one("chen") is None
