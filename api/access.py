@@ -2,7 +2,8 @@
 
 A route without a rule does not pass the tests (`tests/api/test_access.py`), so that none can be forgotten open.
 
-A person comes with a session cookie, and sends the session's CSRF token with whatever changes something.
+A person comes with a session cookie, and sends the session's CSRF token with whatever changes something. A machine comes with
+`Authorization: Bearer` and a token; what is a person's own (password, sessions, tokens) is closed to it.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ EVERYWHERE = frozenset(
 )
 """What concerns all sites at once, and so needs the role at all of them."""
 
+SECOND_FACTOR_ROLES = frozenset({Role.ADMINISTRATOR})
+"""Who must have a second factor, where that is required."""
+
 _CLAIMED: dict[str, frozenset[Role]] = {
     "fever": frozenset({Role.GUARD}),
     "drain": frozenset({Role.ENGINEER}),
@@ -98,6 +102,7 @@ class User:
 
     name: str
     grants: frozenset[Grant]
+    scopes: frozenset[Permission] | None = None  # of the token they come with; None: no token, all that the grants give
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -119,27 +124,32 @@ class User:
 
     def may(self, permission: Permission, site: str | None = None) -> bool:
         """Whether a role of theirs at the site has the permission; for None a role at all sites."""
-        return any(permission in PERMISSIONS[role] for role in self.roles_at(site))
+        return any(self._gives(role, permission) for role in self.roles_at(site))
 
     def may_somewhere(self, permission: Permission) -> bool:
         """Whether there is a site where they may."""
-        return any(permission in PERMISSIONS[grant.role] for grant in self.grants)
+        return any(self._gives(grant.role, permission) for grant in self.grants)
 
     def acts_on(self, alarm_class: str, site: str | None) -> bool:
         """Whether they may acknowledge and decide alarms of a class at a site (None: at all sites).
 
         An administrator decides all classes; a class that no role claims is everybody's who acts.
         """
-        acting = {role for role in self.roles_at(site) if Permission.ACT in PERMISSIONS[role]}
+        acting = {role for role in self.roles_at(site) if self._gives(role, Permission.ACT)}
         return Role.ADMINISTRATOR in acting or bool(acting & _CLAIMED.get(alarm_class, acting))
+
+    def _gives(self, role: Role, permission: Permission) -> bool:
+        return permission in PERMISSIONS[role] and (self.scopes is None or permission in self.scopes)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A log-in."""
+    """A log-in, or a token."""
 
     user: User
     csrf: str
+    token: str = ""  # the id of the token; empty: a person in a browser
+    must_enrol: bool = False  # a second factor is required of them, and they have none yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,28 +177,47 @@ class Needs:
     What the route then shows or changes of which site is for the route to check, with `User.may` and `User.sees`.
     """
 
-    def __init__(self, permission: Permission) -> None:
+    def __init__(self, permission: Permission, *, in_person: bool = False, before_second_factor: bool = False) -> None:
         self.permission = permission
+        self.in_person = in_person
+        self.before_second_factor = before_second_factor  # open also to who still has to enrol
 
     def __call__(
         self,
         request: Request,
         gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
         x_csrf_token: Annotated[str, Header(include_in_schema=False)] = "",
+        authorization: Annotated[str, Header(include_in_schema=False)] = "",
     ) -> Session:
         accounts = request.app.state.parts.accounts
-        session: Session | None = accounts.session(gatehouse_session) if gatehouse_session else None
+        session: Session | None = None
+        if authorization:
+            kind, _, token = authorization.partition(" ")
+            session = accounts.session_of_token(token.strip()) if kind.lower() == "bearer" else None
+            if session is None:
+                raise Problem(401, "Not a token", "it is no token, has ended, or its owner may not come in any more")
+        elif gatehouse_session:
+            session = accounts.session(gatehouse_session)
         if session is None:
             raise Problem(401, "Not logged in", "log in with POST /api/v1/session")
-        if request.method not in _READING and not secrets.compare_digest(session.csrf, x_csrf_token):
-            accounts.record(session.user.name, self.permission, request.url.path, "refused: no CSRF token")
-            raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
         user = session.user
+        is_change = request.method not in _READING
+        if session.token and self.in_person:
+            accounts.record(user.name, "token", f"{session.token} {request.url.path}", "refused: in person only")
+            raise Problem(403, "Not for tokens", "it is for a person who has logged in with their password")
+        if not session.token and is_change and not secrets.compare_digest(session.csrf, x_csrf_token):
+            accounts.record(user.name, self.permission, request.url.path, "refused: no CSRF token")
+            raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
+        if session.must_enrol and not self.before_second_factor:
+            raise Problem(403, "Second factor needed", "your role needs one: POST /api/v1/session/second-factor")
         is_allowed = user.may(self.permission) if self.permission in EVERYWHERE else user.may_somewhere(self.permission)
         if not is_allowed:
-            accounts.record(user.name, self.permission, request.url.path, "refused: role")
+            why = f"refused: token {session.token}" if session.token else "refused: role"
+            accounts.record(user.name, self.permission, request.url.path, why)
             where = "at all sites" if self.permission in EVERYWHERE else "at any site"
             raise Problem(403, "Not for this user", f"it needs the permission '{self.permission}' {where}")
+        if session.token and is_change:
+            accounts.record(user.name, "token", f"{session.token} {request.method} {request.url.path}", "let in")
         return session
 
 
@@ -201,10 +230,12 @@ class AtTablet:
         gatehouse_tablet: Annotated[str | None, Cookie(include_in_schema=False)] = None,
         gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
     ) -> Tablet:
-        sessions = request.app.state.parts.accounts.sessions
-        tablet: Tablet | None = sessions.tablet(gatehouse_tablet) if gatehouse_tablet else None
+        accounts = request.app.state.parts.accounts
+        tablet: Tablet | None = accounts.sessions.tablet(gatehouse_tablet) if gatehouse_tablet else None
         if tablet is None and gatehouse_session:
-            tablet = sessions.tablet_of_session(gatehouse_session)
+            session: Session | None = accounts.session(gatehouse_session)
+            if session is not None and not session.must_enrol:
+                tablet = accounts.sessions.tablet_of_session(gatehouse_session)
         if tablet is None:
             raise Problem(401, "Not a tablet of a gate", "log in on it with POST /api/v1/session first")
         return tablet
@@ -216,6 +247,9 @@ def anybody() -> None:
 
 Anybody = Depends(anybody)
 OnTablet = Annotated[Tablet, Depends(AtTablet())]
+Arrived = Annotated[Session, Depends(Needs(Permission.LOOK, before_second_factor=True))]
+Enrolling = Annotated[Session, Depends(Needs(Permission.LOOK, in_person=True, before_second_factor=True))]
+InPerson = Annotated[Session, Depends(Needs(Permission.LOOK, in_person=True))]
 Looking = Annotated[Session, Depends(Needs(Permission.LOOK))]
 Acting = Annotated[Session, Depends(Needs(Permission.ACT))]
 Cleaning = Annotated[Session, Depends(Needs(Permission.CLEAN))]
@@ -224,5 +258,5 @@ Masking = Annotated[Session, Depends(Needs(Permission.MASK))]
 ChangingRules = Annotated[Session, Depends(Needs(Permission.CHANGE_RULES))]
 TryingRules = Annotated[Session, Depends(Needs(Permission.TRY_RULES))]
 SeeingRefused = Annotated[Session, Depends(Needs(Permission.SEE_REFUSED))]
-ManagingUsers = Annotated[Session, Depends(Needs(Permission.MANAGE_USERS))]
+ManagingUsers = Annotated[Session, Depends(Needs(Permission.MANAGE_USERS, in_person=True))]
 ReadingAudit = Annotated[Session, Depends(Needs(Permission.READ_AUDIT))]

@@ -1,26 +1,42 @@
-"""People who may log in: made, changed, let in by their password. What they do is put on record."""
+"""People who may log in: made, changed, let in by their password. What they and their tokens do is put on record."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from api.access import Grant, Permission, Role, Session, User
+from api.access import SECOND_FACTOR_ROLES, Grant, Permission, Role, Session, User
 from api.audit import Audit
 from api.hashing import hashed, is_right
+from api.second_factor import SecondFactor
 from api.sessions import Sessions, TooManyFailures
 from api.sessions import sessions as session_table
+from api.tokens import Tokens
+from api.tokens import tokens as token_table
 from api.users import everybody, grant, granted, users
 from telemetry.clock import Clock
 from telemetry.errors import BadInput
 
 PASSWORD_MIN = 10
+_HOUR_MS = 3_600_000
 _FAILURES_MAX = 5
 _FAILURE_PAUSE_MS = 60_000
 _REMEMBERED_MAX = 10_000
+_TRIED_FIRST = (
+    "changeme",
+    "password",
+    "passwort",
+    "admin",
+    "gatehouse",
+    "welcome",
+    "letmein",
+    "qwerty",
+    "12345",
+    "00000",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +48,53 @@ class Account:
     disabled_ms: int | None
 
 
+class CodeNeeded(Exception):
+    """The password is right, and a second factor is asked for."""
+
+
 class Accounts:
     """Reads and writes users; their sessions and the audit are beside it."""
 
-    def __init__(self, database: sa.Engine, clock: Clock, session_hours: int) -> None:
+    def __init__(
+        self,
+        database: sa.Engine,
+        clock: Clock,
+        session_hours: int,
+        *,
+        idle_hours: int = 8,
+        requires_second_factor: bool = False,
+    ) -> None:
+        self._requires_second_factor = requires_second_factor
+        self.second_factor = SecondFactor(database, clock)
         self._database = database
         self._clock = clock
-        self.sessions = Sessions(database, clock, session_hours * 3_600_000)
+        self.sessions = Sessions(database, clock, session_hours * _HOUR_MS, idle_hours * _HOUR_MS)
+        self.tokens = Tokens(database, clock)
         self.audit = Audit(database, clock)
         self._failures: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
 
     def add_user(self, name: str, password: str, roles: list[Role], sites: list[str] | None) -> None:
         """Make a user, or give an existing one a new password, roles and sites. Raises BadInput."""
         _check_name(name)
-        _check(password)
+        _check(name, password)
         where: list[str | None] = [None] if sites is None else [*sites]
         wanted = frozenset(Grant(role, site) for role in roles for site in where)
         kept = {"password": hashed(password), "disabled_ms": None}
         with self._database.begin() as db:
+            before = _administrators(db)
             if not db.execute(users.update().where(users.c.name == name).values(kept)).rowcount:
                 db.execute(users.insert().values(name=name, created_ms=self._clock.now_ms(), **kept))
             grant(db, name, wanted)
+            if before and not _administrators(db):
+                raise _last_administrator()
             db.execute(session_table.delete().where(session_table.c.user == name))
+        self.second_factor.drop(name)
         self.record("system", "user-set", name, ",".join(sorted(role.value for role in roles)))
 
     def add(self, actor: str, name: str, password: str, wanted: frozenset[Grant]) -> None:
         """Make somebody new. Raises BadInput."""
         _check_name(name)
-        _check(password)
+        _check(name, password)
         kept = hashed(password)
         with self._database.begin() as db:
             if db.execute(sa.select(users.c.name).where(users.c.name == name)).first() is not None:
@@ -73,7 +108,7 @@ class Accounts:
     ) -> None:
         """Change what is not None; their sessions end. Raises BadInput when nobody could administer after it."""
         if password is not None:
-            _check(password)
+            _check(name, password)
         kept = None if password is None else hashed(password)
         with self._database.begin() as db:
             # A write first: what is read after it cannot be changed by another administrator meanwhile.
@@ -83,11 +118,12 @@ class Accounts:
             if disabled is not None:
                 disabled_ms = self._clock.now_ms() if disabled else None
                 db.execute(users.update().where(users.c.name == name).values(disabled_ms=disabled_ms))
+                db.execute(token_table.delete().where(token_table.c.user == name))
             if wanted is not None:
                 grant(db, name, wanted)
-            able = [user.name for user in everybody(db) if user.may(Permission.MANAGE_USERS)]
+            able = _administrators(db)
             if not able:
-                raise BadInput("last-administrator", "nobody could manage users after it: name another first")
+                raise _last_administrator()
             if actor == name and name not in able:
                 raise BadInput("locks-out", "you would lock yourself out: let another administrator do it")
         if wanted is not None:
@@ -96,6 +132,15 @@ class Accounts:
             self.record(actor, "password-reset", name, "done")
         if disabled is not None:
             self.record(actor, "user-disable" if disabled else "user-enable", name, "done")
+
+    def remove(self, actor: str, name: str) -> None:
+        """Forget somebody; what they did stays on record. Raises BadInput."""
+        with self._database.begin() as db:
+            if not db.execute(users.delete().where(users.c.name == name)).rowcount:
+                raise BadInput("no-such-user", f"there is no user '{name}'")
+            if not _administrators(db):
+                raise _last_administrator()
+        self.record(actor, "user-remove", name, "done")
 
     def change_pin(self, actor: str, name: str, pin: str) -> None:
         """Give a guard a PIN; an empty one takes it away. Raises BadInput."""
@@ -107,9 +152,16 @@ class Accounts:
             self.sessions.drop_pin(name)
         self.record(actor, "pin-set" if pin else "pin-drop", name, "done")
 
+    def drop_second_factor(self, actor: str, name: str) -> None:
+        """For somebody who lost telephone and recovery codes; their sessions end. Raises BadInput."""
+        if not self.second_factor.drop(name):
+            raise BadInput("has-none", f"'{name}' has no second factor")
+        self.sessions.end_of(name, None)
+        self.record(actor, "second-factor-drop", name, "done")
+
     def change_password(self, name: str, password: str) -> None:
         """Somebody's own new password; all their sessions end, the one that asks included. Raises BadInput."""
-        _check(password)
+        _check(name, password)
         kept = hashed(password)
         with self._database.begin() as db:
             db.execute(users.update().where(users.c.name == name).values(password=kept))
@@ -133,16 +185,25 @@ class Accounts:
         with self._database.connect() as db:
             return everybody(db)
 
-    def log_in(self, name: str, password: str, address: str) -> tuple[str, Session] | None:
-        """(token, session), or None when name or password is wrong. Raises TooManyFailures."""
+    def log_in(self, name: str, password: str, address: str, code: str = "") -> tuple[str, Session] | None:
+        """(token, session), or None when name or password is wrong. Raises TooManyFailures and CodeNeeded."""
         if not self.knows(name, password, address):
             self.record(name[:64], "log-in", address, "refused")
             return None
-        with self._database.connect() as db:
-            user = granted(db, name)
-        made = self.sessions.begin(user, address)
+        if self.second_factor.is_on(name) and not (code and self.second_factor.is_right(name, code)):
+            if code:
+                self.record(name, "log-in", address, "refused: code")
+            raise CodeNeeded
+        made = self.begin(name, address)
         self.record(name, "log-in", address, "done")
         return made
+
+    def begin(self, name: str, address: str) -> tuple[str, Session]:
+        """A session of somebody who has shown who they are: its token and itself."""
+        with self._database.connect() as db:
+            user = granted(db, name)
+        token, session = self.sessions.begin(user, address)
+        return token, self._judged(session)
 
     def knows(self, name: str, password: str, address: str) -> bool:
         """Whether it is the password of somebody who may log in. Raises TooManyFailures."""
@@ -163,11 +224,21 @@ class Accounts:
 
     def session(self, token: str) -> Session | None:
         """Who a token stands for, while it lasts."""
-        return self.sessions.find(token)
+        found = self.sessions.find(token)
+        return None if found is None else self._judged(found)
+
+    def session_of_token(self, token: str) -> Session | None:
+        """Whose token it is, while it lasts."""
+        found = self.tokens.find(token)
+        return None if found is None else self._judged(found)
 
     def log_out(self, token: str) -> None:
         """End a session."""
         self.sessions.end(token)
+
+    def _judged(self, session: Session) -> Session:
+        is_asked = self._requires_second_factor and bool(session.user.roles & SECOND_FACTOR_ROLES)
+        return replace(session, must_enrol=is_asked and not self.second_factor.is_on(session.user.name))
 
     def record(self, actor: str, action: str, subject: str, outcome: str) -> None:
         """Put on record who did what to what, and what came of it."""
@@ -176,6 +247,15 @@ class Accounts:
 
 def _account(db: sa.Connection, row: Any) -> Account:
     return Account(granted(db, row.name), row.created_ms, row.disabled_ms)
+
+
+def _administrators(db: sa.Connection) -> list[str]:
+    """Who could manage users."""
+    return [user.name for user in everybody(db) if user.may(Permission.MANAGE_USERS)]
+
+
+def _last_administrator() -> BadInput:
+    return BadInput("last-administrator", "nobody could manage users after it: name another first")
 
 
 def _told(wanted: frozenset[Grant]) -> str:
@@ -187,6 +267,10 @@ def _check_name(name: str) -> None:
         raise BadInput("bad-name", "a user name has 1 to 64 printable characters")
 
 
-def _check(password: str) -> None:
+def _check(name: str, password: str) -> None:
     if len(password) < PASSWORD_MIN:
         raise BadInput("weak-password", f"a password has at least {PASSWORD_MIN} characters")
+    plain = "".join(filter(str.isalnum, password.casefold()))
+    for start in (*_TRIED_FIRST, "".join(filter(str.isalnum, name.casefold()))):
+        if start and plain.startswith(start):
+            raise BadInput("known-password", f"a password does not begin with '{start}': that is what is tried first")

@@ -29,7 +29,9 @@ from api.routes import (
     masks,
     readings,
     rules,
+    second_factor,
     session,
+    tokens,
     users,
     visits,
     world,
@@ -42,6 +44,7 @@ _BODY_MAX = 100_000
 # The order matters where addresses overlap: a back-test stands under /rules.
 _ROUTERS = (
     session,
+    second_factor,
     world,
     backtests,
     rules,
@@ -56,6 +59,7 @@ _ROUTERS = (
     drains,
     cleaning,
     users,
+    tokens,
     visits,
     audit,
     live,

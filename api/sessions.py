@@ -73,10 +73,11 @@ class TooManyFailures(Exception):
 class Sessions:
     """Reads and writes sessions, tablets and PINs."""
 
-    def __init__(self, database: sa.Engine, clock: Clock, session_ms: int) -> None:
+    def __init__(self, database: sa.Engine, clock: Clock, session_ms: int, idle_ms: int) -> None:
         self._database = database
         self._clock = clock
         self._session_ms = session_ms
+        self._idle_ms = idle_ms
 
     def begin(self, user: User, address: str) -> tuple[str, Session]:
         """A session of somebody who gave their password: its token and itself."""
@@ -236,12 +237,15 @@ class Sessions:
         return token, Session(user, csrf)
 
     def _row(self, db: sa.Connection, token: str) -> Any:
+        now_ms = self._clock.now_ms()
         query = (
             sa.select(sessions)
             .join(users, sessions.c.user == users.c.name)
             .where(
                 sessions.c.token_hash == token_hash(token),
-                sessions.c.expires_ms >= self._clock.now_ms(),
+                sessions.c.expires_ms >= now_ms,
+                # Seen to the minute: what was used within it counts. A tablet is kept, used or not.
+                (sessions.c.seen_ms > now_ms - self._idle_ms - _SEEN_MS) | (sessions.c.kind == _TABLET),
                 users.c.disabled_ms.is_(None),
             )
         )

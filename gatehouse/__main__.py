@@ -655,14 +655,58 @@ def user_add(
         roles = [Role(each) for each in role]
     except ValueError as error:
         raise BadConfiguration(f"{error}; roles are {', '.join(r.value for r in Role)}") from error
-    password = os.environ.get("GATEHOUSE_PASSWORD", "")
-    made = ""
-    if not password and sys.stdin.isatty():
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    elif not password:
-        password = made = secrets.token_urlsafe(12)
+    password, made = _new_password()
     open_accounts(settings).add_user(name, password, roles, site)
     typer.echo(f"user {name}: {', '.join(role)}" + (f"; password {made}" if made else ""))
+
+
+@user_app.command("set")
+def user_set(
+    name: str,
+    config: ConfigFile,
+    role: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--role", help="Instead of all roles they have; at --site, or at all sites."),
+    ] = None,
+    site: Annotated[Optional[list[str]], typer.Option("--site", help="Only these sites; all when not given.")] = None,  # noqa: UP045
+    new_password: Annotated[bool, typer.Option("--new-password", help="As with `user add`.")] = False,
+    drop_second_factor: Annotated[
+        bool, typer.Option("--drop-second-factor", help="For somebody who lost telephone and recovery codes.")
+    ] = False,
+) -> None:
+    """Change somebody; their sessions end. Nobody can take the last administrator away."""
+    from api.access import Grant, Role
+    from gatehouse.record import open_accounts
+    from gatehouse.settings import load_settings
+
+    if not role and (site or not (new_password or drop_second_factor)):
+        raise BadConfiguration(
+            "say what is to be otherwise: --role (with --site), --new-password, --drop-second-factor"
+        )
+    accounts = open_accounts(load_settings(config))
+    if accounts.one(name) is None:
+        raise BadConfiguration(f"there is no user '{name}'; `gatehouse user list` shows them")
+    try:
+        where: list[str | None] = [*site] if site else [None]
+        grants = frozenset(Grant(Role(each), at) for each in role or [] for at in where)
+    except ValueError as error:
+        raise BadConfiguration(f"{error}; roles are {', '.join(r.value for r in Role)}") from error
+    password, made = _new_password() if new_password else ("", "")
+    if drop_second_factor:
+        accounts.drop_second_factor("system", name)
+    if role or password:
+        accounts.change("system", name, grants if role else None, password or None, None)
+    typer.echo(f"user {name}: changed" + (f"; password {made}" if made else ""))
+
+
+@user_app.command("remove")
+def user_remove(name: str, config: ConfigFile) -> None:
+    """Forget somebody, with their sessions, tokens and PIN. What they did stays on record."""
+    from gatehouse.record import open_accounts
+    from gatehouse.settings import load_settings
+
+    open_accounts(load_settings(config)).remove("system", name)
+    typer.echo(f"user {name}: removed")
 
 
 @user_app.command("list")
@@ -710,6 +754,17 @@ def main() -> None:
     except (BadInput, Unavailable) as error:
         typer.echo(f"gatehouse: {error}", err=True)
         sys.exit(1)
+
+
+def _new_password() -> tuple[str, str]:
+    """A password, from GATEHOUSE_PASSWORD, asked, or made; and again what was made, to be shown."""
+    password = os.environ.get("GATEHOUSE_PASSWORD", "")
+    if password:
+        return password, ""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True)), ""
+    made = secrets.token_urlsafe(12)
+    return made, made
 
 
 def _seconds(text: str) -> float:

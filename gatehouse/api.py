@@ -7,7 +7,6 @@ from functools import partial
 import uvicorn
 
 from alerts.rules import load_rule_files
-from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
 from api.backtests import Backtests
@@ -28,6 +27,7 @@ from gatehouse.admission import check_transport
 from gatehouse.backtest import run_job
 from gatehouse.identities import server_identities
 from gatehouse.migrate import migrate
+from gatehouse.record import make_accounts
 from gatehouse.settings import Settings
 from ingest.history.completeness import Completeness
 from ingest.history.gateways import GatewayStates
@@ -57,7 +57,7 @@ def run_api(settings: Settings) -> None:
         quarantine=Quarantine(database),
         counts=Completeness(database),
         gateway_states=GatewayStates(database),
-        accounts=Accounts(database, clock, settings.api.session_hours),
+        accounts=make_accounts(settings, database),
         alarms=alarms,
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),

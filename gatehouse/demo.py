@@ -37,9 +37,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from api.access import Grant, Role, User
-from api.accounts import Accounts
 from api.alarms import Alarms, Filter
-from gatehouse.migrate import migrate
+from gatehouse.record import open_accounts
 from gatehouse.settings import load_settings
 from gatehouse.supervisor import Cable, Child
 from gatehouse.verdict import Verdict, judge, rounded
@@ -447,8 +446,6 @@ async def _any(*works: Any) -> None:
 def _add_administrator(config: Path) -> str:
     """The demo's own first administrator; the password."""
     settings = load_settings(config)
-    migrate(settings.database.url)
     password = secrets.token_urlsafe(9)
-    accounts = Accounts(open_database(settings.database.url), SystemClock(), settings.api.session_hours)
-    accounts.add_user(_ADMINISTRATOR, password, [Role.ADMINISTRATOR], None)
+    open_accounts(settings).add_user(_ADMINISTRATOR, password, [Role.ADMINISTRATOR], None)
     return password

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from api.accounts import Accounts
 from api.audit import Audit
 from gatehouse.migrate import migrate
@@ -13,7 +15,18 @@ from telemetry.database import open_database
 def open_accounts(settings: Settings) -> Accounts:
     """Users as they stand, in a database of this version."""
     migrate(settings.database.url)
-    return Accounts(open_database(settings.database.url), SystemClock(), settings.api.session_hours)
+    return make_accounts(settings, open_database(settings.database.url))
+
+
+def make_accounts(settings: Settings, database: sa.Engine) -> Accounts:
+    """Users as the settings want them."""
+    return Accounts(
+        database,
+        SystemClock(),
+        settings.api.session_hours,
+        idle_hours=settings.api.session_idle_hours,
+        requires_second_factor=settings.requires_second_factor,
+    )
 
 
 def open_audit(settings: Settings) -> Audit:

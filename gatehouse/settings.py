@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
@@ -58,6 +58,9 @@ class ApiSettings(BaseModel):
     port: int = Field(default=8080, ge=1, le=65535)
     is_behind_https: bool = False  # marks the session cookie Secure
     session_hours: PositiveInt = 12
+    session_idle_hours: PositiveInt = 8  # a session that asked for nothing so long ends before
+    # Of administrators; when not given, required unless `insecure`.
+    second_factor: Literal["required", "optional"] | None = None
 
 
 class MetricsSettings(BaseModel):
@@ -90,6 +93,11 @@ class Settings(BaseModel):
     heartbeat: HeartbeatSettings | None = None
     insecure: bool = False  # start without TLS to the broker, and without trying what must be forbidden there
     client_id: str = Field(default="gatehouse-core", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+
+    @property
+    def requires_second_factor(self) -> bool:
+        """Whether administrators do nothing without one."""
+        return not self.insecure if self.api.second_factor is None else self.api.second_factor == "required"
 
 
 def load_settings(file: Path, environment: dict[str, str] | None = None) -> Settings:

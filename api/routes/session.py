@@ -6,7 +6,8 @@ from fastapi import APIRouter, Cookie, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.access import COOKIE, TABLET_COOKIE, Anybody, Looking, OnTablet, Permission, Session
+from api.access import COOKIE, TABLET_COOKIE, Anybody, Arrived, Enrolling, InPerson, OnTablet, Permission, Session
+from api.accounts import CodeNeeded
 from api.parts import Parts, PartsOf
 from api.problems import Problem
 from api.sessions import TABLET_MS, TooManyFailures
@@ -16,12 +17,13 @@ router = APIRouter()
 
 
 class LogIn(BaseModel):
-    """Name and password."""
+    """Name and password, and a code of who has a second factor."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=64)
     password: str = Field(max_length=200)
+    code: str = Field(default="", max_length=40, description="of the second factor, or a recovery code")
 
 
 class ChangeOfGuard(BaseModel):
@@ -54,12 +56,15 @@ class NewPassword(BaseModel):
 @router.post("/session", dependencies=[Anybody])
 def log_in(parts: PartsOf, body: LogIn, request: Request) -> Response:
     try:
-        made = parts.accounts.log_in(body.name, body.password, _address(request))
+        made = parts.accounts.log_in(body.name, body.password, address_of(request), body.code)
     except TooManyFailures as error:
-        raise _wait(error) from error
+        raise wait(error) from error
+    except CodeNeeded as error:
+        detail = "the code is wrong, over or used" if body.code else "send the 'code' of your second factor too"
+        raise Problem(401, "Code needed", detail, code_needed=True) from error
     if made is None:
         raise Problem(401, "Not logged in", "name or password is wrong")
-    return _with_cookie(parts, *made)
+    return with_cookie(parts, *made)
 
 
 @router.get("/session/guards")
@@ -77,12 +82,12 @@ def change_guard(
     gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
 ) -> Response:
     """Change the guard on a tablet. The first time, whoever is logged in with a password leaves it and keeps the tablet."""
-    accounts, address = parts.accounts, _address(request)
+    accounts, address = parts.accounts, address_of(request)
     try:
         made = accounts.sessions.change_guard(tablet, body.name, body.pin, address)
     except TooManyFailures as error:
         accounts.record(body.name, "change-guard", f"{tablet.keeper} {address}", "refused: too many PINs")
-        raise _wait(error) from error
+        raise wait(error) from error
     if made is None:
         accounts.record(body.name, "change-guard", f"{tablet.keeper} {address}", "refused: PIN")
         raise Problem(
@@ -92,15 +97,15 @@ def change_guard(
     if gatehouse_session:
         accounts.log_out(gatehouse_session)
     accounts.record(session.user.name, "change-guard", f"{tablet.keeper} {address}", "done")
-    response = _with_cookie(parts, token, session)
+    response = with_cookie(parts, token, session)
     if kept is not None:
         _set_cookie(parts, response, TABLET_COOKIE, kept, TABLET_MS // 1000)
     return response
 
 
 @router.put("/session/pin", status_code=204)
-def set_pin(session: Looking, parts: PartsOf, body: NewPin, request: Request) -> Response:
-    _must_know(parts, session, body.password, request, "pin-set")
+def set_pin(session: InPerson, parts: PartsOf, body: NewPin, request: Request) -> Response:
+    must_know(parts, session, body.password, request, "pin-set")
     try:
         parts.accounts.change_pin(session.user.name, session.user.name, body.pin)
     except BadInput as error:
@@ -109,25 +114,23 @@ def set_pin(session: Looking, parts: PartsOf, body: NewPin, request: Request) ->
 
 
 @router.put("/session/password")
-def change_password(session: Looking, parts: PartsOf, body: NewPassword, request: Request) -> Response:
+def change_password(session: Enrolling, parts: PartsOf, body: NewPassword, request: Request) -> Response:
     """Change one's own password. All sessions end; the answer is a new one."""
-    _must_know(parts, session, body.old, request, "password-change")
+    must_know(parts, session, body.old, request, "password-change")
     try:
         parts.accounts.change_password(session.user.name, body.new)
     except BadInput as error:
         raise Problem(422, "The request does not fit", f"new: {error.detail}") from error
-    made = parts.accounts.log_in(session.user.name, body.new, _address(request))
-    assert made is not None
-    return _with_cookie(parts, *made)
+    return with_cookie(parts, *parts.accounts.begin(session.user.name, address_of(request)))
 
 
 @router.get("/session/all")
-def own_sessions(session: Looking, parts: PartsOf) -> dict[str, Any]:
+def own_sessions(session: InPerson, parts: PartsOf) -> dict[str, Any]:
     return {"items": parts.accounts.sessions.of(session.user.name)}
 
 
 @router.delete("/session/all/{number}", status_code=204)
-def end_own_session(session: Looking, parts: PartsOf, number: str) -> Response:
+def end_own_session(session: InPerson, parts: PartsOf, number: str) -> Response:
     name = session.user.name
     if not parts.accounts.sessions.end_of(name, number):
         raise Problem(404, "No such session", f"you have no session '{number}': GET /api/v1/session/all")
@@ -136,12 +139,12 @@ def end_own_session(session: Looking, parts: PartsOf, number: str) -> Response:
 
 
 @router.get("/session")
-def session_now(session: Looking, parts: PartsOf) -> dict[str, Any]:
+def session_now(session: Arrived, parts: PartsOf) -> dict[str, Any]:
     return _session(parts, session)
 
 
 @router.delete("/session", status_code=204)
-def log_out(session: Looking, parts: PartsOf, gatehouse_session: Annotated[str, Cookie()]) -> Response:
+def log_out(session: Enrolling, parts: PartsOf, gatehouse_session: Annotated[str, Cookie()]) -> Response:
     parts.accounts.log_out(gatehouse_session)
     parts.accounts.record(session.user.name, "log-out", "", "done")
     response = Response(status_code=204)
@@ -149,28 +152,31 @@ def log_out(session: Looking, parts: PartsOf, gatehouse_session: Annotated[str, 
     return response
 
 
-def _must_know(parts: Parts, session: Session, password: str, request: Request, action: str) -> None:
+def must_know(parts: Parts, session: Session, password: str, request: Request, action: str) -> None:
     """Who found a browser open cannot make it theirs."""
     name = session.user.name
     try:
-        is_known = parts.accounts.knows(name, password, _address(request))
+        is_known = parts.accounts.knows(name, password, address_of(request))
     except TooManyFailures as error:
-        raise _wait(error) from error
+        raise wait(error) from error
     if not is_known:
         parts.accounts.record(name, action, name, "refused: password")
         raise Problem(403, "Not your password", "it needs the password that you have now")
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """Where a request comes from."""
     return request.client.host if request.client else ""
 
 
-def _wait(error: TooManyFailures) -> Problem:
+def wait(error: TooManyFailures) -> Problem:
+    """The answer to who tries too often."""
     return Problem(429, "Too many attempts", f"wait {error.wait_s} s before the next attempt")
 
 
-def _with_cookie(parts: Parts, token: str, session: Session) -> Response:
-    response = JSONResponse(_session(parts, session))
+def with_cookie(parts: Parts, token: str, session: Session, **more: Any) -> Response:
+    """The session as an answer, its token in a cookie."""
+    response = JSONResponse({**_session(parts, session), **more})
     _set_cookie(parts, response, COOKIE, token, None)
     return response
 
@@ -192,5 +198,10 @@ def _session(parts: Parts, session: Session) -> dict[str, Any]:
             "permissions": sorted(each for each in Permission if user.may_somewhere(each)),
         },
         "csrf": session.csrf,
+        "second_factor": {
+            "is_on": parts.accounts.second_factor.is_on(user.name),
+            "must_enrol": session.must_enrol,
+            "codes_left": parts.accounts.second_factor.codes_left(user.name),
+        },
         "insecure": parts.is_insecure,
     }

@@ -98,6 +98,16 @@ def end_session_of(session: ManagingUsers, parts: PartsOf, name: str, number: st
     return _ended(session, parts, name, number)
 
 
+@router.delete("/users/{name}/second-factor", status_code=204)
+def drop_second_factor_of(session: ManagingUsers, parts: PartsOf, name: str) -> Response:
+    _one(parts, name)
+    try:
+        parts.accounts.drop_second_factor(session.user.name, name)
+    except BadInput as error:
+        raise Problem(404, "No second factor", error.detail) from error
+    return Response(status_code=204)
+
+
 def _ended(session: Session, parts: Parts, name: str, number: str | None) -> Response:
     if not parts.accounts.sessions.end_of(name, number) and number is not None:
         raise Problem(404, "No such session", f"'{name}' has no session '{number}'")

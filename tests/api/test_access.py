@@ -8,6 +8,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.access import EVERYWHERE, PERMISSIONS, AtTablet, Grant, Needs, Permission, Role, User, anybody
+from api.tokens import SCOPES, limited
+from telemetry.errors import BadInput
 from tests.api.test_app import World
 
 __all__ = ["database_with_users", "world"]
@@ -74,6 +76,83 @@ def test_a_role_reaches_exactly_what_its_permissions_say(world: World, name: str
         # Whoever may come in is told that the body is missing or that there is no such thing; nobody else is.
         is_refused = answer.status_code == 403 and "it needs the permission" in answer.json()["detail"]
         assert is_refused == (not may), (method, path, answer.text)
+
+
+@pytest.mark.parametrize("scope", sorted(Permission))
+@pytest.mark.parametrize("sites", [None, ["east"]], ids=["everywhere", "east"])
+@pytest.mark.parametrize(
+    ("name", "grants"),
+    [
+        ("guard", {Grant(Role.GUARD, "east")}),
+        ("viewer", {Grant(Role.VIEWER)}),
+        ("engineer", {Grant(Role.ENGINEER, "east")}),
+        ("admin", {Grant(Role.ADMINISTRATOR)}),
+    ],
+)
+def test_a_token_reaches_exactly_what_its_owner_may_of_its_scopes(
+    world: World, name: str, grants: set[Grant], sites: list[str] | None, scope: Permission
+) -> None:
+    owner = User(name, frozenset(grants))
+    end_ms = world.clock.now_ms() + 1_000_000
+    if scope not in SCOPES or not owner.may_somewhere(scope):
+        with pytest.raises(BadInput):
+            world.accounts.tokens.make(owner, "probe", frozenset({scope}), sites, end_ms)
+        return
+    token, _ = world.accounts.tokens.make(owner, "probe", frozenset({scope}), sites, end_ms)
+    world.log_in("admin")  # a session beside it gives it nothing
+    headers = {"Authorization": f"Bearer {token}"}
+    for method, path, (rule,) in _routes(world):
+        if not isinstance(rule, Needs) or path == "/api/v1/events":
+            continue
+        is_everywhere = rule.permission in EVERYWHERE
+        may = owner.may(scope) and sites is None if is_everywhere else owner.may_somewhere(scope)
+        answer = world.client.request(method, path, headers=headers)
+        if rule.in_person:
+            assert (answer.status_code, answer.json()["title"]) == (403, "Not for tokens"), (method, path)
+            continue
+        is_refused = answer.status_code == 403 and "it needs the permission" in answer.json()["detail"]
+        assert is_refused == (not (may and rule.permission == scope)), (method, path, answer.text)
+
+
+def test_who_must_enrol_reaches_nothing_else(world: World) -> None:
+    world.accounts._requires_second_factor = True
+    headers = world.log_in("admin")
+    reached = set()
+    for method, path, (rule,) in _routes(world):
+        if not isinstance(rule, Needs | AtTablet) or (method, path) == ("DELETE", "/api/v1/session"):
+            continue
+        answer = world.client.request(method, path, headers=headers)
+        if isinstance(rule, AtTablet):
+            assert answer.status_code == 401, (method, path)
+        elif (answer.status_code, answer.json().get("title")) != (403, "Second factor needed"):
+            reached.add((method, path.removeprefix("/api/v1/session")))
+    assert reached == {
+        ("GET", ""),
+        ("PUT", "/password"),
+        ("POST", "/second-factor"),
+        ("POST", "/second-factor/confirm"),
+        ("POST", "/second-factor/drop"),
+    }
+
+
+def test_what_makes_people_tokens_or_sessions_is_closed_to_tokens(world: World) -> None:
+    for method, path, rules in _routes(world):
+        is_own = path.startswith(("/api/v1/tokens", "/api/v1/users", "/api/v1/session/"))
+        is_own |= (method, path) == ("DELETE", "/api/v1/session")
+        if is_own and (method, path) not in TABLET:
+            assert rules[0].in_person, (method, path)
+
+
+def test_a_token_is_its_owner_made_smaller() -> None:
+    owner = User("li", frozenset({Grant(Role.ENGINEER), Grant(Role.GUARD, "west")}))
+    token = limited(owner, frozenset({Permission.LOOK, Permission.ACT, Permission.MASK}), ["east"])
+    assert token.sites == frozenset({"east"})
+    assert token.acts_on("drain", "east")
+    assert not token.acts_on("drain", "west")
+    assert not token.acts_on("drain", None)
+    assert not token.may(Permission.CHANGE_RULES, "east")
+    assert not limited(owner, frozenset({Permission.LOOK}), None).acts_on("drain", "east")
+    assert not limited(User("li", frozenset()), frozenset(Permission), ["east"]).sees("east")
 
 
 def test_changing_needs_the_token_of_the_session(world: World) -> None:

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from api.access import Role
+from api.accounts import Accounts
 from api.app import make_app
+from telemetry.errors import BadInput
 from tests.api.test_app import PASSWORD, World
 
 __all__ = ["database_with_users", "world"]
@@ -142,3 +145,52 @@ def test_a_change_without_the_token_is_on_record(world: World) -> None:
     world.log_in()
     assert world.client.post("/api/v1/users", json=NEW).status_code == 403
     assert _actions(world)[-1] == "manage-users /api/v1/users"
+
+
+def test_no_command_takes_the_last_administrator_and_who_is_removed_is_gone_with_all_that_is_theirs(
+    world: World,
+) -> None:
+    accounts = world.accounts
+    with pytest.raises(BadInput, match="nobody could manage users"):
+        accounts.remove("system", "admin")
+    with pytest.raises(BadInput, match="nobody could manage users"):
+        accounts.add_user("admin", PASSWORD, [Role.VIEWER], None)
+    world.log_in("admin")  # and the refused ones changed nothing
+    world.log_in("viewer")
+    accounts.remove("system", "viewer")
+    assert world.client.get("/api/v1/session").status_code == 401
+    assert accounts.one("viewer") is None
+    with pytest.raises(BadInput, match="no user"):
+        accounts.remove("system", "viewer")
+    assert _actions(world)[-1] == "user-remove viewer"
+
+
+def test_a_session_that_asks_for_nothing_ends_before_its_time(world: World) -> None:
+    accounts = Accounts(world.database, world.clock, session_hours=12, idle_hours=8)
+    token = accounts.begin("viewer", "")[0]
+    for hours, is_there in ((5, True), (6, True), (2, False)):  # used after 5 and 11 hours; over after 12
+        world.clock.advance(hours * 3600)
+        assert (accounts.session(token) is not None) == is_there, hours
+    token = accounts.begin("viewer", "")[0]
+    world.clock.advance(8 * 3600 + 61)
+    assert accounts.session(token) is None
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "changeme-now",
+        "Password2026",
+        "P.a.s.s.w.o.r.d!",
+        "administrator",
+        "Gatehouse-2026",
+        "chen-ist-hier",
+        "1234567890",
+    ],
+)
+def test_what_is_tried_first_is_no_password(world: World, password: str) -> None:
+    with pytest.raises(BadInput, match="tried first"):
+        world.accounts.add("admin", "chen", password, frozenset())
+    with pytest.raises(BadInput, match="tried first"):
+        world.accounts.change("admin", "guard", None, password.replace("chen", "guard"), None)
+    assert world.accounts.one("chen") is None

@@ -21,6 +21,7 @@ export interface Session {
   csrf: string;
   /** Set up without encryption, for trying out; every screen says so. */
   insecure?: boolean;
+  second_factor?: { is_on: boolean; must_enrol: boolean; codes_left: number };
 }
 
 export interface DrainShape {

@@ -8,7 +8,21 @@ import type {
 import { fetchJson, sendJson } from "./request";
 
 export const fetchSession = () => fetchJson<Session>("/session");
-export const logIn = (name: string, password: string) => sendJson<Session>("POST", "/session", { name, password });
+export const logIn = (name: string, password: string, code: string) =>
+  sendJson<Session>("POST", "/session", { name, password, code });
+
+/** A second factor that waits for its first code; `qr` is the address of a picture. */
+export interface SecretShown {
+  secret: string;
+  qr: string;
+}
+
+export const beginSecondFactor = (password: string) =>
+  sendJson<SecretShown>("POST", "/session/second-factor", { password });
+export const confirmSecondFactor = (code: string) =>
+  sendJson<Session & { recovery_codes: string[] }>("POST", "/session/second-factor/confirm", { code });
+export const dropSecondFactor = (password: string, code: string) =>
+  sendJson<void>("POST", "/session/second-factor/drop", { password, code });
 /** Who may take over on this tablet; a 401 where it is none. */
 export const fetchGuards = async () => (await fetchJson<{ items: { name: string }[] }>("/session/guards")).items;
 export const changeGuard = (name: string, pin: string) => sendJson<Session>("POST", "/session/pin", { name, pin });

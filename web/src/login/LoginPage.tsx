@@ -5,7 +5,9 @@ import { useEffect, useState, type FormEvent } from "react";
 
 import { Problem } from "../api/request";
 import { useTexts } from "../i18n/language";
+import { useWords } from "../i18n/words";
 import { LanguageButton } from "../shell/LanguageButton";
+import { texts as factorTexts } from "../second-factor/texts";
 import { failureText } from "../show/failure";
 import { logIn } from "../state/session";
 import { GuardChange } from "./GuardChange";
@@ -15,6 +17,9 @@ export default function LoginPage({ hasExpired }: { hasExpired: boolean }) {
   const texts = useTexts();
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
+  const words = useWords(factorTexts);
+  const [code, setCode] = useState("");
+  const [isCodeAsked, setCodeAsked] = useState(false);
   const [isTried, setTried] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
@@ -26,15 +31,19 @@ export default function LoginPage({ hasExpired }: { hasExpired: boolean }) {
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (name.trim() === "" || password === "") return;
+    if (name.trim() === "" || password === "" || (isCodeAsked && code.trim() === "")) return;
     setBusy(true);
     setProblem(null);
     try {
-      await logIn(name.trim(), password);
+      await logIn(name.trim(), password, code.trim());
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      setProblem(error);
-      setPassword("");
+      const isAsked = error.body.code_needed === true;
+      // The first time it is no mistake: the password was right, and the next question comes.
+      setProblem(isAsked && code === "" ? null : error);
+      setCodeAsked(isAsked);
+      setCode("");
+      if (!isAsked) setPassword("");
       setTried(false);
     } finally {
       setBusy(false);
@@ -53,10 +62,17 @@ export default function LoginPage({ hasExpired }: { hasExpired: boolean }) {
           <Alert
             type="error"
             showIcon
-            title={problem.status === 401 ? texts.login.refused : failureText(problem, texts)}
+            title={
+              isCodeAsked
+                ? words.codeRefused
+                : problem.status === 401
+                  ? texts.login.refused
+                  : failureText(problem, texts)
+            }
           />
         )}
-        {problem === null && hasExpired && <Alert type="info" showIcon title={texts.login.expired} />}
+        {problem === null && isCodeAsked && <Alert type="info" showIcon title={words.codeAsked} />}
+        {problem === null && !isCodeAsked && hasExpired && <Alert type="info" showIcon title={texts.login.expired} />}
         <Field
           id="login-name"
           label={texts.login.name}
@@ -85,6 +101,19 @@ export default function LoginPage({ hasExpired }: { hasExpired: boolean }) {
             onChange={(event) => setPassword(event.target.value)}
           />
         </Field>
+        {isCodeAsked && (
+          <Field id="login-code" label={words.codeLabel} missing={isTried && code.trim() === "" ? words.codeAsked : ""}>
+            <Input
+              id="login-code"
+              size="large"
+              autoFocus
+              autoComplete="one-time-code"
+              maxLength={40}
+              value={code}
+              onChange={(event) => setCode(event.target.value)}
+            />
+          </Field>
+        )}
         <Button type="primary" size="large" htmlType="submit" block loading={isBusy}>
           {texts.login.submit}
         </Button>

@@ -25,6 +25,7 @@ const BUTTON = { autoInsertSpace: false };
 const RETRY_AFTER_MS = 5_000;
 
 const LoginPage = lazy(() => import("../login/LoginPage"));
+const EnrolPage = lazy(() => import("../second-factor/EnrolPage"));
 const Frame = lazy(() => import("./Frame"));
 
 export function Root() {
@@ -55,6 +56,7 @@ function Door() {
     case "out":
       return <LoginPage hasExpired={now.expired} />;
     case "in":
+      if (now.session.second_factor?.must_enrol === true) return <EnrolPage />;
       // Another guard begins anew: they may see other sites.
       return <Frame key={now.session.user.name} user={now.session.user} />;
   }

@@ -1,20 +1,26 @@
 /** Who is logged in, and the way out. */
 
-import { CheckOutlined, LogoutOutlined, UserOutlined } from "@ant-design/icons";
-import { App, Button, Dropdown } from "antd";
+import { CheckOutlined, LogoutOutlined, SafetyCertificateOutlined, UserOutlined } from "@ant-design/icons";
+import { App, Button, Dropdown, Modal } from "antd";
+import { useState } from "react";
 
 import type { User } from "../api/contract";
 import { Problem } from "../api/request";
 import { useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
+import { SecondFactor } from "../second-factor/SecondFactor";
+import { texts as factorTexts } from "../second-factor/texts";
 import { failureText } from "../show/failure";
 import { chooseLook, LOOK_CHOICES, useLookChoice } from "../state/look";
-import { logOut } from "../state/session";
+import { logOut, useSecondFactor } from "../state/session";
 import { texts as shellTexts } from "./texts";
 
 export function UserMenu({ user }: { user: User }) {
   const texts = useTexts();
   const words = useWords(shellTexts);
+  const factorWords = useWords(factorTexts);
+  const factor = useSecondFactor();
+  const [isFactorOpen, setFactorOpen] = useState(false);
   const choice = useLookChoice();
   const { notification } = App.useApp();
 
@@ -28,6 +34,16 @@ export function UserMenu({ user }: { user: User }) {
   };
 
   return (
+    <>
+    <Modal
+      open={isFactorOpen}
+      title={factorWords.title}
+      footer={null}
+      destroyOnHidden
+      onCancel={() => setFactorOpen(false)}
+    >
+      <SecondFactor key={String(factor.is_on)} isOn={factor.is_on} codesLeft={factor.codes_left} mustEnrol={false} />
+    </Modal>
     <Dropdown
       trigger={["click"]}
       menu={{
@@ -44,6 +60,12 @@ export function UserMenu({ user }: { user: User }) {
               onClick: () => chooseLook(each),
             })),
           },
+          {
+            key: "factor",
+            label: factorWords.menu,
+            icon: <SafetyCertificateOutlined />,
+            onClick: () => setFactorOpen(true),
+          },
           { key: "out", label: texts.header.logOut, icon: <LogoutOutlined />, onClick: () => void leave() },
         ],
       }}
@@ -52,5 +74,6 @@ export function UserMenu({ user }: { user: User }) {
         <span className="user-name">{user.name}</span>
       </Button>
     </Dropdown>
+    </>
   );
 }

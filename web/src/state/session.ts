@@ -55,9 +55,17 @@ export async function resumeSession(): Promise<void> {
   }
 }
 
-export async function logIn(name: string, password: string): Promise<void> {
-  enter(await gatehouse.logIn(name, password));
+export async function logIn(name: string, password: string, code: string): Promise<void> {
+  enter(await gatehouse.logIn(name, password, code));
 }
+
+/** Goes on with a session that the server has given in place of the one before. */
+export const takeUp = enter;
+
+const NO_FACTOR = { is_on: false, must_enrol: false, codes_left: 0 };
+
+export const useSecondFactor = () =>
+  useSelected(session, (now) => (now.phase === "in" ? (now.session.second_factor ?? NO_FACTOR) : NO_FACTOR));
 
 /** Another guard takes over on this tablet. */
 export async function changeGuard(name: string, pin: string): Promise<void> {
