@@ -13,6 +13,8 @@ from api.backtests import Backtests
 from api.events import Events
 from api.handovers import Handovers
 from api.masks import Masks
+from api.register.reads import Reads
+from api.register.store import Register
 from api.rules import Rules
 from api.visits import Visits
 from ingest.history.completeness import Completeness
@@ -38,6 +40,8 @@ class Parts:
     masks: Masks
     visits: Visits
     handovers: Handovers
+    register: Register
+    reads: Reads
     events: Events
     clock: Clock
     backtests: Backtests | None = None

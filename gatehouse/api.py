@@ -15,6 +15,8 @@ from api.events import Events
 from api.handovers import Handovers
 from api.masks import Masks
 from api.parts import Parts
+from api.register.reads import Reads
+from api.register.store import open_register
 from api.rules import Rules
 from api.visits import Visits
 from gatehouse.admission import check_transport
@@ -41,6 +43,8 @@ def run_api(settings: Settings) -> None:
     migrate(settings.database.url)
     database = open_database(settings.database.url)
     alarms = Alarms(database, clock)
+    accounts = Accounts(database, clock, settings.api.session_hours)
+    register = open_register(settings.visitor_register, clock)
     parts = Parts(
         catalogue=catalogue,
         rules=Rules(database, load_rules(settings.rules, catalogue)),
@@ -48,11 +52,13 @@ def run_api(settings: Settings) -> None:
         quarantine=Quarantine(database),
         counts=Completeness(database),
         gateway_states=GatewayStates(database),
-        accounts=Accounts(database, clock, settings.api.session_hours),
+        accounts=accounts,
         alarms=alarms,
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
         handovers=Handovers(database),
+        register=register,
+        reads=Reads(register, accounts.audit, clock),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         backtests=Backtests(partial(run_job, settings)),

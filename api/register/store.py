@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -135,7 +136,7 @@ class Register:
         with self._changing:
             before = self._one(visits.c.made_by_request == request)
             if before is not None:
-                if before.person is None or _told(before.person) != _told(visit.person):
+                if before.gate != visit.gate or before.person is None or _told(before.person) != _told(visit.person):
                     raise BadInput("other-request", "Idempotency-Key: it was sent with another entry already")
                 return before
             self._refuse_taken(visit)
@@ -144,6 +145,17 @@ class Register:
             with self._database.begin() as db:
                 db.execute(visits.insert().values(row))
         return visit
+
+    def knows(self, request: str) -> bool:
+        """Whether an entry was made by this request."""
+        with self._database.connect() as db:
+            return db.execute(sa.select(visits.c.id).where(visits.c.made_by_request == request)).first() is not None
+
+    def withdraw(self, visit_id: str, by: str) -> bool:
+        """Take back what somebody has announced; False when there is no such visitor who is still expected."""
+        is_theirs = (visits.c.announced_by == by) & (visits.c.state == State.ANNOUNCED.value)
+        with self._changing, self._database.begin() as db:
+            return db.execute(visits.delete().where(visits.c.id == visit_id, is_theirs)).rowcount > 0
 
     def change(self, visit_id: str, seq: int, request: str, changed: Callable[[Visit], Visit]) -> Visit:
         """Change a visit as it was seen. Raises Stale, BadInput (no such visit), and what `changed` raises."""
@@ -369,6 +381,9 @@ def open_register(settings: RegisterSettings, clock: Clock) -> Register:
     try:
         database = open_database(settings.url)
         if database.dialect.name == "sqlite":
+            file = Path(database.url.database or "")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
 
             @sa.event.listens_for(database, "connect")
             def _prepare(connection: Any, _record: Any) -> None:
@@ -379,8 +394,8 @@ def open_register(settings: RegisterSettings, clock: Clock) -> Register:
             shape = db.execute(sa.select(shapes.c.shape)).scalar()
             if shape is None:
                 db.execute(shapes.insert().values(shape=SHAPE))
-    except sa.exc.OperationalError as error:
-        raise Unavailable(f"register.url {settings.url}: {error.orig}") from error
+    except (OSError, sa.exc.OperationalError) as error:
+        raise Unavailable(f"register.url {settings.url}: {error}") from error
     if shape not in (None, SHAPE):
         raise BadConfiguration(
             f"register.url {settings.url} has shape {shape}; this Gatehouse knows {SHAPE}: update it"
