@@ -2,9 +2,10 @@
 
 import type {
   Aggregate, Alarm, AlarmDetail, AlarmPage, CompletenessPage, Disposition, Gate, GateName, GatewayState, Kind, Missed,
-  OutcomeLabel, Quarantine, ReadingColumns, Rule, Session, Shift, Site,
+  DayCount, OutcomeLabel, Quarantine, ReadingColumns, RegisterAsked, RegisterBoard, Rule, Session, Shift, Site,
+  TemperatureGiven, Visit, VisitorTold, VisitPage,
 } from "./contract";
-import { fetchJson, sendJson } from "./request";
+import { fetchJson, sendForFile, sendJson } from "./request";
 
 export const fetchSession = () => fetchJson<Session>("/session");
 export const logIn = (name: string, password: string) => sendJson<Session>("POST", "/session", { name, password });
@@ -113,3 +114,33 @@ export const fetchGate = (id: string) => fetchJson<Gate>(gatePath(id));
 export const fetchShift = (id: string) => fetchJson<Shift>(`${gatePath(id)}/handover`);
 export const signShift = (id: string, since_ms: number, note: string) =>
   sendJson<Shift>("POST", `${gatePath(id)}/handover`, { since: since_ms, note });
+
+/** A change is sent with a key of its own: sent again after a lost answer it counts once. */
+const once = (key: string) => ({ "idempotency-key": key });
+const visitPath = (id: string, what: string) => `/register/entries/${encodeURIComponent(id)}/${what}`;
+
+export const fetchRegisterBoard = (gate: string) =>
+  fetchJson<RegisterBoard>(`/register/gates/${encodeURIComponent(gate)}`, { reason: "on-duty" });
+export const enterVisitor = (
+  key: string,
+  entry: VisitorTold & { gate: string; temperature: TemperatureGiven; decision: "admit" | "refuse" },
+) => sendJson<Visit>("POST", "/register/entries", entry, once(key));
+export const admitVisitor = (key: string, id: string, seq: number, temperature: TemperatureGiven) =>
+  sendJson<Visit>("POST", visitPath(id, "admit"), { seq, temperature }, once(key));
+export const recheckVisitor = (key: string, id: string, seq: number, temperature: TemperatureGiven) =>
+  sendJson<Visit>("POST", visitPath(id, "recheck"), { seq, temperature }, once(key));
+export const visitorLeft = (key: string, id: string, seq: number) =>
+  sendJson<Visit>("POST", visitPath(id, "leave"), { seq }, once(key));
+export const searchRegister = (asked: RegisterAsked, use: "read" | "print", limit: number, cursor: string | null) =>
+  sendJson<VisitPage>("POST", "/register/search", { ...asked, use, limit, cursor });
+export const exportRegister = (asked: RegisterAsked, language: string) =>
+  sendForFile("/register/export", { ...asked, language });
+export const eraseVisits = (asked: Pick<RegisterAsked, "reason" | "words">, visits: string[]) =>
+  sendJson<{ count: number }>("POST", "/register/erase", { reason: asked.reason, words: asked.words, visits });
+export const fetchVisitorCounts = (first_day: string, last_day: string) =>
+  fetchJson<{ items: DayCount[]; keep_days: number }>("/register/counts", { first_day, last_day });
+export const fetchAnnouncements = async () => (await fetchJson<VisitPage>("/register/announcements")).items;
+export const announceVisitor = (key: string, told: VisitorTold & { gate: string; day: string }) =>
+  sendJson<Visit>("POST", "/register/announcements", told, once(key));
+export const withdrawAnnouncement = (id: string) =>
+  sendJson<void>("DELETE", `/register/announcements/${encodeURIComponent(id)}`);

@@ -4,7 +4,7 @@
  * A page is a folder of `src/` whose default export is drawn without props, and a line here; see `web/README.md`.
  */
 
-import { AlertOutlined, DashboardOutlined, SafetyOutlined } from "@ant-design/icons";
+import { AlertOutlined, DashboardOutlined, IdcardOutlined, SafetyOutlined, UserAddOutlined } from "@ant-design/icons";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 
 import type { Named, User } from "../api/contract";
@@ -28,6 +28,8 @@ export interface PageEntry {
 export const PAGES: readonly PageEntry[] = [
   page("overview", { en: "Overview", zh: "总览" }, DashboardOutlined, "look", () => import("../overview/OverviewPage")),
   page("guard", { en: "Gate", zh: "出入口值守" }, SafetyOutlined, "guard", () => import("../guard/GuardPage"), { homeOf: "guard" }),
+  page("register", { en: "Visitor register", zh: "来访登记" }, IdcardOutlined, "register-write", () => import("../register/RegisterPage"), { homeOf: "registrar" }),
+  page("announce", { en: "Announce visitors", zh: "访客预约" }, UserAddOutlined, "announce", () => import("../register/AnnouncePage")),
   page("alarms", { en: "Alarms", zh: "告警" }, AlertOutlined, "look", () => import("../alarm-list/AlarmListPage")),
   page("alarm", { en: "Alarm", zh: "告警详情" }, AlertOutlined, "look", () => import("../alarm-page/AlarmPage"), { isHidden: true }),
 ];
