@@ -1,12 +1,15 @@
 /** The visitor temperature register: at the gate; for registrars also search, print, Excel and counts. */
 
+import { WarningOutlined } from "@ant-design/icons";
 import { Empty, Segmented, Skeleton } from "antd";
 
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
-import { replaceRoute, useRoute } from "../state/route";
+import { useOpenAlarms } from "../state/alarms";
+import { openPage, replaceRoute, useRoute } from "../state/route";
 import { useMay } from "../state/session";
+import { useSite } from "../state/site";
 import { CountsTab } from "./CountsTab";
 import { GateTab } from "./GateTab";
 import { SearchTab } from "./SearchTab";
@@ -25,8 +28,20 @@ export default function RegisterPage() {
   const { gates, gate, problem, choose, retry } = useGateNames();
   const tab: Tab = mayRead && (wanted === "find" || wanted === "counts") ? wanted : "gate";
 
+  // The page of the gate, which would sound and take the screen, is not open now.
+  const site = useSite()?.id;
+  const isFever = useOpenAlarms().some((alarm) => alarm.class === "fever" && alarm.site === site && !alarm.acknowledged);
+  const mayGuard = useMay("guard");
+
   return (
     <div className="plain-page register">
+      {isFever && mayGuard && (
+        <button type="button" className="register-fever" role="alert" onClick={() => openPage("guard")}>
+          <WarningOutlined aria-hidden />
+          <strong>{words.fever}</strong>
+          <span>{words.toGate}</span>
+        </button>
+      )}
       <div className="section-head">
         <h2>{words.title}</h2>
         {mayRead && (
