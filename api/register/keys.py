@@ -41,6 +41,7 @@ class Keys:
         self.file = file
         self._stamp: tuple[int, int, int] | None = None
         self._keys: dict[str, Key] = {}
+        self._ciphers: dict[str, AESGCM] = {}
         self._last = ""
 
     @property
@@ -72,7 +73,7 @@ class Keys:
         """(id of the key, what to store)."""
         self._load()
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return self._last, nonce + AESGCM(self._keys[self._last].secret).encrypt(nonce, plain, row.encode())
+        return self._last, nonce + self._ciphers[self._last].encrypt(nonce, plain, row.encode())
 
     def open(self, row: str, key: str, sealed: bytes) -> bytes | None:
         """What was sealed; None when its key is gone, or it is not what was stored there."""
@@ -80,7 +81,7 @@ class Keys:
         if key not in self._keys:
             return None
         try:
-            return AESGCM(self._keys[key].secret).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], row.encode())
+            return self._ciphers[key].decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], row.encode())
         except InvalidTag:
             return None
 
@@ -102,6 +103,7 @@ class Keys:
         if not keys:
             raise Unavailable(f"register.key_file {self.file} is empty: put it back from where it is kept safe")
         self._keys = {key.id: key for key in keys}
+        self._ciphers = {key.id: AESGCM(key.secret) for key in keys}
         self._last, self._stamp = keys[-1].id, stamp
 
     def _write(self, keys: list[Key], *, is_new: bool) -> None:

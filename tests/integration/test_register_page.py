@@ -70,6 +70,14 @@ def fits(page: Page, view: View) -> None:
 Keep = Callable[[Page, str], None]
 
 
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """The board is asked for every few seconds."""
+    expect.set_options(timeout=_SOON_MS)
+    yield
+    expect.set_options(timeout=5_000)
+
+
 @pytest.fixture
 def keep() -> Keep:
     """Pictures, where a folder for them is named."""

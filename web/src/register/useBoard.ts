@@ -6,7 +6,7 @@ import type { RegisterBoard } from "../api/contract";
 import { fetchRegisterBoard } from "../api/gatehouse";
 import { Problem } from "../api/request";
 
-const FETCH_EVERY_MS = 5_000;
+const FETCH_EVERY_MS = 3_000;
 
 export interface BoardState {
   board: RegisterBoard | null;
