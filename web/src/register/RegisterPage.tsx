@@ -36,11 +36,13 @@ export default function RegisterPage() {
   return (
     <div className="plain-page register">
       {isFever && mayGuard && (
-        <button type="button" className="register-fever" role="alert" onClick={() => openPage("guard")}>
-          <WarningOutlined aria-hidden />
-          <strong>{words.fever}</strong>
-          <span>{words.toGate}</span>
-        </button>
+        <div role="alert">
+          <button type="button" className="register-fever" onClick={() => openPage("guard")}>
+            <WarningOutlined aria-hidden />
+            <strong>{words.fever}</strong>
+            <span>{words.toGate}</span>
+          </button>
+        </div>
       )}
       <div className="section-head">
         <h2>{words.title}</h2>
