@@ -158,7 +158,7 @@ def test_a_visit_from_announcement_to_paper(staffed: Running, browser: Browser, 
                 assert NAMES[1] in book.read("xl/sharedStrings.xml").decode()
             page.evaluate(_HEARD)
             page.locator(".register-buttons button").nth(1).click()
-            page.wait_for_function("window.printed !== undefined")
+            page.wait_for_function("() => window.printed !== undefined")
             assert all(name in page.evaluate("window.printed") for name in NAMES)
             page.goto(f"{run.http.base_url}#page=register&tab=counts")
             expect(page.locator(".register-sheet tbody tr")).to_have_count(1)
