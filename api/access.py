@@ -30,6 +30,7 @@ class Role(StrEnum):
     ENGINEER = "engineer"
     MANAGER = "manager"
     VIEWER = "viewer"
+    REGISTRAR = "registrar"
 
 
 class Permission(StrEnum):
@@ -45,12 +46,18 @@ class Permission(StrEnum):
     SEE_REFUSED = "see-refused"  # input that was quarantined, which belongs to no site
     MANAGE_USERS = "manage-users"
     READ_AUDIT = "read-audit"
+    REGISTER_WRITE = "register-write"  # put visitors on the register at a gate, and see who is in
+    REGISTER_READ = "register-read"  # who came; with a reason, each time
+    ANNOUNCE = "announce"  # visitors of one's own department
 
+
+OF_VISITORS = frozenset({Permission.REGISTER_WRITE, Permission.REGISTER_READ, Permission.ANNOUNCE})
+"""What is about visitors by name: whoever runs the system has no part in it (docs/register.md)."""
 
 _EVERYBODY = frozenset({Permission.LOOK})
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.ADMINISTRATOR: frozenset(Permission),
-    Role.GUARD: _EVERYBODY | {Permission.ACT, Permission.GUARD, Permission.SEE_REFUSED},
+    Role.ADMINISTRATOR: frozenset(Permission) - OF_VISITORS,
+    Role.GUARD: _EVERYBODY | {Permission.ACT, Permission.GUARD, Permission.SEE_REFUSED, Permission.REGISTER_WRITE},
     Role.ENGINEER: _EVERYBODY
     | {
         Permission.ACT,
@@ -60,8 +67,9 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         Permission.TRY_RULES,
         Permission.SEE_REFUSED,
     },
-    Role.MANAGER: _EVERYBODY | {Permission.ACT, Permission.TRY_RULES, Permission.SEE_REFUSED},
+    Role.MANAGER: _EVERYBODY | {Permission.ACT, Permission.TRY_RULES, Permission.SEE_REFUSED, Permission.ANNOUNCE},
     Role.VIEWER: _EVERYBODY | {Permission.SEE_REFUSED},
+    Role.REGISTRAR: _EVERYBODY | OF_VISITORS,
 }
 """What each role may do at the sites where somebody has it."""
 
@@ -76,7 +84,7 @@ EVERYWHERE = frozenset(
 )
 """What concerns all sites at once, and so needs the role at all of them."""
 
-SECOND_FACTOR_ROLES = frozenset({Role.ADMINISTRATOR})
+SECOND_FACTOR_ROLES = frozenset({Role.ADMINISTRATOR, Role.REGISTRAR})
 """Who must have a second factor, where that is required."""
 
 _CLAIMED: dict[str, frozenset[Role]] = {
@@ -260,3 +268,6 @@ TryingRules = Annotated[Session, Depends(Needs(Permission.TRY_RULES))]
 SeeingRefused = Annotated[Session, Depends(Needs(Permission.SEE_REFUSED))]
 ManagingUsers = Annotated[Session, Depends(Needs(Permission.MANAGE_USERS, in_person=True))]
 ReadingAudit = Annotated[Session, Depends(Needs(Permission.READ_AUDIT))]
+Registering = Annotated[Session, Depends(Needs(Permission.REGISTER_WRITE, in_person=True))]
+ReadingRegister = Annotated[Session, Depends(Needs(Permission.REGISTER_READ, in_person=True))]
+Announcing = Annotated[Session, Depends(Needs(Permission.ANNOUNCE, in_person=True))]

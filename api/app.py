@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from api import problems
 from api.parts import Parts
+from api.register.upkeep import keep_purged
 from api.routes import (
     alarms,
     audit,
@@ -28,6 +29,7 @@ from api.routes import (
     live,
     masks,
     readings,
+    register,
     rules,
     second_factor,
     session,
@@ -55,6 +57,7 @@ _ROUTERS = (
     dormitories,
     bills,
     instruments,
+    register,
     masks,
     drains,
     cleaning,
@@ -84,12 +87,15 @@ def make_app(parts: Parts) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(parts.events.run(), name="events")
         task.add_done_callback(_must_not_end)
+        purging = asyncio.create_task(keep_purged(parts.register, parts.accounts.audit), name="register")
+        purging.add_done_callback(_must_not_end)
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
-                await task
+            for each in (task, purging):
+                each.cancel()
+                with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
+                    await each
 
     app = FastAPI(
         title="Gatehouse",
@@ -126,7 +132,7 @@ def make_app(parts: Parts) -> FastAPI:
 
 
 def _must_not_end(task: asyncio.Task[None]) -> None:
-    """Screens that hear nothing are worse than none: when live events fail, the process ends and is started again."""
+    """Screens that hear nothing are worse than none: when such a task fails, the process ends and is started again."""
     if not task.cancelled() and task.exception() is not None:
-        _log.error("live events failed; stopping", error=repr(task.exception()))
+        _log.error("a task failed; stopping", task=task.get_name(), error=repr(task.exception()))
         os.kill(os.getpid(), signal.SIGTERM)

@@ -21,6 +21,8 @@ from api.events import Events
 from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
+from api.register.reads import Reads
+from api.register.store import Register
 from api.rules import Rules
 from api.visits import Visits
 from ingest.history.completeness import Completeness
@@ -53,6 +55,8 @@ class Parts:
     remembered: Remembered
     instruments: Instruments
     duties: Duties
+    register: Register
+    reads: Reads
     events: Events
     clock: Clock
     schedules: tuple[Schedule, ...] = ()

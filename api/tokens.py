@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.access import Grant, Permission, Session, User
+from api.access import OF_VISITORS, Grant, Permission, Session, User
 from api.hashing import token_hash
 from api.users import granted, users
 from telemetry.clock import Clock
@@ -21,7 +21,7 @@ from telemetry.errors import BadInput
 
 PREFIX = "gh_"
 DAYS_MAX = 400
-SCOPES = frozenset(Permission) - {Permission.MANAGE_USERS}
+SCOPES = frozenset(Permission) - {Permission.MANAGE_USERS} - OF_VISITORS
 """What a token can be for."""
 _TOKENS_MAX = 50  # of one owner
 _USED_MS = 60_000  # how exactly it is known when a token was used last

@@ -32,6 +32,9 @@ app.add_typer(pki_app, name="pki")
 audit_app = typer.Typer(help="The record of who did what: is it whole, what is in it.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 
+register_app = typer.Typer(help="The visitor register: its key, its copy, what is too old.", no_args_is_help=True)
+app.add_typer(register_app, name="register")
+
 rules_app = typer.Typer(help="Rules: try them before they hold.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 
@@ -509,6 +512,77 @@ def audit_purge(
     typer.echo(f"{count} rows purged")
 
 
+@register_app.command("rotate")
+def register_rotate(
+    config: ConfigFile,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="The key file is lost for good: begin a new one; old visits stay unreadable.")
+    ] = False,
+) -> None:
+    """Seal every visit with a new key. Old keys go when no copy that may still be kept needs them."""
+    from api.register.store import open_register
+    from gatehouse.record import open_audit
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    settings = load_settings(config)
+    register = open_register(settings.visitor_register, SystemClock())
+    if lost:
+        register.begin_anew()
+        told = "the key was lost; a new one was begun"
+    else:
+        sealed, dropped = register.rotate()
+        told = f"{sealed} rows sealed with a new key, {dropped} old keys dropped"
+    open_audit(settings).record("system", "register-rotate", "key", told)
+    typer.echo(f"{told}; keep a copy of {settings.visitor_register.key_file} safe, apart from copies of the register")
+
+
+@register_app.command("purge")
+def register_purge(config: ConfigFile) -> None:
+    """Take out what is older than register.keep_days now; the API does so every hour by itself."""
+    from api.register.store import open_register
+    from api.register.upkeep import purge
+    from gatehouse.record import open_audit
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    settings = load_settings(config)
+    count = purge(open_register(settings.visitor_register, SystemClock()), open_audit(settings), "system")
+    typer.echo(f"{count} visits purged; their counts stay")
+
+
+@register_app.command("copy")
+def register_copy(
+    target: Annotated[Path, typer.Argument(help="A file that does not exist yet.")], config: ConfigFile
+) -> None:
+    """Copy the register as it stands, sealed. Without its key the copy tells nobody anything."""
+    from api.register.store import open_register
+    from gatehouse.record import open_audit
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    if target.exists():
+        raise BadConfiguration(f"{target} exists: a copy is made into a new file")
+    settings = load_settings(config)
+    open_register(settings.visitor_register, SystemClock()).copy_to(str(target))
+    open_audit(settings).record("system", "register-copy", "all gates", "done")
+    typer.echo(f"{target}: the register, sealed; the key {settings.visitor_register.key_file} is not in it")
+
+
+@register_app.command("reason")
+def register_reason(note: Annotated[str, typer.Argument(help="As in the audit: note …")], config: ConfigFile) -> None:
+    """The words of a read's reason, what was searched for and which visits were shown."""
+    from api.register.store import open_register
+    from gatehouse.record import open_audit
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    settings = load_settings(config)
+    text = open_register(settings.visitor_register, SystemClock()).note(note)
+    open_audit(settings).record("system", "register-reason", note, "not there" if text is None else "shown")
+    typer.echo("there is no such note, or it is purged" if text is None else text)
+
+
 @rules_app.command("test")
 def rules_test(
     files: Annotated[list[Path], typer.Argument(help="Files of tests.", exists=True, dir_okay=False)],
@@ -642,7 +716,9 @@ def broker_config(
 def user_add(
     name: str,
     config: ConfigFile,
-    role: Annotated[list[str], typer.Option("--role", help="administrator, guard, engineer, manager or viewer.")],
+    role: Annotated[
+        list[str], typer.Option("--role", help="administrator, guard, engineer, manager, viewer or registrar.")
+    ],
     site: Annotated[Optional[list[str]], typer.Option("--site", help="Only these sites; all when not given.")] = None,  # noqa: UP045
 ) -> None:
     """Make a user, or give one a new password. The password is read from GATEHOUSE_PASSWORD, or asked, or made."""

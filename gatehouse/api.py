@@ -21,6 +21,8 @@ from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
 from api.parts import Parts
+from api.register.reads import Reads
+from api.register.store import open_register
 from api.rules import Rules
 from api.visits import Visits
 from gatehouse.admission import check_transport
@@ -50,6 +52,8 @@ def run_api(settings: Settings) -> None:
     alarms = Alarms(database, clock)
     history = _history_reader(settings)
     declared = load_rule_files(settings.rules, catalogue)
+    accounts = make_accounts(settings, database)
+    register = open_register(settings.visitor_register, clock)
     parts = Parts(
         catalogue=catalogue,
         rules=Rules(database, declared.rules),
@@ -57,7 +61,7 @@ def run_api(settings: Settings) -> None:
         quarantine=Quarantine(database),
         counts=Completeness(database),
         gateway_states=GatewayStates(database),
-        accounts=make_accounts(settings, database),
+        accounts=accounts,
         alarms=alarms,
         masks=Masks(database, catalogue),
         visits=Visits(database, clock),
@@ -69,6 +73,8 @@ def run_api(settings: Settings) -> None:
         remembered=Remembered(history, clock),
         instruments=Instruments(database),
         duties=Duties(database, catalogue, load_duties(settings.duties, catalogue)),
+        register=register,
+        reads=Reads(register, accounts.audit, clock),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         schedules=declared.schedules,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from api.register.store import open_register
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
 from ingest.history.settings import ParquetSettings
+from telemetry.clock import SystemClock
 from telemetry.errors import Unavailable
 
 
@@ -16,6 +18,13 @@ def init(settings: Settings, influxdb_token: str | None = None) -> list[str]:
     """
     migrate(settings.database.url)
     done = [f"database {settings.database.url}: its tables are as this version needs them"]
+    register = open_register(settings.visitor_register, SystemClock())
+    register.check_key()
+    register.close()
+    done.append(
+        f"visitor register {settings.visitor_register.url}: sealed with {settings.visitor_register.key_file}; "
+        "keep a copy of that file safe, apart from backups"
+    )
     history = settings.history
     if isinstance(history, ParquetSettings):
         try:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from alerts.notify.heartbeat import HeartbeatSettings
 from alerts.notify.settings import ChannelSettings
+from api.register.settings import RegisterSettings
 from ingest.history.settings import HistorySettings, ParquetSettings
 from telemetry.declaration import read_document, validate
 from telemetry.errors import BadConfiguration
@@ -86,6 +87,8 @@ class Settings(BaseModel):
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
     history: HistorySettings = ParquetSettings()
+    # Pydantic has a method of that name.
+    visitor_register: RegisterSettings = Field(default=RegisterSettings(), alias="register")
     completeness: CompletenessSettings = CompletenessSettings()
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -123,10 +126,9 @@ def _overrides(environment: dict[str, str]) -> dict[str, Any]:
         if not name.startswith(PREFIX):
             continue
         steps = name.removeprefix(PREFIX).lower().split("__")
-        if steps[0] not in Settings.model_fields:
-            raise BadConfiguration(
-                f"{name}: there is no setting '{steps[0]}'; there are {', '.join(Settings.model_fields)}"
-            )
+        known = [field.alias or named for named, field in Settings.model_fields.items()]
+        if steps[0] not in known:
+            raise BadConfiguration(f"{name}: there is no setting '{steps[0]}'; there are {', '.join(known)}")
         if value.startswith("file:"):
             # A secret as a file (a container's /run/secrets) never stands in the environment itself.
             try:
@@ -149,9 +151,12 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
     """The same settings with every relative path made absolute."""
-    url = settings.database.url
-    if url.startswith("sqlite:///") and not url.startswith("sqlite:////") and ":memory:" not in url:
-        url = f"sqlite:///{(folder / url.removeprefix('sqlite:///')).resolve()}"
+    url, register_url = _placed(settings.database.url, folder), _placed(settings.visitor_register.url, folder)
+    if url == register_url:
+        raise BadConfiguration(
+            f"register.url {register_url} is database.url: the register stands in a database of its own"
+        )
+    key_file = (folder / settings.visitor_register.key_file).resolve()
     history = settings.history
     if isinstance(history, ParquetSettings):
         history = history.model_copy(update={"folder": (folder / history.folder).resolve()})
@@ -166,5 +171,14 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "journal": settings.journal.model_copy(update={"path": (folder / settings.journal.path).resolve()}),
             "database": settings.database.model_copy(update={"url": url}),
             "history": history,
+            "visitor_register": settings.visitor_register.model_copy(
+                update={"url": register_url, "key_file": key_file}
+            ),
         }
     )
+
+
+def _placed(url: str, folder: Path) -> str:
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////") and ":memory:" not in url:
+        return f"sqlite:///{(folder / url.removeprefix('sqlite:///')).resolve()}"
+    return url

@@ -35,7 +35,7 @@ class Signature(BaseModel):
 
 @router.get("/gates")
 def gates(session: Looking, parts: PartsOf) -> dict[str, Any]:
-    catalogue, metrics = parts.catalogue, _scanned(parts)
+    catalogue, metrics = parts.catalogue, scanned_metrics(parts)
     found: dict[str, None] = {}
     for device in catalogue.devices:
         if device.kind in metrics and session.user.sees(catalogue.site_of(device.id)):
@@ -50,9 +50,9 @@ def gates(session: Looking, parts: PartsOf) -> dict[str, Any]:
 
 @router.get("/gates/{place}")
 def gate(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
-    devices = _devices(parts, session.user, place)
+    devices = devices_of_gate(parts, session.user, place)
     catalogue, now_ms = parts.catalogue, parts.clock.now_ms()
-    rules, metrics = _fever_rules(parts), _scanned(parts)
+    rules, metrics = fever_rules(parts), scanned_metrics(parts)
     newest, silent = newest_readings(parts), parts.alarms.silent_devices()
     open_alarms = parts.handovers.open_alarms([device.id for device in devices])
     lanes = []
@@ -80,14 +80,14 @@ def gate(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
         "site": catalogue.site_of_place(place),
         "as_of_ms": now_ms,
         "lanes": lanes,
-        "thermometers": [device.id for device in devices if _is_thermometer(parts, device)],
+        "thermometers": [device.id for device in devices if is_thermometer(parts, device)],
         "alarms": [alarm for alarm in open_alarms if alarm["class"] == FEVER],
     }
 
 
 @router.get("/gates/{place}/handover")
 def shift(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
-    devices = _devices(parts, session.user, place)
+    devices = devices_of_gate(parts, session.user, place)
     now_ms = parts.clock.now_ms()
     since_ms = parts.handovers.since_ms(place, now_ms)
     return _shift(parts, devices, since_ms, now_ms) | {"place": place, "signed": parts.handovers.signed(place)}
@@ -95,7 +95,7 @@ def shift(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
 
 @router.post("/gates/{place}/handover")
 def sign(session: Guarding, parts: PartsOf, place: str, body: Signature) -> dict[str, Any]:
-    devices, user = _devices(parts, session.user, place), session.user
+    devices, user = devices_of_gate(parts, session.user, place), session.user
     if not user.may(Permission.GUARD, parts.catalogue.site_of_place(place)):
         parts.accounts.record(user.name, "hand-over", place, "refused: role")
         raise Problem(403, "Not for this role", "a gate is handed over by its guards")
@@ -115,7 +115,7 @@ def sign(session: Guarding, parts: PartsOf, place: str, body: Signature) -> dict
 
 
 def _shift(parts: Parts, devices: Sequence[Device], since_ms: int, now_ms: int) -> dict[str, Any]:
-    names, metrics = [device.id for device in devices], _scanned(parts)
+    names, metrics = [device.id for device in devices], scanned_metrics(parts)
     lanes = [
         {"place": device.place, "count": _count(parts, device, metrics[device.kind], since_ms, now_ms)}
         for device in devices
@@ -130,7 +130,7 @@ def _shift(parts: Parts, devices: Sequence[Device], since_ms: int, now_ms: int) 
     }
 
 
-def _devices(parts: Parts, user: User, gate: str) -> list[Device]:
+def devices_of_gate(parts: Parts, user: User, gate: str) -> list[Device]:
     """Everything that stands at a gate that somebody may see."""
     catalogue = parts.catalogue
     found = [device for device in catalogue.devices if catalogue.gate_of(device.place) == gate]
@@ -139,13 +139,13 @@ def _devices(parts: Parts, user: User, gate: str) -> list[Device]:
     return found
 
 
-def _fever_rules(parts: Parts) -> list[dict[str, Any]]:
+def fever_rules(parts: Parts) -> list[dict[str, Any]]:
     return [rule for rule in parts.rules.in_force() if rule["class"] == FEVER and "levels" in rule]
 
 
-def _scanned(parts: Parts) -> dict[str, str]:
+def scanned_metrics(parts: Parts) -> dict[str, str]:
     """The metric by which people are judged, by kind of device."""
-    metrics = {rule["metric"] for rule in _fever_rules(parts)}
+    metrics = {rule["metric"] for rule in fever_rules(parts)}
     return {kind.id: metric.id for kind in parts.catalogue.kinds for metric in kind.metrics if metric.id in metrics}
 
 
@@ -186,7 +186,7 @@ def _count(parts: Parts, device: Device, metric: str, start_ms: int, end_ms: int
     return int(curve.value.sum())
 
 
-def _is_thermometer(parts: Parts, device: Device) -> bool:
+def is_thermometer(parts: Parts, device: Device) -> bool:
     return any(metric.recheck for metric in parts.catalogue.kind[device.kind].metrics)
 
 

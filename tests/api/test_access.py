@@ -7,7 +7,7 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from api.access import EVERYWHERE, PERMISSIONS, AtTablet, Grant, Needs, Permission, Role, User, anybody
+from api.access import EVERYWHERE, OF_VISITORS, PERMISSIONS, AtTablet, Grant, Needs, Permission, Role, User, anybody
 from api.tokens import SCOPES, limited
 from telemetry.errors import BadInput
 from tests.api.test_app import World
@@ -61,6 +61,7 @@ def test_without_a_log_in_every_other_route_is_closed(world: World) -> None:
         ("manager", {Grant(Role.MANAGER, "west")}),
         ("viewer", {Grant(Role.VIEWER)}),
         ("engineer", {Grant(Role.ENGINEER, "east")}),
+        ("registrar", {Grant(Role.REGISTRAR, "east")}),
         ("admin", {Grant(Role.ADMINISTRATOR)}),
     ],
 )
@@ -175,5 +176,8 @@ def test_a_role_at_one_site_is_none_at_another() -> None:
     assert not user.sees("north")
 
 
-def test_an_administrator_may_all_that_any_role_may() -> None:
-    assert all(found <= PERMISSIONS[Role.ADMINISTRATOR] for found in PERMISSIONS.values())
+def test_an_administrator_may_all_that_any_role_may_except_read_about_visitors() -> None:
+    for found in PERMISSIONS.values():
+        assert found - OF_VISITORS <= PERMISSIONS[Role.ADMINISTRATOR]
+    assert not OF_VISITORS & PERMISSIONS[Role.ADMINISTRATOR]
+    assert {role for role, found in PERMISSIONS.items() if Permission.REGISTER_READ in found} == {Role.REGISTRAR}

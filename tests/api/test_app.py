@@ -28,6 +28,9 @@ from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
 from api.parts import Parts
+from api.register.reads import Reads
+from api.register.settings import RegisterSettings
+from api.register.store import Register, open_register
 from api.rules import Rules
 from api.sessions import sessions
 from api.users import users
@@ -61,6 +64,7 @@ class World:
     worker: AlertWorker
     history: ParquetWriter
     quarantine: Quarantine
+    register: Register
 
     def log_in(self, name: str = "admin") -> dict[str, str]:
         answer = self.client.post("/api/v1/session", json={"name": name, "password": PASSWORD})
@@ -101,6 +105,7 @@ def database_with_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("manager", Role.MANAGER, ["west"]),
         ("viewer", Role.VIEWER, None),
         ("engineer", Role.ENGINEER, ["east"]),
+        ("registrar", Role.REGISTRAR, ["east"]),
     ):
         accounts.add_user(name, PASSWORD, [role], sites)
     with database.connect() as db:
@@ -123,6 +128,8 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
     writer.start(0)
     alarms = Alarms(database, SystemClock())
     quarantine = Quarantine(database)
+    kept = RegisterSettings(url=f"sqlite:///{tmp_path}/register.db", key_file=tmp_path / "keys" / "register.key")
+    register = open_register(kept, clock)
     parts = Parts(
         catalogue=catalogue,
         rules=Rules(database, load_rules(tmp_path / "rules", catalogue)),
@@ -142,11 +149,14 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         remembered=Remembered(ParquetReader(tmp_path / "history"), clock),
         instruments=Instruments(database),
         duties=Duties(database, catalogue, load_duties(tmp_path / "duties", catalogue)),
+        register=register,
+        reads=Reads(register, accounts.audit, clock),
         events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )
     with TestClient(make_app(parts)) as client:
-        yield World(client, accounts, clock, database, journal, worker, writer, quarantine)
+        yield World(client, accounts, clock, database, journal, worker, writer, quarantine, register)
+    register.close()
     database.dispose()
     journal.close()
 

@@ -98,7 +98,8 @@ def test_every_setting_is_documented() -> None:
 
     def names(model: type[BaseModel], prefix: str = "") -> list[str]:
         found = []
-        for name, field in model.model_fields.items():
+        for attribute, field in model.model_fields.items():
+            name = field.alias or attribute
             inner = field.annotation
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 found += names(inner, f"{prefix}{name}.")

@@ -559,3 +559,86 @@ export interface DutyMonth {
   counts: Record<DutyState, number>;
   items: Duty[];
 }
+
+export interface MeasuredPerson {
+  value: number;
+  time_ms: number;
+  source: "passage" | "typed";
+  device: string | null;
+  by: string | null;
+}
+
+export interface VisitorTold {
+  visitor: string;
+  organisation: string;
+  purpose: string;
+  department: string;
+  phone: string;
+  remark: string;
+}
+
+export type VisitState = "announced" | "in" | "out" | "refused";
+
+export interface Visit {
+  id: string;
+  seq: number;
+  site: string;
+  gate: string;
+  day: string;
+  state: VisitState;
+  announced_by: string | null;
+  created_ms: number;
+  in_ms: number | null;
+  in_by: string | null;
+  out_ms: number | null;
+  out_by: string | null;
+  /** null: the key that sealed it is lost. */
+  person: (VisitorTold & { temperature: MeasuredPerson | null; recheck: MeasuredPerson | null }) | null;
+}
+
+export interface FreshPassage {
+  device: string;
+  place: string;
+  passage: { value: number; time_ms: number; is_taken: boolean } | null;
+}
+
+export interface RegisterBoard {
+  gate: string;
+  site: string;
+  day: string;
+  since_ms: number;
+  as_of_ms: number;
+  expected: Visit[];
+  here: Visit[];
+  gone: Visit[];
+  lanes: FreshPassage[];
+  thermometers: FreshPassage[];
+  limit_c: number | null;
+}
+
+export interface VisitPage {
+  items: Visit[];
+  next: string | null;
+}
+
+export type ReadReason = "on-duty" | "contact-tracing" | "person-asked" | "incident" | "inspection" | "other";
+
+export interface RegisterAsked {
+  reason: ReadReason;
+  words: string;
+  text: string;
+  first_day: string;
+  last_day: string;
+}
+
+export interface DayCount {
+  day: string;
+  gate: string;
+  visitors: number;
+  rechecked: number;
+  refused: number;
+  not_come: number;
+}
+
+/** Typed in, or what a device has just measured. */
+export type TemperatureGiven = { value: number } | { device: string };

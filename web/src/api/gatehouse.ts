@@ -1,11 +1,12 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, Disposition, DueDevice, Duty, DutyList,
-  DutyMonth, Gate, GateName, GatewayState, Instrument, Kind, Mask, Missed,
-  OutcomeLabel, Quarantine, ReadingColumns, Rule, RuleDocument, RuleVersion, Session, Shift, Site,
+  Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, DayCount, Disposition, DueDevice, Duty, DutyList,
+  DutyMonth, Gate, GateName, GatewayState, Instrument, Kind, Mask, Missed, OutcomeLabel, Quarantine, ReadingColumns,
+  RegisterAsked, RegisterBoard, Rule, RuleDocument, RuleVersion, Session, Shift, Site, TemperatureGiven, Visit, VisitorTold,
+  VisitPage,
 } from "./contract";
-import { fetchJson, sendJson } from "./request";
+import { fetchJson, sendForFile, sendJson } from "./request";
 
 export const fetchSession = () => fetchJson<Session>("/session");
 export const logIn = (name: string, password: string, code: string) =>
@@ -168,3 +169,33 @@ export const fetchDuties = (site: string) => fetchJson<DutyList>("/duties", { si
 export const fetchDutyMonth = (site: string, month: string) => fetchJson<DutyMonth>("/duties/history", { site, month });
 export const signDuty = ({ duty, site, day }: Duty, note: string) =>
   sendJson<Duty>("POST", `/duties/${encodeURIComponent(duty)}/sign`, { site, day, note });
+
+/** A change is sent with a key of its own: sent again after a lost answer it counts once. */
+const once = (key: string) => ({ "idempotency-key": key });
+const visitPath = (id: string, what: string) => `/register/entries/${encodeURIComponent(id)}/${what}`;
+
+export const fetchRegisterBoard = (gate: string) =>
+  fetchJson<RegisterBoard>(`/register/gates/${encodeURIComponent(gate)}`, { reason: "on-duty" });
+export const enterVisitor = (
+  key: string,
+  entry: VisitorTold & { gate: string; temperature: TemperatureGiven; decision: "admit" | "refuse" },
+) => sendJson<Visit>("POST", "/register/entries", entry, once(key));
+export const admitVisitor = (key: string, id: string, seq: number, temperature: TemperatureGiven) =>
+  sendJson<Visit>("POST", visitPath(id, "admit"), { seq, temperature }, once(key));
+export const recheckVisitor = (key: string, id: string, seq: number, temperature: TemperatureGiven) =>
+  sendJson<Visit>("POST", visitPath(id, "recheck"), { seq, temperature }, once(key));
+export const visitorLeft = (key: string, id: string, seq: number) =>
+  sendJson<Visit>("POST", visitPath(id, "leave"), { seq }, once(key));
+export const searchRegister = (asked: RegisterAsked, use: "read" | "print", limit: number, cursor: string | null) =>
+  sendJson<VisitPage>("POST", "/register/search", { ...asked, use, limit, cursor });
+export const exportRegister = (asked: RegisterAsked, language: string) =>
+  sendForFile("/register/export", { ...asked, language });
+export const eraseVisits = (asked: Pick<RegisterAsked, "reason" | "words">, visits: string[]) =>
+  sendJson<{ count: number }>("POST", "/register/erase", { reason: asked.reason, words: asked.words, visits });
+export const fetchVisitorCounts = (first_day: string, last_day: string) =>
+  fetchJson<{ items: DayCount[]; keep_days: number }>("/register/counts", { first_day, last_day });
+export const fetchAnnouncements = async () => (await fetchJson<VisitPage>("/register/announcements")).items;
+export const announceVisitor = (key: string, told: VisitorTold & { gate: string; day: string }) =>
+  sendJson<Visit>("POST", "/register/announcements", told, once(key));
+export const withdrawAnnouncement = (id: string) =>
+  sendJson<void>("DELETE", `/register/announcements/${encodeURIComponent(id)}`);

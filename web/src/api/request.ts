@@ -38,12 +38,27 @@ export async function fetchJson<T>(path: string, query: Record<string, string | 
   return (await readBody(answer)) as T;
 }
 
-export async function sendJson<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T> {
-  const headers: Record<string, string> = { accept: "application/json" };
+type Headers = Record<string, string>;
+
+export async function sendJson<T>(
+  method: "POST" | "PUT" | "DELETE",
+  path: string,
+  body?: unknown,
+  more: Headers = {},
+): Promise<T> {
+  const answer = await send(method, path, body, { accept: "application/json", ...more });
+  return (answer.status === 204 ? undefined : await readBody(answer)) as T;
+}
+
+/** What is answered with a file, to be saved. */
+export async function sendForFile(path: string, body: unknown): Promise<Blob> {
+  return await (await send("POST", path, body, {})).blob();
+}
+
+async function send(method: string, path: string, body: unknown, headers: Headers): Promise<Response> {
   if (csrfToken !== null) headers["x-csrf-token"] = csrfToken;
   if (body !== undefined) headers["content-type"] = "application/json";
-  const answer = await exchange(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
-  return (answer.status === 204 ? undefined : await readBody(answer)) as T;
+  return await exchange(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
 }
 
 async function exchange(path: string, init: RequestInit): Promise<Response> {

@@ -5,7 +5,8 @@
  */
 
 import {
-  AlertOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, FallOutlined, HomeOutlined, SafetyOutlined, ToolOutlined,
+  AlertOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, FallOutlined, HomeOutlined, IdcardOutlined, SafetyOutlined,
+  ToolOutlined, UserAddOutlined,
 } from "@ant-design/icons";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 
@@ -30,6 +31,8 @@ export interface PageEntry {
 export const PAGES: readonly PageEntry[] = [
   page("overview", { en: "Overview", zh: "总览" }, DashboardOutlined, "look", () => import("../overview/OverviewPage")),
   page("guard", { en: "Gate", zh: "出入口值守" }, SafetyOutlined, "guard", () => import("../guard/GuardPage"), { homeOf: "guard" }),
+  page("register", { en: "Visitor register", zh: "来访登记" }, IdcardOutlined, "register-write", () => import("../register/RegisterPage"), { homeOf: "registrar" }),
+  page("announce", { en: "Announce visitors", zh: "访客预约" }, UserAddOutlined, "announce", () => import("../register/AnnouncePage")),
   page("alarms", { en: "Alarms", zh: "告警" }, AlertOutlined, "look", () => import("../alarm-list/AlarmListPage")),
   page("drains", { en: "Drains", zh: "排水" }, FallOutlined, "look", () => import("../drains/DrainsPage")),
   page("dormitories", { en: "Dormitories", zh: "宿舍管理" }, HomeOutlined, "look", () => import("../dormitories/DormitoriesPage")),

@@ -1,0 +1,85 @@
+"""The register as an Excel sheet in the classic layout. A visitor's name is never a formula."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import xlsxwriter
+
+from api.register.visit import Measured, Visit
+
+TITLE = {"zh": "来访人员体温登记表", "en": "Visitor temperature register"}
+_COLUMNS = {
+    "zh": (
+        "序号", "日期", "来访人姓名", "单位", "事由", "拜访部门", "联系电话", "体温（℃）", "复测（℃）",
+        "进入时间", "离开时间", "状态", "值班人", "备注",
+    ),
+    "en": (
+        "No.", "Date", "Visitor", "Organisation", "Purpose", "Department visited", "Phone", "Temp. (°C)", "Recheck (°C)",
+        "In", "Out", "State", "Guard", "Remark",
+    ),
+}  # fmt: skip
+_STATES = {
+    "zh": {"announced": "已预约未到", "in": "在内", "out": "已离开", "refused": "未准入"},
+    "en": {"announced": "announced", "in": "inside", "out": "left", "refused": "not admitted"},
+}
+_UNREADABLE = {"zh": "无法解密", "en": "cannot be opened"}
+_WIDTHS = (6, 12, 14, 22, 22, 16, 16, 10, 10, 10, 10, 12, 12, 22)
+
+
+def excel(visits: Sequence[Visit], zones: dict[str, str], language: str, told: str) -> bytes:
+    """A workbook: title, who took it and when, a row for each visit.
+
+    Args:
+        zones: Time zone by site.
+        language: zh or en.
+        told: The line under the title.
+    """
+    made = io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(made, options) as book:
+        sheet = book.add_worksheet(TITLE[language])
+        # quote_prefix: what begins like a formula stays text also when somebody edits the cell.
+        cell = book.add_format({"border": 1, "text_wrap": True, "valign": "vcenter", "quote_prefix": True})
+        head = book.add_format({"border": 1, "bold": True, "align": "center", "valign": "vcenter", "text_wrap": True})
+        title = book.add_format({"bold": True, "font_size": 18, "align": "center"})
+        last = len(_WIDTHS) - 1
+        sheet.merge_range(0, 0, 0, last, TITLE[language], title)
+        sheet.merge_range(1, 0, 1, last, "", None)
+        sheet.write_string(1, 0, told)
+        for column, width in enumerate(_WIDTHS):
+            sheet.set_column(column, column, width)
+            sheet.write_string(2, column, _COLUMNS[language][column], head)
+        for number, visit in enumerate(visits, 1):
+            for column, text in enumerate((str(number), *row(visit, zones[visit.site], language))):
+                sheet.write_string(number + 2, column, text, cell)
+        sheet.freeze_panes(3, 0)
+        sheet.set_landscape()
+        sheet.set_paper(9)  # A4
+        sheet.fit_to_pages(1, 0)
+        sheet.repeat_rows(2)
+        sheet.set_footer("&C&P / &N")
+    return made.getvalue()
+
+
+def row(visit: Visit, zone: str, language: str) -> tuple[str, ...]:
+    """A visit as the texts of its columns, without the number in front."""
+    person, state = visit.person, _STATES[language][visit.state.value]
+    times = (_clock(visit.in_ms, zone), _clock(visit.out_ms, zone), state, visit.in_by or "")
+    if person is None:
+        return (visit.day, _UNREADABLE[language], "", "", "", "", "", "", *times, "")
+    return (
+        visit.day, person.visitor, person.organisation, person.purpose, person.department, person.phone,
+        _degrees(person.temperature), _degrees(person.recheck), *times, person.remark,
+    )  # fmt: skip
+
+
+def _degrees(measured: Measured | None) -> str:
+    return "" if measured is None else f"{measured.value:.1f}"
+
+
+def _clock(time_ms: int | None, zone: str) -> str:
+    return "" if time_ms is None else f"{datetime.fromtimestamp(time_ms / 1000, ZoneInfo(zone)):%H:%M}"

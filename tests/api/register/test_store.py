@@ -1,0 +1,195 @@
+"""The register as it is stored: nothing of a person in clear, one entry a request, only counts after the days it is kept."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from api.register.settings import RegisterSettings
+from api.register.store import DAY_MS, Register, Stale, Wanted, open_register
+from api.register.visit import Measured, Person, Source, State, Visit
+from telemetry.clock import ManualClock
+from telemetry.errors import BadInput, Unavailable
+
+NOW = 1_795_000_000_000
+NAME = "欧阳测试"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> RegisterSettings:
+    return RegisterSettings(url=f"sqlite:///{tmp_path}/register.db", key_file=tmp_path / "keys" / "register.key")
+
+
+@pytest.fixture
+def register(settings: RegisterSettings, clock: ManualClock) -> Iterator[Register]:
+    made = open_register(settings, clock)
+    yield made
+    made.close()
+
+
+def day(days_ago: int = 0) -> str:
+    return (datetime.fromtimestamp(NOW / 1000, UTC) - timedelta(days=days_ago)).date().isoformat()
+
+
+def visit(name_of_row: str, name: str = NAME, days_ago: int = 0, **changed: object) -> Visit:
+    person = Person(visitor=name, organisation="水务公司", purpose="检修", department="后勤处", phone="13800001234")
+    made = Visit(
+        id=name_of_row, seq=1, site="east", gate="gate", day=day(days_ago), state=State.IN, announced_by=None,
+        created_ms=NOW, in_ms=NOW - days_ago * DAY_MS, in_by="li", out_ms=None, out_by=None, person=person,
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **changed)
+
+
+def everything(register: Register, **more: object) -> list[Visit]:
+    wanted = Wanted(None, None, "0000-00-00", "9999-99-99", **more)  # type: ignore[arg-type]
+    return register.find(wanted, None, 1000).visits
+
+
+def in_files(folder: Path, needle: str) -> list[str]:
+    return [file.name for file in folder.rglob("*") if file.is_file() and needle.encode() in file.read_bytes()]
+
+
+def test_nothing_about_a_person_is_in_the_files_in_clear(register: Register, tmp_path: Path) -> None:
+    register.add(visit("a"), "r1")
+    note = register.keep_note(f"asked by {NAME}")
+    assert register.note(note) == f"asked by {NAME}"
+    assert [each.person for each in everything(register)] == [visit("a").person]
+    for needle in (NAME, "水务公司", "检修", "后勤处", "13800001234"):
+        assert in_files(tmp_path, needle) == []
+    assert in_files(tmp_path, "gate") != []  # the search can find something
+
+
+def test_a_request_that_comes_twice_is_one_entry_and_another_under_its_key_is_refused(register: Register) -> None:
+    first = register.add(visit("a"), "r1")
+    assert register.add(visit("b"), "r1") == first
+    assert len(everything(register)) == 1
+    with pytest.raises(BadInput, match="another entry"):
+        register.add(visit("c", name="Li"), "r1")
+
+
+def test_who_changes_what_has_moved_on_is_told_and_a_repeated_change_is_one(register: Register) -> None:
+    register.add(visit("a"), "r1")
+
+    def left(now: Visit) -> Visit:
+        return msgspec.structs.replace(now, state=State.OUT, out_ms=NOW)
+
+    assert register.change("a", 1, "r2", left).seq == 2
+    assert register.change("a", 1, "r2", left).seq == 2
+    with pytest.raises(Stale) as told:
+        register.change("a", 1, "r3", left)
+    assert told.value.now.state is State.OUT
+    with pytest.raises(BadInput):
+        register.change("nobody", 1, "r4", left)
+
+
+def test_a_passage_is_written_down_for_one_person(register: Register) -> None:
+    measured = Measured(36.5, NOW, Source.PASSAGE, "scanner")
+    warm = msgspec.structs.replace(visit("a").person or Person("", "", "", ""), temperature=measured)
+    register.add(visit("a", person=warm), "r1")
+    with pytest.raises(BadInput, match="somebody else"):
+        register.add(visit("b", person=warm), "r2")
+    typed = msgspec.structs.replace(warm, temperature=msgspec.structs.replace(measured, source=Source.TYPED))
+    register.add(visit("c", person=typed), "r3")
+
+
+def test_pages_hold_every_visit_once_also_when_only_some_match(register: Register) -> None:
+    for number in range(23):
+        register.add(visit(f"v{number}", f"Visitor {number % 3}", days_ago=number % 4), f"r{number}")
+    for text, count in (("", 23), ("visitor 1", 8), ("1380000", 23), ("nobody", 0)):
+        wanted = Wanted(frozenset({"east"}), "gate", day(9), day(), text)
+        found, cursor = [], None
+        while True:
+            page = register.find(wanted, cursor, 4)
+            found += page.visits
+            cursor = page.next
+            if cursor is None:
+                break
+        assert len(found) == len({each.id for each in found}) == count
+        assert [each.day for each in found] == sorted((each.day for each in found), reverse=True)
+    assert register.find(Wanted(frozenset({"west"}), None, day(9), day()), None, 9).visits == []
+    with pytest.raises(BadInput, match="cursor"):
+        register.find(Wanted(None, None, day(9), day()), "x", 9)
+
+
+def test_after_the_days_it_is_kept_only_counts_remain(register: Register, clock: ManualClock, tmp_path: Path) -> None:
+    for number, ago in enumerate((32, 31, 31, 30, 0)):
+        register.add(visit(f"v{number}", days_ago=ago), f"r{number}")
+    register.add(visit("late", days_ago=31, state=State.ANNOUNCED, in_ms=None), "r9")
+    note = register.keep_note("why")
+    before = register.counted(None, day(99), day())
+    assert register.purge() == 4
+    assert sorted(each.id for each in everything(register)) == ["v3", "v4"]
+    assert register.counted(None, day(99), day()) == before
+    assert [(one["visitors"], one["not_come"]) for one in before] == [(1, 0), (1, 0), (2, 1), (1, 0)]
+    assert register.purge() == 0
+    clock.advance(40 * 86_400)
+    assert register.purge() == 2
+    assert register.note(note) is None
+    assert register.counted(None, day(99), day()) == before
+
+
+def test_what_is_erased_is_not_in_the_file_any_more(register: Register, settings: RegisterSettings) -> None:
+    register.add(visit("a"), "r1")
+    register.add(visit("b", "Li"), "r2")
+    file = Path(settings.url.removeprefix("sqlite:///"))
+    raw = _sealed_bytes(register)
+    register.erase(["a"], frozenset({"west"}))
+    assert len(everything(register)) == 2
+    assert register.erase(["a"], frozenset({"east"})) == 1
+    left = b"".join(path.read_bytes() for path in file.parent.glob("register.db*"))
+    assert raw["a"] not in left
+    assert raw["b"] in left
+    assert register.counted(None, day(1), day())[0]["visitors"] == 2
+
+
+def _sealed_bytes(register: Register) -> dict[str, bytes]:
+    with register._database.connect() as db:
+        return {row.id: row.sealed for row in db.exec_driver_sql("SELECT id, sealed FROM register_visit")}
+
+
+def test_a_rotation_seals_anew_and_lets_an_old_key_go_when_no_backup_needs_it(
+    register: Register, clock: ManualClock
+) -> None:
+    register.add(visit("a"), "r1")
+    assert register.rotate() == (1, 0)
+    assert len(register.keys.all()) == 2
+    assert everything(register)[0].person == visit("a").person
+    clock.advance(32 * 86_400)
+    assert register.rotate() == (1, 1)
+    assert len(register.keys.all()) == 2
+    assert everything(register)[0].person == visit("a").person
+
+
+def test_with_the_key_lost_nothing_is_sealed_with_another_and_counts_and_purge_go_on(
+    register: Register, settings: RegisterSettings, clock: ManualClock
+) -> None:
+    register.add(visit("a", days_ago=20), "r1")
+    register.keys.file.unlink()
+    again = open_register(settings, clock)
+    with pytest.raises(Unavailable, match="put the file back"):
+        again.add(visit("b"), "r2")
+    with pytest.raises(Unavailable, match="alarms and the counts per day work"):
+        everything(again)
+    assert not settings.key_file.exists()
+    assert again.counted(None, day(99), day())[0]["visitors"] == 1
+    again.begin_anew()
+    again.add(visit("b"), "r2")
+    assert [each.person is None for each in everything(again)] == [False, True]
+    clock.advance(12 * 86_400)
+    assert again.purge() == 1
+    again.close()
+
+
+def test_a_copy_is_sealed_and_whole(register: Register, tmp_path: Path, clock: ManualClock) -> None:
+    register.add(visit("a"), "r1")
+    register.copy_to(str(tmp_path / "copy.db"))
+    copy = open_register(RegisterSettings(url=f"sqlite:///{tmp_path}/copy.db", key_file=register.keys.file), clock)
+    assert everything(copy) == everything(register)
+    copy.close()

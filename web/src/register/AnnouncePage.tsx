@@ -1,0 +1,119 @@
+/** A department announces who will come, and sees what it has announced. */
+
+import { App, Button, Empty, Input, Segmented, Skeleton } from "antd";
+import { useCallback, useEffect, useState } from "react";
+
+import type { Visit } from "../api/contract";
+import { announceVisitor, fetchAnnouncements, withdrawAnnouncement } from "../api/gatehouse";
+import { Problem } from "../api/request";
+import { inLanguage, useLanguage } from "../i18n/language";
+import { useWords } from "../i18n/words";
+import { Failure } from "../parts/Failure";
+import { dayOf } from "../show/time";
+import { useNow } from "../state/clock";
+import { useZone } from "../state/site";
+import { missingFields, VisitorFields } from "./VisitorFields";
+import { emptyDraft, type Draft } from "./draft";
+import { texts } from "./texts";
+import { useChange } from "./useChange";
+import { useGateNames } from "./useGateNames";
+import "./register.css";
+
+export default function AnnouncePage() {
+  const words = useWords(texts);
+  const language = useLanguage();
+  const today = dayOf(useNow(60_000), useZone());
+  const { notification } = App.useApp();
+  const { gates, gate, choose, problem: gateProblem, retry } = useGateNames();
+  const { isBusy, change } = useChange();
+  const [told, setTold] = useState<Draft>(emptyDraft);
+  const [day, setDay] = useState(today);
+  const [isAsked, setAsked] = useState(false);
+  const [own, setOwn] = useState<Visit[] | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+
+  const load = useCallback(async () => {
+    try {
+      setOwn(await fetchAnnouncements());
+      setProblem(null);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      setProblem(error);
+    }
+  }, []);
+  useEffect(() => void load(), [load]);
+
+  const announce = async () => {
+    if (gate === null) return;
+    if (missingFields(told).length > 0) {
+      setAsked(true);
+      return;
+    }
+    const { key, typed: _typed, ...person } = told;
+    const made = await change(() => announceVisitor(key, { ...person, gate: gate.id, day }));
+    if (made === null) return;
+    notification.success({ title: words.announced(told.visitor) });
+    // The next visitor of the same company comes for the same thing.
+    setTold({ ...emptyDraft(), organisation: told.organisation, purpose: told.purpose, department: told.department });
+    setAsked(false);
+    await load();
+  };
+  const withdraw = async (id: string) => {
+    await change(() => withdrawAnnouncement(id));
+    await load();
+  };
+
+  return (
+    <div className="plain-page register">
+      <h2>{words.announceTitle}</h2>
+      {gateProblem !== null && gate === null && <Failure problem={gateProblem} retry={retry} />}
+      {gates !== null && gates.length === 0 && <Empty description={words.noGate} />}
+      {gate !== null && gates !== null && (
+        <form className="register-form register-announce" onSubmit={(event) => event.preventDefault()}>
+          {gates.length > 1 && (
+            <Segmented
+              size="large"
+              aria-label={words.gate}
+              value={gate.id}
+              options={gates.map(({ id, name }) => ({ value: id, label: inLanguage(name, language, id) }))}
+              onChange={choose}
+            />
+          )}
+          <div className="visitor-field">
+            <label htmlFor="announce-day">{words.day}</label>
+            <Input id="announce-day" type="date" required min={today} value={day} onChange={(event) => setDay(event.target.value)} />
+          </div>
+          <VisitorFields told={told} change={(part) => setTold({ ...told, ...part })} isAsked={isAsked} departments={[]} />
+          <div className="register-decisions">
+            <Button type="primary" htmlType="submit" loading={isBusy} disabled={day === ""} onClick={() => void announce()}>
+              {words.announce}
+            </Button>
+          </div>
+        </form>
+      )}
+      <h3>{words.own}</h3>
+      {problem !== null && <Failure problem={problem} retry={() => void load()} />}
+      {own === null && problem === null && <Skeleton active />}
+      {own !== null && own.length === 0 && <p className="soft">{words.noneAnnounced}</p>}
+      <ul className="register-own">
+        {own?.map((visit) => (
+          <li key={visit.id} className="visit-line">
+            <div className="visit-who">
+              <strong>{visit.person?.visitor ?? words.unreadable}</strong>
+              <span className="soft">
+                {[visit.day, visit.person?.organisation, visit.person?.department, words.states[visit.state]]
+                  .filter((text) => text !== undefined && text !== "")
+                  .join(" · ")}
+              </span>
+            </div>
+            {visit.state === "announced" && (
+              <Button size="large" disabled={isBusy} onClick={() => void withdraw(visit.id)}>
+                {words.withdraw}
+              </Button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

@@ -1,0 +1,45 @@
+/** The gates of the chosen site, and which of them is this one. */
+
+import { useEffect, useState } from "react";
+
+import type { GateName } from "../api/contract";
+import { fetchGates } from "../api/gatehouse";
+import { Problem } from "../api/request";
+import { recall, remember } from "../state/memory";
+import { useSite } from "../state/site";
+
+const GATE_KEY = "gatehouse.gate";
+
+export interface GateNames {
+  gates: GateName[] | null;
+  gate: GateName | null;
+  problem: Problem | null;
+  choose: (id: string) => void;
+  retry: () => void;
+}
+
+export function useGateNames(): GateNames {
+  const site = useSite()?.id;
+  const [gates, setGates] = useState<GateName[] | null>(null);
+  const [chosen, setChosen] = useState(recall(GATE_KEY));
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [attempt, setAttempt] = useState(0);
+  useEffect(() => {
+    fetchGates().then(
+      (all) => {
+        setGates(all.filter((each) => each.site === site));
+        setProblem(null);
+      },
+      (error: unknown) => {
+        if (!(error instanceof Problem)) throw error;
+        setProblem(error);
+      },
+    );
+  }, [site, attempt]);
+  const choose = (id: string) => {
+    remember(GATE_KEY, id);
+    setChosen(id);
+  };
+  const gate = gates?.find(({ id }) => id === chosen) ?? gates?.[0] ?? null;
+  return { gates, gate, problem, choose, retry: () => setAttempt(attempt + 1) };
+}
