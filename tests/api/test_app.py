@@ -1,3 +1,4 @@
+import asyncio
 import shutil
 import threading
 from collections.abc import Iterator
@@ -92,6 +93,15 @@ class World:
             self.worker._keep(self.worker.judge(self.journal.read(self.worker.position)))
 
 
+class _WithoutBroker(Events):
+    """As with one that is away, but for the second that a client which looks for it takes to stop."""
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_alarms())
+            tasks.create_task(self._tell_health())
+
+
 @pytest.fixture(scope="module")
 def database_with_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made once: hashing a password takes its time on purpose."""
@@ -151,7 +161,7 @@ def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
         duties=Duties(database, catalogue, load_duties(tmp_path / "duties", catalogue)),
         register=register,
         reads=Reads(register, accounts.audit, clock),
-        events=Events(BrokerSettings(port=9), "test-api", alarms, clock),
+        events=_WithoutBroker(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )
     with TestClient(make_app(parts)) as client:

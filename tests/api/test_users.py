@@ -39,7 +39,7 @@ def test_a_user_is_made_listed_changed_and_disabled_and_all_is_on_record(world: 
     first = world.client.get("/api/v1/users?limit=4").json()
     second = world.client.get(f"/api/v1/users?limit=4&cursor={first['next']}").json()
     names = [user["name"] for page in (first, second) for user in page["items"]]
-    assert names == ["admin", "chen", "engineer", "guard", "manager", "viewer"]
+    assert names == ["admin", "chen", "engineer", "guard", "manager", "registrar", "viewer"]
     assert second["next"] is None
     entered = {"name": "chen", "password": NEW["password"]}
     assert world.client.post("/api/v1/session", json=entered).status_code == 401
