@@ -39,7 +39,7 @@ demo: env screens  ## run the demonstration district and print the address to op
 test: env screens  ## the tests; those that need a broker, a database or a browser skip with what is missing
 	$(IN_WEB) npm run --silent check
 	$(BIN)/pytest -n auto -m "not integration"
-	$(BIN)/pytest -m integration
+	$(BIN)/pytest -n auto --dist loadfile -m integration
 
 check: env  ## format, lint, types
 	$(BIN)/ruff format --check .
