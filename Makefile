@@ -39,7 +39,8 @@ demo: env screens  ## run the demonstration district and print the address to op
 test: env screens  ## the tests; those that need a broker, a database or a browser skip with what is missing
 	$(IN_WEB) npm run --silent check
 	$(BIN)/pytest -n auto -m "not integration"
-	$(BIN)/pytest -n auto --dist loadfile -m integration
+	$(BIN)/pytest -n auto --dist loadfile -m integration --ignore tests/test_bench.py
+	$(BIN)/pytest -m integration tests/test_bench.py
 
 check: env  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -90,7 +90,10 @@ def bucket(settings: InfluxSettings, name: str, **given: int) -> InfluxSettings:
 
 def test_setting_up_again_changes_only_what_differs(made: InfluxSettings, tmp_path: Path) -> None:
     config = Settings(history=made, database={"url": f"sqlite:///{tmp_path}/g.db"})  # type: ignore[arg-type]
-    assert init(config)[1:] == ["bucket gatehouse: keeps for 30 days", "bucket gatehouse-rollups: keeps for ever"]
+    assert [line for line in init(config) if line.startswith("bucket")] == [
+        "bucket gatehouse: keeps for 30 days",
+        "bucket gatehouse-rollups: keeps for ever",
+    ]
     other = made.model_copy(update={"org": "second", "keep_rollup_days": 900})
     assert set_up(other) == [
         "organisation second: made",
