@@ -88,7 +88,10 @@ def bucket(settings: InfluxSettings, name: str, **given: int) -> InfluxSettings:
     return changed
 
 
-def test_setting_up_again_changes_only_what_differs(made: InfluxSettings, tmp_path: Path) -> None:
+def test_setting_up_again_changes_only_what_differs(
+    made: InfluxSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the register of these settings stands where one is
     config = Settings(history=made, database={"url": f"sqlite:///{tmp_path}/g.db"})  # type: ignore[arg-type]
     assert [line for line in init(config) if line.startswith("bucket")] == [
         "bucket gatehouse: keeps for 30 days",
