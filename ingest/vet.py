@@ -276,7 +276,7 @@ class Vetter:
     def _lines(self, run: Sequence[Message], rows: _Rows, now_ms: int) -> bool:
         """Take the readings of plain messages all at once; False, and nothing taken, where any is not an ordinary one.
 
-        What follows is what `_plain` would have done with each, at a third of the cost.
+        What follows is what `_plain` would have done with each.
         """
         lines = b"".join([b"\n" + message.payload for message in run])  # type: ignore[operator]
         # A line break inside a message, or one message without a value beside one with two, would shift readings under

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest import packets
 from ingest.packets import (
     Connected,
     Message,
@@ -103,3 +104,14 @@ def test_packets_stand_on_the_wire_as_the_standard_draws_them() -> None:
     assert publish("a", b"hi", 258).hex(" ") == "32 07 00 01 61 01 02 68 69"
     assert acknowledge([1, 515]).hex(" ") == "40 02 00 01 40 02 02 03"
     assert publish("a", bytes(200), 1)[:3].hex(" ") == "32 cd 01"
+
+
+def test_what_is_remembered_of_topics_is_bounded_in_number_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packets, "_TOPICS_MAX", 8)
+    reader = PacketReader(PAYLOAD_MAX)
+    long = "x" * 60_000
+    names = [*(f"topic-{number}" for number in range(20)), long, "topic-1", long]
+    found = reader.feed(b"".join(publish(name, b"1", 1) for name in names)).messages
+    assert [message.topic for message in found] == names
+    assert len(reader._topics) <= 8
+    assert long.encode() not in reader._topics
