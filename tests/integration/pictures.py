@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -36,6 +36,7 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 _SETTLED_MS = 700
+_GRAVE = ("serious", "critical")
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,18 @@ def show(page: Page, where: str) -> None:
     page.evaluate("(where) => { location.hash = where; }", where)
     page.wait_for_timeout(_SETTLED_MS)
     page.wait_for_function("() => document.querySelector('main .ant-skeleton') === null")
+
+
+def grave(page: Page) -> list[str]:
+    """Violations of accessibility that keep somebody from using the page."""
+    page.evaluate(AXE.read_text())
+    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{violation['id']}: {node['html'][:120]}"
+        for violation in found["violations"]
+        if violation["impact"] in _GRAVE
+        for node in violation["nodes"]
+    ]
 
 
 def main() -> None:

@@ -3,29 +3,18 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, expect
 
-from api.app import SCREENS
 from tests import servers
-from tests.integration.running import EAST, PASSWORD, Running, running
+from tests.integration.running import EAST, PASSWORD, Running
 
 pytestmark = pytest.mark.integration
 
-# Chromium in a container, silent towards the network.
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 _SOON_MS = 10_000
 # A silent core is noticed after 6 s and told with the next health event, at most 5 s later.
 _SILENCE_NOTICED_MS = 20_000
@@ -35,28 +24,6 @@ _LATIN = "[A-Za-z]{3,}"
 _NOT_TRANSLATED = {"English", "admin", "GMT", "JSON", "MQTT"}
 
 OpenPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    if not (SCREENS / "index.html").exists():
-        servers.missing("the built screens", "make screens")
-    folder = tmp_path_factory.mktemp("browser")
-    with servers.mosquitto(folder) as port, running(folder, port) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        servers.missing("chromium", "apt-get install chromium")
-        raise AssertionError
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=program, args=_ARGUMENTS) as started,
-    ):
-        yield started
 
 
 @pytest.fixture

@@ -1,43 +1,18 @@
 """The page of devices in a real browser: an instrument replaced and calibrated, the device taken out of calling and back."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from api.app import SCREENS
 from tests import servers
-from tests.integration import pictures
 from tests.integration.pictures import View, opened, show
-from tests.integration.running import EAST, Running, running
+from tests.integration.running import EAST, Running
 
 pytestmark = pytest.mark.integration
 
 _SOON_MS = 20_000
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    if not (SCREENS / "index.html").exists():
-        servers.missing("the built screens", "make screens")
-    folder = tmp_path_factory.mktemp("devices")
-    with servers.mosquitto(folder) as port, running(folder, port) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = pictures.chromium()
-    if program is None:
-        servers.missing("chromium", "apt-get install chromium")
-        raise AssertionError
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=program, args=pictures.ARGUMENTS) as started,
-    ):
-        yield started
 
 
 def test_an_instrument_is_replaced_and_calibrated_and_its_due_date_is_a_visible_duty(

@@ -11,13 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.app import SCREENS
 from tests import dormitory, servers
-from tests.integration.pictures import View, opened, show
+from tests.integration.pictures import View, grave, opened, show
 from tests.integration.running import Running, running
-from tests.integration.test_screens import browser, grave
-
-__all__ = ["browser"]
 
 pytestmark = pytest.mark.integration
 
@@ -27,9 +23,7 @@ _BATCH = 2_000
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    if not (SCREENS / "index.html").exists():
-        servers.missing("the built screens", "make screens")
+def run(screens: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder: Path = tmp_path_factory.mktemp("dormitories")
     dormitory.write(folder)
     with servers.mosquitto(folder) as port, running(folder, port) as started:

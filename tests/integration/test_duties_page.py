@@ -4,11 +4,9 @@ import datetime as dt
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from api.app import SCREENS
 from tests import servers
-from tests.integration import pictures
 from tests.integration.pictures import View, opened, show
 from tests.integration.running import Running, running
 
@@ -18,28 +16,13 @@ _SOON_MS = 20_000
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    if not (SCREENS / "index.html").exists():
-        servers.missing("the built screens", "make screens")
+def run(screens: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("duties-page")
     since = (dt.datetime.now(dt.UTC) - dt.timedelta(days=2)).date()
     (folder / "duties").mkdir()
     duty = f"{{id: round, name: {{en: Round, zh: 巡查}}, role: guard, since: {since}, sites: [east], by: '23:59:59'}}"
     (folder / "duties" / "all.yaml").write_text(f"duties:\n  - {duty}\n", encoding="utf-8")
     with servers.mosquitto(folder) as port, running(folder, port) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = pictures.chromium()
-    if program is None:
-        servers.missing("chromium", "apt-get install chromium")
-        raise AssertionError
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=program, args=pictures.ARGUMENTS) as started,
-    ):
         yield started
 
 

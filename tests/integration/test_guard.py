@@ -10,9 +10,8 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests import servers
 from tests.integration.running import PASSWORD, Running
-from tests.integration.test_browser import browser, run, scan
+from tests.integration.test_browser import scan
 
-__all__ = ["browser", "run"]
 pytestmark = pytest.mark.integration
 _SOON_MS = 10_000
 

@@ -11,11 +11,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import servers
-from tests.integration.pictures import View
+from tests.integration.pictures import View, grave
 from tests.integration.running import EAST, PASSWORD, Running
-from tests.integration.test_screens import browser, grave, run
 
-__all__ = ["browser", "run"]
 pytestmark = pytest.mark.integration
 _SOON_MS = 15_000
 _HEARD = "() => { window.print = () => { window.printed = document.querySelector('.register-print').innerText; }; }"

@@ -1,43 +1,18 @@
 """The page of rules in a real browser: errors at the field, the back-test beside it, saved with a reason, a conflict."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from api.app import SCREENS
 from tests import servers
-from tests.integration import pictures
 from tests.integration.pictures import View, opened, show
-from tests.integration.running import Running, running
+from tests.integration.running import Running
 
 pytestmark = pytest.mark.integration
 
 _SOON_MS = 20_000
 _REASON = "#rule-note"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    if not (SCREENS / "index.html").exists():
-        servers.missing("the built screens", "make screens")
-    folder = tmp_path_factory.mktemp("rules")
-    with servers.mosquitto(folder) as port, running(folder, port) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = pictures.chromium()
-    if program is None:
-        servers.missing("chromium", "apt-get install chromium")
-        raise AssertionError
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=program, args=pictures.ARGUMENTS) as started,
-    ):
-        yield started
 
 
 def in_force(run: Running, name: str) -> dict[str, object]:

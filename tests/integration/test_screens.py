@@ -1,61 +1,24 @@
 """Every page of the screens, from the table of pages: it stands, it is accessible; and what the alarm pages promise."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from api.app import SCREENS
 from tests import servers
 from tests.integration import pictures
-from tests.integration.pictures import View, address, opened, page_ids, show
-from tests.integration.running import EAST, Running, running
+from tests.integration.pictures import View, address, grave, opened, page_ids, show
+from tests.integration.running import EAST, Running
 
 pytestmark = pytest.mark.integration
 
 _SOON_MS = 10_000
-_GRAVE = ("serious", "critical")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    if not (SCREENS / "index.html").exists():
-        servers.missing("the built screens", "make screens")
-    folder = tmp_path_factory.mktemp("screens")
-    with servers.mosquitto(folder) as port, running(folder, port) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
 def seeded(run: Running) -> str:
     return pictures.seed(run)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = pictures.chromium()
-    if program is None:
-        servers.missing("chromium", "apt-get install chromium")
-        raise AssertionError
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=program, args=pictures.ARGUMENTS) as started,
-    ):
-        yield started
-
-
-def grave(page: Page) -> list[str]:
-    """Violations of accessibility that keep somebody from using the page."""
-    page.evaluate(pictures.AXE.read_text())
-    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{violation['id']}: {node['html'][:120]}"
-        for violation in found["violations"]
-        if violation["impact"] in _GRAVE
-        for node in violation["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("view", [View("zh"), View("en", (800, 1280), "dark")], ids=lambda view: view.name)
@@ -138,6 +101,10 @@ def test_who_comes_back_is_told_once_what_they_missed(run: Running, browser: Bro
     servers.wait_until(lambda: any(alarm["key"] == "missed" for alarm in run.alarms()), what="the alarm")
     with opened(run, browser, View(size=(800, 1280))) as page:
         expect(page.locator(".missed")).to_contain_text("1 raised, 0 closed", timeout=_SOON_MS)
+        show(page, "#page=guard")  # where nothing stands above the present
+        expect(page.locator(".missed")).to_have_count(0)
+        show(page, "#page=overview")
+        expect(page.locator(".missed")).to_be_visible(timeout=_SOON_MS)
         assert grave(page) == []
         with page.expect_response("**/api/v1/seen"):
             page.get_by_role("button", name="Got it").click()

@@ -8,23 +8,18 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.app import SCREENS
 from tests import servers
 from tests.api.test_drains import GAUGE
-from tests.integration.pictures import View, opened, show
+from tests.integration.pictures import View, grave, opened, show
 from tests.integration.running import EAST, Running, running
-from tests.integration.test_screens import browser, grave
 
-__all__ = ["browser"]
 pytestmark = pytest.mark.integration
 _SOON_MS = 15_000
 _WIDE, _TALL = (1280, 800), (800, 1280)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    if not (SCREENS / "index.html").exists():
-        servers.missing("the built screens", "make screens")
+def run(screens: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("storm")
     with servers.mosquitto(folder) as port, storm_running(folder, port) as started:
         yield started
@@ -98,6 +93,9 @@ def test_the_forecast_is_large_and_a_cause_folds_what_follows_from_it(
         expect(page.locator(".drains-block canvas")).to_be_visible(timeout=_SOON_MS)
         assert grave(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= view.size[0]
+        with page.expect_response("**/api/v1/drains/**"):
+            pass  # asked anew every few seconds: what somebody has unfolded stays so
+        expect(page.locator(".cause-card details li").first).to_be_visible()
 
 
 def test_the_past_of_a_level_is_one_click_away_and_there_at_once(rained: Running, browser: Browser) -> None:

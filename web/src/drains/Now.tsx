@@ -11,7 +11,7 @@ import { timeOfDay, timeOnDay } from "../show/time";
 import { useNow } from "../state/clock";
 import { useIsStale } from "../state/connection";
 import { openAlarm, replaceRoute, useRoute } from "../state/route";
-import { heads, isKnown, pathFrom, soonest } from "./flow";
+import { heads, isKnown, pathFrom, soonest, urgentHead } from "./flow";
 import { LevelHistory } from "./LevelHistory";
 import { Profile } from "./Profile";
 import { fetchNetwork, type AlarmRef, type FloodSeason, type NetworkNow } from "./shapes";
@@ -31,12 +31,11 @@ export function Now({ network }: { network: string }) {
 
 function Shown({ now, isOld }: { now: NetworkNow; isOld: boolean }) {
   const words = useWords(texts);
-  const language = useLanguage();
   const now_ms = useNow(10_000);
   const isStale = useIsStale();
   const { from, at } = useRoute();
   const starts = heads(now.manholes);
-  const start = starts.find(({ id }) => id === from) ?? starts[0];
+  const start = starts.find(({ id }) => id === from) ?? urgentHead(now.manholes, now_ms);
   const path = start === undefined ? [] : pathFrom(now.manholes, start.id);
   const chosen = path.find(({ id }) => id === at) ?? path.find(({ device }) => device !== null);
 
@@ -64,57 +63,60 @@ function Shown({ now, isOld }: { now: NetworkNow; isOld: boolean }) {
           )}
         </div>
         <div className="drains-side">
-          <Causes now={now} />
+          <Causes now={now} now_ms={now_ms} />
           <Seasons seasons={now.seasons} zone={now.timezone} now_ms={now_ms} />
         </div>
       </div>
     </>
   );
+}
 
-  function Causes({ now }: { now: NetworkNow }) {
-    return (
-      <section aria-label={words.causes}>
-        <h3>{words.causes}</h3>
-        {now.cards.length === 0 && <p className="soft">{words.noCauses}</p>}
-        <ul className="cause-cards">
-          {now.cards.map(({ cause, consequences }) => (
-            <li key={cause.id} className={`cause-card severity-edge-${cause.severity}`}>
-              <Line alarm={cause} />
-              {consequences.length > 0 && (
-                <details>
-                  <summary>{words.consequences(consequences.length)}</summary>
-                  <ul>
-                    {consequences.map((each) => (
-                      <li key={each.id}>
-                        <Line alarm={each} />
-                      </li>
-                    ))}
-                  </ul>
-                </details>
-              )}
-            </li>
-          ))}
-        </ul>
-      </section>
-    );
-  }
+function Causes({ now, now_ms }: { now: NetworkNow; now_ms: number }) {
+  const words = useWords(texts);
+  return (
+    <section aria-label={words.causes}>
+      <h3>{words.causes}</h3>
+      {now.cards.length === 0 && <p className="soft">{words.noCauses}</p>}
+      <ul className="cause-cards">
+        {now.cards.map(({ cause, consequences }) => (
+          <li key={cause.id} className={`cause-card severity-edge-${cause.severity}`}>
+            <Line alarm={cause} now={now} now_ms={now_ms} />
+            {consequences.length > 0 && (
+              <details>
+                <summary>{words.consequences(consequences.length)}</summary>
+                <ul>
+                  {consequences.map((each) => (
+                    <li key={each.id}>
+                      <Line alarm={each} now={now} now_ms={now_ms} />
+                    </li>
+                  ))}
+                </ul>
+              </details>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
 
-  function Line({ alarm }: { alarm: AlarmRef }) {
-    const place = now.manholes.find(({ id }) => id === alarm.place);
-    return (
-      <button type="button" className="cause-line" onClick={() => openAlarm(alarm.id)}>
-        <span className="cause-head">
-          <SeverityMark severity={alarm.severity} />
-          {alarm.why !== null && <span className="cause-why">{words.why[alarm.why]}</span>}
-        </span>
-        <strong>{inLanguage(alarm.rule_name, language, alarm.rule)}</strong>
-        <span>
-          {inLanguage(place?.name, language, alarm.place)} · {words.since(timeOnDay(alarm.onset_ms, now.timezone, now_ms))}
-          {alarm.acknowledged_by !== null && ` · ${words.ackBy(alarm.acknowledged_by)}`}
-        </span>
-      </button>
-    );
-  }
+function Line({ alarm, now, now_ms }: { alarm: AlarmRef; now: NetworkNow; now_ms: number }) {
+  const words = useWords(texts);
+  const language = useLanguage();
+  const place = now.manholes.find(({ id }) => id === alarm.place);
+  return (
+    <button type="button" className="cause-line" onClick={() => openAlarm(alarm.id)}>
+      <span className="cause-head">
+        <SeverityMark severity={alarm.severity} />
+        {alarm.why !== null && <span className="cause-why">{words.why[alarm.why]}</span>}
+      </span>
+      <strong>{inLanguage(alarm.rule_name, language, alarm.rule)}</strong>
+      <span>
+        {inLanguage(place?.name, language, alarm.place)} · {words.since(timeOnDay(alarm.onset_ms, now.timezone, now_ms))}
+        {alarm.acknowledged_by !== null && ` · ${words.ackBy(alarm.acknowledged_by)}`}
+      </span>
+    </button>
+  );
 }
 
 function Overflow({ now, now_ms }: { now: NetworkNow; now_ms: number }) {

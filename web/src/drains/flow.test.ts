@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { heads, isKnown, left, pathFrom, risen, soonest } from "./flow";
+import { heads, isKnown, left, pathFrom, risen, soonest, urgentHead } from "./flow";
 import type { Health, Manhole } from "./shapes";
 
 const manhole = (id: string, downstream: string | null, more: Partial<Manhole> = {}): Manhole => ({
@@ -29,6 +29,13 @@ test("what is left counts from when it was foreseen, and a time that is over is 
   const first = soonest([manhole("a", null, { forecast: forecast(20) }), manhole("b", null, { forecast: forecast(5) })], 0);
   expect(first?.manhole.id).toBe("b");
   expect(soonest(net, 0)).toBeNull();
+});
+
+test("the path that is shown first leads to the manhole that overflows first", () => {
+  const urgent = [net[0]!, manhole("b", "c", { forecast: forecast(5) }), ...net.slice(2)];
+  expect(urgentHead(urgent, 0)?.id).toBe("b");
+  expect(urgentHead(net, 0)?.id).toBe("a");
+  expect(urgentHead([], 0)).toBeUndefined();
 });
 
 test("the surface ahead rises in a line and stops at the rim", () => {

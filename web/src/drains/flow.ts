@@ -45,6 +45,13 @@ export function soonest(manholes: readonly Manhole[], now_ms: number): { manhole
   return first;
 }
 
+/** Where the path begins that somebody should see first: of those to the manhole that overflows first, else the first there is. */
+export function urgentHead(manholes: readonly Manhole[], now_ms: number): Manhole | undefined {
+  const starts = heads(manholes);
+  const first = soonest(manholes, now_ms)?.manhole;
+  return starts.find(({ id }) => first !== undefined && pathFrom(manholes, id).includes(first)) ?? starts[0];
+}
+
 /** Where the surface will stand some minutes on, if it goes on so: [expected, highest], above the invert, up to the rim. */
 export function risen(manhole: Manhole, share: number, ahead_min: number, now_ms: number): [number, number] | null {
   const time = left(manhole.forecast, now_ms);

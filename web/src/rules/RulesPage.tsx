@@ -11,6 +11,7 @@ import { texts as alarmTexts } from "../alarm-list/texts";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
+import { useCatalogue } from "../state/catalogue";
 import { pageAddress, useRoute } from "../state/route";
 import { RuleEditor } from "./RuleEditor";
 import { texts } from "./texts";
@@ -56,6 +57,8 @@ function RuleList({ rules }: { rules: readonly RuleDocument[] }) {
   const words = useWords(texts);
   const language = useLanguage();
   const classes: Readonly<Record<string, string>> = useWords(alarmTexts).classes;
+  const catalogue = useCatalogue();
+  const metrics = new Map([...catalogue.kindsById.values()].flatMap((kind) => kind.metrics).map((metric) => [metric.id, metric]));
   if (rules.length === 0) return <Empty description={words.none} />;
   return (
     <div className="table-frame">
@@ -75,7 +78,7 @@ function RuleList({ rules }: { rules: readonly RuleDocument[] }) {
                 <div className="soft small">{rule.id} · {String(rule.type)}</div>
               </td>
               <td>{classes[String(rule.class)] ?? String(rule.class)}</td>
-              <td>{whereOf(rule, words.everywhere)}</td>
+              <td>{whereOf(rule, words.everywhere, (id) => inLanguage(metrics.get(id)?.name, language, id))}</td>
               <td className="number">{limitsOf(rule)}</td>
               <td className="number">{rule.version}</td>
             </tr>
@@ -86,9 +89,9 @@ function RuleList({ rules }: { rules: readonly RuleDocument[] }) {
   );
 }
 
-function whereOf(rule: RuleDocument, everywhere: (metric: string) => string): string {
+function whereOf(rule: RuleDocument, everywhere: (metric: string) => string, nameOf: (metric: string) => string): string {
   const names = (rule.devices ?? rule.kinds) as string[] | null | undefined;
-  return names ? names.join(", ") : everywhere(String(rule.metric));
+  return names ? names.join(", ") : everywhere(nameOf(String(rule.metric)));
 }
 
 function limitsOf(rule: RuleDocument): string {

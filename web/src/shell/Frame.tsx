@@ -49,11 +49,13 @@ export default function Frame({ user }: { user: User }) {
           <PageLinks user={user} current={current} />
         </div>
         <main>
-          <PageBoundary>
-            <Suspense fallback={null}>
-              <MissedNotice />
-            </Suspense>
-          </PageBoundary>
+          {current !== null && !current.isPresent && (
+            <PageBoundary>
+              <Suspense fallback={null}>
+                <MissedNotice />
+              </Suspense>
+            </PageBoundary>
+          )}
           <Content opened={opened} user={user} />
         </main>
       </div>

@@ -26,11 +26,13 @@ export interface PageEntry {
   isHidden: boolean;
   /** Whoever has this role and no other begins here. */
   homeOf: string | null;
+  /** The whole page is the present: nothing of the past stands above it. */
+  isPresent: boolean;
 }
 
 export const PAGES: readonly PageEntry[] = [
   page("overview", { en: "Overview", zh: "总览" }, DashboardOutlined, "look", () => import("../overview/OverviewPage")),
-  page("guard", { en: "Gate", zh: "出入口值守" }, SafetyOutlined, "guard", () => import("../guard/GuardPage"), { homeOf: "guard" }),
+  page("guard", { en: "Gate", zh: "出入口值守" }, SafetyOutlined, "guard", () => import("../guard/GuardPage"), { homeOf: "guard", isPresent: true }),
   page("register", { en: "Visitor register", zh: "来访登记" }, IdcardOutlined, "register-write", () => import("../register/RegisterPage"), { homeOf: "registrar" }),
   page("announce", { en: "Announce visitors", zh: "访客预约" }, UserAddOutlined, "announce", () => import("../register/AnnouncePage")),
   page("alarms", { en: "Alarms", zh: "告警" }, AlertOutlined, "look", () => import("../alarm-list/AlarmListPage")),
@@ -48,9 +50,9 @@ function page(
   Icon: ComponentType,
   needs: string,
   load: () => Promise<{ default: ComponentType }>,
-  { isHidden = false, homeOf = null }: { isHidden?: boolean; homeOf?: string | null } = {},
+  { isHidden = false, homeOf = null, isPresent = false }: Partial<Pick<PageEntry, "isHidden" | "homeOf" | "isPresent">> = {},
 ): PageEntry {
-  return { id, title, Icon, needs, load, Component: lazy(load), isHidden, homeOf };
+  return { id, title, Icon, needs, load, Component: lazy(load), isHidden, homeOf, isPresent };
 }
 
 /** Whether this person may open a page. A server that names no permissions yet lets everybody look. */
