@@ -121,9 +121,13 @@ class AlarmBook:
 
     def _return(self, alarm: Alarm, severity: Severity, step: Step, known_ms: int, effects: Effects) -> None:
         alarm.severity, alarm.value, alarm.acknowledged_by = severity, finite(step.value), None
-        if severity > alarm.severity_max:
-            alarm.severity_max = severity
-            alarm.heights.append((step.time_ms, severity))
+        alarm.severity_max = max(severity, alarm.severity_max)
+        # Of earlier times those at which it was worse than ever before are enough: it may come back for years.
+        risen: list[tuple[int, Severity]] = []
+        for height in alarm.heights:
+            if not risen or height[1] > risen[-1][1]:
+                risen.append(height)
+        alarm.heights = [*risen, (step.time_ms, severity)]
         self.note(alarm, What.REOPENED, step.time_ms, known_ms, "again", effects, value=alarm.value)
         if step.onset_ms is not None:
             # To a gateway, which knows of no reopening, it is an alarm of its own.
@@ -133,8 +137,20 @@ class AlarmBook:
     def _over(self, where: Where, alarm: Alarm, step: Step, known_ms: int, effects: Effects) -> None:
         value = finite(step.value)
         if step.reason == RETRACTED:
-            self.close(alarm, What.RETURNED, step.time_ms, known_ms, RETRACTED, effects, value=value)
-            return
+            true = [(at, worst) for at, worst in alarm.heights if at < step.time_ms]
+            before_ms = alarm.ended_before_ms
+            if not true:
+                self.close(alarm, What.RETURNED, step.time_ms, known_ms, RETRACTED, effects, value=value)
+                return
+            # What was raised before is true; only the step that time alone had taken never was.
+            alarm.heights = true
+            alarm.severity = alarm.severity_max = max(worst for _, worst in true)
+            if before_ms is not None and all(at <= before_ms for at, _ in true):  # only its coming back is undone
+                self.note(alarm, What.AMENDED, step.time_ms, known_ms, RETRACTED, effects, value=value)
+                alarm.ended_before_ms = None
+                self.close(alarm, What.RETURNED, before_ms, known_ms, "good-readings", effects, value=value)
+                return
+            self.note(alarm, What.SEVERITY_DOWN, step.time_ms, known_ms, RETRACTED, effects, value=value)
         self._changed(where, alarm, step.time_ms, known_ms, effects)
         latch = self._program.rules[where[0]].latch
         if alarm.flapping:

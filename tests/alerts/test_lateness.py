@@ -74,6 +74,30 @@ def test_an_alarm_that_late_readings_deny_is_taken_back() -> None:
     assert [alarm.closed_reason for alarm in world.of("twice")] == [RETRACTED]
 
 
+def test_a_step_up_that_only_time_had_taken_is_denied_and_the_alarm_was_all_the_same() -> None:
+    """A steep rise holds for ten seconds, a steeper one not quite: its end comes late, and is of the moment it was due."""
+    rising = [(5, 7.0, 0), (10, 8.5, 1), (15, 10.0, 1), (20, 10.0, 1), (25, 10.0, 1), (30, 14.0, 0), (35, 15.5, 0)]
+    rising += [(40, 20.0, 0), (45, 20.0, 1), (50, 21.5, 1), (60, 23.0, 0)]
+    rows = [(second, ("a2", value, second, quality)) for second, value, quality in rising]
+    calm = arriving([*rows, (70, ("a2", 18.0, 70, 0))], 120)
+    world = arriving([*rows, (78, ("a2", 18.0, 70, 0))], 120)
+    (alarm,) = world.of("rate", "a2")
+    assert [what for what, _ in world.said(alarm)] == ["raised", "severity-up", "severity-down", "returned"]
+    assert world.occurrences() == calm.occurrences()
+
+
+def test_a_coming_back_that_only_time_had_found_is_undone_and_the_alarm_is_over_as_it_was() -> None:
+    values = [(100, 10.0), (105, 11.5), (135, 9.9), (140, 9.9), (150, 13.9), (165, 10.0)]
+    rows = [(second, ("a1", value, second, 0)) for second, value in values]
+    calm = arriving([*rows, (170, ("a1", 9.9, 170, 0))], 300, reopen_s=60)
+    world = arriving([*rows, (173, ("a1", 9.9, 170, 0))], 300, reopen_s=60)
+    (alarm,) = world.of("lasts")
+    assert [what for what, _ in world.said(alarm)] == ["raised", "returned", "reopened", "amended", "returned"]
+    assert alarm.closed_ms == T0 + 140_000
+    assert world.occurrences() == calm.occurrences()
+    assert world.state()[:-1] == calm.state()[:-1]
+
+
 def test_what_is_too_late_is_history_only_and_counted() -> None:
     minutes = int(LATE_MAX_MS / 60_000)
     rows = [(60 * minute, ("a1", 7.0, 60 * minute, 0)) for minute in range(minutes + 3)]
