@@ -8,19 +8,19 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from alerts.calendar import Schedule
-from api.accounts import Accounts
 from api.alarms import Alarms
 from api.backtests import Backtests
-from api.cleaning import CleaningJobs
 from api.dormitories.bills import Bills
 from api.dormitories.building import Dormitories
 from api.dormitories.cases import Cases
 from api.dormitories.remembered import Remembered
+from api.drains.cleaning import CleaningJobs
 from api.duties import Duties
 from api.events import Events
 from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
+from api.people.accounts import Accounts
 from api.register.reads import Reads
 from api.register.store import Register
 from api.rules import Rules

@@ -10,11 +10,11 @@ from alerts.rules import load_rule_files
 from api.alarms import Alarms
 from api.app import make_app
 from api.backtests import Backtests
-from api.cleaning import CleaningJobs
 from api.dormitories.bills import Bills
 from api.dormitories.building import load_dormitories
 from api.dormitories.cases import Cases
 from api.dormitories.remembered import Remembered
+from api.drains.cleaning import CleaningJobs
 from api.duties import Duties, load_duties
 from api.events import Events
 from api.handovers import Handovers

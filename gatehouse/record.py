@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from api.accounts import Accounts
 from api.audit import Audit
+from api.people.accounts import Accounts
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
 from telemetry.clock import SystemClock

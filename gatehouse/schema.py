@@ -1,13 +1,13 @@
 """Every table of the SQL database: each is declared by the part that owns it, and known once that part is imported."""
 
 import alerts.store
-import api.accounts
-import api.cleaning
 import api.dormitories.bills
 import api.dormitories.cases
+import api.drains.cleaning
 import api.duties
 import api.handovers
 import api.instruments
+import api.people.accounts
 import api.visits
 import ingest.history.completeness
 import ingest.history.gateways
@@ -16,10 +16,10 @@ from telemetry.database import metadata as metadata
 
 OWNERS = (
     alerts.store,
-    api.accounts,
+    api.people.accounts,
     api.dormitories.bills,
     api.dormitories.cases,
-    api.cleaning,
+    api.drains.cleaning,
     api.duties,
     api.handovers,
     api.instruments,

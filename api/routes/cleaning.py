@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Cleaning, Looking, Permission, User
 from api.asking import at_cursor
-from api.cleaning import State
-from api.drains import Node, networks
+from api.drains.cleaning import State
+from api.drains.network import Node, networks
+from api.drains.silt import AGE_DAYS_MAX, base_m, local_day
 from api.parts import Parts, PartsOf
 from api.problems import Problem
 from api.routes.drains import network_of, nights_of, wet_hours
-from api.silt import AGE_DAYS_MAX, base_m, local_day
 
 router = APIRouter()
 

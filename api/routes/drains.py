@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from alerts.calendar import is_open, next_change_ms
 from api.access import Looking, User
-from api.drains import LEVEL, RAIN, Card, Network, Node, cards, foresee, networks
+from api.drains.network import LEVEL, RAIN, Card, Network, Node, cards, foresee, networks
+from api.drains.silt import AGE_DAYS_MAX, Nights, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
+from api.drains.storm_report import StormReport, StormShown, report, storms_between
+from api.drains.storms import WET_MM_H
 from api.parts import Parts, PartsOf
 from api.problems import Problem
-from api.silt import AGE_DAYS_MAX, Nights, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
-from api.storm_report import StormReport, StormShown, report, storms_between
-from api.storms import WET_MM_H
 from ingest.history.history import Aggregate, Newest
 from telemetry.catalogue import Device, Text
 

@@ -5,9 +5,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Enrolling
 from api.parts import PartsOf
+from api.people.sessions import TooManyFailures
 from api.problems import Problem
 from api.routes.session import address_of, must_know, wait, with_cookie
-from api.sessions import TooManyFailures
 from telemetry.errors import BadInput
 
 router = APIRouter()

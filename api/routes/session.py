@@ -7,10 +7,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import COOKIE, TABLET_COOKIE, Anybody, Arrived, Enrolling, InPerson, OnTablet, Permission, Session
-from api.accounts import CodeNeeded
 from api.parts import Parts, PartsOf
+from api.people.accounts import CodeNeeded
+from api.people.sessions import TABLET_MS, TooManyFailures
 from api.problems import Problem
-from api.sessions import TABLET_MS, TooManyFailures
 from telemetry.errors import BadInput
 
 router = APIRouter()

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Grant, ManagingUsers, Role, Session
-from api.accounts import Account
 from api.parts import Parts, PartsOf
+from api.people.accounts import Account
 from api.problems import Problem
 from telemetry.errors import BadInput
 

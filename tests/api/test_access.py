@@ -8,7 +8,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.access import EVERYWHERE, OF_VISITORS, PERMISSIONS, AtTablet, Grant, Needs, Permission, Role, User, anybody
-from api.tokens import SCOPES, limited
+from api.people.tokens import SCOPES, limited
 from telemetry.errors import BadInput
 from tests.api.test_app import World
 

@@ -15,26 +15,26 @@ from alerts.rules import load_rules
 from alerts.store import Store, commands
 from alerts.worker import AlertWorker
 from api.access import Role
-from api.accounts import Accounts
 from api.alarms import Alarms
 from api.app import make_app
-from api.cleaning import CleaningJobs
 from api.dormitories.bills import Bills
 from api.dormitories.building import load_dormitories
 from api.dormitories.cases import Cases
 from api.dormitories.remembered import Remembered
+from api.drains.cleaning import CleaningJobs
 from api.duties import Duties, load_duties
 from api.events import Events
 from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
 from api.parts import Parts
+from api.people.accounts import Accounts
+from api.people.sessions import sessions
+from api.people.users import users
 from api.register.reads import Reads
 from api.register.settings import RegisterSettings
 from api.register.store import Register, open_register
 from api.rules import Rules
-from api.sessions import sessions
-from api.users import users
 from api.visits import Visits
 from gatehouse.migrate import migrate
 from ingest.completeness import CompletenessLoop

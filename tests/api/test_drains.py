@@ -7,7 +7,7 @@ import pytest
 
 from alerts.calendar import Hours, Schedule, Season
 from api.access import Role
-from api.drains import Network, Node, cards, networks
+from api.drains.network import Network, Node, cards, networks
 from telemetry.catalogue import Catalogue
 from tests.api.test_app import PASSWORD, World, act, database_with_users, world
 
@@ -234,7 +234,7 @@ def test_jobs_come_in_pages_and_a_network_holds_no_more_than_can_be_a_plan(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = world.log_in()
-    monkeypatch.setattr("api.cleaning.OPEN_MAX", 5)
+    monkeypatch.setattr("api.drains.cleaning.OPEN_MAX", 5)
     made = [plan(world, headers, note=str(n)).json()["id"] for n in range(5)]
     assert plan(world, headers).status_code == 409
     seen: list[str] = []

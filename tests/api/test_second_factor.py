@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from api.access import Permission, Role
-from api.second_factor import RECOVERY_CODES
+from api.people.second_factor import RECOVERY_CODES
 from tests.api.test_app import PASSWORD, World
 
 __all__ = ["database_with_users", "world"]

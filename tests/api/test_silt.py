@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.silt import Nights, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
+from api.drains.silt import Nights, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
 from tests.oracles import silt as oracle
 
 HOUR_MS = 3_600_000

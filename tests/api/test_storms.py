@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.storms import find_storms, reached
+from api.drains.storms import find_storms, reached
 from tests.oracles import storms as oracle
 
 STEP_MS = 300_000

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from api.access import Role
-from api.sessions import TooManyFailures
+from api.people.sessions import TooManyFailures
 from telemetry.errors import BadInput
 from tests.api.test_app import PASSWORD, World
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from api.access import Permission
-from api.tokens import DAYS_MAX
+from api.people.tokens import DAYS_MAX
 from tests.api.test_app import PASSWORD, World
 
 __all__ = ["database_with_users", "world"]

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from api.access import Role
-from api.accounts import Accounts
 from api.app import make_app
+from api.people.accounts import Accounts
 from telemetry.errors import BadInput
 from tests.api.test_app import PASSWORD, World
 

@@ -10,7 +10,7 @@ import { useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { useUserName } from "../state/session";
-import type { HandlingProps } from "./HandlingDialog";
+import type { HandlingProps } from "./props";
 import { texts } from "./texts";
 
 const NOBODY = "";

@@ -1,17 +1,12 @@
 /** Organising the work on an alarm: giving it to somebody, putting it aside, taking it up again. */
 
-import type { Alarm } from "../api/contract";
 import { isShelved } from "../alarms/shelf";
 import { AssignDialog } from "./AssignDialog";
+import type { HandlingProps } from "./props";
 import { ShelveDialog } from "./ShelveDialog";
 import { UnshelveDialog } from "./UnshelveDialog";
 
 export type Handling = "assign" | "shelve";
-
-export interface HandlingProps {
-  alarm: Alarm;
-  close: () => void;
-}
 
 export default function HandlingDialog({ asked, ...props }: HandlingProps & { asked: Handling }) {
   if (asked === "assign") return <AssignDialog {...props} />;

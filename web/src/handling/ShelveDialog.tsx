@@ -13,7 +13,7 @@ import { useWords } from "../i18n/words";
 import { duration, FALLBACK_ZONE, minuteOfDay } from "../show/time";
 import { useCatalogue } from "../state/catalogue";
 import { nowMs, useNow } from "../state/clock";
-import type { HandlingProps } from "./HandlingDialog";
+import type { HandlingProps } from "./props";
 import { texts } from "./texts";
 
 const MINUTE_MS = 60_000;

@@ -4,7 +4,7 @@ import { AskDialog } from "../alarms/AskDialog";
 import { unshelveAlarm } from "../api/gatehouse";
 import { useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
-import type { HandlingProps } from "./HandlingDialog";
+import type { HandlingProps } from "./props";
 import { texts } from "./texts";
 
 export function UnshelveDialog(props: HandlingProps) {

@@ -15,8 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.access import Role, Session, Tablet, User
-from api.hashing import hashed, is_right, token_hash
-from api.users import everybody, granted, users
+from api.people.hashing import hashed, is_right, token_hash
+from api.people.users import everybody, granted, users
 from telemetry.clock import Clock
 from telemetry.database import metadata
 from telemetry.errors import BadInput

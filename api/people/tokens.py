@@ -13,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.access import OF_VISITORS, Grant, Permission, Session, User
-from api.hashing import token_hash
-from api.users import granted, users
+from api.people.hashing import token_hash
+from api.people.users import granted, users
 from telemetry.clock import Clock
 from telemetry.database import metadata
 from telemetry.errors import BadInput

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from api.drains import LEVEL, RAIN, Network, Node
+from api.drains.network import LEVEL, RAIN, Network, Node
+from api.drains.storms import GAP_MS, Reached, find_storms, reached
 from api.parts import Parts
-from api.storms import GAP_MS, Reached, find_storms, reached
 from ingest.history.history import Aggregate, HistoryReader
 from telemetry.catalogue import Device
 

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from api.access import SECOND_FACTOR_ROLES, Grant, Permission, Role, Session, User
 from api.audit import Audit
-from api.hashing import hashed, is_right
-from api.second_factor import SecondFactor
-from api.sessions import Sessions, TooManyFailures
-from api.sessions import sessions as session_table
-from api.tokens import Tokens
-from api.tokens import tokens as token_table
-from api.users import everybody, grant, granted, users
+from api.people.hashing import hashed, is_right
+from api.people.second_factor import SecondFactor
+from api.people.sessions import Sessions, TooManyFailures
+from api.people.sessions import sessions as session_table
+from api.people.tokens import Tokens
+from api.people.tokens import tokens as token_table
+from api.people.users import everybody, grant, granted, users
 from telemetry.clock import Clock
 from telemetry.errors import BadInput
 

@@ -14,8 +14,8 @@ import pyotp
 import segno
 import sqlalchemy as sa
 
-from api.hashing import token_hash
-from api.sessions import TooManyFailures
+from api.people.hashing import token_hash
+from api.people.sessions import TooManyFailures
 from telemetry.clock import Clock
 from telemetry.database import metadata
 from telemetry.errors import BadInput

@@ -1,0 +1,1 @@
+"""Who there is, how they come in, and what proves that it is them."""
