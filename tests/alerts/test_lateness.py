@@ -98,6 +98,14 @@ def test_a_coming_back_that_only_time_had_found_is_undone_and_the_alarm_is_over_
     assert world.state()[:-1] == calm.state()[:-1]
 
 
+def test_what_is_known_of_an_alarm_that_comes_back_for_ever_is_bounded() -> None:
+    rows = [(10 * n, ("a1", 12.0 if n % 8 < 2 else 4.0, 10 * n, 0)) for n in range(240)]
+    world = arriving(rows, 2400, reopen_s=600)
+    (alarm,) = world.of("level")
+    assert [what for what, _ in world.said(alarm)].count("reopened") > 20
+    assert len(alarm.heights) <= 3
+
+
 def test_what_is_too_late_is_history_only_and_counted() -> None:
     minutes = int(LATE_MAX_MS / 60_000)
     rows = [(60 * minute, ("a1", 7.0, 60 * minute, 0)) for minute in range(minutes + 3)]

@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+import telemetry.journal
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal, Kind, Record
 from telemetry.segment import Damage
@@ -36,6 +37,24 @@ def test_a_read_stops_at_about_the_bytes_it_may_take(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     journal.append(records(*[b"x" * 100] * 10))
     assert len(journal.read(0, bytes_max=250)) == 3
+
+
+def test_the_newest_records_in_memory_are_bounded_and_show_nowhere_in_what_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry.journal, "NEWEST_BYTES_MAX", 2_000)
+    journal = Journal(tmp_path / "j", segment_bytes=3_000)
+    for number in range(60):
+        journal.append(records(*[b"%d" % number * (number + 1)] * (1 + number % 3)))
+        assert sum(len(record.payload) for record in journal._newest) <= 2_000
+        assert journal._newest[-1].offset == journal.last
+    monkeypatch.setattr(telemetry.journal, "NEWEST_BYTES_MAX", 0)
+    from_disk = Journal(tmp_path / "j", segment_bytes=3_000)
+    for after in range(journal.last + 1):
+        for count, size in ((1, 10_000), (7, 10_000), (100, 150)):
+            read, expected = journal.read(after, count, size), from_disk.read(after, count, size)
+            assert read == expected[: len(read)]  # memory and disk are not read in one go
+            assert bool(read) == bool(expected)
 
 
 def test_offsets_are_never_used_again_also_after_everything_was_trimmed(tmp_path: Path) -> None:
