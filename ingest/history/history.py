@@ -103,6 +103,9 @@ class StoreAway(Unavailable):
 class HistoryWriter(Protocol):
     """The core's side."""
 
+    gather_s: float
+    """For how long readings are gathered at least, where the store answers at once: what a small write costs it."""
+
     def start(self, cursor: int) -> None:
         """Make the store hold exactly what journal records up to `cursor` say. Raises Unavailable."""
 

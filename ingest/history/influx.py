@@ -58,6 +58,8 @@ def connect(settings: InfluxSettings) -> InfluxDBClient:
 class InfluxWriter:
     """The core's side of a history in InfluxDB."""
 
+    gather_s = 0.01
+
     def __init__(self, settings: InfluxSettings, series: Sequence[SeriesPlace], clock: Clock | None = None) -> None:
         self._settings = settings
         self._series = series

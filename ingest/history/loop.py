@@ -21,6 +21,8 @@ from telemetry.journal import Journal, Kind, Stored
 CURSOR = "history"
 ROWS_MAX = 200_000  # written at once
 AGE_MAX_S = 2.0  # the longest a reading waits for company
+_WAIT_PER_WRITE = 4.0  # a reading waits as long as so many writes take: the loop spends a fifth of its time on them
+_NOTE_S = 1.0  # the cursor is noted no more often, as each time is a sync of the journal's disk
 REFUSED = "refused-by-history"
 _RETRY_FIRST_S = 0.5
 _RETRY_MAX_S = 60.0
@@ -47,6 +49,8 @@ class HistoryLoop:
         self.has_written = False
         self._row_count = 0
         self._oldest_s = 0.0  # when the oldest of the batches in hand was read
+        self._patience_s = writer.gather_s
+        self._noted, self._noted_s = self._written, -_NOTE_S
 
     def warning(self) -> str:
         """What an administrator should know of the store."""
@@ -69,7 +73,7 @@ class HistoryLoop:
             if not has_more:
                 if is_stopping:
                     return
-                self._journal.wait(self._read, 0.5)
+                self._journal.wait(self._read, min(0.5, self._due_in_s()) if self._batches else 0.5)
 
     def step(self, is_stopping: bool = False) -> bool:
         """Do a bounded piece of work; True when there is more to do at once.
@@ -83,15 +87,25 @@ class HistoryLoop:
         for record in records:
             self._take(record)
             self._read = record.offset
-        age_s = self._clock.monotonic_s() - self._oldest_s
-        if self._batches and (self._row_count >= ROWS_MAX or age_s >= AGE_MAX_S or is_stopping):
+        if self._batches and (self._row_count >= ROWS_MAX or self._due_in_s() <= 0 or is_stopping):
             self._keep()
-        elif is_stopping and not self._batches and self._read > self._written:
-            self._journal.set_cursor(CURSOR, self._read)
+        elif is_stopping and not self._batches:
             self._written = self._read
+        self._note(is_stopping)
         if not records:
             self._writer.tidy()
         return bool(records)
+
+    def _due_in_s(self) -> float:
+        """Until what is in hand has waited long enough."""
+        return self._oldest_s + self._patience_s - self._clock.monotonic_s()
+
+    def _note(self, is_stopping: bool) -> None:
+        """Move the cursor to what is written. What was written since the last time is written again after a crash."""
+        now_s = self._clock.monotonic_s()
+        if self._written > self._noted and (is_stopping or now_s - self._noted_s >= _NOTE_S):
+            self._journal.set_cursor(CURSOR, self._written)
+            self._noted, self._noted_s = self._written, now_s
 
     def _take(self, record: Stored) -> None:
         if record.kind in (Kind.READINGS, Kind.BACKLOG):
@@ -112,13 +126,15 @@ class HistoryLoop:
 
     def _keep(self) -> None:
         first, last, batch = self._written + 1, self._read, concatenate(self._batches)
+        began_s = self._clock.monotonic_s()
         try:
             refused = self._writer.write(batch, first, last)
         except StoreAway as error:
             self.trouble = error
             raise
         self._quarantine_readings(refused)
-        self._journal.set_cursor(CURSOR, last)
+        took_s = self._clock.monotonic_s() - began_s
+        self._patience_s = min(max(self._writer.gather_s, _WAIT_PER_WRITE * took_s), AGE_MAX_S)
         self._batches, self._ends, self._row_count, self._written = [], [], 0, last
         self.trouble, self.has_written = None, True
         events.history_written(len(batch), self._journal.last - last)

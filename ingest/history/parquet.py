@@ -69,6 +69,8 @@ class _Unrolled:
 class ParquetWriter:
     """The core's side of the embedded history."""
 
+    gather_s = 2.0  # each write is a file of every kind and day, synced
+
     def __init__(
         self,
         folder: Path,

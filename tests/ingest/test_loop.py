@@ -20,12 +20,14 @@ from telemetry.journal import Journal, Kind, Record
 
 
 class Shelf:
-    """A history that can be away."""
+    """A history that can be away, and takes its time."""
 
-    def __init__(self, fails: int = 0) -> None:
+    def __init__(self, fails: int = 0, gather_s: float = 2.0) -> None:
         self.started: list[int] = []
         self.written: list[tuple[int, int, list[float]]] = []
         self.fails = fails
+        self.gather_s = gather_s
+        self.clock, self.takes_s = ManualClock(), 0.0
 
     def start(self, cursor: int) -> None:
         self.started.append(cursor)
@@ -35,6 +37,7 @@ class Shelf:
             self.fails -= 1
             raise Unavailable("away")
         self.written.append((first, last, batch.value.tolist()))
+        self.clock.advance(self.takes_s)
         return ()
 
     def tidy(self) -> None:
@@ -101,3 +104,48 @@ def test_refusals_are_shown_once_however_often_the_journal_is_read(tmp_path: Pat
     run(journal, shelf, database)
     assert Quarantine(database).counts() == {"bad-value": 3}
     assert [entry.detail for entry in Quarantine(database).newest(10)] == ["y", "x"]
+
+
+def test_a_quick_store_gets_readings_at_once_and_a_slow_one_a_fifth_of_the_time(
+    tmp_path: Path, database: sa.Engine
+) -> None:
+    journal, shelf = Journal(tmp_path / "j.db"), Shelf(gather_s=0.01)
+    loop = HistoryLoop(journal, shelf, Quarantine(database), shelf.clock)
+
+    def gathered_s() -> float:
+        """How long a reading that comes now waits."""
+        journal.append([reading(1.0)])
+        count, began_s = len(shelf.written), shelf.clock.monotonic_s()
+        while True:
+            loop.step()
+            if len(shelf.written) > count:
+                return shelf.clock.monotonic_s() - began_s - shelf.takes_s
+            shelf.clock.advance(0.005)
+
+    assert gathered_s() == pytest.approx(0.01, abs=0.006)
+    shelf.takes_s = 0.1
+    assert gathered_s() == pytest.approx(0.01, abs=0.006)
+    assert gathered_s() == pytest.approx(0.4, abs=0.006)
+    shelf.takes_s = 3.0
+    gathered_s()
+    shelf.takes_s = 0.0
+    assert gathered_s() == pytest.approx(2.0, abs=0.006)  # and no longer, however slow it was
+    assert gathered_s() == pytest.approx(0.01, abs=0.006)
+
+
+def test_the_cursor_is_noted_once_a_second_and_when_the_core_stops(tmp_path: Path, database: sa.Engine) -> None:
+    journal, shelf = Journal(tmp_path / "j.db"), Shelf(gather_s=0.0)
+    loop = HistoryLoop(journal, shelf, Quarantine(database), shelf.clock)
+    noted = []
+    for _ in range(25):
+        journal.append([reading(1.0)])
+        loop.step()
+        noted.append(journal.cursor(CURSOR))
+        shelf.clock.advance(0.125)
+    assert len(shelf.written) == 25
+    assert sorted(set(noted)) == [1, 9, 17, 25]
+    journal.append([reading(1.0)])
+    loop.step()
+    assert journal.cursor(CURSOR) == 25
+    loop.step(is_stopping=True)
+    assert journal.cursor(CURSOR) == 26

@@ -10,7 +10,7 @@ import pytest
 from ingest import packets
 from ingest.committer import Committer
 from ingest.packets import PacketReader, ProtocolError
-from ingest.subscriber import Session, Subscriber
+from ingest.subscriber import Session, Subscriber, _gather
 from ingest.vet import Group, Vetter
 from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
@@ -120,3 +120,22 @@ def test_a_broker_that_says_nothing_is_asked_and_then_left(tmp_path: Path, disk:
     clock.advance(20)
     with pytest.raises(ProtocolError, match="nothing heard for 31 s"):
         session.feed(b"")
+
+
+@pytest.mark.parametrize(("comes", "waits"), [([0], 1), ([5, 0, 5], 2), ([5, 5, 0], 3), ([5, 5, 5, 5], 3)])
+def test_messages_gather_while_more_keeps_coming_and_no_longer_than_three_times(comes: list[int], waits: int) -> None:
+    ours, brokers = socket.socketpair()
+
+    class Waits(threading.Event):
+        count = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            brokers.sendall(bytes(comes[self.count]))
+            self.count += 1
+            return False
+
+    stop = Waits()
+    with ours, brokers:
+        brokers.sendall(b"first")
+        _gather(ours, stop)
+        assert stop.count == waits
