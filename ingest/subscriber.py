@@ -35,6 +35,7 @@ PAYLOAD_MAX = 1_000_000  # bytes; one message larger than this is refused
 _READ_MAX = 1_000_000  # bytes taken from the socket at once, so that memory stays bounded
 _GATHER_S = 0.003  # letting messages gather before a read makes each of them several times cheaper
 _GATHERS_MAX = 3  # so often while more keeps coming
+_ENOUGH_BYTES = 65_536  # no need to wait for more: it costs little each already
 _TIMEOUT_S = 10.0
 _DISK_RETRY_S = 1.0
 
@@ -228,7 +229,7 @@ def _gather(link: socket.socket, stop: threading.Event) -> None:
     for _ in range(_GATHERS_MAX):
         stop.wait(_GATHER_S)
         before, there = there, _bytes_there(link)
-        if there == before or there >= _READ_MAX:
+        if there == before or there >= _ENOUGH_BYTES:
             return
 
 
