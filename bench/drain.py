@@ -32,7 +32,7 @@ from bench.report import Cell, Goal, Report, Table, steps
 from telemetry.errors import BadConfiguration
 from telemetry.topics import FRAMES_FILTER, READINGS_FILTER, STATUS_FILTER
 
-GOAL = 0.3
+GOAL = 1.0
 SINGLE, FRAMES = "single JSON readings", "frames of 200"
 SUB, PAHO, DURABLE, HISTORY = "mosquitto_sub", "paho-mqtt", "core, durable", "core, in history"
 STORMY, JUDGED = "core, stormy, durable", "core, stormy, alarms stored"
@@ -81,7 +81,7 @@ def run(readings: int = 100_000, rounds: int = 4, frame_messages: int = 2_000, f
     )
     calm, stormy, frames = single(readings, 0.0), single(readings, stream.STORM_SHARE), framed(frame_messages)
     with_core: list[tuple[Consumer, Backlog]] = [(_core, calm), (_core, stormy)]
-    alone = [(_subscriber(program), calm), (_paho, calm), *with_core]
+    alone = [(subscriber(program), calm), (_paho, calm), *with_core]
     for name, entries, count in (
         (SINGLE, alone, rounds),
         (FRAMES, [(c, frames) for c, _ in alone[:3]], frame_rounds),
@@ -99,7 +99,9 @@ def run(readings: int = 100_000, rounds: int = 4, frame_messages: int = 2_000, f
             report.samples[f"{name}, {consumer}, wall s"] = [f.wall_s for f in finishes]
             report.samples[f"{name}, {consumer}, CPU s"] = [f.cpu_s for f in finishes]
             if consumer == DURABLE and name == SINGLE:
-                report.goals.append(Goal(f"{name}, {DURABLE}", f"≥ {GOAL} × of mosquitto_sub", ratio, ratio >= GOAL))
+                report.goals.append(
+                    Goal(f"{name}, {DURABLE}", f"≥ {GOAL:.0f} × of mosquitto_sub", ratio, ratio >= GOAL)
+                )
         columns = ("", "wall s", "readings/s", "CPU s", "readings per CPU s", "broker CPU s", "× of mosquitto_sub")
         report.tables.append(Table(f"{reading_count:,} readings as {name}", columns, rows))
     report.notes.append(
@@ -133,7 +135,9 @@ def _race(name: str, entries: Sequence[tuple[Consumer, Backlog]], rounds: int) -
     return dict(sorted(found.items(), key=lambda item: _ORDER.index(item[0])))
 
 
-def _subscriber(program: str) -> Consumer:
+def subscriber(program: str) -> Consumer:
+    """mosquitto_sub, which receives, acknowledges and prints."""
+
     def consume(broker: processes.Server, backlog: Backlog, _: Path) -> dict[str, Finish]:
         count = str(len(backlog.packets))
         command = [program, "-p", str(broker.port), "-i", _CLIENT, "-c", "-q", "1", "-t", backlog.topic_filter]

@@ -48,21 +48,36 @@ def checksum_mm(value: Floats) -> int:
     return int(np.rint(value * 1000).astype(np.int64).sum())
 
 
+class Levels:
+    """Levels of S sensors, made round by round: each stands in a band, and some of them change to the next.
+
+    Args:
+        change_share: Of the readings, how many change.
+    """
+
+    def __init__(self, series_count: int, change_share: float, seed: int = 1) -> None:
+        self._random = np.random.default_rng(seed)
+        self._change_share = change_share
+        self._band = np.zeros(series_count, np.int64)
+        self.change_count = 0
+
+    def next_round(self) -> Floats:
+        """(S,) in metres, rounded to millimetres."""
+        band, size = self._band, self._band.shape
+        change = self._random.random(size) < self._change_share
+        up = self._random.random(size) < 0.5
+        step = np.where((band == 0) | ((band < len(district.LIMITS)) & up), 1, -1)
+        self._band = np.where(change, band + step, band)
+        self.change_count += int(change.sum())
+        # The middle half of a band: further from every limit than its dead band.
+        return np.round(self._band + self._random.uniform(0.25, 0.75, size), 3)
+
+
 def generate(reading_count: int, series_count: int, end_ms: int, storm_share: float = 0.0, seed: int = 1) -> Stream:
     """About `reading_count` readings in whole rounds, the last one shortly before `end_ms`."""
-    random = np.random.default_rng(seed)
     rounds = max(1, round(reading_count / series_count))
-    change = random.random((rounds, series_count)) < storm_share
-    up = random.random((rounds, series_count)) < 0.5
-    band = np.zeros(series_count, np.int64)
-    bands = np.empty((rounds, series_count))
-    for number in range(rounds):
-        step = np.where((band == 0) | ((band < len(district.LIMITS)) & up[number]), 1, -1)
-        band = np.where(change[number], band + step, band)
-        bands[number] = band
-    # The middle half of a band: further from every limit than its dead band.
-    value = np.round(bands + random.uniform(0.25, 0.75, bands.shape), 3)
-    return Stream(end_ms - rounds * ROUND_MS, value)
+    levels = Levels(series_count, storm_share, seed)
+    return Stream(end_ms - rounds * ROUND_MS, np.stack([levels.next_round() for _ in range(rounds)]))
 
 
 def expected_steps(stream: Stream) -> tuple[int, int]:
@@ -79,21 +94,23 @@ def expected_steps(stream: Stream) -> tuple[int, int]:
     return raised_count, over_count
 
 
-def frame_packets(stream: Stream, frame_readings: int = 200) -> Iterator[bytes]:
-    """PUBLISH packets of frames, round by round, gateway by gateway, each numbered in its gateway's epoch."""
-    series_count = stream.value.shape[1]
-    plans: list[tuple[str, int, int, str]] = []
-    for first in range(0, series_count, district.GATEWAY_SERIES_MAX):
-        gateway_end = min(first + district.GATEWAY_SERIES_MAX, series_count)
-        for start in range(first, gateway_end, frame_readings):
-            end = min(start + frame_readings, gateway_end)
-            names = "\n".join(f"{district.device(number)}/{district.METRIC}" for number in range(start, end))
-            plans.append((district.gateway(first), start, end, names))
-    seq = dict.fromkeys((plan[0] for plan in plans), 0)
-    packet_id = 0
-    for number, row in enumerate(stream.value):
-        time_ms = stream.start_ms + number * ROUND_MS
-        for gateway, start, end, names in plans:
+class Framer:
+    """Rounds as PUBLISH packets of frames, gateway by gateway, each frame numbered in its gateway's epoch."""
+
+    def __init__(self, series_count: int, frame_readings: int = 200) -> None:
+        self._plans: list[tuple[str, int, int, str]] = []
+        for first in range(0, series_count, district.GATEWAY_SERIES_MAX):
+            gateway_end = min(first + district.GATEWAY_SERIES_MAX, series_count)
+            for start in range(first, gateway_end, frame_readings):
+                end = min(start + frame_readings, gateway_end)
+                names = "\n".join(f"{district.device(number)}/{district.METRIC}" for number in range(start, end))
+                self._plans.append((district.gateway(first), start, end, names))
+        self._seq = dict.fromkeys((plan[0] for plan in self._plans), 0)
+        self._packet_id = 0
+
+    def packets(self, row: Floats, time_ms: int) -> Iterator[bytes]:
+        """One round, read at `time_ms`."""
+        for gateway, start, end, names in self._plans:
             count = end - start
             columns = frames.encode_columns(
                 names,
@@ -103,10 +120,17 @@ def frame_packets(stream: Stream, frame_readings: int = 200) -> Iterator[bytes]:
                 bytes(count),
                 {},
             )
-            seq[gateway] += 1
-            packet_id = packet_id % 65_535 + 1
-            payload = frames.encode(gateway, _EPOCH, seq[gateway], 1, columns)
-            yield packets.publish(frames_topic(district.SITE, gateway), payload, packet_id)
+            self._seq[gateway] += 1
+            self._packet_id = self._packet_id % 65_535 + 1
+            payload = frames.encode(gateway, _EPOCH, self._seq[gateway], 1, columns)
+            yield packets.publish(frames_topic(district.SITE, gateway), payload, self._packet_id)
+
+
+def frame_packets(stream: Stream, frame_readings: int = 200) -> Iterator[bytes]:
+    """PUBLISH packets of frames, round by round."""
+    framer = Framer(stream.value.shape[1], frame_readings)
+    for number, row in enumerate(stream.value):
+        yield from framer.packets(row, stream.start_ms + number * ROUND_MS)
 
 
 def json_packets(stream: Stream) -> Iterator[bytes]:

@@ -1,10 +1,12 @@
-"""The whole chain into InfluxDB: the core beside Telegraf, on the same backlog, the same broker and the same database.
+"""The whole chain into InfluxDB: the core beside Telegraf and mosquitto_sub, on the same backlog, broker and database.
 
 A persistent session is filled at QoS 1 while its owner is away; then the consumer starts while the broker is held still,
 and time runs from the moment it is let go until every reading stands in InfluxDB. Telegraf is tuned as
 reference/measured.md has it (QoS 1, persistent session, batches of 5,000, a buffer of a million, flushed every 100 ms); the
 core fsyncs its journal, judges three level rules a series and writes history. Shapes: messages of one plain JSON reading, the
 same bytes for both; and 200 readings a message, as frames for the core and as JSON arrays for Telegraf.
+
+mosquitto_sub drains the single readings too, acknowledges them and prints them to /dev/null: what the broker alone takes.
 
 A round counts only if InfluxDB holds all distinct rows and the sum of their values is right. Rounds are interleaved and
 turned round; medians, ratios within a round. CPU is user + system of the consumer's processes from the same moment on:
@@ -28,7 +30,7 @@ from tempfile import TemporaryDirectory
 from influxdb_client import InfluxDBClient
 from pydantic import SecretStr
 
-from bench import district, link, processes, stream
+from bench import district, drain, link, processes, stream
 from bench.drain import Backlog, framed, settle, single
 from bench.report import Cell, Goal, Report, Table, steps
 from ingest.history.influx_setup import set_up
@@ -37,8 +39,10 @@ from ingest.packets import publish
 from telemetry.errors import BadConfiguration
 from telemetry.topics import FRAMES_FILTER, READINGS_FILTER, STATUS_FILTER, readings_topic
 
-CORE, TELEGRAF = "core", "Telegraf, tuned"
-GOALS = {"single JSON readings": 4.0, "200 readings a message": 8.0}
+CORE, TELEGRAF, SUB = "core", "Telegraf, tuned", "mosquitto_sub"
+SINGLE = "single JSON readings"
+GOALS = {SINGLE: 4.0, "200 readings a message": 8.0}
+GOAL_WALL = 0.8
 _CLIENT = "gatehouse-core"
 _LOOK_EVERY_S = 0.25
 _PATIENCE_S = 180.0
@@ -59,10 +63,15 @@ def program() -> str | None:
     return shutil.which("telegraf") or (str(built[-1]) if built else None)
 
 
-def run(readings: int = 200_000, frame_messages: int = 2_000, rounds: int = 5) -> Report:
+def run(readings: int = 1_000_000, frame_messages: int = 20_000, rounds: int = 3) -> Report:
     """Both shapes, `rounds` pairs each."""
-    telegraf = program()
-    if telegraf is None or processes.broker_program() is None or processes.influxdb_program() is None:
+    telegraf, subscriber = program(), shutil.which("mosquitto_sub")
+    if (
+        telegraf is None
+        or subscriber is None
+        or processes.broker_program() is None
+        or processes.influxdb_program() is None
+    ):
         raise BadConfiguration("mosquitto, influxd or Telegraf is missing; the last: bench/rivals/build_telegraf.sh")
     parameters: dict[str, Cell] = {"readings": readings, "frame_messages": frame_messages, "rounds": rounds}
     report = Report("telegraf", "the whole chain into InfluxDB beside Telegraf", parameters)
@@ -72,12 +81,14 @@ def run(readings: int = 200_000, frame_messages: int = 2_000, rounds: int = 5) -
     for (name, goal), of_core, of_telegraf in zip(GOALS.items(), (alone, frames), (alone, in_arrays), strict=True):
         found: dict[str, list[Finish]] = {CORE: [], TELEGRAF: []}
         for number in steps(range(rounds), name):
-            pair: list[tuple[str, Callable[[], Finish]]] = [
+            race: list[tuple[str, Callable[[], Finish]]] = [
                 (CORE, partial(_drain, of_core, _core)),
                 (TELEGRAF, partial(_drain, of_telegraf, _telegraf(telegraf))),
             ]
-            for who, work in pair if number % 2 == 0 else pair[::-1]:
-                found[who].append(work())
+            if name == SINGLE:
+                race.insert(1, (SUB, partial(_received, of_core, subscriber)))
+            for who, work in race if number % 2 == 0 else race[::-1]:
+                found.setdefault(who, []).append(work())
         count = len(of_core.made)
         rows: list[Sequence[Cell]] = []
         for who, finishes in found.items():
@@ -92,6 +103,13 @@ def run(readings: int = 200_000, frame_messages: int = 2_000, rounds: int = 5) -
         ratios = [there.cpu_s / here.cpu_s for here, there in zip(found[CORE], found[TELEGRAF], strict=True)]
         ratio = statistics.median(ratios)
         report.samples |= {f"{name}, Telegraf ÷ core, CPU": ratios}
+        if SUB in found:
+            ratio_wall = statistics.median(
+                there.wall_s / here.wall_s for here, there in zip(found[CORE], found[SUB], strict=True)
+            )
+            report.goals.append(
+                Goal(f"{name}: into InfluxDB, × of {SUB}", f"≥ {GOAL_WALL} ×", ratio_wall, ratio_wall >= GOAL_WALL)
+            )
         report.goals.append(
             Goal(f"{name}: readings per CPU second, core ÷ Telegraf", f"≥ {goal} ×", ratio, ratio >= goal)
         )
@@ -134,13 +152,26 @@ def _drain(backlog: Backlog, start: Consumer) -> Finish:
             start_cpu_s, started_s = processes.cpu_s(pid), time.perf_counter()
             broker.resume()
             with InfluxDBClient(server.url, server.token, org=settings.org) as client:
-                while _rows(client, settings.bucket) < len(backlog.made):
+                while True:
+                    asking_s = time.perf_counter()
+                    if _rows(client, settings.bucket) >= len(backlog.made):
+                        break
+                    asked_s = time.perf_counter() - asking_s
                     assert time.perf_counter() < started_s + _PATIENCE_S, "not all rows in three minutes"
-                    time.sleep(_LOOK_EVERY_S)
+                    time.sleep(max(_LOOK_EVERY_S, 2 * asked_s))  # counting many rows takes the server a while
                 finish = Finish(time.perf_counter() - started_s, processes.cpu_s(pid) - start_cpu_s)
                 count, total = _rows(client, settings.bucket), round(1000 * _sum(client, settings.bucket))
                 assert (count, total) == (len(backlog.made), backlog.made.checksum_mm), (count, total)
     return finish
+
+
+def _received(backlog: Backlog, subscriber: str) -> Finish:
+    """The same backlog through mosquitto_sub, which stores nothing."""
+    with TemporaryDirectory() as name, processes.broker(Path(name)) as broker:
+        link.leave_session(broker.port, _CLIENT, [FRAMES_FILTER, READINGS_FILTER, STATUS_FILTER])
+        assert link.fill(broker.port, backlog.packets) == len(backlog.packets)
+        finish = drain.subscriber(subscriber)(broker, backlog, Path(name))[drain.SUB]
+    return Finish(finish.wall_s, finish.cpu_s)
 
 
 @contextlib.contextmanager

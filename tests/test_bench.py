@@ -26,8 +26,10 @@ from bench import (
     processes,
     receipt,
     restart,
+    row_latency,
     rules,
     small_gateway,
+    steady,
     store,
     stream,
     telegraf,
@@ -64,10 +66,17 @@ def needs_mosquitto() -> None:
         servers.missing("mosquitto", "apt-get install mosquitto")
 
 
+def needs_influxdb() -> None:
+    if processes.influxdb_program() is None:
+        servers.missing("influxd (InfluxDB 2)", "run deploy/influxdb/build.sh, which builds and caches it")
+
+
+@pytest.mark.integration
 def test_the_ladder_stores_and_raises_what_was_generated(tmp_path: Path) -> None:
+    needs_influxdb()
     report = ladder.run(readings=4_000, series=(40, 1_200), rounds=1, alarm_readings=400)
     check(report, tmp_path)
-    assert len(report.goals) == 4
+    assert len(report.goals) == len(ladder.GOALS) * 2
 
 
 def test_every_codec_finds_what_is_intact_and_nothing_in_noise(tmp_path: Path) -> None:
@@ -202,9 +211,24 @@ def test_the_embedded_history_holds_and_shows_every_reading(tmp_path: Path) -> N
 
 @pytest.mark.integration
 def test_history_in_influxdb_holds_and_shows_every_reading(tmp_path: Path) -> None:
-    if processes.influxdb_program() is None:
-        servers.missing("influxd (InfluxDB 2)", "run deploy/influxdb/build.sh, which builds and caches it")
+    needs_influxdb()
     check(influx_history.run(rows=3_000, series=30, rounds=1, year_days=3), tmp_path)
+
+
+@pytest.mark.integration
+def test_rows_are_waited_for_in_influxdb(tmp_path: Path) -> None:
+    needs_mosquitto()
+    needs_influxdb()
+    check(row_latency.run(rate=200, seconds=1.0, series=20), tmp_path)
+
+
+@pytest.mark.integration
+def test_a_steady_stream_is_all_there_at_the_end(tmp_path: Path) -> None:
+    needs_mosquitto()
+    needs_influxdb()
+    report = steady.run(rate=2_000, seconds=2.0, series=400, change_share=0.01)
+    check(report, tmp_path)
+    assert report.samples["behind"]
 
 
 @pytest.mark.skipif(telegraf.program() is None, reason="Telegraf is not here; bench/rivals/build_telegraf.sh builds it")
