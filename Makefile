@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help env screens demo test check lint types format faults crashes kills bench locks clean
+.PHONY: help env screens demo test check lint types format faults crashes kills bench bench-quick locks clean
 
 help:  ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 env: $(VENV)/ready  ## make the environment (.venv)
 
@@ -63,8 +63,11 @@ N ?= 50
 kills: env  ## real processes killed under load, N times, and what was lost, doubled or missed (needs mosquitto, influxd)
 	$(BIN)/python -m tests.kills --kills $(N)
 
-bench: env  ## the ladder: where a reading's time goes
+bench: env  ## everything that is measured; takes hours (python -m bench NAME …)
 	$(BIN)/python -m bench
+
+bench-quick: env  ## every measurement with small numbers, in about five minutes: does it run, is anything far off?
+	$(BIN)/python -m bench --quick
 
 locks: ## resolve the requirements anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/gateway.txt

@@ -73,7 +73,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
 QUICK: dict[str, Callable[[], Report]] = {
     "ladder": partial(ladder.run, readings=400_000, rounds=1, alarm_readings=40_000),
     "drain": partial(drain.run, readings=20_000, rounds=2, frame_rounds=1),
-    "latency": partial(latency.run, rates=(10_000,), seconds=8.0),
+    "latency": partial(latency.run, seconds=6.0, flood=50_000),
     "memory": partial(memory.run, seconds=15.0),
     "behind": partial(behind.run, readings=200_000),
     "catch_up": partial(catch_up.run, outage_s=300.0),

@@ -3,19 +3,20 @@
 A real core under an open-loop load of single JSON readings over many series; every 50 ms one more reading is a fever (its
 own passage key), whose alarm comes back as the retained message that the core's notices publish. Latency counts from the
 *intended* time of sending, so a generator or broker that falls behind is not forgiven. One loop sends and listens with
-one clock; it stamps an arrival within about two milliseconds. The loads are what generator, broker and core can do side
-by side on two cores; half of what the core drains by itself is more than a generator in Python can offer.
+one clock; it stamps an arrival within about two milliseconds. The loads are shares of what generator, broker and core take
+side by side on this machine, which is tried first: a flood of ready messages, as fast as the broker acknowledges them.
 
 Non-goals: the gateway's polling interval, screens, other channels than MQTT.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +28,7 @@ from bench.report import Cell, Goal, Report, Table, steps
 from ingest import packets
 from telemetry.topics import ALARMS_FILTER, readings_topic
 
-GOAL_MS = 250.0
+GOALS_MS = {0.5: 100.0, 0.8: 250.0}  # p99 at a share of the most
 FEVER_EVERY_S = 0.05
 _STEP_S = 0.002  # load is sent in small lots of what has become due
 _WARM_S = 2.0
@@ -44,40 +45,63 @@ class Trial:
     behind_max_s: float = 0.0  # by how much the generator was late at worst
 
 
-def run(rates: Sequence[float] = (10_000, 30_000), seconds: float = 60.0, series: int = 1_000) -> Report:
-    """Load at each of `rates` readings a second, for `seconds` after two of warming up."""
+def run(seconds: float = 60.0, series: int = 1_000, flood: int = 300_000) -> Report:
+    """Load at each share of the most, for `seconds` after two of warming up.
+
+    Args:
+        flood: Readings by which the most is found.
+    """
     report = Report(
         "latency",
         "how long from publish to the alarm?",
-        {"rates": str(list(rates)), "seconds": seconds, "series": series, "fever_every_s": FEVER_EVERY_S},
+        {"seconds": seconds, "series": series, "flood": flood, "fever_every_s": FEVER_EVERY_S},
     )
+    most = _most(flood, series)
     rows: list[list[Cell]] = []
-    for rate in rates:
+    for share, goal in GOALS_MS.items():
+        rate = share * most
         trial, used = _trial(rate, seconds, series)
         warm_s = min(trial.due_s.values()) + _WARM_S
         waited_ms = [(trial.seen_s[key] - due_s) * 1000 for key, due_s in trial.due_s.items() if due_s >= warm_s]
         p50, p90, p99 = (float(x) for x in np.percentile(waited_ms, [50, 90, 99]))
         late_ms = trial.behind_max_s * 1000
-        rows.append([f"{rate:,.0f}", len(waited_ms), p50, p90, p99, max(waited_ms), used, late_ms])
-        what = f"p99 at {rate:,.0f}/s, publish → alarm, ms"
-        report.goals.append(Goal(what, f"≤ {GOAL_MS:.0f}", p99, p99 <= GOAL_MS))
-        report.samples[f"{rate:.0f}/s, ms"] = [round(each, 3) for each in waited_ms]
+        rows.append([f"{share:.0%}: {rate:,.0f}", len(waited_ms), p50, p90, p99, max(waited_ms), used, late_ms])
+        report.goals.append(Goal(f"p99 at {share:.0%} load, publish → alarm, ms", f"≤ {goal:.0f}", p99, p99 <= goal))
+        report.samples[f"{share:.0%}, ms"] = [round(each, 3) for each in waited_ms]
     columns = ("readings/s", "samples", "p50", "p90", "p99", "max", "core's cores", "generator late at most")
-    report.tables.append(Table("publish → retained alarm message, ms", columns, rows))
+    report.tables.append(Table(f"publish → retained alarm message, ms; the most is {most:,.0f}/s", columns, rows))
     report.notes.append("all readings were taken, and every fever came back as an alarm")
     return report
 
 
-def _trial(rate: float, seconds: float, series: int) -> tuple[Trial, float]:
-    """(what happened, how many cores the core used)."""
+def _most(flood: int, series: int) -> float:
+    """Readings a second that generator, broker and core take side by side."""
+    made = stream.generate(flood, series, time.time_ns() // 1_000_000)
+    messages = list(stream.json_packets(made))
+    with _running(series) as (port, core), link.link(port, "bench-flood") as generator:
+        started_s = time.monotonic()
+        generator.publish_all(messages)
+        processes.wait_until(lambda: core.metrics("gatehouse_readings_total")[0] >= len(made), "the flood")
+        return len(made) / (time.monotonic() - started_s)
+
+
+@contextlib.contextmanager
+def _running(series: int) -> Iterator[tuple[int, processes.CoreProcess]]:
+    """A broker's port and the core that is connected to it."""
     with (
         TemporaryDirectory() as name,
         processes.broker(Path(name)) as broker,
         processes.core(Path(name), series, broker.port) as core,
     ):
         processes.wait_until(lambda: core.metrics("gatehouse_broker_connected")[0] == 1, "the core to connect")
+        yield broker.port, core
+
+
+def _trial(rate: float, seconds: float, series: int) -> tuple[Trial, float]:
+    """(what happened, how many cores the core used)."""
+    with _running(series) as (port, core):
         cpu_s, started_s = processes.cpu_s(core.pid), time.monotonic()
-        trial = _load(broker.port, rate, seconds, series)
+        trial = _load(port, rate, seconds, series)
         used = (processes.cpu_s(core.pid) - cpu_s) / (time.monotonic() - started_s)
         sent = trial.load_count + len(trial.due_s)
         processes.wait_until(lambda: core.metrics("gatehouse_readings_total")[0] >= sent, "the last readings")
