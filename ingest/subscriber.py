@@ -59,6 +59,7 @@ class Session:
         self._answers: list[bytes] = []  # kept over a commit that the disk refuses
         self._packet_id = 0
         self._heard_s = self._asked_s = clock.monotonic_s()
+        self._is_remembered = False
         self.is_connected = False
 
     def hello(self) -> bytes:
@@ -92,12 +93,14 @@ class Session:
         if isinstance(packet, packets.Subscribed):
             if any(code & 0x80 for code in packet.codes):
                 raise ProtocolError("the broker refuses a subscription: check its access list for this user")
+            # Not before: a broker that holds no session of ours passes nothing on until then.
+            self.is_connected = True
+            events.connected(self._settings.host, self._settings.port, self._is_remembered)
             return b""
         if packet.refusal:
             why = packets.REFUSALS.get(packet.refusal, f"code {packet.refusal}")
             raise ProtocolError(f"the broker refuses the connection: {why}")
-        self.is_connected = True
-        events.connected(self._settings.host, self._settings.port, packet.session_present)
+        self._is_remembered = packet.session_present
         # Always, also with a session: a broker that was restarted may have forgotten what we had subscribed to.
         return packets.subscribe(self._next_packet_id(), [FRAMES_FILTER, READINGS_FILTER, STATUS_FILTER])
 

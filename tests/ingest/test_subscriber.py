@@ -91,6 +91,8 @@ def test_a_core_that_is_stopped_while_the_disk_refuses_acknowledges_nothing(tmp_
 
 def test_the_core_subscribes_again_even_when_the_broker_says_it_remembers(session: Session) -> None:
     assert session.feed(b"\x20\x02\x01\x00")[0] == 0x82
+    assert not session.is_connected  # what is published now may pass us by
+    session.feed(b"\x90\x05\x00\x01\x01\x01\x01")
     assert session.is_connected
 
 
