@@ -116,6 +116,7 @@ export const en = {
     lastValue: "was the last value",
     why: "Why",
     advice: "What to do",
+    runbook: "Step by step",
     forecast: (time: string, left_min: number) => `Overflow about ${time}, in ${left_min} min`,
     forecastBand: (from: string, until: string) => ` (${from}–${until})`,
     forecastFrom: (from: string) => ` (not before ${from})`,

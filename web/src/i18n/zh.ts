@@ -118,6 +118,7 @@ export const zh: Texts = {
     lastValue: "为最后读数",
     why: "原因",
     advice: "处置建议",
+    runbook: "操作步骤",
     forecast: (time, left_min) => `预计约 ${time} 溢流，还有 ${left_min} 分钟`,
     forecastBand: (from, until) => `（${from}–${until}）`,
     forecastFrom: (from) => `（不早于 ${from}）`,
