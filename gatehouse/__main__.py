@@ -202,6 +202,32 @@ def check(config: ConfigFile) -> None:
 
 
 @app.command()
+def doctor(
+    config: ConfigFile,
+    as_json: Annotated[bool, typer.Option("--json", help="As data: a list of {about, state, what, do}.")] = False,
+) -> None:
+    """Find what is wrong and say what to do, changing nothing. Exit code 0: nothing; 1: soon; 2: something does not work."""
+    import json
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from gatehouse.doctor import State, examine
+    from telemetry.clock import SystemClock
+
+    findings = examine(config, SystemClock())
+    if as_json:
+        typer.echo(json.dumps([finding.as_data() for finding in findings], ensure_ascii=False, indent=1))
+    else:
+        console = Console(soft_wrap=True, highlight=False)
+        colours = {State.WELL: "green", State.SOON: "yellow", State.WRONG: "red"}
+        for finding in findings:
+            line = Text(f"{finding.state.name.lower():<6}", colours[finding.state]) + f"{finding.about}: {finding.what}"
+            console.print(line + (f" → {finding.do}" if finding.do else ""))
+    raise typer.Exit(int(max(finding.state for finding in findings)))
+
+
+@app.command()
 def init(config: ConfigFile) -> None:
     """Make what the core and the API find ready: the database's tables, and the history.
 
