@@ -228,8 +228,17 @@ def doctor(
 
 
 @app.command()
-def init(config: ConfigFile) -> None:
-    """Make what the core and the API find ready: the database's tables, and the history.
+def init(
+    config: Annotated[Path, typer.Option("--config", help="The server's YAML file; written when there is none.")],
+    answers: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Instead of asking: a YAML file, docs/configuration.md.", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """Begin a district, and make what the core and the API find ready: the database's tables, and the history.
+
+    Where there is no configuration yet, six questions lead to one, with certificates, the broker's folder and the first user;
+    its password is read from GATEHOUSE_PASSWORD, or asked, or made.
 
     For InfluxDB: its first organisation and user when it is new (history.token becomes its token; the user's password is
     shown once), the organisation, a bucket for readings and one for rollups, and how long each keeps what it holds. The
@@ -239,8 +248,36 @@ def init(config: ConfigFile) -> None:
     from gatehouse.init import init as make_ready
     from gatehouse.settings import load_settings
 
-    for line in make_ready(load_settings(config), os.environ.get("GATEHOUSE_INFLUXDB_TOKEN")):
+    administrator = None if config.exists() else _begin(config, answers)
+    if administrator is None and answers is not None:
+        raise BadConfiguration(f"{config} exists already: change it there")
+    settings = load_settings(config)
+    for line in make_ready(settings, os.environ.get("GATEHOUSE_INFLUXDB_TOKEN")):
         typer.echo(line)
+    if administrator is not None:
+        from api.access import Role
+        from gatehouse.record import open_accounts
+
+        password, made = _new_password()
+        open_accounts(settings).add_user(administrator, password, [Role.ADMINISTRATOR], None)
+        typer.echo(f"user {administrator}: administrator" + (f"; password {made}" if made else ""))
+        typer.echo("next: give broker/ to Mosquitto, then gatehouse core, gatehouse api, gatehouse doctor")
+
+
+def _begin(config: Path, answers: Path | None) -> str:
+    """Write a district; its first administrator."""
+    from gatehouse.questions import ask, read_answers, write_district
+    from telemetry.clock import SystemClock
+
+    if answers is not None:
+        given = read_answers(answers)
+    elif sys.stdin.isatty():
+        given = ask(lambda question, usual: str(typer.prompt(question, default=usual)), typer.echo)
+    else:
+        raise BadConfiguration(f"there is no {config}: answer six questions on a terminal, or give --answers FILE")
+    for line in write_district(config, given, SystemClock()):
+        typer.echo(line)
+    return given.administrator
 
 
 @app.command()
