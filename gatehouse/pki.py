@@ -227,6 +227,8 @@ def ends_ms(folder: Path) -> dict[str, int]:
 
     The authority's key is not read, so that a copy of `issued/` and `crl.pem` will do.
     """
+    if not (folder / "issued").is_dir():
+        raise BadConfiguration(f"{folder} has no folder 'issued' with the certificates that were made; copy it there")
     revoked: set[int] = set()
     if (folder / "crl.pem").exists():
         with _reading(folder / "crl.pem"):

@@ -113,6 +113,11 @@ def test_certificates_that_end_have_ended_or_are_not_there(config: Path) -> None
     check(config, "certificates", State.WRONG, "gatehouse-core.pem", "gatehouse pki make", clock=clock)
 
 
+def test_a_folder_of_certificates_that_has_none(config: Path) -> None:
+    set_to(config, watch={"pki": "nowhere"})
+    check(config, "certificates", State.WRONG, "has no folder 'issued'")
+
+
 def test_a_database_that_is_not_there_of_another_version_broken_or_without_an_administrator(config: Path) -> None:
     check(config, "database", State.WRONG, "is not there", "gatehouse init")
     file = config.parent / "data" / "gatehouse.db"

@@ -1,5 +1,6 @@
 """What is wrong with the core's machine becomes an alarm that ends by itself; each case with the thing really so."""
 
+import json
 import shutil
 import time
 from collections import namedtuple
@@ -112,6 +113,18 @@ def test_a_core_that_starts_again_does_not_tell_anew_and_ends_what_is_over(tmp_p
     again.core.journal.close()
 
 
+def test_what_was_mended_while_the_core_was_away_is_over_when_it_is_back(tmp_path: Path, usage: list[int]) -> None:
+    machine = started(tmp_path)
+    usage[0] = 50
+    machine.minutes()
+    machine.core.journal.close()
+    usage[0] = 500
+    again = started(tmp_path, clock=machine.clock)
+    again.minutes()
+    assert again.alarms() == {"disk-low/journal": "closed"}
+    again.core.journal.close()
+
+
 def test_what_somebody_closed_is_not_raised_again_while_it_lasts(tmp_path: Path, usage: list[int]) -> None:
     machine = started(tmp_path)
     usage[0] = 50
@@ -203,6 +216,20 @@ def test_a_backup_that_is_missing_or_old_is_told_and_a_new_one_ends_it(tmp_path:
     machine.minutes()
     assert "open" in machine.alarms().values()
     machine.core.journal.close()
+
+
+def test_a_backup_is_old_after_the_hours_that_were_set(tmp_path: Path) -> None:
+    file = district.write_district(tmp_path)
+    with file.open("a") as opened:
+        opened.write("watch: {backups: copies, backup_hours: 50}\n")
+    made = tmp_path / "copies" / "one"
+    made.mkdir(parents=True)
+    manifest = {"format": 1, "made": "2026-01-01T08:00:00+08:00", "history": "parquet", "files": {}}
+    (made / "manifest.json").write_text(json.dumps(manifest))
+    settings, midnight_ms = load_settings(file, {}), 1_767_225_600_000
+    assert faults.backup_faults(settings, midnight_ms + 50 * 3_600_000) == []
+    (fault,) = faults.backup_faults(settings, midnight_ms + 51 * 3_600_000)
+    assert "51 hours old" in fault.detail
 
 
 def test_a_machine_whose_clock_was_set_back_is_told_of(tmp_path: Path) -> None:
