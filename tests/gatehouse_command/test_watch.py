@@ -125,6 +125,39 @@ def test_what_was_mended_while_the_core_was_away_is_over_when_it_is_back(tmp_pat
     again.core.journal.close()
 
 
+def test_what_comes_again_while_the_core_was_away_is_told_again(tmp_path: Path, usage: list[int]) -> None:
+    machine = started(tmp_path)
+    for free in (50, 500):
+        usage[0] = free
+        machine.minutes()
+    machine.core.journal.close()
+    usage[0] = 50
+    again = started(tmp_path, clock=machine.clock)
+    again.minutes()
+    assert list(again.alarms().values()) == ["open"]  # the newer of the two
+    again.core.journal.close()
+
+
+def test_a_database_that_takes_nothing_more_leaves_it_to_readiness_and_is_told_later(
+    tmp_path: Path, usage: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = started(tmp_path)
+    usage[0] = 0
+
+    def full(*_: object) -> bool:
+        raise sa.exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(machine.core._store, "report", full)
+        machine.minutes(2)
+        assert machine.alarms() == {}
+        warnings = machine.core.readiness()["warnings"]
+        assert isinstance(warnings, list) and warnings[-1]["code"] == "disk-low"
+    machine.minutes()
+    assert machine.alarms() == {"disk-low/journal": "open"}
+    machine.core.journal.close()
+
+
 def test_what_somebody_closed_is_not_raised_again_while_it_lasts(tmp_path: Path, usage: list[int]) -> None:
     machine = started(tmp_path)
     usage[0] = 50

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,9 @@ def promtool() -> str:
 class Prometheus:
     """What it answers."""
 
-    def __init__(self, port: int, core: str) -> None:
+    def __init__(self, port: int, processes: Sequence[str]) -> None:
         self._url = f"http://127.0.0.1:{port}/api/v1"
-        self.core = core
+        self.processes = processes  # where core and API answer /metrics
 
     def ask(self, path: str, **parameters: str) -> Any:
         with urllib.request.urlopen(f"{self._url}/{path}?{urllib.parse.urlencode(parameters)}", timeout=10) as answer:
@@ -86,7 +86,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             command: list[str | Path] = [program, "--config.file", folder / "prometheus.yml"]
             command += ["--storage.tsdb.path", folder / "tsdb", "--web.listen-address", f"127.0.0.1:{port}"]
             with servers.process(command, folder / "prometheus.log"):
-                asked = Prometheus(port, f"http://127.0.0.1:{run.metrics_port}/metrics")
+                ours = [f"http://127.0.0.1:{at}/metrics" for at in (run.metrics_port, run.http.base_url.port)]
+                asked = Prometheus(port, ours)
                 servers.wait_until(lambda: asked.query("gatehouse_broker_connected") == [1.0], what="a first scrape")
                 run.publish(f"{EAST}/status", {"state": "online", "epoch": "e", "spooled": 3, "oldest_ms": 1})
                 level = {"device": "level-1", "metric": "level"}
@@ -128,10 +129,11 @@ def test_every_rule_is_evaluated_without_an_error_over_metrics_that_exist(promet
 
 
 def test_names_units_and_help_of_every_metric_are_as_prometheus_wants_them(prometheus: Prometheus) -> None:
-    with urllib.request.urlopen(prometheus.core, timeout=10) as answer:
-        exposed = answer.read()
-    done = subprocess.run([promtool(), "check", "metrics"], input=exposed, capture_output=True, check=False)
-    assert (done.returncode, done.stderr.decode()) == (0, "")
+    for process in prometheus.processes:
+        with urllib.request.urlopen(process, timeout=10) as answer:
+            exposed = answer.read()
+        done = subprocess.run([promtool(), "check", "metrics"], input=exposed, capture_output=True, check=False)
+        assert (done.returncode, done.stderr.decode()) == (0, ""), process
 
 
 def test_rules_are_well_formed_and_each_is_seen_to_fire() -> None:
