@@ -65,3 +65,17 @@ def test_there_is_no_page_for_anything_else(world: World) -> None:
     world.log_in()
     for name in ("drain-level", "..%2F..%2Fgatehouse.yaml", "README"):
         assert world.client.get(f"/api/v1/runbook/{name}").status_code == 404
+
+
+def test_who_acts_at_all_sites_may_see_to_an_alarm_about_ourselves(world: World) -> None:
+    for name, may in (("admin", True), ("guard", False)):
+        world.log_in(name)
+        assert ("system" in world.client.get("/api/v1/session").json()["user"]["acts_on"]) is may, name
+
+
+def test_the_screens_have_words_for_the_reason_of_every_alarm_about_ourselves() -> None:
+    for language in ("en", "zh"):
+        text = (FOLDER.parent.parent / "web" / "src" / "i18n" / f"{language}.ts").read_text(encoding="utf-8")
+        words = text[text.index("\n  reasons: {") :]
+        for name in (*OURS, "mended"):
+            assert re.search(rf'^    "?{name}"?: "', words, re.MULTILINE), name

@@ -156,6 +156,7 @@ def test_an_alarm_about_ourselves_leads_to_its_steps_in_the_language_of_the_scre
     ):
         with opened(run, browser, View(language)) as page:
             show(page, address("alarm", alarm))
+            expect(page.locator(".alarm-read-only")).to_have_count(0)
             with page.expect_popup() as popup:
                 page.get_by_role("link", name=link).click()
             expect(popup.value.get_by_text(title)).to_be_visible(timeout=_SOON_MS)
