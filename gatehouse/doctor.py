@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import socket
+import ssl
 import stat
 import urllib.error
 import urllib.request
@@ -41,6 +42,7 @@ from telemetry.clock import Clock
 from telemetry.database import open_database
 from telemetry.declaration import read_document
 from telemetry.errors import BadConfiguration, Unavailable
+from telemetry.tls import context_for, why
 
 _OTHERS = stat.S_IRWXO
 _NOT_OWNER = stat.S_IRWXG | stat.S_IRWXO
@@ -134,10 +136,31 @@ def _broker(settings: Settings, catalogue: Catalogue, clock: Clock) -> Iterator[
             yield Finding(
                 "broker", State.WRONG, f"it allows what must be forbidden: {opening}", "gatehouse broker-config"
             )
+        days = (_end_of_broker_ms(settings) - clock.now_ms()) // faults.DAY_MS
+        if days < settings.watch.certificate_days:
+            do = "gatehouse pki renew broker, gatehouse broker-config, reload it: docs/runbook/certificate-ends.md"
+            yield Finding("broker", State.SOON, f"its certificate ends in {days} days", do)
     except BadConfiguration as error:
         yield Finding("broker", State.WRONG, str(error), "docs/security.md")
     except Unavailable as error:
         yield Finding("broker", State.WRONG, str(error), "start it, or mend 'broker'; gateways keep their readings")
+
+
+def _end_of_broker_ms(settings: Settings) -> int:
+    """Until when the certificate is valid that the broker shows. Raises Unavailable."""
+    broker = settings.broker
+    context = context_for(broker, server_identities(settings.client_id)[2])
+    assert context is not None
+    try:
+        with (
+            socket.create_connection((broker.host, broker.port), _TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=broker.host) as secured,
+        ):
+            shown = secured.getpeercert()
+    except OSError as error:
+        raise Unavailable(f"connecting to {broker.host}:{broker.port}: {why(error)}") from error
+    assert shown is not None
+    return round(ssl.cert_time_to_seconds(str(shown["notAfter"])) * 1000)
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

@@ -188,8 +188,13 @@ def test_doctor_says_what_is_open_at_a_broker_that_answers(tmp_path: Path) -> No
 
     with broker(tmp_path, settings):
         assert [each.state for each in said()] == [State.WELL]
+        document = yaml.safe_load((tmp_path / "gatehouse.yaml").read_text()) | {"watch": {"certificate_days": 800}}
+        (tmp_path / "gatehouse.yaml").write_text(yaml.safe_dump(document))
+        (ends,) = said()
+        assert ends.state is State.SOON and "its certificate ends in 729 days" in ends.what
     with broker(tmp_path, settings, "acl_file", "#acl_file"):
         told = said()
+    told.pop()  # of the certificate
     assert {each.state for each in told} == {State.WRONG}
     assert all(each.do == "gatehouse broker-config" for each in told)
     assert "a subscription to '#'" in told[0].what
