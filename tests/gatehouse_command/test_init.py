@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from gatehouse import questions
+from gatehouse.__main__ import app
 from gatehouse.check import check_configuration
 from gatehouse.questions import Answers, ask, read_answers, write_district
 from gatehouse.record import open_accounts
@@ -17,7 +19,6 @@ from gatehouse.settings import load_settings
 from telemetry.clock import SystemClock
 from telemetry.errors import BadConfiguration
 from tests import servers
-from tests.gatehouse_command.test_command import run
 
 ANSWERS = """
 compounds: [north, south]
@@ -36,8 +37,8 @@ def test_a_file_of_answers_becomes_a_district_without_a_mistake(
     file = tmp_path / "answers.yaml"
     file.write_text(ANSWERS)
     config = tmp_path / "district" / "gatehouse.yaml"
-    done = run("init", "--config", config, "--answers", file, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, ["init", "--config", str(config), "--answers", str(file)])
+    assert done.exit_code == 0, done.output
     assert check_configuration(config)[1] == []
     settings = load_settings(config, {})
     assert settings.watch.backups == config.parent / "copies"
@@ -46,10 +47,10 @@ def test_a_file_of_answers_becomes_a_district_without_a_mistake(
     assert config.stat().st_mode & 0o007 == 0
     assert "timezone: Asia/Urumqi" in (config.parent / "catalogue" / "district.yaml").read_text(encoding="utf-8")
     assert f"certfile {config.parent}/broker/broker.pem" in (config.parent / "broker" / "mosquitto.conf").read_text()
-    again = run("init", "--config", config, folder=tmp_path)  # a second time it makes ready what is there
-    assert again.returncode == 0 and "tables are as this version needs them" in again.stdout
-    refused = run("init", "--config", config, "--answers", file, folder=tmp_path)
-    assert refused.returncode == 2 and "exists already" in refused.stderr
+    again = CliRunner().invoke(app, ["init", "--config", str(config)])  # a second time it makes ready what is there
+    assert again.exit_code == 0 and "tables are as this version needs them" in again.output
+    refused = CliRunner().invoke(app, ["init", "--config", str(config), "--answers", str(file)])
+    assert isinstance(refused.exception, BadConfiguration) and "exists already" in str(refused.exception)
 
 
 def test_every_setting_of_the_written_file_has_a_comment_above_its_section(tmp_path: Path) -> None:
@@ -76,15 +77,8 @@ def test_a_wrong_answer_in_a_file_is_named_with_file_line_and_field(tmp_path: Pa
 
 
 def test_without_a_terminal_and_without_a_file_it_says_what_to_do(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [str(part) for part in servers.gatehouse("init", "--config", "gatehouse.yaml")],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2 and "--answers FILE" in done.stderr
+    done = CliRunner().invoke(app, ["init", "--config", str(tmp_path / "gatehouse.yaml")])
+    assert isinstance(done.exception, BadConfiguration) and "--answers FILE" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
 
 
