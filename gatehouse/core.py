@@ -231,9 +231,10 @@ class Core:
             detail = "'insecure' is set: what goes over the broker can be read and forged by whoever reaches it"
             warnings.append({"code": "insecure", "detail": detail})
         warnings += [{"code": "certificate-ends", "detail": str(expiry)} for expiry in self._ending]
-        # A certificate of ours is told of above, with what to do.
-        ours = {"certificate-ends"} if self._ending else set()
-        warnings += [{"code": f.alarm, "detail": f.detail} for f in self._watch.faults if f.alarm not in ours]
+        # Certificates of ours are told of above, with what to do.
+        ours = {f"certificate-ends/{n}" for n in ("ca", *server_identities(self._settings.client_id))}
+        told = ours if self._ending else set()
+        warnings += [{"code": f.alarm, "detail": f.detail} for f in self._watch.faults if f.name not in told]
         trouble = self._history_trouble()
         if trouble is not None:
             code = "history-refuses" if trouble.needs else "history-away"
