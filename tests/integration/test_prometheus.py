@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gatehouse.doctor import State, examine
 from gatehouse.identities import make
 from gatehouse.settings import load_settings
 from telemetry.clock import SystemClock
@@ -45,9 +46,10 @@ def promtool() -> str:
 class Prometheus:
     """What it answers."""
 
-    def __init__(self, port: int, processes: Sequence[str]) -> None:
+    def __init__(self, port: int, processes: Sequence[str], config: Path) -> None:
         self._url = f"http://127.0.0.1:{port}/api/v1"
         self.processes = processes  # where core and API answer /metrics
+        self.config = config
 
     def ask(self, path: str, **parameters: str) -> Any:
         with urllib.request.urlopen(f"{self._url}/{path}?{urllib.parse.urlencode(parameters)}", timeout=10) as answer:
@@ -87,7 +89,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             command += ["--storage.tsdb.path", folder / "tsdb", "--web.listen-address", f"127.0.0.1:{port}"]
             with servers.process(command, folder / "prometheus.log"):
                 ours = [f"http://127.0.0.1:{at}/metrics" for at in (run.metrics_port, run.http.base_url.port)]
-                asked = Prometheus(port, ours)
+                asked = Prometheus(port, ours, run.config)
                 servers.wait_until(lambda: asked.query("gatehouse_broker_connected") == [1.0], what="a first scrape")
                 run.publish(f"{EAST}/status", {"state": "online", "epoch": "e", "spooled": 3, "oldest_ms": 1})
                 level = {"device": "level-1", "metric": "level"}
@@ -134,6 +136,13 @@ def test_names_units_and_help_of_every_metric_are_as_prometheus_wants_them(prome
             exposed = answer.read()
         done = subprocess.run([promtool(), "check", "metrics"], input=exposed, capture_output=True, check=False)
         assert (done.returncode, done.stderr.decode()) == (0, ""), process
+
+
+def test_doctor_finds_a_running_district_well_but_for_what_is_really_so(prometheus: Prometheus) -> None:
+    found = examine(prometheus.config, SystemClock())
+    wanting = {each.about: each.what for each in found if each.state is not State.WELL}
+    assert wanting.keys() - {"files", "disk"} == {"broker", "backups"}  # those two are of the machine that tests
+    assert "'insecure' is set" in wanting["broker"] and "hours old" in wanting["backups"]
 
 
 def test_rules_are_well_formed_and_each_is_seen_to_fire() -> None:
