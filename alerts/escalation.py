@@ -37,6 +37,17 @@ CHANNEL_FAILS, CHANNEL_WORKS = "channel-fails", "channel-works"
 """Actions of the commands by which senders tell the engine, through the journal, how it goes."""
 UNSTORED, STORED = "history-refuses", "history-works"
 """Actions of the commands by which the core says whether history lets it in; the first is the alarm's name, too."""
+FAULT, MENDED = "fault", "mended"
+"""Actions of the commands by which the core says what is wrong with its machine; they speak of ALARM/SUBJECT."""
+FAULTS: Mapping[str, Severity] = {
+    "disk-low": Severity.HIGH,
+    "certificate-ends": Severity.HIGH,
+    "clock-wrong": Severity.HIGH,
+    "backup-old": Severity.MEDIUM,
+    "incomplete": Severity.MEDIUM,
+}
+OURS = frozenset({UNANSWERED, UNDELIVERED, DAMAGED, UNSTORED, *FAULTS})
+"""Every alarm about ourselves."""
 _STARTS = (What.RAISED, What.SEVERITY_UP, What.REOPENED, What.REALARMED)
 _UNSEEN = "unacknowledged"
 
@@ -134,6 +145,16 @@ class Escalation:
                 self._raise(UNSTORED, subject, None, Severity.HIGH, known_ms, note, effects)
             for alarm in told if action == STORED else ():
                 self._close(alarm, What.RETURNED, known_ms, "stored-again", effects)
+            return ""
+        if action in (FAULT, MENDED):
+            rule, _, what = subject.partition("/")
+            if rule not in FAULTS:
+                return f"there is no alarm '{rule}' about ourselves"
+            standing = [alarm for alarm in self.system.values() if (alarm.rule, alarm.device) == (rule, what)]
+            if action == FAULT and not standing:
+                self._raise(rule, what, None, FAULTS[rule], known_ms, note, effects)
+            for alarm in standing if action == MENDED else ():
+                self._close(alarm, What.RETURNED, known_ms, "mended", effects)
             return ""
         if action == DAMAGED:
             if subject not in self._damages:  # each is told once: whoever closed it has seen it
@@ -337,7 +358,7 @@ def route_of(rule: str, alarm_class: str, people: People, route_names: Mapping[s
     """How an alarm finds people: by the route that its rule names, or the one for what is about ourselves."""
     name = route_names.get(rule)
     # A rule of the district may be of this class, too, and then names its own.
-    if name is None and rule in (UNANSWERED, UNDELIVERED, DAMAGED, UNSTORED) and alarm_class == SYSTEM:
+    if name is None and rule in OURS and alarm_class == SYSTEM:
         name = people.system_route
     return None if name is None else people.route.get(name)
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alerts.alarm import Alarm, Transition
-from alerts.escalation import UNDELIVERED
+from alerts.escalation import FAULTS, SYSTEM, UNDELIVERED
 from alerts.masks import Mask
 from alerts.notify.routing import FLOOD_MS, Flood, Heard, Router, Told, is_recent
 from alerts.people import NOBODY, People, Route
@@ -332,14 +332,23 @@ class Store:
             keys = [row.document["key"] for row in db.execute(query)]
         return {channel if key is None else f"{channel}/{key}" for key in keys}
 
-    def report(self, action: str, subject: str, error: str, now_ms: int) -> None:
-        """Tell the engine, through the journal, how a channel does; not while it is still to hear the last of it."""
+    def faults(self) -> set[str]:
+        """What open alarms say is wrong with the core's machine: ALARM/SUBJECT."""
+        ours = (alarms.c["class"] == SYSTEM) & alarms.c.rule.in_(FAULTS)
+        query = sa.select(alarms.c.rule, alarms.c.device).where(alarms.c.is_open, ours)
+        with self._database.connect() as db:
+            return {f"{row.rule}/{row.device}" for row in db.execute(query)}
+
+    def report(self, action: str, subject: str, error: str, now_ms: int) -> bool:
+        """Tell the engine, through the journal, how a channel does; not, and False, while it is still to hear the last."""
         body = {"action": action, "alarm": subject, "seq": 0, "actor": "core", "note": error[:500]}
         name = hashlib.sha256(f"{action}/{subject}/{now_ms}".encode()).hexdigest()[:32]
         with self._database.begin() as db:
             pending = sa.select(commands.c.body).where(commands.c.state.in_(("waiting", "journaled")))
-            if all(row.body["alarm"] != subject for row in db.execute(pending)):
-                db.execute(commands.insert().values(id=name, created_ms=now_ms, body=body, state="waiting"))
+            if any(row.body["alarm"] == subject for row in db.execute(pending)):
+                return False
+            db.execute(commands.insert().values(id=name, created_ms=now_ms, body=body, state="waiting"))
+            return True
 
     def _owed(
         self,

@@ -11,7 +11,7 @@ import msgspec
 
 from alerts.alarm import Alarm, Forecast
 from alerts.detectors.trend import ForecastRule, RateRule
-from alerts.escalation import DAMAGED, SYSTEM, UNANSWERED, UNDELIVERED, UNSTORED
+from alerts.escalation import DAMAGED, OURS, SYSTEM, UNANSWERED, UNDELIVERED, UNSTORED
 from alerts.rule import LevelledRule, Shown
 from alerts.rules import InferredRule, LevelRule, Rule, SilenceRule
 from telemetry.catalogue import Catalogue, Place, Text
@@ -23,6 +23,44 @@ _OURS = {
     DAMAGED: {"en": "Records of the journal are damaged", "zh": "日志记录损坏"},
     UNDELIVERED: {"en": "Messages do not get through", "zh": "通知无法送达"},
     UNSTORED: {"en": "History does not let us in", "zh": "历史库拒绝访问"},
+    "disk-low": {"en": "A disk fills up", "zh": "磁盘空间不足"},
+    "certificate-ends": {"en": "A certificate ends", "zh": "证书即将到期"},
+    "clock-wrong": {"en": "A clock is wrong", "zh": "时钟不准"},
+    "backup-old": {"en": "There is no recent backup", "zh": "备份过期"},
+    "incomplete": {"en": "Yesterday's readings are incomplete", "zh": "昨日数据不完整"},
+}
+_ADVICE_OURS = {
+    UNANSWERED: {"en": "See to the alarm, then to the duty roster.", "zh": "先处理该报警，再检查值班表。"},
+    DAMAGED: {"en": "Look at the disk; make the days anew.", "zh": "检查磁盘，并重建相关日期的历史数据。"},
+    UNDELIVERED: {"en": "Look at the channel's address and secret.", "zh": "检查通道的地址与密钥。"},
+    UNSTORED: {"en": "Put token or bucket right.", "zh": "修正令牌或存储桶。"},
+    "disk-low": {"en": "Make room before it is full.", "zh": "请在磁盘写满之前腾出空间。"},
+    "certificate-ends": {"en": "Renew it and copy it to where it is used.", "zh": "续签证书并复制到使用处。"},
+    "clock-wrong": {"en": "Set the clock, and what sets it by itself.", "zh": "校准时钟，并检查自动对时。"},
+    "backup-old": {"en": "Make one now, then mend what makes them.", "zh": "立即备份，并修复定时备份。"},
+    "incomplete": {"en": "Look which devices are missing.", "zh": "查看缺少哪些设备的数据。"},
+}
+_WHY_FAULT = {
+    "disk-low": {
+        "en": "The disk that holds '{}' has little room left; when it is full, readings wait at the gateways",
+        "zh": "存放“{}”的磁盘空间不足；写满后读数将滞留在网关",
+    },
+    "certificate-ends": {
+        "en": "The certificate '{}' ends soon or has ended; whoever it belongs to is then refused by the broker",
+        "zh": "证书“{}”即将到期或已到期；到期后其持有者将被消息服务器拒绝",
+    },
+    "clock-wrong": {
+        "en": "The clock of '{}' does not agree with the others; times of readings and alarms are doubtful",
+        "zh": "“{}”的时钟与其他设备不一致；读数与报警的时间不可靠",
+    },
+    "backup-old": {
+        "en": "The newest backup in '{}' is too old; a broken disk would cost everything since",
+        "zh": "“{}”中最新的备份已过期；磁盘损坏将丢失此后的全部数据",
+    },
+    "incomplete": {
+        "en": "Of what was due yesterday at '{}' too much has not arrived",
+        "zh": "“{}”昨日应到的读数缺失过多",
+    },
 }
 _UNITS = {"degC": "°C", "m3": "m³", "1": ""}
 
@@ -82,8 +120,22 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
         "why": _why(
             alarm, rule, _UNITS.get(unit, unit), metric.decimals if metric else 1, _zone(alarm, catalogue), path
         ),
-        "advice": _both(rule.advice) if rule and rule.advice else {"en": "", "zh": ""},
+        "advice": _advice(alarm, rule),
+        "runbook": _runbook(alarm, rule),
     }
+
+
+def _advice(alarm: Alarm, rule: Rule | None) -> dict[str, str]:
+    ours = _ADVICE_OURS.get(alarm.rule) if _runbook(alarm, rule) else None
+    if ours is not None:
+        page = f"docs/runbook/{alarm.rule}.md"
+        return {"en": f"{ours['en']} Step by step: {page}", "zh": f"{ours['zh']}操作步骤：{page}"}
+    return _both(rule.advice) if rule and rule.advice else {"en": "", "zh": ""}
+
+
+def _runbook(alarm: Alarm, rule: Rule | None) -> str | None:
+    """Where the API shows what to do, step by step; only of alarms about ourselves."""
+    return f"/api/v1/runbook/{alarm.rule}" if rule is None and alarm.rule in OURS else None
 
 
 def _both(text: Text) -> dict[str, str]:
@@ -157,6 +209,8 @@ def _why_ours(alarm: Alarm) -> dict[str, str]:
             "en": f"{alarm.device} refuses the core; readings wait in the journal until its token or bucket is put right",
             "zh": f"{alarm.device} 拒绝核心写入；读数保存在日志中，直至令牌或存储桶恢复正常",
         }
+    if alarm.rule in _WHY_FAULT:
+        return {language: said.format(alarm.device) for language, said in _WHY_FAULT[alarm.rule].items()}
     whom_en, whom_zh = ("", "") if alarm.key is None else (f" to {alarm.key}", f"（收件人 {alarm.key}）")
     return {
         "en": f"Channel {alarm.device} does not deliver{whom_en}; messages wait, or go by the next channel",

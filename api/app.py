@@ -31,6 +31,7 @@ from api.routes import (
     readings,
     register,
     rules,
+    runbook,
     second_factor,
     session,
     tokens,
@@ -65,6 +66,7 @@ _ROUTERS = (
     tokens,
     visits,
     audit,
+    runbook,
     live,
 )
 

@@ -202,8 +202,43 @@ def check(config: ConfigFile) -> None:
 
 
 @app.command()
-def init(config: ConfigFile) -> None:
-    """Make what the core and the API find ready: the database's tables, and the history.
+def doctor(
+    config: ConfigFile,
+    as_json: Annotated[bool, typer.Option("--json", help="As data: a list of {about, state, what, do}.")] = False,
+) -> None:
+    """Find what is wrong and say what to do, changing nothing. Exit code 0: nothing; 1: soon; 2: something does not work."""
+    import json
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from gatehouse.doctor import State, examine
+    from telemetry.clock import SystemClock
+
+    findings = examine(config, SystemClock())
+    if as_json:
+        typer.echo(json.dumps([finding.as_data() for finding in findings], ensure_ascii=False, indent=1))
+    else:
+        console = Console(soft_wrap=True, highlight=False)
+        colours = {State.WELL: "green", State.SOON: "yellow", State.WRONG: "red"}
+        for finding in findings:
+            line = Text(f"{finding.state.name.lower():<6}", colours[finding.state]) + f"{finding.about}: {finding.what}"
+            console.print(line + (f" → {finding.do}" if finding.do else ""))
+    raise typer.Exit(int(max(finding.state for finding in findings)))
+
+
+@app.command()
+def init(
+    config: Annotated[Path, typer.Option("--config", help="The server's YAML file; written when there is none.")],
+    answers: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Instead of asking: a YAML file, docs/configuration.md.", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """Begin a district, and make what the core and the API find ready: the database's tables, and the history.
+
+    Where there is no configuration yet, six questions lead to one, with certificates, the broker's folder and the first user;
+    its password is read from GATEHOUSE_PASSWORD, or asked, or made.
 
     For InfluxDB: its first organisation and user when it is new (history.token becomes its token; the user's password is
     shown once), the organisation, a bucket for readings and one for rollups, and how long each keeps what it holds. The
@@ -213,8 +248,36 @@ def init(config: ConfigFile) -> None:
     from gatehouse.init import init as make_ready
     from gatehouse.settings import load_settings
 
-    for line in make_ready(load_settings(config), os.environ.get("GATEHOUSE_INFLUXDB_TOKEN")):
+    administrator = None if config.exists() else _begin(config, answers)
+    if administrator is None and answers is not None:
+        raise BadConfiguration(f"{config} exists already: change it there")
+    settings = load_settings(config)
+    for line in make_ready(settings, os.environ.get("GATEHOUSE_INFLUXDB_TOKEN")):
         typer.echo(line)
+    if administrator is not None:
+        from api.access import Role
+        from gatehouse.record import open_accounts
+
+        password, made = _new_password()
+        open_accounts(settings).add_user(administrator, password, [Role.ADMINISTRATOR], None)
+        typer.echo(f"user {administrator}: administrator" + (f"; password {made}" if made else ""))
+        typer.echo("next: give broker/ to Mosquitto, then gatehouse core, gatehouse api, gatehouse doctor")
+
+
+def _begin(config: Path, answers: Path | None) -> str:
+    """Write a district; its first administrator."""
+    from gatehouse.questions import ask, read_answers, write_district
+    from telemetry.clock import SystemClock
+
+    if answers is not None:
+        given = read_answers(answers)
+    elif sys.stdin.isatty():
+        given = ask(lambda question, usual: str(typer.prompt(question, default=usual)), typer.echo)
+    else:
+        raise BadConfiguration(f"there is no {config}: answer six questions on a terminal, or give --answers FILE")
+    for line in write_district(config, given, SystemClock()):
+        typer.echo(line)
+    return given.administrator
 
 
 @app.command()

@@ -10,6 +10,7 @@ A history in InfluxDB is not copied: `influx backup` is made for that.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -117,6 +118,16 @@ def restore(source: Path, config: Path) -> Settings:
     except (OSError, sa.exc.SQLAlchemyError) as error:
         raise Unavailable(f"restoring {source}: {error}") from error
     return settings
+
+
+def newest_ms(folder: Path) -> int | None:
+    """When the newest whole backup in a folder was made, epoch milliseconds; None where there is none."""
+    made = []
+    for manifest in folder.glob(f"*/{_MANIFEST}"):
+        with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):  # of something else, or being deleted
+            said = msgspec.json.decode(manifest.read_bytes(), type=_Manifest).made
+            made.append(round(datetime.fromisoformat(said).timestamp() * 1000))
+    return max(made, default=None)
 
 
 def _copy_all(config: Path, settings: Settings, folder: Path) -> None:

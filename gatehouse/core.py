@@ -38,6 +38,7 @@ from gatehouse.identities import server_identities
 from gatehouse.migrate import migrate
 from gatehouse.mqtt import Publisher
 from gatehouse.settings import Settings
+from gatehouse.watch import Watch
 from ingest import events
 from ingest.committer import Committer
 from ingest.completeness import CURSOR as COMPLETENESS_CURSOR
@@ -153,6 +154,16 @@ class Core:
             settings.completeness.late_after_s,
             settings.completeness.keep_days,
         )
+        self._watch = Watch(
+            settings,
+            store,
+            Completeness(database),
+            self.journal,
+            catalogue,
+            registry,
+            clock,
+            lambda: self._records_behind() > _BEHIND_MAX,
+        )
         self._live = LiveValues(self.journal, places, self._publisher.publish, self.readiness)
 
     def run(self, stop: threading.Event) -> None:
@@ -204,16 +215,14 @@ class Core:
             reasons.append(
                 {"code": "broker-away", "detail": "no connection to the broker; gateways keep their readings"}
             )
-        lag = self.alerts.lag
-        # Of a gateway that is offline nobody knows what it holds now, and nothing of it is on its way.
-        held = sum(state.spooled or 0 for state in self._vetter.gateways.values() if state.is_online)
+        behind = self._records_behind()
         with self._estimating:
-            self._catch_up.observe(self._clock.monotonic_s(), self.journal.last - lag)
-            seconds = self._catch_up.seconds(lag + held)
-        if lag + held > _BEHIND_MAX:
+            self._catch_up.observe(self._clock.monotonic_s(), self.journal.last - self.alerts.lag)
+            seconds = self._catch_up.seconds(behind)
+        if behind > _BEHIND_MAX:
             about = "nothing is judged just now" if seconds is None else f"about {seconds} s"
-            detail = f"{lag + held} records behind, {about}"
-            reasons.append({"code": "catching-up", "detail": detail, "behind": lag + held, "seconds": seconds})
+            detail = f"{behind} records behind, {about}"
+            reasons.append({"code": "catching-up", "detail": detail, "behind": behind, "seconds": seconds})
         warnings = [
             {"code": "journal-damaged", "detail": f"records {d.first} to {d.last} cannot be trusted: {d.detail}"}
             for d in self.journal.damages()[-3:]
@@ -222,6 +231,10 @@ class Core:
             detail = "'insecure' is set: what goes over the broker can be read and forged by whoever reaches it"
             warnings.append({"code": "insecure", "detail": detail})
         warnings += [{"code": "certificate-ends", "detail": str(expiry)} for expiry in self._ending]
+        # Certificates of ours are told of above, with what to do.
+        ours = {f"certificate-ends/{n}" for n in ("ca", *server_identities(self._settings.client_id))}
+        told = ours if self._ending else set()
+        warnings += [{"code": f.alarm, "detail": f.detail} for f in self._watch.faults if f.name not in told]
         trouble = self._history_trouble()
         if trouble is not None:
             code = "history-refuses" if trouble.needs else "history-away"
@@ -229,6 +242,11 @@ class Core:
         if about := self.history.warning():
             warnings.append({"code": "history-full", "detail": about})
         return {"ready": not reasons, "reasons": reasons, "warnings": warnings}
+
+    def _records_behind(self) -> int:
+        # Of a gateway that is offline nobody knows what it holds now, and nothing of it is on its way.
+        held = sum(state.spooled or 0 for state in self._vetter.gateways.values() if state.is_online)
+        return self.alerts.lag + held
 
     def _heartbeat(self, name: str, channel: Beats) -> Heartbeat | None:
         beat = self._settings.heartbeat
@@ -247,8 +265,11 @@ class Core:
 
     def _keep_house(self, stop: threading.Event) -> None:
         self._look_at_certificates()
+        self._watch.look()
         while not stop.wait(_TRIM_EVERY_S):
             self._look_at_certificates()
+            self._watch.look()
+            self._tell_of_faults()
             self._tell_of_damage()
             self._tell_of_history()
             try:
@@ -274,6 +295,12 @@ class Core:
             _log.warning("a certificate cannot be read; the connection that stands goes on", error=str(error))
             return
         self._ending = list(ending.values())
+
+    def _tell_of_faults(self) -> None:
+        try:
+            self._watch.tell()
+        except sa.exc.OperationalError as error:
+            _log.warning("what is wrong with us could not be reported; it is tried again", error=str(error))
 
     def _tell_of_damage(self) -> None:
         for damage in self.journal.damages():

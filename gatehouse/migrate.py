@@ -8,6 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from telemetry.database import open_database
 from telemetry.errors import Unavailable
@@ -31,6 +32,13 @@ def migrate(url: str) -> None:
             if time.monotonic() > until:
                 raise Unavailable(f"database {parsed.render_as_string()}: {error.orig}") from error
             time.sleep(0.3)
+
+
+def head() -> str:
+    """The version that the tables of this program have."""
+    newest = ScriptDirectory(str(_FOLDER)).get_current_head()
+    assert newest is not None
+    return newest
 
 
 def _upgrade(url: str) -> None:

@@ -222,6 +222,27 @@ class Authority:
         return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC).replace(microsecond=0)
 
 
+def ends_ms(folder: Path) -> dict[str, int]:
+    """Until when each identity has a certificate that is not revoked, epoch milliseconds. Raises BadConfiguration.
+
+    The authority's key is not read, so that a copy of `issued/` and `crl.pem` will do.
+    """
+    if not (folder / "issued").is_dir():
+        raise BadConfiguration(f"{folder} has no folder 'issued' with the certificates that were made; copy it there")
+    revoked: set[int] = set()
+    if (folder / "crl.pem").exists():
+        with _reading(folder / "crl.pem"):
+            revoked = {one.serial_number for one in x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())}
+    found: dict[str, int] = {}
+    for file in sorted((folder / "issued").glob("*.crt")):
+        with _reading(file):
+            certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        if certificate.serial_number not in revoked:
+            name = _common_name(certificate)
+            found[name] = max(found.get(name, 0), _end_ms(certificate))
+    return found
+
+
 @contextlib.contextmanager
 def _reading(file: Path) -> Iterator[None]:
     try:

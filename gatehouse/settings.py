@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from alerts.notify.heartbeat import HeartbeatSettings
 from alerts.notify.settings import ChannelSettings
@@ -73,6 +73,21 @@ class MetricsSettings(BaseModel):
     port: int = Field(default=9108, ge=0, le=65535)
 
 
+class WatchSettings(BaseModel):
+    """When the core says that something is wrong with its machine, or with what comes in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    disk_free_percent: float = Field(default=10.0, ge=0, lt=100)  # with less free a disk is low
+    disk_days: PositiveFloat = 7.0  # or when it is full sooner than this, as it filled lately
+    certificate_days: PositiveInt = 30
+    pki: Path | None = None  # the authority's folder, or a copy of its `issued` and `crl.pem`: gateways' certificates
+    backups: Path | None = None  # the folder that backups are made into
+    backup_hours: PositiveInt = 26  # a nightly one may take two hours longer than the last
+    complete_from: float = Field(default=0.9, ge=0, le=1)  # the share of yesterday's readings that is complete enough
+    expects_ntp: bool = False  # that the machine's clock is set by NTP or the like
+
+
 class Settings(BaseModel):
     """One district's server."""
 
@@ -92,6 +107,7 @@ class Settings(BaseModel):
     completeness: CompletenessSettings = CompletenessSettings()
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
+    watch: WatchSettings = WatchSettings()
     channels: dict[str, ChannelSettings] = {}
     heartbeat: HeartbeatSettings | None = None
     insecure: bool = False  # start without TLS to the broker, and without trying what must be forbidden there
@@ -171,6 +187,12 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "journal": settings.journal.model_copy(update={"path": (folder / settings.journal.path).resolve()}),
             "database": settings.database.model_copy(update={"url": url}),
             "history": history,
+            "watch": settings.watch.model_copy(
+                update={
+                    name: None if at is None else (folder / at).resolve()
+                    for name, at in (("pki", settings.watch.pki), ("backups", settings.watch.backups))
+                }
+            ),
             "visitor_register": settings.visitor_register.model_copy(
                 update={"url": register_url, "key_file": key_file}
             ),

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Cookie, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from alerts.escalation import SYSTEM
 from api.access import COOKIE, TABLET_COOKIE, Anybody, Arrived, Enrolling, InPerson, OnTablet, Permission, Session
 from api.parts import Parts, PartsOf
 from api.people.accounts import CodeNeeded
@@ -189,12 +190,15 @@ def _set_cookie(parts: Parts, response: Response, name: str, token: str, lasts_s
 def _session(parts: Parts, session: Session) -> dict[str, Any]:
     user = session.user
     classes = set(parts.rules.classes().values())
+    acts_on = {name for name in classes if any(user.acts_on(name, each.site) for each in user.grants)}
+    if user.acts_on(SYSTEM, SYSTEM):  # what is about ourselves is of all sites, and of no rule
+        acts_on.add(SYSTEM)
     return {
         "user": {
             "name": user.name,
             "roles": sorted(role.value for role in user.roles),
             "sites": None if user.sites is None else sorted(user.sites),
-            "acts_on": sorted(name for name in classes if any(user.acts_on(name, each.site) for each in user.grants)),
+            "acts_on": sorted(acts_on),
             "permissions": sorted(each for each in Permission if user.may_somewhere(each)),
         },
         "csrf": session.csrf,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from alerts.alarm import Alarm, Effects, Transition, What
-from alerts.escalation import CHANNEL_FAILS, CHANNEL_WORKS, DAMAGED, STORED, UNSTORED, Escalation, Kept
+from alerts.escalation import CHANNEL_FAILS, CHANNEL_WORKS, DAMAGED, FAULT, MENDED, STORED, UNSTORED, Escalation, Kept
 from alerts.people import People
 from alerts.rule import Severity
 
@@ -246,6 +246,26 @@ def test_a_history_that_refuses_is_told_once_and_is_over_when_it_stores_again() 
     said = [(second, what) for second, _, what, _ in ladder.said]
     assert said == [(1, What.RAISED), (3, What.RETURNED)]
     assert not ladder.escalation.system
+
+
+def test_what_is_wrong_with_the_machine_is_told_once_and_is_over_when_it_is_mended() -> None:
+    ladder = Ladder()
+    for second, action, subject in (
+        (1, FAULT, "disk-low/journal"),
+        (2, FAULT, "disk-low/journal"),
+        (3, FAULT, "disk-low/history"),
+        (4, FAULT, "backup-old/copies"),
+        (5, MENDED, "certificate-ends/journal"),
+    ):
+        assert ladder.hear(second, action, subject) == ""
+    ladder.crash()
+    ladder.hear(6, MENDED, "disk-low/journal")
+    ladder.hear(7, MENDED, "disk-low/journal")
+    assert ladder.hear(8, FAULT, "no-such/thing") == "there is no alarm 'no-such' about ourselves"
+    said = [(second, what) for second, _, what, _ in ladder.said]
+    assert said == [(1, What.RAISED), (3, What.RAISED), (4, What.RAISED), (6, What.RETURNED)]
+    left = {(alarm.rule, alarm.device): alarm.severity for alarm in ladder.escalation.system.values()}
+    assert left == {("disk-low", "history"): Severity.HIGH, ("backup-old", "copies"): Severity.MEDIUM}
 
 
 def test_people_may_see_to_an_alarm_about_ourselves() -> None:

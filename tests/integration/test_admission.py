@@ -12,6 +12,7 @@ import yaml
 from gatehouse import admission
 from gatehouse.access import write_broker
 from gatehouse.admission import check_transport, openings
+from gatehouse.doctor import Finding, State, examine
 from gatehouse.identities import make, server_identities
 from gatehouse.pki import Authority
 from gatehouse.settings import Settings, load_settings
@@ -176,3 +177,24 @@ def test_files_that_cannot_work_are_refused_before_anything_is_connected(tmp_pat
     nameless = settings.broker.model_copy(update={"tls": settings.broker.tls.model_copy(update={"certificate": None})})
     with pytest.raises(BadConfiguration, match="certificate is not set"):
         check_transport(settings.model_copy(update={"broker": nameless}), names, SystemClock())
+
+
+def test_doctor_says_what_is_open_at_a_broker_that_answers(tmp_path: Path) -> None:
+    secured(tmp_path)
+    settings = load_settings(tmp_path / "gatehouse.yaml", {})
+
+    def said() -> list[Finding]:
+        return [each for each in examine(tmp_path / "gatehouse.yaml", SystemClock()) if each.about == "broker"]
+
+    with broker(tmp_path, settings):
+        assert [each.state for each in said()] == [State.WELL]
+        document = yaml.safe_load((tmp_path / "gatehouse.yaml").read_text()) | {"watch": {"certificate_days": 800}}
+        (tmp_path / "gatehouse.yaml").write_text(yaml.safe_dump(document))
+        (ends,) = said()
+        assert ends.state is State.SOON and "its certificate ends in 729 days" in ends.what
+    with broker(tmp_path, settings, "acl_file", "#acl_file"):
+        told = said()
+    told.pop()  # of the certificate
+    assert {each.state for each in told} == {State.WRONG}
+    assert all(each.do == "gatehouse broker-config" for each in told)
+    assert "a subscription to '#'" in told[0].what

@@ -6,6 +6,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from alerts.escalation import FAULT
+from alerts.store import Store
+from gatehouse.settings import load_settings
+from telemetry.clock import SystemClock
+from telemetry.database import open_database
 from tests import servers
 from tests.integration import pictures
 from tests.integration.pictures import View, address, grave, opened, page_ids, show
@@ -136,3 +141,22 @@ def test_with_the_server_away_a_reload_says_as_of_when_and_nothing_of_the_api_wa
         assert [url for url in kept if "/api/" in url or "/health" in url] == []
         page.context.set_offline(False)
         expect(page.locator(".connection-live")).to_be_visible(timeout=_SOON_MS)
+
+
+def test_an_alarm_about_ourselves_leads_to_its_steps_in_the_language_of_the_screen(
+    run: Running, browser: Browser
+) -> None:
+    store = Store(open_database(load_settings(run.config, {}).database.url))
+    store.report(FAULT, "backup-old/copies", "tried", SystemClock().now_ms())
+    servers.wait_until(lambda: [a for a in run.alarms() if a["rule"] == "backup-old"], what="the alarm")
+    (alarm,) = (a["id"] for a in run.alarms() if a["rule"] == "backup-old")
+    for language, link, title in (
+        ("zh", "操作步骤", "# 备份过期"),
+        ("en", "Step by step", "# There is no recent backup"),
+    ):
+        with opened(run, browser, View(language)) as page:
+            show(page, address("alarm", alarm))
+            expect(page.locator(".alarm-read-only")).to_have_count(0)
+            with page.expect_popup() as popup:
+                page.get_by_role("link", name=link).click()
+            expect(popup.value.get_by_text(title)).to_be_visible(timeout=_SOON_MS)

@@ -47,6 +47,13 @@ export function AlarmFacts({ alarm }: { alarm: Alarm }) {
           <span className="alarm-label">{texts.alarms.advice}</span> {advice}
         </p>
       )}
+      {alarm.runbook != null && (
+        <p>
+          <a href={`${alarm.runbook}?language=${language}`} target="_blank" rel="noreferrer">
+            {texts.alarms.runbook}
+          </a>
+        </p>
+      )}
     </div>
   );
 }

@@ -162,6 +162,8 @@ export interface Alarm {
   forecast: Forecast | null;
   why: Named;
   advice: Named;
+  /** Of an alarm about ourselves: where the steps are, as text. */
+  runbook?: string | null;
   disposition: string | null;
   closed_reason: string | null;
   recheck?: Recheck | null;

@@ -116,6 +116,7 @@ export const en = {
     lastValue: "was the last value",
     why: "Why",
     advice: "What to do",
+    runbook: "Step by step",
     forecast: (time: string, left_min: number) => `Overflow about ${time}, in ${left_min} min`,
     forecastBand: (from: string, until: string) => ` (${from}–${until})`,
     forecastFrom: (from: string) => ` (not before ${from})`,
@@ -308,6 +309,19 @@ export const en = {
 
   /** Why input was refused, an alarm moved, or the system is not ready. */
   reasons: {
+    "disk-low": "A disk fills up",
+    "certificate-ends": "A certificate ends",
+    "clock-wrong": "A clock is wrong",
+    "backup-old": "There is no recent backup",
+    incomplete: "Yesterday is incomplete",
+    undelivered: "A channel does not deliver",
+    unanswered: "Nobody has answered",
+    "journal-damaged": "Records are damaged",
+    "history-refuses": "History refuses us",
+    mended: "Mended",
+    "delivered-again": "Delivered again",
+    "stored-again": "Stored again",
+    answered: "Somebody has answered",
     "broker-away": "No connection to the message broker",
     "catching-up": "The core is catching up with a backlog",
     "core-silent": "The core is not heard",
