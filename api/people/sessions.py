@@ -168,6 +168,11 @@ class Sessions:
             db.execute(pins.delete().where(pins.c.user == user.name))
             db.execute(pins.insert().values(user=user.name, pin=kept))
 
+    def has_pin(self, name: str) -> bool:
+        """Whether somebody can change on a tablet."""
+        with self._database.connect() as db:
+            return db.execute(sa.select(pins.c.user).where(pins.c.user == name)).first() is not None
+
     def drop_pin(self, name: str) -> None:
         """Take a PIN away; the sessions that were begun with it end."""
         with self._database.begin() as db:

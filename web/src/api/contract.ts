@@ -21,6 +21,8 @@ export interface Session {
   csrf: string;
   /** Set up without encryption, for trying out; every screen says so. */
   insecure?: boolean;
+  /** A screen at the wall: it looks, and does nothing else. */
+  is_wall?: boolean;
   second_factor?: { is_on: boolean; must_enrol: boolean; codes_left: number };
 }
 

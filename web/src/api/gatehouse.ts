@@ -27,6 +27,9 @@ export const dropSecondFactor = (password: string, code: string) =>
 /** Who may take over on this tablet; a 401 where it is none. */
 export const fetchGuards = async () => (await fetchJson<{ items: { name: string }[] }>("/session/guards")).items;
 export const changeGuard = (name: string, pin: string) => sendJson<Session>("POST", "/session/pin", { name, pin });
+/** This browser becomes a wall screen of these sites; null: of all. */
+export const hangWall = (password: string, sites: string[] | null) =>
+  sendJson<Session>("POST", "/session/wall", { password, sites });
 export const logOut = () => sendJson<void>("DELETE", "/session");
 
 export const fetchSites = async () => (await fetchJson<{ sites: Site[] }>("/sites")).sites;
@@ -114,6 +117,10 @@ export async function fetchCompleteness(site: string, day: string | undefined): 
   }
   return whole;
 }
+
+/** How much of today's readings have come, all series of a site together. */
+export const fetchSiteTotal = async (site: string) =>
+  (await fetchJson<CompletenessPage>("/completeness", { site, limit: 1 })).sites[0];
 
 export const fetchGateways = async () => (await fetchJson<{ items: GatewayState[] }>("/gateways")).items;
 

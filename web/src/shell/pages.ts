@@ -5,7 +5,7 @@
  */
 
 import {
-  AlertOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, FallOutlined, HomeOutlined, IdcardOutlined, SafetyOutlined,
+  AlertOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, FallOutlined, FundProjectionScreenOutlined, HomeOutlined, IdcardOutlined, SafetyOutlined,
   ToolOutlined, UserAddOutlined,
 } from "@ant-design/icons";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
@@ -28,6 +28,8 @@ export interface PageEntry {
   homeOf: string | null;
   /** The whole page is the present: nothing of the past stands above it. */
   isPresent: boolean;
+  /** Takes the whole screen: neither header nor menu. */
+  isBare: boolean;
 }
 
 export const PAGES: readonly PageEntry[] = [
@@ -41,6 +43,7 @@ export const PAGES: readonly PageEntry[] = [
   page("duties", { en: "Daily duties", zh: "日常任务" }, CarryOutOutlined, "look", () => import("../duties/DutiesPage")),
   page("devices", { en: "Devices", zh: "设备台账" }, ToolOutlined, "look", () => import("../devices/DevicesPage")),
   page("rules", { en: "Rules", zh: "告警规则" }, ControlOutlined, "look", () => import("../rules/RulesPage")),
+  page("wall", { en: "Wall screen", zh: "值班大屏" }, FundProjectionScreenOutlined, "look", () => import("../wall/WallPage"), { isPresent: true, isBare: true }),
   page("alarm", { en: "Alarm", zh: "告警详情" }, AlertOutlined, "look", () => import("../alarm-page/AlarmPage"), { isHidden: true }),
 ];
 
@@ -50,9 +53,9 @@ function page(
   Icon: ComponentType,
   needs: string,
   load: () => Promise<{ default: ComponentType }>,
-  { isHidden = false, homeOf = null, isPresent = false }: Partial<Pick<PageEntry, "isHidden" | "homeOf" | "isPresent">> = {},
+  { isHidden = false, homeOf = null, isPresent = false, isBare = false }: Partial<Pick<PageEntry, "isHidden" | "homeOf" | "isPresent" | "isBare">> = {},
 ): PageEntry {
-  return { id, title, Icon, needs, load, Component: lazy(load), isHidden, homeOf, isPresent };
+  return { id, title, Icon, needs, load, Component: lazy(load), isHidden, homeOf, isPresent, isBare };
 }
 
 /** Whether this person may open a page. A server that names no permissions yet lets everybody look. */
