@@ -533,6 +533,46 @@ export interface Mask {
   site: string | null;
 }
 
+export interface Grant {
+  role: string;
+  /** null: all sites. */
+  site: string | null;
+}
+
+export interface Account {
+  name: string;
+  grants: Grant[];
+  created_ms: number;
+  disabled_ms: number | null;
+}
+
+export interface AccountDetail extends Account {
+  has_pin: boolean;
+  has_second_factor: boolean;
+}
+
+export interface SessionShown {
+  id: string;
+  kind: "password" | "pin" | "tablet" | "wall";
+  made_ms: number;
+  seen_ms: number;
+  expires_ms: number;
+  /** null: all of theirs. */
+  sites: string[] | null;
+  address: string;
+}
+
+export interface TokenShown {
+  id: string;
+  name: string;
+  user: string;
+  scopes: string[];
+  sites: string[] | null;
+  made_ms: number;
+  used_ms: number | null;
+  expires_ms: number;
+}
+
 export type DutyState = "later" | "open" | "done" | "late" | "missed";
 
 export interface Duty {

@@ -41,7 +41,7 @@ export async function fetchJson<T>(path: string, query: Record<string, string | 
 type Headers = Record<string, string>;
 
 export async function sendJson<T>(
-  method: "POST" | "PUT" | "DELETE",
+  method: "POST" | "PUT" | "PATCH" | "DELETE",
   path: string,
   body?: unknown,
   more: Headers = {},

@@ -33,6 +33,9 @@ export const useIsWall = (): boolean =>
 
 const NONE: readonly string[] = [];
 
+export const usePermissions = (): readonly string[] =>
+  useSelected(session, (now) => (now.phase === "in" ? (now.session.user.permissions ?? NONE) : NONE));
+
 export const useOwnClasses = (): readonly string[] =>
   useSelected(session, (now) => (now.phase === "in" ? now.session.user.acts_on : NONE));
 

@@ -128,8 +128,9 @@ function NetworkOverflow({ network }: { network: string }) {
 function Complete({ site }: { site: string }) {
   const words = useWords(texts);
   const { value } = useAsked(useCallback(() => fetchSiteTotal(site), [site]), COMPLETE_EVERY_MS);
-  const ratio = value?.ratio ?? null;
-  if (ratio === null) return null;
+  const ratio = value?.ratio ?? null; // null: nothing was due yet
+  if (value === null) return null;
+  if (ratio === null) return <span className="wall-complete">{words.completeUnknown}</span>;
   // Rounded down: 99.96 % is not all.
   const percent = (Math.floor(ratio * 1000) / 10).toFixed(1);
   return <span className={ratio < COMPLETE_MIN ? "wall-complete wall-bad" : "wall-complete"}>{words.complete(percent)}</span>;
