@@ -1,12 +1,12 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Account, AccountDetail, Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, DayCount, Disposition, DueDevice, Duty, DutyList,
+  Account, AccountDetail, Aggregate, Alarm, AlarmDetail, AlarmFigures, AlarmPage, AuditPage, AuditVerdict, BacktestJob, Calls, CompletenessPage, DayCount, Disposition, DueDevice, Duty, DutyList,
   DutyMonth, Gate, GateName, GatewayState, Grant, Instrument, Kind, Mask, Missed, OutcomeLabel, Quarantine, ReadingColumns,
-  RegisterAsked, RegisterBoard, Rule, RuleDocument, RuleVersion, Session, SessionShown, Shift, Site, TemperatureGiven, TokenShown, Visit, VisitorTold,
+  RosterWeek, RegisterAsked, RegisterBoard, Rule, RuleDocument, RuleVersion, Session, SessionShown, Shift, Site, TemperatureGiven, TokenShown, Visit, VisitorTold,
   VisitPage,
 } from "./contract";
-import { fetchJson, sendForFile, sendJson } from "./request";
+import { fetchFile, fetchJson, LONG_MS, sendForFile, sendJson } from "./request";
 
 export const fetchSession = () => fetchJson<Session>("/session");
 export const logIn = (name: string, password: string, code: string) =>
@@ -221,6 +221,17 @@ export const endToken = (id: string) => sendJson<void>("DELETE", `/tokens/${id}`
 /** The token itself is in this answer and nowhere after it. */
 export const makeToken = (wanted: { name: string; scopes: string[]; sites: string[] | null; expires_ms: number; password: string }) =>
   sendJson<TokenShown & { token: string }>("POST", "/tokens", wanted);
+
+export type AuditQuery = Record<string, string | number | undefined>;
+export const fetchAudit = (query: AuditQuery) => fetchJson<AuditPage>("/audit", query);
+export const verifyAudit = (anchor: string | undefined) => fetchJson<AuditVerdict>("/audit/verify", { anchor }, LONG_MS);
+export const exportAudit = (query: AuditQuery) => fetchFile("/audit/export", query);
+
+export const fetchRosters = async (day: string | undefined) =>
+  (await fetchJson<{ items: RosterWeek[] }>("/rosters", { day })).items;
+export const fetchCalls = () => fetchJson<Calls>("/calls");
+export const fetchFigures = (start_ms: number, end_ms: number, site: string | undefined) =>
+  fetchJson<AlarmFigures>("/figures", { start: start_ms, end: end_ms, site });
 
 /** A change is sent with a key of its own: sent again after a lost answer it counts once. */
 const once = (key: string) => ({ "idempotency-key": key });

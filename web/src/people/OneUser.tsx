@@ -7,7 +7,7 @@ import type { AccountDetail, Grant, SessionShown } from "../api/contract";
 import { changeUser, endSessionOf, endSessionsOf, fetchAccount, fetchSessionsOf, resetSecondFactor, type UserChange } from "../api/gatehouse";
 import { Problem } from "../api/request";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, listed, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { changeFailureText } from "../show/failure";
@@ -190,7 +190,7 @@ function Sessions({ sessions, zone, end }: SessionsProps) {
               <tr key={id}>
                 <td>
                   {words.kinds[kind]}
-                  {sites !== null && <div className="soft">{sites.map((site) => inLanguage(sitesById.get(site)?.name, language, site)).join(words.comma)}</div>}
+                  {sites !== null && <div className="soft">{listed(sites.map((site) => inLanguage(sitesById.get(site)?.name, language, site)), language)}</div>}
                 </td>
                 <td>{address}<div className="soft">{at(made_ms)}</div></td>
                 <td>{at(seen_ms)}</td>

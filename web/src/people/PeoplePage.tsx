@@ -7,7 +7,7 @@ import { useCallback, useEffect, useState } from "react";
 import type { Account, Grant } from "../api/contract";
 import { fetchAccounts } from "../api/gatehouse";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage } from "../i18n/language";
+import { inLanguage, listed, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { useCatalogue } from "../state/catalogue";
@@ -104,7 +104,7 @@ function GrantWords({ grants }: { grants: readonly Grant[] }) {
   return (
     <>
       {[...byRole].map(([role, sites]) => (
-        <div key={role}><strong>{roleWord(words, role)}</strong> · {sites.join(words.comma)}</div>
+        <div key={role}><strong>{roleWord(words, role)}</strong> · {listed(sites, language)}</div>
       ))}
     </>
   );

@@ -6,7 +6,7 @@ import { useCallback, useState } from "react";
 import { endToken, fetchTokensOf, makeToken } from "../api/gatehouse";
 import { Problem } from "../api/request";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, listed, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { changeFailureText, failureText } from "../show/failure";
@@ -62,11 +62,11 @@ export function TokensOf({ user }: { user: string }) {
                 <tr key={token.id}>
                   <td>{token.name}<div className="soft code">{token.id}</div></td>
                   <td>
-                    {token.scopes.map((scope) => scopeWord(words, scope)).join(words.comma)}
+                    {listed(token.scopes.map((scope) => scopeWord(words, scope)), language)}
                     <div className="soft">
                       {token.sites === null
                         ? words.ownSites
-                        : token.sites.map((site) => inLanguage(sitesById.get(site)?.name, language, site)).join(words.comma)}
+                        : listed(token.sites.map((site) => inLanguage(sitesById.get(site)?.name, language, site)), language)}
                     </div>
                   </td>
                   <td>{token.used_ms === null ? words.neverUsed : at(token.used_ms)}</td>
