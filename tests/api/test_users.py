@@ -51,6 +51,7 @@ def test_a_refusal_names_its_field_and_a_code_that_screens_have_words_for(world:
     headers = world.log_in()
     wrong = [
         ({"name": "\n"}, "name", "bad-name"),
+        ({"name": "li/chen"}, "name", "bad-name"),
         ({"name": "viewer"}, "name", "name-taken"),
         ({"password": "short"}, "password", "weak-password"),
         ({"password": "gatehouse 1234"}, "password", "known-password"),

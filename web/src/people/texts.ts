@@ -87,7 +87,7 @@ export const texts = inBoth(
       "try-rules": "back-test rules", clean: "cleaning of drains", "see-refused": "see refused input", "read-audit": "read the audit",
     },
     refusals: {
-      "bad-name": "A name has 1 to 64 characters that can be printed.",
+      "bad-name": "A name has 1 to 64 characters that can be printed, none of them “/”.",
       "name-taken": "There is somebody of that name already.",
       "weak-password": "A password has at least ten characters.",
       "known-password": "It begins with what is tried first.",
@@ -182,7 +182,7 @@ export const texts = inBoth(
       "try-rules": "规则回测", clean: "管道清淤", "see-refused": "查看被拒数据", "read-audit": "查看审计",
     },
     refusals: {
-      "bad-name": "登录名为 1 至 64 个可显示字符。",
+      "bad-name": "登录名为 1 至 64 个可显示字符，不含“/”。",
       "name-taken": "已有同名用户。",
       "weak-password": "密码至少十个字符。",
       "known-password": "该密码以最常被试的内容开头。",
