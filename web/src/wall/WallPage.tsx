@@ -109,7 +109,10 @@ function OpenAlarms() {
   const { open, loaded } = useAlarms();
   const isOld = useIsStale();
   const now_ms = useNow(TURN_MS);
-  const shown = withFirst(open, ALARMS_AT_ONCE, ALARMS_FIXED, now_ms);
+  const isReady = useStore(health).isReady;
+  // The bar above takes the place of one.
+  const atOnce = isOld || !isReady ? ALARMS_AT_ONCE - 1 : ALARMS_AT_ONCE;
+  const shown = withFirst(open, atOnce, ALARMS_FIXED, now_ms);
   return (
     <section className="wall-alarms" aria-label={words.alarms}>
       <h2>{words.alarms}</h2>
