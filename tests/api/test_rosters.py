@@ -31,8 +31,10 @@ _shifts = st.fixed_dictionaries(
         "people": st.lists(st.sampled_from(["li", "wang"]), min_size=1, max_size=2, unique=True),
     }
 )
+# Others than those of the shifts, so that only they bound their time.
+_odd_times = st.sampled_from(["07:15", "12:00", "23:30"])
 _overrides = st.fixed_dictionaries(
-    {"date": st.sampled_from(["2026-11-22", "2026-11-25", "2026-11-29"]), "from": _times, "to": _times}
+    {"date": st.sampled_from(["2026-11-22", "2026-11-25", "2026-11-29"]), "from": _odd_times, "to": _odd_times}
 )
 
 
