@@ -3,7 +3,8 @@
 A route without a rule does not pass the tests (`tests/api/test_access.py`), so that none can be forgotten open.
 
 A person comes with a session cookie, and sends the session's CSRF token with whatever changes something. A machine comes with
-`Authorization: Bearer` and a token; what is a person's own (password, sessions, tokens) is closed to it.
+`Authorization: Bearer` and a token; what is a person's own (password, sessions, tokens) is closed to it. A wall screen comes
+with a cookie too: it looks, and changes nothing.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ class Session:
     csrf: str
     token: str = ""  # the id of the token; empty: a person in a browser
     must_enrol: bool = False  # a second factor is required of them, and they have none yet
+    is_wall: bool = False  # nobody sits there
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +187,18 @@ class Needs:
     What the route then shows or changes of which site is for the route to check, with `User.may` and `User.sees`.
     """
 
-    def __init__(self, permission: Permission, *, in_person: bool = False, before_second_factor: bool = False) -> None:
+    def __init__(
+        self,
+        permission: Permission,
+        *,
+        in_person: bool = False,
+        before_second_factor: bool = False,
+        at_wall: bool = False,
+    ) -> None:
         self.permission = permission
         self.in_person = in_person
         self.before_second_factor = before_second_factor  # open also to who still has to enrol
+        self.at_wall = at_wall  # open also to a wall screen, although it is in person
 
     def __call__(
         self,
@@ -213,6 +223,11 @@ class Needs:
         if session.token and self.in_person:
             accounts.record(user.name, "token", f"{session.token} {request.url.path}", "refused: in person only")
             raise Problem(403, "Not for tokens", "it is for a person who has logged in with their password")
+        if session.is_wall and (is_change or self.in_person) and not self.at_wall:
+            accounts.record(
+                user.name, "wall", f"{request.method} {request.url.path}", "refused: a wall screen looks only"
+            )
+            raise Problem(403, "Not at a wall screen", "a wall screen looks only: end it and log in")
         if not session.token and is_change and not secrets.compare_digest(session.csrf, x_csrf_token):
             accounts.record(user.name, self.permission, request.url.path, "refused: no CSRF token")
             raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
@@ -257,6 +272,7 @@ Anybody = Depends(anybody)
 OnTablet = Annotated[Tablet, Depends(AtTablet())]
 Arrived = Annotated[Session, Depends(Needs(Permission.LOOK, before_second_factor=True))]
 Enrolling = Annotated[Session, Depends(Needs(Permission.LOOK, in_person=True, before_second_factor=True))]
+Leaving = Annotated[Session, Depends(Needs(Permission.LOOK, in_person=True, before_second_factor=True, at_wall=True))]
 InPerson = Annotated[Session, Depends(Needs(Permission.LOOK, in_person=True))]
 Looking = Annotated[Session, Depends(Needs(Permission.LOOK))]
 Acting = Annotated[Session, Depends(Needs(Permission.ACT))]

@@ -16,6 +16,7 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
+from alerts.store import alarms
 from telemetry.clock import Clock
 from telemetry.database import metadata
 from telemetry.errors import BadInput
@@ -59,6 +60,44 @@ class Anchor:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows somebody looks for; what is None does not matter.
+
+    Args:
+        text: In what it was done to, or in what came of it.
+        site: Its id stands in one of these, or what it was done to is an alarm of the site or among `site_names`.
+        site_names: What stands at the site: places, devices, gateways.
+    """
+
+    actor: str | None = None
+    action: str | None = None
+    text: str | None = None
+    site: str | None = None
+    site_names: frozenset[str] = frozenset()
+    start_ms: int = 0
+    end_ms: int = 2**53
+
+    def clause(self) -> sa.ColumnElement[bool]:
+        """The same for the database."""
+        found = [audit.c.time_ms >= self.start_ms, audit.c.time_ms < self.end_ms]
+        if self.actor is not None:
+            found.append(audit.c.actor == self.actor)
+        if self.action is not None:
+            found.append(audit.c.action == self.action)
+        if self.text is not None:
+            found.append(_holds(self.text))
+        if self.site is not None:
+            of_site = sa.select(alarms.c.id).where(alarms.c.site == self.site)
+            named = audit.c.subject.in_(sorted(self.site_names)) | audit.c.subject.in_(of_site)
+            found.append(named | _holds(self.site))
+        return sa.and_(*found)
+
+
+def _holds(text: str) -> sa.ColumnElement[bool]:
+    return audit.c.subject.icontains(text, autoescape=True) | audit.c.outcome.icontains(text, autoescape=True)
+
+
 class Audit:
     """Writes, reads and verifies the audit."""
 
@@ -71,26 +110,26 @@ class Audit:
         with self._database.begin() as db:
             self._append(db, actor, action, subject, outcome)
 
-    def page(
-        self, limit: int, before: int | None, actor: str | None, action: str | None, start_ms: int, end_ms: int
-    ) -> list[dict[str, Any]]:
+    def page(self, wanted: Wanted, limit: int, before: int | None) -> list[dict[str, Any]]:
         """Newest first, from below the id `before`."""
-        query = sa.select(audit).where(audit.c.time_ms >= start_ms, audit.c.time_ms < end_ms)
+        query = sa.select(audit).where(wanted.clause())
         if before is not None:
             query = query.where(audit.c.id < before)
-        if actor is not None:
-            query = query.where(audit.c.actor == actor)
-        if action is not None:
-            query = query.where(audit.c.action == action)
         with self._database.connect() as db:
             return [dict(row) for row in db.execute(query.order_by(audit.c.id.desc()).limit(limit)).mappings()]
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """All there is, oldest first."""
+    def rows(self, wanted: Wanted | None = None) -> Iterator[dict[str, Any]]:
+        """All there is, or what is wanted of it, oldest first."""
+        query = sa.select(audit) if wanted is None else sa.select(audit).where(wanted.clause())
         with self._database.connect() as db:
-            query = sa.select(audit).order_by(audit.c.id).execution_options(yield_per=1000)
-            for row in db.execute(query).mappings():
+            for row in db.execute(query.order_by(audit.c.id).execution_options(yield_per=1000)).mappings():
                 yield dict(row)
+
+    def head(self) -> Anchor:
+        """How far the record goes."""
+        with self._database.connect() as db:
+            head = db.execute(sa.select(heads)).one()
+        return Anchor(head.id, head.hash)
 
     def faults(self, anchor: Anchor | None = None) -> list[str]:
         """What was changed, is missing or was added behind our back; empty: the record is whole."""

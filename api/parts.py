@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from alerts.calendar import Schedule
+from alerts.people import NOBODY, People
 from api.alarms import Alarms
 from api.backtests import Backtests
 from api.dormitories.bills import Bills
@@ -60,6 +61,7 @@ class Parts:
     events: Events
     clock: Clock
     schedules: tuple[Schedule, ...] = ()
+    people: People = NOBODY
     backtests: Backtests | None = None
     is_behind_https: bool = False
     is_insecure: bool = False  # started without TLS to the broker; every screen says so

@@ -6,6 +6,7 @@ from functools import partial
 
 import uvicorn
 
+from alerts.people import load_people
 from alerts.rules import load_rule_files
 from api.alarms import Alarms
 from api.app import make_app
@@ -78,6 +79,7 @@ def run_api(settings: Settings) -> None:
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         schedules=declared.schedules,
+        people=load_people(settings.people),
         backtests=Backtests(partial(run_job, settings)),
         is_behind_https=settings.api.is_behind_https,
         is_insecure=settings.insecure,

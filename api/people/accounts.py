@@ -263,8 +263,9 @@ def _told(wanted: frozenset[Grant]) -> str:
 
 
 def _check_name(name: str) -> None:
-    if not name or len(name) > 64 or not name.isprintable():
-        raise BadInput("bad-name", "a user name has 1 to 64 printable characters")
+    # It stands in addresses, where a slash would end it.
+    if not name or len(name) > 64 or not name.isprintable() or "/" in name:
+        raise BadInput("bad-name", "a user name has 1 to 64 printable characters, none of them a '/'")
 
 
 def _check(name: str, password: str) -> None:

@@ -4,6 +4,9 @@ A tablet is kept, not logged in: its token opens nothing but the choice of a gua
 session of that guard, with the role of a guard and at the tablet's sites only. Whoever tries PINs waits longer and longer, by
 tablet and name: neither the name elsewhere nor the tablet for others is ever locked, and the password stays a way in. What
 was tried on one tablet counts on those that its keeper makes afterwards: a new log-in is no new start.
+
+A wall screen is nobody's work place: its session looks at no more than its maker's sites, changes nothing (`api/access.py`)
+and does not end because nobody touches it.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.access import Role, Session, Tablet, User
+from api.access import Permission, Role, Session, Tablet, User
 from api.people.hashing import hashed, is_right, token_hash
+from api.people.tokens import limited
 from api.people.users import everybody, granted, users
 from telemetry.clock import Clock
 from telemetry.database import metadata
@@ -23,11 +27,12 @@ from telemetry.errors import BadInput
 
 SHIFT_MS = 12 * 3_600_000
 TABLET_MS = 90 * 86_400_000
+WALL_MS = 400 * 86_400_000  # browsers keep no cookie longer
 _SEEN_MS = 60_000  # how exactly it is known when a session was used last
 _FREE_TRIES = 3
 _FORGOTTEN_MS = 86_400_000  # after so long without a try
 _PAUSE_MS, _PAUSE_MAX_MS = 5_000, 900_000
-_PASSWORD, _PIN, _TABLET = "password", "pin", "tablet"
+_PASSWORD, _PIN, _TABLET, _WALL = "password", "pin", "tablet", "wall"
 
 sessions = sa.Table(
     "session",
@@ -35,12 +40,12 @@ sessions = sa.Table(
     sa.Column("token_hash", sa.String(64), primary_key=True),
     sa.Column("id", sa.String(16), nullable=False, unique=True),
     sa.Column("user", sa.String(64), sa.ForeignKey("user_account.name", ondelete="CASCADE"), nullable=False),
-    sa.Column("kind", sa.String(8), nullable=False),  # password, pin or tablet
+    sa.Column("kind", sa.String(8), nullable=False),  # password, pin, tablet or wall
     sa.Column("csrf", sa.String(64), nullable=False),
     sa.Column("made_ms", sa.BigInteger, nullable=False),
     sa.Column("seen_ms", sa.BigInteger, nullable=False),
     sa.Column("expires_ms", sa.BigInteger, nullable=False),
-    sa.Column("sites", sa.JSON(none_as_null=True)),  # of a tablet and of who changes on it; null: all
+    sa.Column("sites", sa.JSON(none_as_null=True)),  # of a tablet, of who changes on it, of a wall; null: all
     sa.Column("tablet", sa.String(64), sa.ForeignKey("session.token_hash", ondelete="CASCADE")),
     sa.Column("address", sa.String(64), nullable=False),
 )
@@ -83,6 +88,14 @@ class Sessions:
         """A session of somebody who gave their password: its token and itself."""
         return self._put(user, _PASSWORD, self._session_ms, address)
 
+    def begin_wall(self, user: User, sites: list[str] | None, address: str) -> tuple[str, Session]:
+        """A session of a wall screen that shows some of somebody's sites, or all: its token and itself. Raises BadInput."""
+        unseen = sorted(each for each in sites or [] if not user.sees(each))
+        if unseen or sites == []:
+            raise BadInput("bad-sites", f"sites: you have no role at {', '.join(unseen) or 'none'}")
+        token, made = self._put(user, _WALL, WALL_MS, address, sites)
+        return token, _at_wall(user, made.csrf, sites)
+
     def find(self, token: str) -> Session | None:
         """Who a token stands for, while it lasts."""
         now_ms = self._clock.now_ms()
@@ -96,6 +109,8 @@ class Sessions:
                 db.execute(sessions.update().where(sessions.c.id == row.id).values(seen_ms=now_ms))
         if row.kind == _PIN:
             user = _tablet(row, row.sites).guard(user)
+        if row.kind == _WALL:
+            return _at_wall(user, row.csrf, row.sites)
         return Session(user, row.csrf)
 
     def end(self, token: str) -> None:
@@ -152,6 +167,11 @@ class Sessions:
         with self._database.begin() as db:
             db.execute(pins.delete().where(pins.c.user == user.name))
             db.execute(pins.insert().values(user=user.name, pin=kept))
+
+    def has_pin(self, name: str) -> bool:
+        """Whether somebody can change on a tablet."""
+        with self._database.connect() as db:
+            return db.execute(sa.select(pins.c.user).where(pins.c.user == name)).first() is not None
 
     def drop_pin(self, name: str) -> None:
         """Take a PIN away; the sessions that were begun with it end."""
@@ -244,12 +264,16 @@ class Sessions:
             .where(
                 sessions.c.token_hash == token_hash(token),
                 sessions.c.expires_ms >= now_ms,
-                # Seen to the minute: what was used within it counts. A tablet is kept, used or not.
-                (sessions.c.seen_ms > now_ms - self._idle_ms - _SEEN_MS) | (sessions.c.kind == _TABLET),
+                # Seen to the minute: what was used within it counts. A tablet is kept, used or not, and a wall hangs.
+                (sessions.c.seen_ms > now_ms - self._idle_ms - _SEEN_MS) | sessions.c.kind.in_((_TABLET, _WALL)),
                 users.c.disabled_ms.is_(None),
             )
         )
         return db.execute(query).first()
+
+
+def _at_wall(user: User, csrf: str, sites: list[str] | None) -> Session:
+    return Session(limited(user, frozenset({Permission.LOOK}), sites), csrf, is_wall=True)
 
 
 def _tablet(row: Any, sites: list[str] | None) -> Tablet:

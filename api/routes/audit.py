@@ -1,26 +1,80 @@
-"""The record of who did what, for administrators of all sites."""
+"""The record of who did what, for administrators of all sites: searched, verified, taken along."""
 
+import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
 
 from api.access import ReadingAudit
+from api.audit import Anchor, Wanted
 from api.parts import PartsOf
+from api.problems import Problem
 
 router = APIRouter()
 _EVER = 2**53
+
+
+def _wanted(
+    parts: PartsOf,
+    actor: Annotated[str | None, Query(max_length=64)] = None,
+    action: Annotated[str | None, Query(max_length=64)] = None,
+    text: Annotated[str | None, Query(min_length=1, max_length=100, description="in subject or outcome")] = None,
+    site: Annotated[str | None, Query(max_length=64, description="what names the site or stands at it")] = None,
+    start: Annotated[int, Query(ge=0, lt=_EVER, description="epoch ms")] = 0,
+    end: Annotated[int, Query(ge=0, le=_EVER, description="epoch ms")] = _EVER,
+) -> Wanted:
+    catalogue = parts.catalogue
+    if site is not None and site not in catalogue.site:
+        raise Problem(404, "No such site", f"there is no site '{site}': GET /api/v1/sites")
+    names: set[str] = set()
+    if site is not None:
+        names = {place.id for place in catalogue.places if catalogue.site_of_place(place.id) == site}
+        names |= {device.id for device in catalogue.devices if device.place in names}
+        names |= {gateway.id for gateway in catalogue.gateways if gateway.site == site}
+    return Wanted(actor, action, text, site, frozenset(names), start, end)
+
+
+WantedRows = Annotated[Wanted, Depends(_wanted)]
 
 
 @router.get("/audit")
 def audit_page(
     session: ReadingAudit,
     parts: PartsOf,
+    wanted: WantedRows,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     cursor: Annotated[int | None, Query(ge=1, lt=_EVER)] = None,
-    actor: Annotated[str | None, Query(max_length=64)] = None,
-    action: Annotated[str | None, Query(max_length=64)] = None,
-    start: Annotated[int, Query(ge=0, lt=_EVER, description="epoch ms")] = 0,
-    end: Annotated[int, Query(ge=0, le=_EVER, description="epoch ms")] = _EVER,
 ) -> dict[str, Any]:
-    items = parts.accounts.audit.page(limit + 1, cursor, actor, action, start, end)
+    items = parts.accounts.audit.page(wanted, limit + 1, cursor)
     return {"items": items[:limit], "next": items[limit - 1]["id"] if len(items) > limit else None}
+
+
+@router.get("/audit/verify")
+def verify_audit(
+    session: ReadingAudit,
+    parts: PartsOf,
+    anchor: Annotated[str | None, Query(pattern=r"^\d{1,15}:[0-9a-f]{64}$", description="ID:HASH from the log")] = None,
+) -> dict[str, Any]:
+    """Whether the record is whole: what was changed, is missing or was added behind its back. It reads all of it."""
+    number, _, sealed = (anchor or "").partition(":")
+    head = parts.accounts.audit.head()
+    faults = parts.accounts.audit.faults(Anchor(int(number), sealed) if anchor else None)
+    return {"is_whole": not faults, "faults": faults, "head": {"id": head.id, "hash": head.hash}}
+
+
+@router.get("/audit/export")
+def export_audit(session: ReadingAudit, parts: PartsOf, wanted: WantedRows) -> StreamingResponse:
+    """The rows as JSON, one a line, oldest first, with their hashes; that they were taken along is a row itself."""
+    parts.accounts.record(session.user.name, "audit-export", wanted.actor or "everybody", "done")
+    last = parts.accounts.audit.head().id
+
+    def lines() -> Iterator[str]:
+        for row in parts.accounts.audit.rows(wanted):
+            if row["id"] > last:  # what is added while it is read
+                return
+            yield json.dumps(row, ensure_ascii=False) + "\n"
+
+    headers = {"Content-Disposition": 'attachment; filename="audit.jsonl"'}
+    return StreamingResponse(lines(), media_type="application/x-ndjson", headers=headers)

@@ -40,9 +40,13 @@ def all_figures(
     parts: PartsOf,
     start: Annotated[int | None, Query(ge=0, lt=2**53, description="epoch ms; 30 days ago if not given")] = None,
     end: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
+    site: Annotated[str | None, Query(max_length=64, description="all of yours when not given")] = None,
 ) -> dict[str, Any]:
+    if site is not None and (site not in parts.catalogue.site or not session.user.sees(site)):
+        raise Problem(404, "No such site", f"there is no site '{site}' that you may see: GET /api/v1/sites")
     end_ms = parts.clock.now_ms() if end is None else end
     start_ms = end_ms - 30 * 86_400_000 if start is None else start
     if not 0 < end_ms - start_ms <= _SPAN_MAX_MS:
         raise Problem(422, "The request does not fit", "'end' lies after 'start' by at most 400 days")
-    return figures_of(parts.alarms.database, start_ms, end_ms, session.user.sites).as_data()
+    sites = session.user.sites if site is None else [site]
+    return figures_of(parts.alarms.database, start_ms, end_ms, sites).as_data()

@@ -7,10 +7,21 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.escalation import SYSTEM
-from api.access import COOKIE, TABLET_COOKIE, Anybody, Arrived, Enrolling, InPerson, OnTablet, Permission, Session
+from api.access import (
+    COOKIE,
+    TABLET_COOKIE,
+    Anybody,
+    Arrived,
+    Enrolling,
+    InPerson,
+    Leaving,
+    OnTablet,
+    Permission,
+    Session,
+)
 from api.parts import Parts, PartsOf
 from api.people.accounts import CodeNeeded
-from api.people.sessions import TABLET_MS, TooManyFailures
+from api.people.sessions import TABLET_MS, WALL_MS, TooManyFailures
 from api.problems import Problem
 from telemetry.errors import BadInput
 
@@ -43,6 +54,17 @@ class NewPin(BaseModel):
 
     password: str = Field(max_length=200)
     pin: str = Field(max_length=8)
+
+
+class WallWanted(BaseModel):
+    """Which sites a wall screen shows, with the password of who hangs it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: str = Field(max_length=200)
+    sites: list[Annotated[str, Field(max_length=64)]] | None = Field(
+        default=None, min_length=1, max_length=200, description="all of yours when not given"
+    )
 
 
 class NewPassword(BaseModel):
@@ -125,6 +147,28 @@ def change_password(session: Enrolling, parts: PartsOf, body: NewPassword, reque
     return with_cookie(parts, *parts.accounts.begin(session.user.name, address_of(request)))
 
 
+@router.post("/session/wall")
+def become_wall(
+    session: InPerson,
+    parts: PartsOf,
+    body: WallWanted,
+    request: Request,
+    gatehouse_session: Annotated[str, Cookie(include_in_schema=False)],
+) -> Response:
+    """Let this browser be a wall screen: it looks at these sites and does nothing else. The log-in there ends."""
+    must_know(parts, session, body.password, request, "wall-make")
+    try:
+        token, made = parts.accounts.sessions.begin_wall(session.user, body.sites, address_of(request))
+    except BadInput as error:
+        raise Problem(422, "The request does not fit", error.detail) from error
+    parts.accounts.log_out(gatehouse_session)
+    where = "all sites" if body.sites is None else ", ".join(body.sites)
+    parts.accounts.record(session.user.name, "wall-make", where, "done")
+    response = JSONResponse(_session(parts, made))
+    _set_cookie(parts, response, COOKIE, token, WALL_MS // 1000)
+    return response
+
+
 @router.get("/session/all")
 def own_sessions(session: InPerson, parts: PartsOf) -> dict[str, Any]:
     return {"items": parts.accounts.sessions.of(session.user.name)}
@@ -145,7 +189,7 @@ def session_now(session: Arrived, parts: PartsOf) -> dict[str, Any]:
 
 
 @router.delete("/session", status_code=204)
-def log_out(session: Enrolling, parts: PartsOf, gatehouse_session: Annotated[str, Cookie()]) -> Response:
+def log_out(session: Leaving, parts: PartsOf, gatehouse_session: Annotated[str, Cookie()]) -> Response:
     parts.accounts.log_out(gatehouse_session)
     parts.accounts.record(session.user.name, "log-out", "", "done")
     response = Response(status_code=204)
@@ -202,6 +246,7 @@ def _session(parts: Parts, session: Session) -> dict[str, Any]:
             "permissions": sorted(each for each in Permission if user.may_somewhere(each)),
         },
         "csrf": session.csrf,
+        "is_wall": session.is_wall,
         "second_factor": {
             "is_on": parts.accounts.second_factor.is_on(user.name),
             "must_enrol": session.must_enrol,

@@ -34,8 +34,9 @@ def token_page(
     parts: PartsOf,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     cursor: Annotated[str, Query(max_length=16)] = "",
+    user: Annotated[str | None, Query(max_length=64, description="whose; for who manages users")] = None,
 ) -> dict[str, Any]:
-    found = parts.accounts.tokens.page(_whose(session), limit + 1, cursor)
+    found = parts.accounts.tokens.page(_whose(session) or user, limit + 1, cursor)
     items = found[:limit]
     return {"items": items, "next": items[-1]["id"] if len(found) > limit else None}
 

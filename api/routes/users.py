@@ -66,6 +66,16 @@ def add_user(session: ManagingUsers, parts: PartsOf, body: UserWanted) -> dict[s
     return _one(parts, body.name)
 
 
+@router.get("/users/{name}")
+def one_user(session: ManagingUsers, parts: PartsOf, name: str) -> dict[str, Any]:
+    accounts = parts.accounts
+    return {
+        **_one(parts, name),
+        "has_pin": accounts.sessions.has_pin(name),
+        "has_second_factor": accounts.second_factor.is_on(name),
+    }
+
+
 @router.patch("/users/{name}")
 def change_user(session: ManagingUsers, parts: PartsOf, name: str, body: UserChange) -> dict[str, Any]:
     _one(parts, name)
@@ -139,5 +149,18 @@ def _shown(account: Account) -> dict[str, Any]:
     }
 
 
+_FIELD = {
+    "name-taken": "name",
+    "bad-name": "name",
+    "weak-password": "password",
+    "known-password": "password",
+    "no-guard": "pin",
+    "bad-pin": "pin",
+    "weak-pin": "pin",
+}
+
+
 def _unfit(error: BadInput) -> Problem:
-    return Problem(422, "The request does not fit", error.detail)
+    # What has no field of its own is about grants, or about letting somebody in no more.
+    wrong = {"field": _FIELD.get(error.reason, "grants"), "code": error.reason, "message": error.detail}
+    return Problem(422, "The request does not fit", error.detail, errors=[wrong])

@@ -1,5 +1,6 @@
 """The audit is only added to, and whatever is changed behind its back is found."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from api.audit import Anchor, Audit, audit, heads
+from api.audit import Anchor, Audit, audit, heads, row_hash
 from gatehouse.migrate import migrate
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
 from telemetry.errors import BadInput
+from tests.api.test_app import World, act
+
+__all__ = ["database_with_users", "world"]
+from tests.api.test_app import database_with_users, world
 
 _TRIGGERS = ("audit_unchanged", "audit_kept")
 
@@ -144,3 +149,57 @@ def test_nothing_is_purged_from_a_damaged_record(database: sa.Engine, record: Au
 def test_what_is_not_text_and_what_is_long_is_recorded_all_the_same(record: Audit) -> None:
     record.record("x" * 100, "log-in", "\ufffd\U0001f600", "y" * 500)
     assert record.faults() == []
+
+
+def test_the_audit_is_searched_by_person_action_words_site_and_time(world: World) -> None:
+    record = world.accounts.record
+    headers = world.log_in()
+    world.clock.advance(600)
+    start_ms = world.clock.now_ms()
+    record("li", "mask", "level-1", "done")  # a device of east
+    record("li", "duty-sign", "round west 2026-11-23", "refused: role")
+    record("chen", "user-grants", "guard", "guard at east")
+    world.clock.advance(1)
+
+    def found(**query: str | int) -> list[tuple[str, str]]:
+        wanted: dict[str, str | int] = {"start": start_ms, **query}
+        answer = world.client.get("/api/v1/audit", params=wanted, headers=headers)
+        return [(row["actor"], row["action"]) for row in answer.json()["items"]]
+
+    assert found(actor="li") == [("li", "duty-sign"), ("li", "mask")]
+    assert found(action="mask") == [("li", "mask")]
+    assert found(text="REFUSED") == [("li", "duty-sign")]
+    assert found(text="%") == []  # it is no pattern
+    assert found(site="east") == [("chen", "user-grants"), ("li", "mask")]
+    assert found(site="west") == [("li", "duty-sign")]
+    assert found(actor="li", site="east", end=start_ms) == []
+    assert world.client.get("/api/v1/audit?site=north").status_code == 404
+
+
+def test_what_was_done_to_an_alarm_is_found_under_its_site(world: World) -> None:
+    world.readings(("scanner/skin_temperature", 39.0, 1))
+    headers = world.log_in()
+    (alarm,) = world.client.get("/api/v1/alarms").json()["items"]
+    assert act(world, headers, alarm["id"], "acknowledge", seq=alarm["seq"]).status_code == 200
+    rows = world.client.get("/api/v1/audit?site=east&action=acknowledge").json()["items"]
+    assert [row["subject"] for row in rows] == [alarm["id"]]
+    assert world.client.get("/api/v1/audit?site=west&action=acknowledge").json()["items"] == []
+
+
+def test_the_page_verifies_the_record_and_takes_it_along(world: World) -> None:
+    headers = world.log_in()
+    whole = world.client.get("/api/v1/audit/verify").json()
+    assert (whole["is_whole"], whole["faults"]) == (True, [])
+    head = whole["head"]
+    anchored = world.client.get(f"/api/v1/audit/verify?anchor={head['id']}:{head['hash']}").json()
+    assert anchored["is_whole"]
+    other = world.client.get(f"/api/v1/audit/verify?anchor={head['id']}:{'0' * 64}").json()
+    assert other["faults"] == ["the row of the anchor is not there, or is another"]
+    assert world.client.get("/api/v1/audit/verify?anchor=x").status_code == 422
+    exported = world.client.get("/api/v1/audit/export?actor=admin", headers=headers)
+    rows = [json.loads(line) for line in exported.text.splitlines()]
+    assert [row["action"] for row in rows] == ["log-in", "audit-export"]
+    assert all(row["hash"] == row_hash(row) for row in rows)
+    _behind_its_back(world.database, audit.update().where(audit.c.id == 2).values(actor="nobody"))
+    damaged = world.client.get("/api/v1/audit/verify").json()
+    assert damaged["faults"] == ["row 2 was changed"]

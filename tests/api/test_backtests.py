@@ -60,3 +60,14 @@ def test_figures_stand_beside_their_reference(world: World) -> None:
     found = world.client.get("/api/v1/figures").json()
     assert {figure["what"] for figure in found["alarms"]} >= {"alarms raised", "standing now", "priority high"}
     assert all(figure["reference"] for figure in found["alarms"])
+
+
+def test_figures_of_one_site_count_nothing_of_another_and_only_who_sees_it_is_answered(world: World) -> None:
+    world.readings(("scanner/skin_temperature", 39.0, 1))
+    world.log_in()
+    found = {site: world.client.get(f"/api/v1/figures?site={site}").json()["top_rules"] for site in ("east", "west")}
+    assert [(share["what"], share["alarms"]) for share in found["east"]] == [("fever", 1)]
+    assert found["west"] == []
+    world.log_in("manager")  # of west
+    assert world.client.get("/api/v1/figures?site=east").status_code == 404
+    assert world.client.get("/api/v1/figures").json()["top_rules"] == []

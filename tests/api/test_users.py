@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from api.access import Role
+from api.access import Permission, Role
 from api.app import make_app
 from api.people.accounts import Accounts
 from telemetry.errors import BadInput
@@ -45,6 +45,49 @@ def test_a_user_is_made_listed_changed_and_disabled_and_all_is_on_record(world: 
     assert world.client.post("/api/v1/session", json=entered).status_code == 401
     told = [action for action in _actions(world) if action.endswith(" chen")]
     assert told == ["user-add chen", "user-grants chen", "user-change chen", "user-disable chen"]
+
+
+def test_a_refusal_names_its_field_and_a_code_that_screens_have_words_for(world: World) -> None:
+    headers = world.log_in()
+    wrong = [
+        ({"name": "\n"}, "name", "bad-name"),
+        ({"name": "li/chen"}, "name", "bad-name"),
+        ({"name": "viewer"}, "name", "name-taken"),
+        ({"password": "short"}, "password", "weak-password"),
+        ({"password": "gatehouse 1234"}, "password", "known-password"),
+    ]
+    for change, field, code in wrong:
+        (found,) = world.client.post("/api/v1/users", json=NEW | change, headers=headers).json()["errors"]
+        assert (found["field"], found["code"]) == (field, code)
+    changes: list[tuple[str, dict[str, object], str, str]] = [
+        ("guard", {"pin": "1234"}, "pin", "weak-pin"),
+        ("guard", {"pin": "12"}, "pin", "bad-pin"),
+        ("viewer", {"pin": "4071"}, "pin", "no-guard"),
+        ("admin", {"grants": []}, "grants", "last-administrator"),
+    ]
+    for name, body, field, code in changes:
+        answer = world.client.patch(f"/api/v1/users/{name}", json=body, headers=headers)
+        (found,) = answer.json()["errors"]
+        assert (found["field"], found["code"]) == (field, code)
+
+
+def test_one_user_is_shown_with_what_they_come_in_by(world: World) -> None:
+    headers = world.log_in()
+    assert not world.client.get("/api/v1/users/guard").json()["has_pin"]
+    assert _change(world, headers, "guard", pin="4071")[0] == 200
+    shown = world.client.get("/api/v1/users/guard").json()
+    assert (shown["name"], shown["has_pin"], shown["has_second_factor"]) == ("guard", True, False)
+    assert world.client.get("/api/v1/users/nobody").status_code == 404
+    # Their tokens, and nobody else's.
+    end_ms = world.clock.now_ms() + 1_000_000
+    for user in world.accounts.users():
+        if user.name in ("guard", "viewer"):
+            world.accounts.tokens.make(user, "probe", frozenset({Permission.LOOK}), None, end_ms)
+    (token,) = world.client.get("/api/v1/tokens?user=guard").json()["items"]
+    assert token["user"] == "guard"
+    world.log_in("viewer")
+    (token,) = world.client.get("/api/v1/tokens?user=guard").json()["items"]
+    assert token["user"] == "viewer"
 
 
 def test_nobody_takes_the_last_administrator_or_locks_themselves_out(world: World) -> None:

@@ -17,6 +17,11 @@ from tests.integration.running import EAST, PASSWORD, Running
 pytestmark = pytest.mark.integration
 _SOON_MS = 15_000
 _HEARD = "() => { window.print = () => { window.printed = document.querySelector('.register-print').innerText; }; }"
+_COUNT_NOTES = """() => {
+    const start = OscillatorNode.prototype.start;
+    window.notes = 0;
+    OscillatorNode.prototype.start = function (...at) { window.notes += 1; return start.apply(this, at); };
+}"""
 NAMES = ("欧阳娜", "王小明", "Li <b>Hua</b>")
 ROLES = {"reg": "registrar", "li": "guard"}
 
@@ -115,9 +120,14 @@ def test_a_visit_from_announcement_to_paper(staffed: Running, browser: Browser, 
         page.get_by_role("button", name="登记并准入").click()
         expect(page.get_by_text("请填写 30 至 45 之间的体温")).to_be_visible()
         fill(page, NAMES[1])
+        page.evaluate(_COUNT_NOTES)
+        page.get_by_role("button", name="声音已关闭，您将听不到报警。").click()
+        expect(page.locator(".guard-sound")).to_have_count(0)
         scan(run, 37.5)
         expect(page.get_by_text("达到或超过 37.3 °C，请复测")).to_be_visible()
         expect(page.locator(".register-fever")).to_contain_text("有人发热被拦下")
+        # Two notes when it was switched on and two for a new alarm; more only while nobody has answered.
+        page.wait_for_function("() => window.notes > 4")
         keep(page, "gate-high")
         fits(page, tall)
         page.get_by_role("button", name="登记并准入").click()

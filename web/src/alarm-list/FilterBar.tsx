@@ -1,16 +1,14 @@
 /** The filters, each kept in the address. */
 
 import { Button } from "antd";
-import { useEffect, useState } from "react";
 
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
+import { Choice, TextField } from "../parts/FilterFields";
 import { useCatalogue } from "../state/catalogue";
 import { replaceRoute } from "../state/route";
 import { isFiltered, NO_FILTERS, SEVERITIES, STATES, type Filters } from "./filters";
 import { texts } from "./texts";
-
-const TYPED_AFTER_MS = 350;
 
 export function FilterBar({ filters }: { filters: Filters }) {
   const words = useWords(texts);
@@ -58,7 +56,7 @@ export function FilterBar({ filters }: { filters: Filters }) {
         options={rules.map(({ id, name }) => [id, inLanguage(name, language, id)])}
         change={(rule) => replaceRoute({ rule })}
       />
-      <TextField label={words.text} value={filters.q ?? ""} />
+      <TextField label={words.text} value={filters.q ?? ""} change={(q) => replaceRoute({ q })} />
       <label className="filter">
         <span>{words.from}</span>
         <input type="date" value={filters.from ?? ""} max={filters.to} onChange={(event) => replaceRoute({ from: event.target.value })} />
@@ -77,56 +75,5 @@ export function FilterBar({ filters }: { filters: Filters }) {
         </Button>
       )}
     </div>
-  );
-}
-
-interface ChoiceProps {
-  label: string;
-  value: string;
-  /** What stands for no filter; without it there always is one. */
-  any?: string;
-  options: readonly (readonly [value: string, label: string])[];
-  change: (value: string) => void;
-}
-
-/** The browser's own list: large on a tablet, searchable by keyboard, and known to every screen reader. */
-function Choice({ label, value, any, options, change }: ChoiceProps) {
-  return (
-    <label className="filter">
-      <span>{label}</span>
-      <select value={value} onChange={(event) => change(event.target.value)}>
-        {any !== undefined && <option value="">{any}</option>}
-        {options.map(([each, word]) => (
-          <option key={each} value={each}>
-            {word}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-}
-
-/** Asked for when typing pauses, not at every letter; what an input method is still composing is no letter yet. */
-function TextField({ label, value }: { label: string; value: string }) {
-  const [typed, setTyped] = useState(value);
-  const [isComposing, setComposing] = useState(false);
-  useEffect(() => setTyped(value), [value]);
-  useEffect(() => {
-    if (isComposing || typed.trim() === value) return undefined;
-    const timer = setTimeout(() => replaceRoute({ q: typed.trim() }), TYPED_AFTER_MS);
-    return () => clearTimeout(timer);
-  }, [typed, value, isComposing]);
-  return (
-    <label className="filter filter-text">
-      <span>{label}</span>
-      <input
-        type="search"
-        value={typed}
-        maxLength={64}
-        onChange={(event) => setTyped(event.target.value)}
-        onCompositionStart={() => setComposing(true)}
-        onCompositionEnd={() => setComposing(false)}
-      />
-    </label>
   );
 }

@@ -21,6 +21,8 @@ export interface Session {
   csrf: string;
   /** Set up without encryption, for trying out; every screen says so. */
   insecure?: boolean;
+  /** A screen at the wall: it looks, and does nothing else. */
+  is_wall?: boolean;
   second_factor?: { is_on: boolean; must_enrol: boolean; codes_left: number };
 }
 
@@ -531,6 +533,156 @@ export interface Mask {
   metric: string | null;
   place: string | null;
   site: string | null;
+}
+
+export interface Grant {
+  role: string;
+  /** null: all sites. */
+  site: string | null;
+}
+
+export interface Account {
+  name: string;
+  grants: Grant[];
+  created_ms: number;
+  disabled_ms: number | null;
+}
+
+export interface AccountDetail extends Account {
+  has_pin: boolean;
+  has_second_factor: boolean;
+}
+
+export interface SessionShown {
+  id: string;
+  kind: "password" | "pin" | "tablet" | "wall";
+  made_ms: number;
+  seen_ms: number;
+  expires_ms: number;
+  /** null: all of theirs. */
+  sites: string[] | null;
+  address: string;
+}
+
+export interface TokenShown {
+  id: string;
+  name: string;
+  user: string;
+  scopes: string[];
+  sites: string[] | null;
+  made_ms: number;
+  used_ms: number | null;
+  expires_ms: number;
+}
+
+export interface AuditRow {
+  id: number;
+  time_ms: number;
+  actor: string;
+  action: string;
+  subject: string;
+  outcome: string;
+}
+
+export interface AuditPage {
+  items: AuditRow[];
+  next: number | null;
+}
+
+export interface AuditVerdict {
+  is_whole: boolean;
+  faults: string[];
+  head: { id: number; hash: string };
+}
+
+export interface NamedPerson {
+  id: string;
+  name: Named;
+}
+
+export interface RosterSpan {
+  start_ms: number;
+  end_ms: number;
+  people: string[];
+}
+
+export interface RosterWeek {
+  id: string;
+  name: Named | null;
+  timezone: string;
+  monday: string;
+  start_ms: number;
+  end_ms: number;
+  spans: RosterSpan[];
+  now: NamedPerson[];
+  people: NamedPerson[];
+}
+
+export interface CallStep {
+  after_s: number;
+  to: string[];
+  channels: string[];
+  /** `channels`: those of the step by which this person can be reached. */
+  called: (NamedPerson & { role: string; channels: string[] })[];
+}
+
+export interface CallLadder {
+  severity: Severity;
+  loops: number;
+  repeat_s: number | null;
+  fallback: string[];
+  is_digest: boolean;
+  steps: CallStep[];
+}
+
+export interface CallRoute {
+  id: string;
+  name: Named | null;
+  is_system: boolean;
+  ladders: CallLadder[];
+}
+
+export interface CallRule {
+  id: string;
+  name: Named | null;
+  class: string;
+  severities: Severity[];
+  route: string | null;
+  notify: string[];
+}
+
+export interface Calls {
+  as_of_ms: number;
+  routes: CallRoute[];
+  rules: CallRule[];
+}
+
+export interface Figure {
+  what: string;
+  value: number;
+  unit: string;
+  reference: string;
+  source: string;
+  /** null: there is nothing to hold it against. */
+  is_met: boolean | null;
+}
+
+export interface AlarmShare {
+  what: string;
+  alarms: number;
+  share: number;
+}
+
+export interface AlarmFigures {
+  start_ms: number;
+  end_ms: number;
+  /** By `site:…` and `role:…`. */
+  operators: Record<string, Figure[]>;
+  alarms: Figure[];
+  top_rules: AlarmShare[];
+  top_instances: AlarmShare[];
+  /** By rule: how many were labelled what, and `precision`. */
+  outcomes: Record<string, Record<string, number | null>>;
 }
 
 export type DutyState = "later" | "open" | "done" | "late" | "missed";

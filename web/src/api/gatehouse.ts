@@ -1,12 +1,12 @@
 /** Every call the screens make, by name. */
 
 import type {
-  Aggregate, Alarm, AlarmDetail, AlarmPage, BacktestJob, CompletenessPage, DayCount, Disposition, DueDevice, Duty, DutyList,
-  DutyMonth, Gate, GateName, GatewayState, Instrument, Kind, Mask, Missed, OutcomeLabel, Quarantine, ReadingColumns,
-  RegisterAsked, RegisterBoard, Rule, RuleDocument, RuleVersion, Session, Shift, Site, TemperatureGiven, Visit, VisitorTold,
+  Account, AccountDetail, Aggregate, Alarm, AlarmDetail, AlarmFigures, AlarmPage, AuditPage, AuditVerdict, BacktestJob, Calls, CompletenessPage, DayCount, Disposition, DueDevice, Duty, DutyList,
+  DutyMonth, Gate, GateName, GatewayState, Grant, Instrument, Kind, Mask, Missed, OutcomeLabel, Quarantine, ReadingColumns,
+  RosterWeek, RegisterAsked, RegisterBoard, Rule, RuleDocument, RuleVersion, Session, SessionShown, Shift, Site, TemperatureGiven, TokenShown, Visit, VisitorTold,
   VisitPage,
 } from "./contract";
-import { fetchJson, sendForFile, sendJson } from "./request";
+import { fetchFile, fetchJson, LONG_MS, sendForFile, sendJson } from "./request";
 
 export const fetchSession = () => fetchJson<Session>("/session");
 export const logIn = (name: string, password: string, code: string) =>
@@ -27,6 +27,9 @@ export const dropSecondFactor = (password: string, code: string) =>
 /** Who may take over on this tablet; a 401 where it is none. */
 export const fetchGuards = async () => (await fetchJson<{ items: { name: string }[] }>("/session/guards")).items;
 export const changeGuard = (name: string, pin: string) => sendJson<Session>("POST", "/session/pin", { name, pin });
+/** This browser becomes a wall screen of these sites; null: of all. */
+export const hangWall = (password: string, sites: string[] | null) =>
+  sendJson<Session>("POST", "/session/wall", { password, sites });
 export const logOut = () => sendJson<void>("DELETE", "/session");
 
 export const fetchSites = async () => (await fetchJson<{ sites: Site[] }>("/sites")).sites;
@@ -115,6 +118,10 @@ export async function fetchCompleteness(site: string, day: string | undefined): 
   return whole;
 }
 
+/** How much of today's readings have come, all series of a site together. */
+export const fetchSiteTotal = async (site: string) =>
+  (await fetchJson<CompletenessPage>("/completeness", { site, limit: 1 })).sites[0];
+
 export const fetchGateways = async () => (await fetchJson<{ items: GatewayState[] }>("/gateways")).items;
 
 export const recheckAlarm = (id: string, seq: number) =>
@@ -169,6 +176,62 @@ export const fetchDuties = (site: string) => fetchJson<DutyList>("/duties", { si
 export const fetchDutyMonth = (site: string, month: string) => fetchJson<DutyMonth>("/duties/history", { site, month });
 export const signDuty = ({ duty, site, day }: Duty, note: string) =>
   sendJson<Duty>("POST", `/duties/${encodeURIComponent(duty)}/sign`, { site, day, note });
+
+interface Page<T> {
+  items: T[];
+  next: string | null;
+}
+
+/** All pages of a list that people read whole; past this many the list is not the tool that helps. */
+const LIST_PAGES_MAX = 20;
+
+async function fetchWhole<T>(path: string, query: Record<string, string | number | undefined> = {}): Promise<T[]> {
+  const items: T[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < LIST_PAGES_MAX; page += 1) {
+    const answer = await fetchJson<Page<T>>(path, { ...query, limit: 500, cursor });
+    items.push(...answer.items);
+    if (answer.next === null) break;
+    cursor = answer.next;
+  }
+  return items;
+}
+
+const userPath = (name: string) => `/users/${encodeURIComponent(name)}`;
+
+export interface UserChange {
+  grants?: Grant[];
+  password?: string;
+  pin?: string;
+  disabled?: boolean;
+}
+
+export const fetchAccounts = () => fetchWhole<Account>("/users");
+export const fetchAccount = (name: string) => fetchJson<AccountDetail>(userPath(name));
+export const addUser = (name: string, password: string, grants: Grant[]) =>
+  sendJson<Account>("POST", "/users", { name, password, grants });
+export const changeUser = (name: string, change: UserChange) => sendJson<Account>("PATCH", userPath(name), change);
+export const resetSecondFactor = (name: string) => sendJson<void>("DELETE", `${userPath(name)}/second-factor`);
+export const fetchSessionsOf = async (name: string) =>
+  (await fetchJson<{ items: SessionShown[] }>(`${userPath(name)}/sessions`)).items;
+export const endSessionsOf = (name: string) => sendJson<void>("DELETE", `${userPath(name)}/sessions`);
+export const endSessionOf = (name: string, id: string) => sendJson<void>("DELETE", `${userPath(name)}/sessions/${id}`);
+export const fetchTokensOf = (user: string) => fetchWhole<TokenShown>("/tokens", { user });
+export const endToken = (id: string) => sendJson<void>("DELETE", `/tokens/${id}`);
+/** The token itself is in this answer and nowhere after it. */
+export const makeToken = (wanted: { name: string; scopes: string[]; sites: string[] | null; expires_ms: number; password: string }) =>
+  sendJson<TokenShown & { token: string }>("POST", "/tokens", wanted);
+
+export type AuditQuery = Record<string, string | number | undefined>;
+export const fetchAudit = (query: AuditQuery) => fetchJson<AuditPage>("/audit", query);
+export const verifyAudit = (anchor: string | undefined) => fetchJson<AuditVerdict>("/audit/verify", { anchor }, LONG_MS);
+export const exportAudit = (query: AuditQuery) => fetchFile("/audit/export", query);
+
+export const fetchRosters = async (day: string | undefined) =>
+  (await fetchJson<{ items: RosterWeek[] }>("/rosters", { day })).items;
+export const fetchCalls = () => fetchJson<Calls>("/calls");
+export const fetchFigures = (start_ms: number, end_ms: number, site: string | undefined) =>
+  fetchJson<AlarmFigures>("/figures", { start: start_ms, end: end_ms, site });
 
 /** A change is sent with a key of its own: sent again after a lost answer it counts once. */
 const once = (key: string) => ({ "idempotency-key": key });

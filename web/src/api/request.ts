@@ -2,6 +2,8 @@
 
 const BASE = "/api/v1";
 const ANSWER_WITHIN_MS = 15_000;
+/** For what reads a whole record. */
+export const LONG_MS = 180_000;
 
 /** Status of a request that got no answer at all. */
 export const NO_ANSWER = 0;
@@ -31,17 +33,28 @@ export function onSessionEnd(listener: () => void): void {
   sessionEnded = listener;
 }
 
-export async function fetchJson<T>(path: string, query: Record<string, string | number | undefined> = {}): Promise<T> {
+type Query = Record<string, string | number | undefined>;
+
+export async function fetchJson<T>(path: string, query: Query = {}, within_ms: number = ANSWER_WITHIN_MS): Promise<T> {
+  const answer = await exchange(withQuery(path, query), { headers: { accept: "application/json" } }, within_ms);
+  return (await readBody(answer)) as T;
+}
+
+/** A file, to be saved. */
+export async function fetchFile(path: string, query: Query): Promise<Blob> {
+  return await (await exchange(withQuery(path, query), {}, LONG_MS)).blob();
+}
+
+function withQuery(path: string, query: Query): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
-  const answer = await exchange(`${path}?${search}`.replace(/\?$/, ""), { headers: { accept: "application/json" } });
-  return (await readBody(answer)) as T;
+  return `${path}?${search}`.replace(/\?$/, "");
 }
 
 type Headers = Record<string, string>;
 
 export async function sendJson<T>(
-  method: "POST" | "PUT" | "DELETE",
+  method: "POST" | "PUT" | "PATCH" | "DELETE",
   path: string,
   body?: unknown,
   more: Headers = {},
@@ -61,9 +74,9 @@ async function send(method: string, path: string, body: unknown, headers: Header
   return await exchange(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
 }
 
-async function exchange(path: string, init: RequestInit): Promise<Response> {
+async function exchange(path: string, init: RequestInit, within_ms: number = ANSWER_WITHIN_MS): Promise<Response> {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), ANSWER_WITHIN_MS);
+  const timer = setTimeout(() => stop.abort(), within_ms);
   let answer: Response;
   try {
     answer = await fetch(BASE + path, { ...init, credentials: "same-origin", cache: "no-store", signal: stop.signal });

@@ -1,6 +1,6 @@
 /** The gate on a tablet: lanes as long as nobody is stopped; a person with fever takes the whole of it. */
 
-import { SoundOutlined, SwapOutlined, UserSwitchOutlined, WarningOutlined } from "@ant-design/icons";
+import { SwapOutlined, UserSwitchOutlined, WarningOutlined } from "@ant-design/icons";
 import { Alert, App, Button, Empty, Modal, Segmented, Skeleton } from "antd";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
@@ -19,18 +19,17 @@ import { isStale, useConnection } from "../state/connection";
 import { recall, remember } from "../state/memory";
 import { session } from "../state/session";
 import { useSite, useZone } from "../state/site";
-import { playTone, sound, switchSound } from "../state/sound";
-import { useSelected, useStore } from "../state/store";
+import { useSelected } from "../state/store";
 import { Handover } from "./Handover";
 import { Lanes } from "./Lanes";
 import { PersonPanel } from "./PersonPanel";
+import { SoundWarning, useTone } from "./Sound";
 import { lastDrafted, putDraft } from "./draft";
 import { minutesAndSeconds, peopleWaiting, shownOf } from "./people";
 import { texts as guardTexts } from "./texts";
 import "./guard.css";
 
 const FETCH_EVERY_MS = 20_000;
-const TONE_EVERY_MS = 3_000;
 const SHOWN_FOR_S = 15;
 const GATE_KEY = "gatehouse.gate";
 
@@ -161,17 +160,6 @@ export default function GuardPage() {
   );
 }
 
-function SoundWarning() {
-  const words = useWords(guardTexts);
-  const now = useStore(sound);
-  if (now === "on") return null;
-  return (
-    <button type="button" className="guard-sound" onClick={now === "off" ? switchSound : undefined}>
-      <SoundOutlined aria-hidden /> <strong>{words.soundOff}</strong> <span>{words.soundOffHint}</span>
-    </button>
-  );
-}
-
 /** Everybody who waits, in sight, whoever is on the screen. */
 function Queue({ waiting, shown, choose }: { waiting: readonly Alarm[]; shown: string; choose: (id: string) => void }) {
   const words = useWords(guardTexts);
@@ -231,15 +219,6 @@ function useGate(site: string | undefined, chosen: string | null): GateState {
     return () => clearInterval(timer);
   }, [load]);
   return { gates, gate, problem, retry: () => void load() };
-}
-
-/** Sounds until somebody has answered. */
-function useTone(isUnanswered: boolean): void {
-  useEffect(() => {
-    if (!isUnanswered) return undefined;
-    const timer = setInterval(playTone, TONE_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [isUnanswered]);
 }
 
 /** A person who vanishes from the screen by another's decision does not vanish without a word. */

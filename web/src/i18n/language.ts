@@ -37,5 +37,8 @@ export function inLanguage(name: Named | null | undefined, spoken: Language, oth
   return name[spoken] || name.zh || name.en || otherwise;
 }
 
+/** Several things in one line. */
+export const listed = (things: readonly string[], spoken: Language): string => things.join(spoken === "zh" ? "、" : ", ");
+
 /** The texts by language, for tests. */
 export const tables = TABLES;

@@ -3,6 +3,7 @@
 import { WarningOutlined } from "@ant-design/icons";
 import { Empty, Segmented, Skeleton } from "antd";
 
+import { SoundWarning, useTone } from "../guard/Sound";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -28,13 +29,15 @@ export default function RegisterPage() {
   const { gates, gate, problem, choose, retry } = useGateNames();
   const tab: Tab = mayRead && (wanted === "find" || wanted === "counts") ? wanted : "gate";
 
-  // The page of the gate, which would sound and take the screen, is not open now.
+  // The page of the gate, which would take the screen, is not open now: the fever sounds here as it would there.
   const site = useSite()?.id;
   const isFever = useOpenAlarms().some((alarm) => alarm.class === "fever" && alarm.site === site && !alarm.acknowledged);
   const mayGuard = useMay("guard");
+  useTone(isFever && mayGuard);
 
   return (
     <div className="plain-page register">
+      {mayGuard && <SoundWarning />}
       {isFever && mayGuard && (
         <div role="alert">
           <button type="button" className="register-fever" onClick={() => openPage("guard")}>

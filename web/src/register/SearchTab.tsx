@@ -7,6 +7,7 @@ import type { ReadReason, RegisterAsked, Visit } from "../api/contract";
 import { eraseVisits, exportRegister, searchRegister } from "../api/gatehouse";
 import { useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
+import { saveFile } from "../parts/save";
 import { dayAfter, dayOf } from "../show/time";
 import { useNow } from "../state/clock";
 import { useZone } from "../state/site";
@@ -67,11 +68,7 @@ export function SearchTab() {
     if (wanted === null) return;
     const file = await change(() => exportRegister(wanted, language));
     if (file === null) return;
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(file);
-    link.download = `register-${wanted.first_day}-${wanted.last_day}.xlsx`;
-    link.click();
-    URL.revokeObjectURL(link.href);
+    saveFile(file, `register-${wanted.first_day}-${wanted.last_day}.xlsx`);
   };
   const erase = async () => {
     const wanted = full();

@@ -40,7 +40,9 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
   const [isNoteMissing, setNoteMissing] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [conflict, setConflict] = useState<Conflict | null>(null);
-  const isTouched = JSON.stringify(draft) !== JSON.stringify(draftOf(began));
+  // Version 0 is a rule that nobody has saved yet.
+  const isNew = began.version === 0;
+  const isTouched = isNew || JSON.stringify(draft) !== JSON.stringify(draftOf(began));
 
   /** The rule as typed; null after saying at the fields why there is none. */
   const typed = (): Record<string, unknown> | null => {
@@ -118,7 +120,7 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
       <div className="section-head">
         <h3 className="rule-title">{inLanguage(began.name as Named | undefined, language, rule.id)}</h3>
         <span className="soft">
-          {rule.id} · {String(rule.type)} · {String(rule.class)} · {words.version} {began.version}
+          {rule.id} · {String(rule.type)} · {String(rule.class)} · {isNew ? words.notSaved : `${words.version} ${began.version}`}
         </span>
       </div>
       {!isEditable && <Alert type="info" showIcon title={words.readOnly} />}
@@ -158,14 +160,14 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
                   {words.save}
                 </Button>
                 <Button size="large" disabled={!isTouched || isBusy} onClick={() => begin(began)}>{words.discard}</Button>
-                <Button size="large" danger disabled={isBusy} onClick={retire}>{words.retire}</Button>
+                {!isNew && <Button size="large" danger disabled={isBusy} onClick={retire}>{words.retire}</Button>}
               </div>
             </div>
           )}
         </div>
         <div>
           {mayTry && <Backtest typed={typed} refuse={(problem) => void failed(problem)} drawn={JSON.stringify(draft)} />}
-          <Versions rule={rule.id} version={began.version} />
+          {!isNew && <Versions rule={rule.id} version={began.version} />}
         </div>
       </div>
     </>

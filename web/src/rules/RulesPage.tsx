@@ -1,7 +1,7 @@
 /** Which rules there are; one of them is read, tried on the past, changed or retired. */
 
-import { LeftOutlined } from "@ant-design/icons";
-import { Empty, Skeleton } from "antd";
+import { LeftOutlined, PlusOutlined } from "@ant-design/icons";
+import { Button, Empty, Skeleton } from "antd";
 import { useCallback, useEffect, useState } from "react";
 
 import type { Named, RuleDocument } from "../api/contract";
@@ -12,7 +12,9 @@ import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { useCatalogue } from "../state/catalogue";
-import { pageAddress, useRoute } from "../state/route";
+import { openPage, pageAddress, useRoute } from "../state/route";
+import { useMay } from "../state/session";
+import { NewRule } from "./NewRule";
 import { RuleEditor } from "./RuleEditor";
 import { texts } from "./texts";
 import "./rules.css";
@@ -20,6 +22,9 @@ import "./rules.css";
 export default function RulesPage() {
   const words = useWords(texts);
   const { rule: chosen } = useRoute();
+  const mayChange = useMay("change-rules");
+  const [isBeginning, setBeginning] = useState(false);
+  const [begun, setBegun] = useState<RuleDocument | null>(null);
   const [rules, setRules] = useState<RuleDocument[] | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const load = useCallback(async () => {
@@ -33,7 +38,8 @@ export default function RulesPage() {
   }, []);
   useEffect(() => void load(), [load]);
 
-  const rule = rules?.find(({ id }) => id === chosen);
+  // A new rule is only on this screen until it is saved.
+  const rule = rules?.find(({ id }) => id === chosen) ?? (begun !== null && begun.id === chosen ? begun : undefined);
   return (
     <div className="plain-page">
       <h2 className="page-title">{words.title}</h2>
@@ -46,9 +52,23 @@ export default function RulesPage() {
       )}
       {problem !== null && <Failure problem={problem} retry={() => void load()} />}
       {rules === null && problem === null && <Skeleton active paragraph={{ rows: 8 }} />}
+      {rules !== null && chosen === undefined && mayChange && (
+        <Button size="large" icon={<PlusOutlined />} onClick={() => setBeginning(true)}>{words.newRule}</Button>
+      )}
       {rules !== null && chosen === undefined && <RuleList rules={rules} />}
+      {rules !== null && isBeginning && (
+        <NewRule
+          rules={rules}
+          close={() => setBeginning(false)}
+          begin={(made) => {
+            setBegun(made);
+            setBeginning(false);
+            openPage("rules", { rule: made.id });
+          }}
+        />
+      )}
       {rules !== null && chosen !== undefined && rule === undefined && <Empty description={words.gone} />}
-      {rule !== undefined && <RuleEditor key={rule.id} rule={rule} reload={load} />}
+      {rule !== undefined && <RuleEditor key={`${rule.id} ${rule.version === 0}`} rule={rule} reload={load} />}
     </div>
   );
 }

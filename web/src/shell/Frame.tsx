@@ -10,6 +10,7 @@ import { useOpenAlarms } from "../state/alarms";
 import { useIsStale } from "../state/connection";
 import { follow } from "../state/follow";
 import { useRoute } from "../state/route";
+import { useIsWall } from "../state/session";
 import { useZone } from "../state/site";
 import { ConnectionBar } from "./ConnectionBar";
 import { Header } from "./Header";
@@ -29,7 +30,8 @@ export default function Frame({ user }: { user: User }) {
   const route = useRoute();
   const zone = useZone();
   const isStale = useIsStale();
-  const opened = opening(route.page, user);
+  // At a wall nobody is there to come back from another page.
+  const opened = opening(useIsWall() ? "wall" : route.page, user);
   useEffect(() => follow(), []);
   useEffect(() => {
     const timer = setTimeout(() => {
@@ -41,6 +43,12 @@ export default function Frame({ user }: { user: User }) {
   useTitle(opened);
   const current = opened.kind === "unknown" ? null : opened.entry;
 
+  if (current?.isBare === true)
+    return (
+      <main className={isStale ? "values-stale" : ""}>
+        <Content opened={opened} user={user} />
+      </main>
+    );
   return (
     <div className={isStale ? "page values-stale" : "page"}>
       <Header user={user} zone={zone} current={current} />

@@ -58,7 +58,7 @@ function Door() {
     case "in":
       if (now.session.second_factor?.must_enrol === true) return <EnrolPage />;
       // Another guard begins anew: they may see other sites.
-      return <Frame key={now.session.user.name} user={now.session.user} />;
+      return <Frame key={`${now.session.user.name} ${now.session.is_wall ?? false}`} user={now.session.user} />;
   }
 }
 

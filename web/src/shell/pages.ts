@@ -5,7 +5,8 @@
  */
 
 import {
-  AlertOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, FallOutlined, HomeOutlined, IdcardOutlined, SafetyOutlined,
+  AlertOutlined, AuditOutlined, BarChartOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, FallOutlined,
+  FundProjectionScreenOutlined, HomeOutlined, IdcardOutlined, SafetyOutlined, ScheduleOutlined, TeamOutlined,
   ToolOutlined, UserAddOutlined,
 } from "@ant-design/icons";
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
@@ -28,6 +29,8 @@ export interface PageEntry {
   homeOf: string | null;
   /** The whole page is the present: nothing of the past stands above it. */
   isPresent: boolean;
+  /** Takes the whole screen: neither header nor menu. */
+  isBare: boolean;
 }
 
 export const PAGES: readonly PageEntry[] = [
@@ -41,6 +44,11 @@ export const PAGES: readonly PageEntry[] = [
   page("duties", { en: "Daily duties", zh: "日常任务" }, CarryOutOutlined, "look", () => import("../duties/DutiesPage")),
   page("devices", { en: "Devices", zh: "设备台账" }, ToolOutlined, "look", () => import("../devices/DevicesPage")),
   page("rules", { en: "Rules", zh: "告警规则" }, ControlOutlined, "look", () => import("../rules/RulesPage")),
+  page("rosters", { en: "Duty rosters", zh: "值班表" }, ScheduleOutlined, "look", () => import("../rosters/RostersPage")),
+  page("figures", { en: "Alarm quality", zh: "告警质量" }, BarChartOutlined, "look", () => import("../figures/FiguresPage")),
+  page("audit", { en: "Audit", zh: "审计记录" }, AuditOutlined, "read-audit", () => import("../audit/AuditPage")),
+  page("people", { en: "Users and roles", zh: "用户与角色" }, TeamOutlined, "manage-users", () => import("../people/PeoplePage")),
+  page("wall", { en: "Wall screen", zh: "值班大屏" }, FundProjectionScreenOutlined, "look", () => import("../wall/WallPage"), { isPresent: true, isBare: true }),
   page("alarm", { en: "Alarm", zh: "告警详情" }, AlertOutlined, "look", () => import("../alarm-page/AlarmPage"), { isHidden: true }),
 ];
 
@@ -50,9 +58,9 @@ function page(
   Icon: ComponentType,
   needs: string,
   load: () => Promise<{ default: ComponentType }>,
-  { isHidden = false, homeOf = null, isPresent = false }: Partial<Pick<PageEntry, "isHidden" | "homeOf" | "isPresent">> = {},
+  { isHidden = false, homeOf = null, isPresent = false, isBare = false }: Partial<Pick<PageEntry, "isHidden" | "homeOf" | "isPresent" | "isBare">> = {},
 ): PageEntry {
-  return { id, title, Icon, needs, load, Component: lazy(load), isHidden, homeOf, isPresent };
+  return { id, title, Icon, needs, load, Component: lazy(load), isHidden, homeOf, isPresent, isBare };
 }
 
 /** Whether this person may open a page. A server that names no permissions yet lets everybody look. */

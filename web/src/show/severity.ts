@@ -4,6 +4,8 @@ import type { Alarm, Severity } from "../api/contract";
 
 const ORDER: readonly Severity[] = ["low", "medium", "high", "critical"];
 
+export const SEVERITIES_WORST_FIRST: readonly Severity[] = [...ORDER].reverse();
+
 export function severityRank(severity: Severity): number {
   return ORDER.indexOf(severity);
 }

@@ -27,7 +27,14 @@ export const useUserName = (): string => useSelected(session, (now) => (now.phas
 export const useIsInsecure = (): boolean =>
   useSelected(session, (now) => now.phase === "in" && (now.session.insecure ?? false));
 
+/** Whether this browser hangs at a wall: there is one page then, and nobody to press anything. */
+export const useIsWall = (): boolean =>
+  useSelected(session, (now) => now.phase === "in" && (now.session.is_wall ?? false));
+
 const NONE: readonly string[] = [];
+
+export const usePermissions = (): readonly string[] =>
+  useSelected(session, (now) => (now.phase === "in" ? (now.session.user.permissions ?? NONE) : NONE));
 
 export const useOwnClasses = (): readonly string[] =>
   useSelected(session, (now) => (now.phase === "in" ? now.session.user.acts_on : NONE));
