@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import structlog
 
 from telemetry.clock import Clock
-from telemetry.database import metadata
+from telemetry.database import metadata, snapshot
 from telemetry.errors import BadInput
 
 PURGE = "audit-purge"
@@ -88,44 +88,12 @@ class Audit:
     def rows(self) -> Iterator[dict[str, Any]]:
         """All there is, oldest first."""
         with self._database.connect() as db:
-            query = sa.select(audit).order_by(audit.c.id).execution_options(yield_per=1000)
-            for row in db.execute(query).mappings():
-                yield dict(row)
+            yield from _rows(db)
 
     def faults(self, anchor: Anchor | None = None) -> list[str]:
         """What was changed, is missing or was added behind our back; empty: the record is whole."""
-        found: list[str] = []
-        with self._database.connect() as db:
-            head = db.execute(sa.select(heads)).mappings().one_or_none()
-        first: dict[str, Any] | None = None
-        last_id, last_hash = 0, BEGINNING
-        purges: list[str] = []
-        is_anchored = anchor is None
-        for row in self.rows():
-            if first is None:
-                first = row
-                last_id, last_hash = row["id"] - 1, row["previous"]
-            if row["id"] != last_id + 1:
-                found.append(f"rows {last_id + 1} to {row['id'] - 1} are missing")
-            if row["previous"] != last_hash:
-                found.append(f"row {row['id']} does not follow the row before it")
-            if row["hash"] != row_hash(row):
-                found.append(f"row {row['id']} was changed")
-            if row["action"] == PURGE:
-                purges.append(row["subject"])
-            if anchor is not None and row["id"] == anchor.id:
-                is_anchored = row["hash"] == anchor.hash
-            last_id, last_hash = row["id"], row["hash"]
-        begins = None if first is None else (first["id"] - 1, first["previous"])
-        if begins not in (None, (0, BEGINNING)) and _purged(*begins) not in purges:
-            found.append(f"rows up to {begins[0]} are missing, and no purge says so")
-        if head is None or (head["id"], head["hash"]) != (last_id, last_hash):
-            found.append(
-                f"the head says otherwise than the last row, {last_id}: rows are missing at the end, or it was changed"
-            )
-        if not is_anchored:
-            found.append("the row of the anchor is not there, or is another")
-        return found
+        with snapshot(self._database) as db:
+            return faults(db, anchor)
 
     def purge(self, actor: str, before_ms: int) -> int:
         """Delete what is older, leave a row that says so, and return how many went. Raises BadInput on a damaged record."""
@@ -163,6 +131,47 @@ class Audit:
         db.execute(heads.update().values(id=row["id"], time_ms=now_ms, hash=row["hash"]))
         if head.id and now_ms // _DAY_MS != head.time_ms // _DAY_MS:
             _log.info("audit anchor", id=head.id, hash=head.hash)
+
+
+def faults(db: sa.Connection, anchor: Anchor | None = None) -> list[str]:
+    """The same as `Audit.faults`, as a transaction sees the record."""
+    found: list[str] = []
+    head = db.execute(sa.select(heads)).mappings().one_or_none()
+    first: dict[str, Any] | None = None
+    last_id, last_hash = 0, BEGINNING
+    purges: list[str] = []
+    is_anchored = anchor is None
+    for row in _rows(db):
+        if first is None:
+            first = row
+            last_id, last_hash = row["id"] - 1, row["previous"]
+        if row["id"] != last_id + 1:
+            found.append(f"rows {last_id + 1} to {row['id'] - 1} are missing")
+        if row["previous"] != last_hash:
+            found.append(f"row {row['id']} does not follow the row before it")
+        if row["hash"] != row_hash(row):
+            found.append(f"row {row['id']} was changed")
+        if row["action"] == PURGE:
+            purges.append(row["subject"])
+        if anchor is not None and row["id"] == anchor.id:
+            is_anchored = row["hash"] == anchor.hash
+        last_id, last_hash = row["id"], row["hash"]
+    begins = None if first is None else (first["id"] - 1, first["previous"])
+    if begins not in (None, (0, BEGINNING)) and _purged(*begins) not in purges:
+        found.append(f"rows up to {begins[0]} are missing, and no purge says so")
+    if head is None or (head["id"], head["hash"]) != (last_id, last_hash):
+        found.append(
+            f"the head says otherwise than the last row, {last_id}: rows are missing at the end, or it was changed"
+        )
+    if not is_anchored:
+        found.append("the row of the anchor is not there, or is another")
+    return found
+
+
+def _rows(db: sa.Connection) -> Iterator[dict[str, Any]]:
+    query = sa.select(audit).order_by(audit.c.id).execution_options(yield_per=1000)
+    for row in db.execute(query).mappings():
+        yield dict(row)
 
 
 def row_hash(row: dict[str, Any]) -> str:

@@ -8,12 +8,14 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from telemetry.database import open_database
 from telemetry.errors import Unavailable
 
 _FOLDER = Path(__file__).parent / "migrations"
 _PATIENCE_S = 30.0
+_ADVISORY_LOCK = 0x67617465  # any number that nobody else takes in this database
 
 
 def migrate(url: str) -> None:
@@ -33,13 +35,28 @@ def migrate(url: str) -> None:
             time.sleep(0.3)
 
 
-def _upgrade(url: str) -> None:
-    engine = open_database(url)
+def head() -> str:
+    """The newest migration that this version knows."""
+    found = ScriptDirectory.from_config(_configuration()).get_current_head()
+    assert found is not None
+    return found
+
+
+def _configuration() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
+    return config
+
+
+def _upgrade(url: str) -> None:
+    engine = open_database(url)
+    config = _configuration()
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            # Who comes second waits, and then finds nothing to do.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()

@@ -3,7 +3,6 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +12,6 @@ from alerts.notify.channels import MqttChannel, WebhookChannel, WebhookSettings
 from alerts.notify.sender import GIVE_UP_AFTER_MS, Sender
 from alerts.rule import Severity
 from alerts.store import Notice, Store, notices
-from gatehouse.migrate import migrate
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
 from telemetry.errors import BadInput, Unavailable
@@ -36,9 +34,10 @@ class Outside:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> sa.Engine:
-    migrate(f"sqlite:///{tmp_path}/g.db")
-    return open_database(f"sqlite:///{tmp_path}/g.db")
+def database(database_url: str) -> Iterator[sa.Engine]:
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
 
 
 def alarm(**changes: object) -> Alarm:

@@ -1,14 +1,12 @@
 """The audit is only added to, and whatever is changed behind its back is found."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from api.audit import Anchor, Audit, audit, heads
-from gatehouse.migrate import migrate
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
 from telemetry.errors import BadInput
@@ -17,9 +15,8 @@ _TRIGGERS = ("audit_unchanged", "audit_kept")
 
 
 @pytest.fixture
-def database(ram_path: Path) -> Iterator[sa.Engine]:
-    migrate(f"sqlite:///{ram_path}/a.db")
-    engine = open_database(f"sqlite:///{ram_path}/a.db")
+def database(database_url: str) -> Iterator[sa.Engine]:
+    engine = open_database(database_url)
     yield engine
     engine.dispose()
 
@@ -42,7 +39,8 @@ def _behind_its_back(database: sa.Engine, *statements: Any) -> None:
     """What somebody does who has the file, and takes the triggers away first."""
     with database.begin() as db:
         for trigger in _TRIGGERS:
-            db.execute(sa.text(f"DROP TRIGGER IF EXISTS {trigger}"))
+            where = " ON audit" if db.dialect.name == "postgresql" else ""
+            db.execute(sa.text(f"DROP TRIGGER IF EXISTS {trigger}{where}"))
         for statement in statements:
             db.execute(statement)
 
@@ -50,7 +48,8 @@ def _behind_its_back(database: sa.Engine, *statements: Any) -> None:
 def _flips(value: object) -> list[object]:
     """The value with each bit of it changed, one at a time, as far as it stays text or a number."""
     if isinstance(value, int):
-        return [value ^ (1 << bit) for bit in range(40)]
+        # A number that a column of 32 bits does not hold cannot be written there.
+        return [value ^ (1 << bit) for bit in range(40 if value >> 31 else 31)]
     assert isinstance(value, str)
     flipped = []
     for at, byte in enumerate(data := value.encode()):
@@ -75,6 +74,8 @@ def test_every_bit_of_every_field_is_sealed(database: sa.Engine, record: Audit, 
         taken = set(db.execute(sa.select(audit.c.id)).scalars())
     flips = [each for each in _flips(value) if not (field == "id" and each in taken)]
     assert len(flips) > 10
+    if database.dialect.name == "postgresql":
+        flips = flips[::9]  # what seals a row is computed here, not there
     _behind_its_back(database)
     for changed in flips:
         where = changed if field == "id" else at
@@ -115,9 +116,19 @@ def test_whoever_rewrites_the_end_and_the_head_shows_against_the_anchor(database
     assert record.faults(anchor) == ["the row of the anchor is not there, or is another"]
 
 
-@pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'x' WHERE id = 2", "DELETE FROM audit WHERE id = 6"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET actor = 'x' WHERE id = 2",
+        "DELETE FROM audit WHERE id = 6",
+        "DELETE FROM audit",
+        "TRUNCATE audit",
+    ],
+)
 def test_the_database_refuses_to_change_what_is_on_record(database: sa.Engine, record: Audit, statement: str) -> None:
-    with pytest.raises(sa.exc.IntegrityError, match="only added to"), database.begin() as db:
+    if database.dialect.name == "sqlite" and statement.startswith("TRUNCATE"):
+        statement = "REPLACE INTO audit SELECT * FROM audit WHERE id = 3"  # SQLite has no TRUNCATE, but a REPLACE
+    with pytest.raises(sa.exc.DBAPIError, match="only added to"), database.begin() as db:
         db.execute(sa.text(statement))
     assert record.faults() == []
 

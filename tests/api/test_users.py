@@ -12,8 +12,8 @@ from api.people.accounts import Accounts
 from telemetry.errors import BadInput
 from tests.api.test_app import PASSWORD, World
 
-__all__ = ["database_with_users", "world"]
-from tests.api.test_app import database_with_users, world
+__all__ = ["database_kind", "database_with_users", "world"]
+from tests.api.test_app import database_kind, database_with_users, world
 
 NEW = {"name": "chen", "password": "a long password", "grants": [{"role": "guard", "site": "east"}]}
 
