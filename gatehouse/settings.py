@@ -115,7 +115,9 @@ def load_settings(file: Path, environment: dict[str, str] | None = None) -> Sett
             lines = []
             for found in error.errors(include_url=False):
                 name = PREFIX + "__".join(str(step).upper() for step in found["loc"])
-                lines.append(f"{name}: {found['msg']} (found {found['input']!r})")
+                # A whole section may have secrets in it.
+                shown = "" if isinstance(found["input"], dict | list) else f" (found {found['input']!r})"
+                lines.append(f"{name}: {found['msg']}{shown}")
             raise BadConfiguration("the environment sets what cannot be:\n" + "\n".join(lines)) from error
     return _anchored(settings, file.parent)
 
