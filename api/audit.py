@@ -25,6 +25,7 @@ BEGINNING = "0" * 64
 """What the first row follows."""
 _DAY_MS = 86_400_000
 _FIELDS = ("id", "time_ms", "actor", "action", "subject", "outcome", "previous")
+"""What every row is sealed over. The site is, too, where there is one: rows from before there were any stay as they are."""
 _log = structlog.get_logger("audit")
 
 audit = sa.Table(
@@ -38,6 +39,7 @@ audit = sa.Table(
     sa.Column("outcome", sa.String(200), nullable=False),
     sa.Column("previous", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("site", sa.String(64)),  # null: of no site alone
     sqlite_autoincrement=True,
 )
 heads = sa.Table(
@@ -66,13 +68,20 @@ class Audit:
         self._database = database
         self._clock = clock
 
-    def record(self, actor: str, action: str, subject: str, outcome: str) -> None:
-        """Put on record who did what to what, and what came of it."""
+    def record(self, actor: str, action: str, subject: str, outcome: str, site: str | None = None) -> None:
+        """Put on record who did what to what at which site, and what came of it."""
         with self._database.begin() as db:
-            self._append(db, actor, action, subject, outcome)
+            self._append(db, actor, action, subject, outcome, site)
 
     def page(
-        self, limit: int, before: int | None, actor: str | None, action: str | None, start_ms: int, end_ms: int
+        self,
+        limit: int,
+        before: int | None,
+        actor: str | None,
+        action: str | None,
+        start_ms: int,
+        end_ms: int,
+        site: str | None = None,
     ) -> list[dict[str, Any]]:
         """Newest first, from below the id `before`."""
         query = sa.select(audit).where(audit.c.time_ms >= start_ms, audit.c.time_ms < end_ms)
@@ -82,6 +91,8 @@ class Audit:
             query = query.where(audit.c.actor == actor)
         if action is not None:
             query = query.where(audit.c.action == action)
+        if site is not None:
+            query = query.where(audit.c.site == site)
         with self._database.connect() as db:
             return [dict(row) for row in db.execute(query.order_by(audit.c.id.desc()).limit(limit)).mappings()]
 
@@ -113,7 +124,15 @@ class Audit:
             db.execute(heads.update().values(purged_to=last.id))
             return db.execute(audit.delete().where(audit.c.id <= last.id)).rowcount
 
-    def _append(self, db: sa.Connection, actor: str, action: str, subject: str, outcome: str) -> None:
+    def head(self) -> Anchor:
+        """The last row there is, and its hash: written down elsewhere, it proves all that came before it."""
+        with self._database.connect() as db:
+            row = db.execute(sa.select(heads)).one()
+        return Anchor(row.id, row.hash)
+
+    def _append(
+        self, db: sa.Connection, actor: str, action: str, subject: str, outcome: str, site: str | None = None
+    ) -> None:
         _lock(db)
         head = db.execute(sa.select(heads)).one()
         now_ms = self._clock.now_ms()
@@ -125,6 +144,7 @@ class Audit:
             "subject": subject,
             "outcome": outcome[:200],
             "previous": head.hash,
+            "site": site,
         }
         row["hash"] = row_hash(row)
         db.execute(audit.insert().values(row))
@@ -175,8 +195,11 @@ def _rows(db: sa.Connection) -> Iterator[dict[str, Any]]:
 
 
 def row_hash(row: dict[str, Any]) -> str:
-    """What a row is sealed with: SHA-256 over its fields as a JSON array."""
-    return hashlib.sha256(msgspec.json.encode([row[name] for name in _FIELDS])).hexdigest()
+    """What a row is sealed with: SHA-256 over its fields as a JSON array, with the site last where it has one."""
+    fields = [row[name] for name in _FIELDS]
+    if row["site"] is not None:
+        fields.append(row["site"])
+    return hashlib.sha256(msgspec.json.encode(fields)).hexdigest()
 
 
 def _purged(last_id: int, last_hash: str) -> str:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from alerts.notify.heartbeat import HeartbeatSettings
 from alerts.notify.settings import ChannelSettings
 from api.register.settings import RegisterSettings
+from gatehouse.anchor import AuditSettings
 from ingest.history.settings import HistorySettings, ParquetSettings
 from telemetry.declaration import read_document, validate
 from telemetry.errors import BadConfiguration
@@ -94,6 +95,7 @@ class Settings(BaseModel):
     metrics: MetricsSettings = MetricsSettings()
     channels: dict[str, ChannelSettings] = {}
     heartbeat: HeartbeatSettings | None = None
+    audit: AuditSettings = AuditSettings()
     insecure: bool = False  # start without TLS to the broker, and without trying what must be forbidden there
     client_id: str = Field(default="gatehouse-core", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
 

@@ -240,9 +240,9 @@ class Accounts:
         is_asked = self._requires_second_factor and bool(session.user.roles & SECOND_FACTOR_ROLES)
         return replace(session, must_enrol=is_asked and not self.second_factor.is_on(session.user.name))
 
-    def record(self, actor: str, action: str, subject: str, outcome: str) -> None:
-        """Put on record who did what to what, and what came of it."""
-        self.audit.record(actor, action, subject, outcome)
+    def record(self, actor: str, action: str, subject: str, outcome: str, site: str | None = None) -> None:
+        """Put on record who did what to what at which site, and what came of it."""
+        self.audit.record(actor, action, subject, outcome, site)
 
 
 def _account(db: sa.Connection, row: Any) -> Account:

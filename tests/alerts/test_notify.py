@@ -7,6 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 import sqlalchemy as sa
+from pydantic import HttpUrl
 
 from alerts.alarm import LATE_DATA, Alarm, Transition, What
 from alerts.notify.channels import MqttChannel, WebhookChannel, WebhookSettings
@@ -202,6 +203,4 @@ def test_what_a_webhook_answers_decides_whether_it_is_asked_again(
 
 def test_a_webhook_that_is_away_is_asked_again() -> None:
     with pytest.raises(Unavailable):
-        WebhookChannel(WebhookSettings(url="http://127.0.0.1:9/", timeout_s=1, allow_networks=HERE)).deliver(
-            notice("open")
-        )  # type: ignore[arg-type]
+        WebhookChannel(WebhookSettings(url=HttpUrl("http://127.0.0.1:9/"), allow_networks=HERE)).deliver(notice("open"))

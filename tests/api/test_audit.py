@@ -11,7 +11,7 @@ from telemetry.clock import ManualClock
 from telemetry.database import open_database
 from telemetry.errors import BadInput
 
-_TRIGGERS = ("audit_unchanged", "audit_kept")
+_TRIGGERS = ("audit_unchanged", "audit_kept", "audit_not_replaced")
 
 
 @pytest.fixture
@@ -30,7 +30,9 @@ def clock() -> ManualClock:
 def record(database: sa.Engine, clock: ManualClock) -> Audit:
     made = Audit(database, clock)
     for number in range(6):
-        made.record("li", "mask", f'设备 {number} "quoted" \\ \u2028', "done")
+        # Some rows are of no site: those of before there were any, too.
+        site = None if number == 0 else "east-compound"
+        made.record("li", "mask", f'设备 {number} "quoted" \\ \u2028', "done", site)
         clock.advance(3600)
     return made
 
@@ -50,8 +52,10 @@ def _flips(value: object) -> list[object]:
     if isinstance(value, int):
         # A number that a column of 32 bits does not hold cannot be written there.
         return [value ^ (1 << bit) for bit in range(40 if value >> 31 else 31)]
+    if value is None:
+        return ["", *map(chr, range(97, 110))]  # a site that none was named
     assert isinstance(value, str)
-    flipped = []
+    flipped: list[object] = [None] if value == "east-compound" else []
     for at, byte in enumerate(data := value.encode()):
         for bit in range(8):
             changed = data[:at] + bytes([byte ^ (1 << bit)]) + data[at + 1 :]
@@ -59,7 +63,7 @@ def _flips(value: object) -> list[object]:
                 flipped.append(changed.decode())
             except UnicodeDecodeError:
                 continue
-    return [each for each in flipped if "\0" not in each]
+    return [each for each in flipped if "\0" not in str(each)]
 
 
 def test_a_record_that_nobody_touched_is_whole(record: Audit) -> None:
