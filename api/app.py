@@ -28,6 +28,7 @@ from api.routes import (
     instruments,
     live,
     masks,
+    openid,
     readings,
     register,
     rules,
@@ -45,6 +46,7 @@ SCREENS = Path(__file__).parent / "screens"
 _BODY_MAX = 100_000
 # The order matters where addresses overlap: a back-test stands under /rules.
 _ROUTERS = (
+    openid,
     session,
     second_factor,
     world,

@@ -21,6 +21,7 @@ from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
 from api.people.accounts import Accounts
+from api.people.openid import OpenId
 from api.register.reads import Reads
 from api.register.store import Register
 from api.rules import Rules
@@ -61,6 +62,7 @@ class Parts:
     clock: Clock
     schedules: tuple[Schedule, ...] = ()
     backtests: Backtests | None = None
+    openid: OpenId | None = None
     is_behind_https: bool = False
     is_insecure: bool = False  # started without TLS to the broker; every screen says so
 

@@ -21,6 +21,7 @@ from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
 from api.parts import Parts
+from api.people.openid import OpenId
 from api.register.reads import Reads
 from api.register.store import open_register
 from api.rules import Rules
@@ -79,6 +80,7 @@ def run_api(settings: Settings) -> None:
         clock=clock,
         schedules=declared.schedules,
         backtests=Backtests(partial(run_job, settings)),
+        openid=None if settings.api.openid is None else OpenId(settings.api.openid, clock),
         is_behind_https=settings.api.is_behind_https,
         is_insecure=settings.insecure,
     )

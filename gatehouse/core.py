@@ -134,8 +134,8 @@ class Core:
             if wrong:
                 raise BadConfiguration("\n".join(wrong))
             # A channel of its own: what waits for a slow answer must not hold up a notice.
-            channel = make_channel(anchor.channel, settings.channels[anchor.channel], people, clock.now_ms)
-            self._anchoring = Anchoring(anchor, channel, Audit(database, clock), clock)
+            outside = make_channel(anchor.channel, settings.channels[anchor.channel], people, clock.now_ms)
+            self._anchoring = Anchoring(anchor, outside, Audit(database, clock), clock)
         program = compile_rules(rules, catalogue, registry, declared.schedules)
         self.alerts = AlertWorker(
             self.journal, program, catalogue, store, clock, self._wake_senders, people, settings.channels.keys()

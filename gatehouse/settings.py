@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from alerts.notify.heartbeat import HeartbeatSettings
 from alerts.notify.settings import ChannelSettings
+from api.people.openid import OpenIdSettings
 from api.register.settings import RegisterSettings
 from gatehouse.anchor import AuditSettings
 from ingest.history.settings import HistorySettings, ParquetSettings
@@ -61,6 +62,7 @@ class ApiSettings(BaseModel):
     is_behind_https: bool = False  # marks the session cookie Secure
     session_hours: PositiveInt = 12
     session_idle_hours: PositiveInt = 8  # a session that asked for nothing so long ends before
+    openid: OpenIdSettings | None = None  # where people log in beside by name and password
     # Of administrators; when not given, required unless `insecure`.
     second_factor: Literal["required", "optional"] | None = None
 

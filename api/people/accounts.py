@@ -222,6 +222,14 @@ class Accounts:
             self._failures.popitem(last=False)
         return False
 
+    def why_not_by_provider(self, name: str, is_second_factor: bool) -> str:
+        """Why somebody whom a provider has let in does not come in here; empty: they do."""
+        with self._database.connect() as db:
+            row = db.execute(sa.select(users).where(users.c.name == name)).first()
+        if row is None or row.disabled_ms is not None:
+            return "no such user"
+        return "" if is_second_factor or not self.second_factor.is_on(name) else "second factor"
+
     def session(self, token: str) -> Session | None:
         """Who a token stands for, while it lasts."""
         found = self.sessions.find(token)

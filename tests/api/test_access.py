@@ -20,6 +20,9 @@ TABLET = {("GET", "/api/v1/session/guards"), ("POST", "/api/v1/session/pin")}
 
 OPEN = {
     ("POST", "/api/v1/session"),
+    ("GET", "/api/v1/session/ways"),
+    ("GET", "/api/v1/session/openid"),
+    ("GET", "/api/v1/session/openid/back"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
     ("GET", "/metrics"),

@@ -220,7 +220,8 @@ def test_without_a_log_in_there_is_nothing_but_health(world: World) -> None:
         if not path.startswith("/api/v1") or not methods or path.endswith(("openapi.json",)):
             continue
         for method in methods - {"HEAD"}:
-            if (path, method) == ("/api/v1/session", "POST"):
+            opening = path in ("/api/v1/session/ways", "/api/v1/session/openid", "/api/v1/session/openid/back")
+            if opening or (path, method) == ("/api/v1/session", "POST"):
                 continue
             shown = path.replace("{alarm}", "x").replace("{action}", "close").replace("{device}", "x")
             answer = world.client.request(method, shown, json=None if method == "GET" else {"seq": 1})
