@@ -139,12 +139,12 @@ class Audit:
         row: dict[str, Any] = {
             "id": head.id + 1,
             "time_ms": now_ms,
-            "actor": actor[:64],
-            "action": action[:64],
-            "subject": subject,
-            "outcome": outcome[:200],
+            "actor": _storable(actor)[:64],
+            "action": _storable(action)[:64],
+            "subject": _storable(subject),
+            "outcome": _storable(outcome)[:200],
             "previous": head.hash,
-            "site": site,
+            "site": None if site is None else _storable(site)[:64],
         }
         row["hash"] = row_hash(row)
         db.execute(audit.insert().values(row))
@@ -200,6 +200,11 @@ def row_hash(row: dict[str, Any]) -> str:
     if row["site"] is not None:
         fields.append(row["site"])
     return hashlib.sha256(msgspec.json.encode(fields)).hexdigest()
+
+
+def _storable(text: str) -> str:
+    """What no database takes in a text is replaced: whatever somebody sends, that they did is put on record."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def _purged(last_id: int, last_hash: str) -> str:
