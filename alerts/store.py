@@ -212,7 +212,10 @@ class Store:
         ending = {"ended_ms": keep_masks.excluded["ended_ms"]}
         self._keep_masks = keep_masks.on_conflict_do_update(index_elements=["id"], set_=ending)
         self._keep_versions = insert(rule_versions).on_conflict_do_nothing(index_elements=["rule", "version"])
-        self._keep_notices = insert(notices).on_conflict_do_nothing(index_elements=["key"])
+        # PostgreSQL's driver writes many rows as one statement, and counts them only when it is asked to.
+        self._keep_notices = (
+            insert(notices).on_conflict_do_nothing(index_elements=["key"]).execution_options(preserve_rowcount=True)
+        )
         self._floods: dict[str, Flood] = {}
         self._is_flood_loaded = False
 

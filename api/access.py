@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Cookie, Depends, Header, Request
+from fastapi import Depends, Header, Request
 
 from api.problems import Problem
 
@@ -181,6 +181,16 @@ class Tablet:
         return User(user.name, frozenset(Grant(Role.GUARD, site) for site in kept))
 
 
+def cookie_name(request: Request, name: str) -> str:
+    """As a cookie is called: behind HTTPS so that a browser takes it from this very host alone, and over HTTPS alone."""
+    return f"__Host-{name}" if request.app.state.parts.is_behind_https else name
+
+
+def cookie_of(request: Request, name: str) -> str | None:
+    """What a browser sent back of what it was given."""
+    return request.cookies.get(cookie_name(request, name))
+
+
 class Needs:
     """The rule of a route: called by somebody who is logged in and has the permission, at least at one site.
 
@@ -203,7 +213,6 @@ class Needs:
     def __call__(
         self,
         request: Request,
-        gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
         x_csrf_token: Annotated[str, Header(include_in_schema=False)] = "",
         authorization: Annotated[str, Header(include_in_schema=False)] = "",
     ) -> Session:
@@ -214,8 +223,8 @@ class Needs:
             session = accounts.session_of_token(token.strip()) if kind.lower() == "bearer" else None
             if session is None:
                 raise Problem(401, "Not a token", "it is no token, has ended, or its owner may not come in any more")
-        elif gatehouse_session:
-            session = accounts.session(gatehouse_session)
+        elif cookie := cookie_of(request, COOKIE):
+            session = accounts.session(cookie)
         if session is None:
             raise Problem(401, "Not logged in", "log in with POST /api/v1/session")
         user = session.user
@@ -247,18 +256,14 @@ class Needs:
 class AtTablet:
     """The rule of a route for a browser that is kept at a gate, or whose session lets it be: it gives no other right."""
 
-    def __call__(
-        self,
-        request: Request,
-        gatehouse_tablet: Annotated[str | None, Cookie(include_in_schema=False)] = None,
-        gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
-    ) -> Tablet:
+    def __call__(self, request: Request) -> Tablet:
         accounts = request.app.state.parts.accounts
-        tablet: Tablet | None = accounts.sessions.tablet(gatehouse_tablet) if gatehouse_tablet else None
-        if tablet is None and gatehouse_session:
-            session: Session | None = accounts.session(gatehouse_session)
+        kept, cookie = cookie_of(request, TABLET_COOKIE), cookie_of(request, COOKIE)
+        tablet: Tablet | None = accounts.sessions.tablet(kept) if kept else None
+        if tablet is None and cookie:
+            session: Session | None = accounts.session(cookie)
             if session is not None and not session.must_enrol:
-                tablet = accounts.sessions.tablet_of_session(gatehouse_session)
+                tablet = accounts.sessions.tablet_of_session(cookie)
         if tablet is None:
             raise Problem(401, "Not a tablet of a gate", "log in on it with POST /api/v1/session first")
         return tablet

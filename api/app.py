@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +30,7 @@ from api.routes import (
     instruments,
     live,
     masks,
+    openid,
     readings,
     register,
     rosters,
@@ -45,8 +48,10 @@ _log = structlog.get_logger("api")
 
 SCREENS = Path(__file__).parent / "screens"
 _BODY_MAX = 100_000
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 # The order matters where addresses overlap: a back-test stands under /rules.
 _ROUTERS = (
+    openid,
     session,
     second_factor,
     world,
@@ -114,11 +119,7 @@ def make_app(parts: Parts) -> FastAPI:
 
     @app.middleware("http")
     async def _guarded(request: Request, call_next: Any) -> Response:
-        if "transfer-encoding" in request.headers:
-            return problems.answer(411, "Length required", "say how long the body is: send Content-Length")
-        if int(request.headers.get("content-length") or 0) > _BODY_MAX:
-            return problems.answer(413, "Too large", f"a request's body holds at most {_BODY_MAX} bytes")
-        response: Response = await call_next(request)
+        response: Response = await _refused(request) or await call_next(request)
         for name, value in _SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         if parts.is_behind_https:
@@ -133,6 +134,35 @@ def make_app(parts: Parts) -> FastAPI:
     if SCREENS.is_dir():
         app.mount("/", StaticFiles(directory=SCREENS, html=True), name="screens")
     return app
+
+
+async def _refused(request: Request) -> Response | None:
+    """What is answered before anybody looks into a request: nobody waits for more than a body may hold."""
+    if "transfer-encoding" in request.headers:
+        return problems.answer(411, "Length required", "say how long the body is: send Content-Length")
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > _BODY_MAX:
+        return problems.answer(413, "Too large", f"a request's body holds at most {_BODY_MAX} bytes")
+    if not await _is_text(request):
+        return problems.answer(422, "The request does not fit", "a text holds characters alone: no NUL, no half of one")
+    return None
+
+
+async def _is_text(request: Request) -> bool:
+    """Whether all that is said in it is text that can be stored: JSON can spell what is none."""
+    if "\0" in request.url.path or b"%00" in request.scope["query_string"]:
+        return False
+    body = await request.body() if "content-length" in request.headers else b""
+    if b"\\u" not in body:
+        return True
+    try:
+        said = json.dumps(json.loads(body), ensure_ascii=False)
+        said.encode()
+    except UnicodeEncodeError:
+        return False
+    except (ValueError, RecursionError):
+        return True  # whoever reads it says what is wrong
+    return _NUL.search(said) is None
 
 
 def _must_not_end(task: asyncio.Task[None]) -> None:

@@ -19,20 +19,21 @@ def ask(
     details: dict[str, Any],
     subject: str = "",
     title: str = "The alarm is not as you saw it",
+    site: str | None = None,
 ) -> str:
     """Let the core do it, and put on record what came of it. The command's id."""
     subject = subject or alarm
     try:
         made = parts.alarms.ask(user, action, alarm, seq, details)
     except Refused as error:
-        parts.accounts.record(user.name, action, subject, f"refused: {error}")
+        parts.accounts.record(user.name, action, subject, f"refused: {error}", site)
         since = parts.alarms.done_since(alarm, seq) if alarm else []
         raise Problem(409, title, f"{error}; look at it again", since=since) from error
     except NoAnswer as error:
-        parts.accounts.record(user.name, action, subject, "waiting")
+        parts.accounts.record(user.name, action, subject, "waiting", site)
         told = "your decision is on record and follows when it is back"
         raise Problem(503, "The core does not answer", told) from error
-    parts.accounts.record(user.name, action, subject, "done")
+    parts.accounts.record(user.name, action, subject, "done", site)
     return made
 
 

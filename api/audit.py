@@ -16,9 +16,8 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
-from alerts.store import alarms
 from telemetry.clock import Clock
-from telemetry.database import metadata
+from telemetry.database import metadata, snapshot
 from telemetry.errors import BadInput
 
 PURGE = "audit-purge"
@@ -26,6 +25,7 @@ BEGINNING = "0" * 64
 """What the first row follows."""
 _DAY_MS = 86_400_000
 _FIELDS = ("id", "time_ms", "actor", "action", "subject", "outcome", "previous")
+"""What every row is sealed over. The site is, too, where there is one: rows from before there were any stay as they are."""
 _log = structlog.get_logger("audit")
 
 audit = sa.Table(
@@ -39,6 +39,7 @@ audit = sa.Table(
     sa.Column("outcome", sa.String(200), nullable=False),
     sa.Column("previous", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("site", sa.String(64)),  # null: of no site alone
     sqlite_autoincrement=True,
 )
 heads = sa.Table(
@@ -66,15 +67,13 @@ class Wanted:
 
     Args:
         text: In what it was done to, or in what came of it.
-        site: Its id stands in one of these, or what it was done to is an alarm of the site or among `site_names`.
-        site_names: What stands at the site: places, devices, gateways.
+        site: Where it was; a row of no site alone that names it counts too.
     """
 
     actor: str | None = None
     action: str | None = None
     text: str | None = None
     site: str | None = None
-    site_names: frozenset[str] = frozenset()
     start_ms: int = 0
     end_ms: int = 2**53
 
@@ -88,9 +87,7 @@ class Wanted:
         if self.text is not None:
             found.append(_holds(self.text))
         if self.site is not None:
-            of_site = sa.select(alarms.c.id).where(alarms.c.site == self.site)
-            named = audit.c.subject.in_(sorted(self.site_names)) | audit.c.subject.in_(of_site)
-            found.append(named | _holds(self.site))
+            found.append((audit.c.site == self.site) | (audit.c.site.is_(None) & _holds(self.site)))
         return sa.and_(*found)
 
 
@@ -105,10 +102,10 @@ class Audit:
         self._database = database
         self._clock = clock
 
-    def record(self, actor: str, action: str, subject: str, outcome: str) -> None:
-        """Put on record who did what to what, and what came of it."""
+    def record(self, actor: str, action: str, subject: str, outcome: str, site: str | None = None) -> None:
+        """Put on record who did what to what at which site, and what came of it."""
         with self._database.begin() as db:
-            self._append(db, actor, action, subject, outcome)
+            self._append(db, actor, action, subject, outcome, site)
 
     def page(self, wanted: Wanted, limit: int, before: int | None) -> list[dict[str, Any]]:
         """Newest first, from below the id `before`."""
@@ -122,49 +119,12 @@ class Audit:
         """All there is, or what is wanted of it, oldest first."""
         query = sa.select(audit) if wanted is None else sa.select(audit).where(wanted.clause())
         with self._database.connect() as db:
-            for row in db.execute(query.order_by(audit.c.id).execution_options(yield_per=1000)).mappings():
-                yield dict(row)
-
-    def head(self) -> Anchor:
-        """How far the record goes."""
-        with self._database.connect() as db:
-            head = db.execute(sa.select(heads)).one()
-        return Anchor(head.id, head.hash)
+            yield from _rows(db, query)
 
     def faults(self, anchor: Anchor | None = None) -> list[str]:
         """What was changed, is missing or was added behind our back; empty: the record is whole."""
-        found: list[str] = []
-        with self._database.connect() as db:
-            head = db.execute(sa.select(heads)).mappings().one_or_none()
-        first: dict[str, Any] | None = None
-        last_id, last_hash = 0, BEGINNING
-        purges: list[str] = []
-        is_anchored = anchor is None
-        for row in self.rows():
-            if first is None:
-                first = row
-                last_id, last_hash = row["id"] - 1, row["previous"]
-            if row["id"] != last_id + 1:
-                found.append(f"rows {last_id + 1} to {row['id'] - 1} are missing")
-            if row["previous"] != last_hash:
-                found.append(f"row {row['id']} does not follow the row before it")
-            if row["hash"] != row_hash(row):
-                found.append(f"row {row['id']} was changed")
-            if row["action"] == PURGE:
-                purges.append(row["subject"])
-            if anchor is not None and row["id"] == anchor.id:
-                is_anchored = row["hash"] == anchor.hash
-            last_id, last_hash = row["id"], row["hash"]
-        begins = None if first is None else (first["id"] - 1, first["previous"])
-        if begins not in (None, (0, BEGINNING)) and _purged(*begins) not in purges:
-            found.append(f"rows up to {begins[0]} are missing, and no purge says so")
-        if head is None or (head["id"], head["hash"]) != (last_id, last_hash):
-            found.append(
-                f"the head says otherwise than the last row, {last_id}: rows are missing at the end, or it was changed"
-            )
-        if not is_anchored:
-            found.append("the row of the anchor is not there, or is another")
-        return found
+        with snapshot(self._database) as db:
+            return faults(db, anchor)
 
     def purge(self, actor: str, before_ms: int) -> int:
         """Delete what is older, leave a row that says so, and return how many went. Raises BadInput on a damaged record."""
@@ -184,18 +144,27 @@ class Audit:
             db.execute(heads.update().values(purged_to=last.id))
             return db.execute(audit.delete().where(audit.c.id <= last.id)).rowcount
 
-    def _append(self, db: sa.Connection, actor: str, action: str, subject: str, outcome: str) -> None:
+    def head(self) -> Anchor:
+        """The last row there is, and its hash: written down elsewhere, it proves all that came before it."""
+        with self._database.connect() as db:
+            row = db.execute(sa.select(heads)).one()
+        return Anchor(row.id, row.hash)
+
+    def _append(
+        self, db: sa.Connection, actor: str, action: str, subject: str, outcome: str, site: str | None = None
+    ) -> None:
         _lock(db)
         head = db.execute(sa.select(heads)).one()
         now_ms = self._clock.now_ms()
         row: dict[str, Any] = {
             "id": head.id + 1,
             "time_ms": now_ms,
-            "actor": actor[:64],
-            "action": action[:64],
-            "subject": subject,
-            "outcome": outcome[:200],
+            "actor": _storable(actor)[:64],
+            "action": _storable(action)[:64],
+            "subject": _storable(subject),
+            "outcome": _storable(outcome)[:200],
             "previous": head.hash,
+            "site": None if site is None else _storable(site)[:64],
         }
         row["hash"] = row_hash(row)
         db.execute(audit.insert().values(row))
@@ -204,9 +173,58 @@ class Audit:
             _log.info("audit anchor", id=head.id, hash=head.hash)
 
 
+def faults(db: sa.Connection, anchor: Anchor | None = None) -> list[str]:
+    """The same as `Audit.faults`, as a transaction sees the record."""
+    found: list[str] = []
+    head = db.execute(sa.select(heads)).mappings().one_or_none()
+    first: dict[str, Any] | None = None
+    last_id, last_hash = 0, BEGINNING
+    purges: list[str] = []
+    is_anchored = anchor is None
+    for row in _rows(db):
+        if first is None:
+            first = row
+            last_id, last_hash = row["id"] - 1, row["previous"]
+        if row["id"] != last_id + 1:
+            found.append(f"rows {last_id + 1} to {row['id'] - 1} are missing")
+        if row["previous"] != last_hash:
+            found.append(f"row {row['id']} does not follow the row before it")
+        if row["hash"] != row_hash(row):
+            found.append(f"row {row['id']} was changed")
+        if row["action"] == PURGE:
+            purges.append(row["subject"])
+        if anchor is not None and row["id"] == anchor.id:
+            is_anchored = row["hash"] == anchor.hash
+        last_id, last_hash = row["id"], row["hash"]
+    begins = None if first is None else (first["id"] - 1, first["previous"])
+    if begins not in (None, (0, BEGINNING)) and _purged(*begins) not in purges:
+        found.append(f"rows up to {begins[0]} are missing, and no purge says so")
+    if head is None or (head["id"], head["hash"]) != (last_id, last_hash):
+        found.append(
+            f"the head says otherwise than the last row, {last_id}: rows are missing at the end, or it was changed"
+        )
+    if not is_anchored:
+        found.append("the row of the anchor is not there, or is another")
+    return found
+
+
+def _rows(db: sa.Connection, query: sa.Select[Any] | None = None) -> Iterator[dict[str, Any]]:
+    query = sa.select(audit) if query is None else query
+    for row in db.execute(query.order_by(audit.c.id).execution_options(yield_per=1000)).mappings():
+        yield dict(row)
+
+
 def row_hash(row: dict[str, Any]) -> str:
-    """What a row is sealed with: SHA-256 over its fields as a JSON array."""
-    return hashlib.sha256(msgspec.json.encode([row[name] for name in _FIELDS])).hexdigest()
+    """What a row is sealed with: SHA-256 over its fields as a JSON array, with the site last where it has one."""
+    fields = [row[name] for name in _FIELDS]
+    if row["site"] is not None:
+        fields.append(row["site"])
+    return hashlib.sha256(msgspec.json.encode(fields)).hexdigest()
+
+
+def _storable(text: str) -> str:
+    """What no database takes in a text is replaced: whatever somebody sends, that they did is put on record."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def _purged(last_id: int, last_hash: str) -> str:

@@ -22,6 +22,7 @@ from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
 from api.people.accounts import Accounts
+from api.people.openid import OpenId
 from api.register.reads import Reads
 from api.register.store import Register
 from api.rules import Rules
@@ -63,6 +64,7 @@ class Parts:
     schedules: tuple[Schedule, ...] = ()
     people: People = NOBODY
     backtests: Backtests | None = None
+    openid: OpenId | None = None
     is_behind_https: bool = False
     is_insecure: bool = False  # started without TLS to the broker; every screen says so
 

@@ -29,6 +29,8 @@ pki_app = typer.Typer(
 )
 app.add_typer(pki_app, name="pki")
 
+database_app = typer.Typer(help="The database of alarms, users and audit.", no_args_is_help=True)
+app.add_typer(database_app, name="database")
 audit_app = typer.Typer(help="The record of who did what: is it whole, what is in it.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 
@@ -280,6 +282,38 @@ def _begin(config: Path, answers: Path | None) -> str:
     return given.administrator
 
 
+@database_app.command("copy")
+def database_copy(
+    source: Annotated[
+        str, typer.Option("--from", envvar="GATEHOUSE_DATABASE_FROM", help="URL of the database that there is.")
+    ],
+    target: Annotated[
+        str, typer.Option("--to", envvar="GATEHOUSE_DATABASE_TO", help="URL of one that is new: nothing may be in it.")
+    ],
+) -> None:
+    """Move alarms, users and audit from SQLite to PostgreSQL, or back, while core and API stand still.
+
+    Every table is compared row by row and the audit's chain is followed before anything is kept; then put the new URL into
+    database.url. A URL with a password is better given in the environment, where other users do not see it.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gatehouse.database_copy import copy_database
+    from gatehouse.schema import metadata
+    from telemetry.database import shown_url
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("database", total=len(metadata.sorted_tables))
+
+        def told(table: str, rows: int) -> None:
+            progress.console.print(f"{table}: {rows} rows", highlight=False)
+            progress.advance(task)
+
+        count = copy_database(source, target, told)
+    typer.echo(f"{count} rows are in {shown_url(target)}, compared with {shown_url(source)}; the audit verifies")
+
+
 @app.command()
 def backup(
     target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")], config: ConfigFile
@@ -298,10 +332,11 @@ def restore(
 ) -> None:
     """Put a backup onto a bare machine: the same alarms, the same ids, the same history."""
     from gatehouse.backup import restore as put_back
+    from telemetry.database import shown_url
 
     settings = put_back(source, config)
     typer.echo(
-        f"restored: journal {settings.journal.path}, database {settings.database.url}; start the core and the API"
+        f"restored: journal {settings.journal.path}, database {shown_url(settings.database.url)}; start the core and the API"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import uvicorn
+from fastapi import FastAPI
 
 from alerts.people import load_people
 from alerts.rules import load_rule_files
@@ -22,6 +23,7 @@ from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
 from api.parts import Parts
+from api.people.openid import OpenId
 from api.register.reads import Reads
 from api.register.store import open_register
 from api.rules import Rules
@@ -31,7 +33,7 @@ from gatehouse.backtest import run_job
 from gatehouse.identities import server_identities
 from gatehouse.migrate import migrate
 from gatehouse.record import make_accounts
-from gatehouse.settings import Settings
+from gatehouse.settings import ApiSettings, Settings
 from ingest.history.completeness import Completeness
 from ingest.history.gateways import GatewayStates
 from ingest.history.history import HistoryReader
@@ -41,6 +43,8 @@ from ingest.history.settings import ParquetSettings
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SystemClock
 from telemetry.database import open_database
+
+_CONNECTIONS_MAX = 2_000  # a screen has two; who comes after the last is told to try again
 
 
 def run_api(settings: Settings) -> None:
@@ -81,16 +85,26 @@ def run_api(settings: Settings) -> None:
         schedules=declared.schedules,
         people=load_people(settings.people),
         backtests=Backtests(partial(run_job, settings)),
+        openid=None if settings.api.openid is None else OpenId(settings.api.openid, clock),
         is_behind_https=settings.api.is_behind_https,
         is_insecure=settings.insecure,
     )
-    # A screen keeps its event stream open for hours; a stop must not wait for it.
-    uvicorn.run(
-        make_app(parts),
-        host=settings.api.host,
-        port=settings.api.port,
-        log_level="warning",
+    uvicorn.Server(server_config(make_app(parts), settings.api)).run()
+
+
+def server_config(app: FastAPI, settings: ApiSettings) -> uvicorn.Config:
+    """How the application is served, also to those who mean it harm."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="h11",  # it refuses what is ambiguous, where a proxy before us might have read it otherwise
+        h11_max_incomplete_event_size=32_768,  # of a request's head
+        limit_concurrency=_CONNECTIONS_MAX,
+        timeout_keep_alive=5,
+        # A screen keeps its event stream open for hours; a stop must not wait for it.
         timeout_graceful_shutdown=2,
+        log_level="warning",
         access_log=False,
     )
 

@@ -27,20 +27,19 @@ from rich.console import Console
 from rich.progress import Progress
 
 from alerts.store import memory
-from api.audit import heads
 from gatehouse.migrate import migrate
 from gatehouse.schema import metadata
 from gatehouse.settings import Settings, load_settings
+from gatehouse.tables import put_rows, require_empty, rows_of
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.parquet_files import CHANGED, parts_of
 from ingest.history.settings import ParquetSettings
 from telemetry import journal_files
-from telemetry.database import open_database
+from telemetry.database import open_database, snapshot
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
 FORMAT = 1
 _ATTEMPTS_MAX = 5
-_ROWS_AT_ONCE = 1000
 _MANIFEST = "manifest.json"
 
 
@@ -147,23 +146,18 @@ def _copy_all(config: Path, settings: Settings, folder: Path) -> None:
 def _save_tables(url: str, folder: Path, progress: Progress) -> tuple[int, int]:
     """Every table as rows; (how far alarms had come, how far the engine's snapshot had)."""
     folder.mkdir()
-    engine = open_database(url)
     task = progress.add_task("database", total=len(metadata.sorted_tables))
-    with engine.connect() as db:
-        if db.dialect.name == "postgresql":
-            db = db.execution_options(isolation_level="REPEATABLE READ")
-        else:
-            db.exec_driver_sql("BEGIN")
+    engine = open_database(url)
+    with snapshot(engine) as db:
         known = set(sa.inspect(db).get_table_names())
         for table in metadata.sorted_tables:
             if table.name in known:
                 with (folder / f"{table.name}.msgpack").open("wb") as file:
-                    for rows in db.execute(sa.select(table)).partitions(_ROWS_AT_ONCE):
-                        block = msgspec.msgpack.encode([tuple(row) for row in rows])
+                    for rows in rows_of(db, table):
+                        block = msgspec.msgpack.encode(rows)
                         file.write(len(block).to_bytes(4, "little") + block)
             progress.advance(task)
         row = db.execute(sa.select(memory.c.cursor, memory.c.snapshot_cursor)).first()
-        db.rollback()
     engine.dispose()
     return (0, 0) if row is None else (row.cursor, row.snapshot_cursor)
 
@@ -171,23 +165,11 @@ def _save_tables(url: str, folder: Path, progress: Progress) -> tuple[int, int]:
 def _load_tables(url: str, folder: Path) -> None:
     engine = open_database(url)
     with engine.begin() as db:
+        require_empty(db)
         for table in metadata.sorted_tables:
             file = folder / f"{table.name}.msgpack"
-            if table is heads:
-                db.execute(table.delete())  # the one row of an audit that is to begin is part of the schema
-            if db.execute(sa.select(sa.func.count()).select_from(table)).scalar_one():
-                raise BadConfiguration(
-                    f"table '{table.name}' in {url} is not empty: a backup is restored into a new database"
-                )
-            if not file.exists():
-                continue
-            names = [column.name for column in table.columns]
-            for rows in _blocks(file):
-                db.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
-            counted = table.autoincrement_column
-            if db.dialect.name == "postgresql" and counted is not None:
-                sequence = sa.func.pg_get_serial_sequence(table.name, counted.name)
-                db.execute(sa.select(sa.func.setval(sequence, sa.select(sa.func.max(counted)).scalar_subquery())))
+            if file.exists():
+                put_rows(db, table, _blocks(file))
     engine.dispose()
 
 

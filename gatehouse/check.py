@@ -9,6 +9,7 @@ from alerts.program import compile_rules
 from alerts.rules import load_rule_files
 from api.dormitories.building import load_dormitories
 from api.duties import load_duties
+from gatehouse.anchor import mistakes_of_anchor
 from gatehouse.settings import load_settings
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadConfiguration
@@ -38,6 +39,7 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
     ]
     routes = [(rule.id, rule.route) for rule in rules]
     missing += [f"{file}: {said}" for said in mistakes_of(people, routes, settings.channels)]
+    missing += [f"{file}: {said}" for said in mistakes_of_anchor(settings.audit.anchor, settings.channels, people)]
     beat = settings.heartbeat
     if beat is not None and (beat.device, beat.metric) not in names:
         missing.append(f"{file}: heartbeat: there is no series '{beat.device}/{beat.metric}'")

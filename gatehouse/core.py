@@ -32,7 +32,9 @@ from alerts.rules import load_rule_files
 from alerts.store import Store
 from alerts.worker import CURSOR as ALERTS_CURSOR
 from alerts.worker import AlertWorker
+from api.audit import Audit
 from gatehouse.admission import admit, check_transport
+from gatehouse.anchor import Anchoring, mistakes_of_anchor
 from gatehouse.catching_up import CatchUp
 from gatehouse.identities import server_identities
 from gatehouse.migrate import migrate
@@ -127,6 +129,14 @@ class Core:
             name: make_channel(name, channel, people, clock.now_ms) for name, channel in settings.channels.items()
         }
         self._senders = {name: Sender(name, channel, store, clock) for name, channel in channels.items()}
+        self._anchoring: Anchoring | None = None
+        if (anchor := settings.audit.anchor) is not None:
+            wrong = mistakes_of_anchor(anchor, settings.channels, people)
+            if wrong:
+                raise BadConfiguration("\n".join(wrong))
+            # A channel of its own: what waits for a slow answer must not hold up a notice.
+            outside = make_channel(anchor.channel, settings.channels[anchor.channel], people, clock.now_ms)
+            self._anchoring = Anchoring(anchor, outside, Audit(database, clock), clock)
         program = compile_rules(rules, catalogue, registry, declared.schedules)
         self.alerts = AlertWorker(
             self.journal, program, catalogue, store, clock, self._wake_senders, people, settings.channels.keys()
@@ -179,6 +189,7 @@ class Core:
             "housekeeping": self._keep_house,
             **{f"notices-{name}": sender.run for name, sender in self._senders.items()},
             "notices-upkeep": self._upkeep.run,
+            **({} if self._anchoring is None else {"audit-anchor": self._anchoring.run}),
             **{f"heartbeat-{name}": beat.run for name, beat in self._heartbeats.items() if beat is not None},
         }
 

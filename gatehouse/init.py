@@ -7,6 +7,7 @@ from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
 from ingest.history.settings import ParquetSettings
 from telemetry.clock import SystemClock
+from telemetry.database import shown_url
 from telemetry.errors import Unavailable
 
 
@@ -17,12 +18,12 @@ def init(settings: Settings, influxdb_token: str | None = None) -> list[str]:
         influxdb_token: An administrator's, where history.token may not make buckets.
     """
     migrate(settings.database.url)
-    done = [f"database {settings.database.url}: its tables are as this version needs them"]
+    done = [f"database {shown_url(settings.database.url)}: its tables are as this version needs them"]
     register = open_register(settings.visitor_register, SystemClock())
     register.check_key()
     register.close()
     done.append(
-        f"visitor register {settings.visitor_register.url}: sealed with {settings.visitor_register.key_file}; "
+        f"visitor register {shown_url(settings.visitor_register.url)}: sealed with {settings.visitor_register.key_file}; "
         "keep a copy of that file safe, apart from backups"
     )
     history = settings.history

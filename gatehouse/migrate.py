@@ -15,6 +15,7 @@ from telemetry.errors import Unavailable
 
 _FOLDER = Path(__file__).parent / "migrations"
 _PATIENCE_S = 30.0
+_ADVISORY_LOCK = 0x67617465  # any number that nobody else takes in this database
 
 
 def migrate(url: str) -> None:
@@ -35,19 +36,27 @@ def migrate(url: str) -> None:
 
 
 def head() -> str:
-    """The version that the tables of this program have."""
-    newest = ScriptDirectory(str(_FOLDER)).get_current_head()
-    assert newest is not None
-    return newest
+    """The newest migration that this version knows."""
+    found = ScriptDirectory.from_config(_configuration()).get_current_head()
+    assert found is not None
+    return found
+
+
+def _configuration() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    return config
 
 
 def _upgrade(url: str) -> None:
     engine = open_database(url)
-    config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
+    config = _configuration()
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            # Who comes second waits, and then finds nothing to do.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()

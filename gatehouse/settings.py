@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from alerts.notify.heartbeat import HeartbeatSettings
 from alerts.notify.settings import ChannelSettings
+from api.people.openid import OpenIdSettings
 from api.register.settings import RegisterSettings
+from gatehouse.anchor import AuditSettings
 from ingest.history.settings import HistorySettings, ParquetSettings
 from telemetry.declaration import read_document, validate
 from telemetry.errors import BadConfiguration
@@ -60,6 +62,7 @@ class ApiSettings(BaseModel):
     is_behind_https: bool = False  # marks the session cookie Secure
     session_hours: PositiveInt = 12
     session_idle_hours: PositiveInt = 8  # a session that asked for nothing so long ends before
+    openid: OpenIdSettings | None = None  # where people log in beside by name and password
     # Of administrators; when not given, required unless `insecure`.
     second_factor: Literal["required", "optional"] | None = None
 
@@ -110,6 +113,7 @@ class Settings(BaseModel):
     watch: WatchSettings = WatchSettings()
     channels: dict[str, ChannelSettings] = {}
     heartbeat: HeartbeatSettings | None = None
+    audit: AuditSettings = AuditSettings()
     insecure: bool = False  # start without TLS to the broker, and without trying what must be forbidden there
     client_id: str = Field(default="gatehouse-core", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
 
@@ -131,7 +135,9 @@ def load_settings(file: Path, environment: dict[str, str] | None = None) -> Sett
             lines = []
             for found in error.errors(include_url=False):
                 name = PREFIX + "__".join(str(step).upper() for step in found["loc"])
-                lines.append(f"{name}: {found['msg']} (found {found['input']!r})")
+                # A whole section may have secrets in it.
+                shown = "" if isinstance(found["input"], dict | list) else f" (found {found['input']!r})"
+                lines.append(f"{name}: {found['msg']}{shown}")
             raise BadConfiguration("the environment sets what cannot be:\n" + "\n".join(lines)) from error
     return _anchored(settings, file.parent)
 

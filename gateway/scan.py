@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, Field, PositiveFloat, SecretStr
+from pydantic import BaseModel, Field, PositiveFloat, SecretStr, field_validator
 
 from telemetry.catalogue import MetricName, ZoneName
 from telemetry.errors import BadInput
@@ -53,6 +53,9 @@ class Scan:
     wears_mask: bool | None = None
 
 
+_SAMPLES = ("openssl", "changeme", "sitekey", "secret", "example", "gatehouse", "password", "0123456789", "abcdefgh")
+
+
 class ScanSettings(BaseModel):
     """What every driver of face terminals can be told."""
 
@@ -62,6 +65,16 @@ class ScanSettings(BaseModel):
     zone: ZoneName = "Asia/Shanghai"  # of times that come without one
     passage_s: PositiveFloat = 300.0  # a person seen again within it is still in the same passage
     fields: dict[ScanField, MetricName] = {"temperature": "skin_temperature"}
+
+    @field_validator("site_key")
+    @classmethod
+    def _is_no_sample(cls, key: SecretStr) -> SecretStr:
+        """Who knows the key can try every number of a person against the hashes; what stands in a README is known."""
+        told = key.get_secret_value()
+        plain = "".join(filter(str.isalnum, told.casefold()))
+        if "<" in told or any(sample in plain for sample in _SAMPLES) or len(set(plain)) < 8:
+            raise ValueError("it is a sample, or can be guessed: put in what 'openssl rand -hex 32' prints")
+        return key
 
 
 class Passages:

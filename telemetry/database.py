@@ -1,10 +1,12 @@
 """The SQL database of alarms, commands, users and audit: one metadata that every table is declared on, one way to open.
 
-SQLite by default, PostgreSQL where there is one. Migrations live in gatehouse/migrations.
+SQLite by default, PostgreSQL where there is one (`docs/database.md`). Migrations live in gatehouse/migrations.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -19,6 +21,23 @@ def _to_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def shown_url(url: str | sa.URL) -> str:
+    """A database's URL as it may be shown: without the password."""
+    return sa.make_url(url).render_as_string(hide_password=True)
+
+
+@contextmanager
+def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection that sees the database as it is now, whatever is written meanwhile; it is for reading."""
+    with engine.connect() as db:
+        if db.dialect.name == "postgresql":
+            db = db.execution_options(isolation_level="REPEATABLE READ")
+        else:
+            db.exec_driver_sql("BEGIN")
+        yield db
+        db.rollback()
+
+
 def open_database(url: str) -> sa.Engine:
     """An engine for `url`. Raises BadConfiguration when the URL names no database we know."""
     try:
@@ -27,8 +46,12 @@ def open_database(url: str) -> sa.Engine:
         raise BadConfiguration(
             f"database.url '{url}' is not a URL; for SQLite write sqlite:///path/to/gatehouse.db"
         ) from error
+    if parsed.get_backend_name() == "postgresql":
+        # One driver, whether the URL names it or not.
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return sa.create_engine(parsed, pool_pre_ping=True, json_serializer=_to_json)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, json_serializer=_to_json)
+        raise BadConfiguration(f"database.url begins with '{parsed.drivername}': there are sqlite and postgresql")
     engine = sa.create_engine(url, connect_args={"timeout": 10}, json_serializer=_to_json)
 
     @sa.event.listens_for(engine, "connect")

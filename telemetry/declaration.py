@@ -141,15 +141,23 @@ def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
 
 
 def _doubled(node: yaml.Node | None) -> list[tuple[int, str]]:
+    """Keys that stand twice. A node that others point to is looked at once: together they may stand for a billion."""
     found: list[tuple[int, str]] = []
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                found.append((key.start_mark.line + 1, str(key.value)))
-            seen.add(key.value)
-            found += _doubled(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            found += _doubled(value)
-    return found
+    known: set[int] = set()
+    ahead = [] if node is None else [node]
+    while ahead:
+        here = ahead.pop()
+        if id(here) in known:
+            continue
+        known.add(id(here))
+        if isinstance(here, yaml.MappingNode):
+            seen = set()
+            for key, value in here.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in seen:
+                        found.append((key.start_mark.line + 1, str(key.value)))
+                    seen.add(key.value)
+                ahead.append(value)
+        elif isinstance(here, yaml.SequenceNode):
+            ahead.extend(here.value)
+    return sorted(found)

@@ -106,7 +106,9 @@ def write_district(folder: Path) -> Path:
         (folder / name / "all.yaml").write_text(text, encoding="utf-8")
     file = folder / "gatehouse.yaml"
     file.write_text(
-        "channels: {pager: {url: 'http://127.0.0.1:9/'}}\nmetrics: {port: 0}\ninsecure: true\n", encoding="utf-8"
+        "channels: {pager: {url: 'http://127.0.0.1:9/', allow_networks: [127.0.0.0/8]}}\n"
+        "metrics: {port: 0}\ninsecure: true\n",
+        encoding="utf-8",
     )
     return file
 

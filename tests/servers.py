@@ -6,17 +6,22 @@ GATEHOUSE_NO_SKIP is set, as CI does: then it fails.
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+
+from telemetry.database import open_database
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,8 +59,10 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def process(command: Sequence[str | Path], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program of its own, killed with its children when the test is over."""
+def process(
+    command: Sequence[str | Path], log: Path, *, user: str | None = None, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of its own, killed with its children when the test is over; `user`: not as who we are."""
     with log.open("ab") as output:
         running = subprocess.Popen(
             [str(part) for part in command],
@@ -65,6 +72,7 @@ def process(command: Sequence[str | Path], log: Path, **environment: str) -> Ite
             cwd=log.parent,
             env={**os.environ, **environment},
             start_new_session=True,
+            user=user,
         )
         try:
             yield running
@@ -161,3 +169,62 @@ def influxdb(folder: Path) -> Iterator[tuple[str, str]]:
     with process(influxd_command(program, folder, port), folder / "influxd.log"):
         wait_until(lambda: answers(f"{url}/health"), what="influxd")
         yield url, set_up_influxdb(url)
+
+
+def postgresql_programs() -> Path | None:
+    """Where PostgreSQL's programs are: Debian keeps them apart from the others, by version."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    on_path = shutil.which("postgres")
+    return found[-1].parent if found else Path(on_path).parent if on_path else None
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[sa.URL]:
+    """A real PostgreSQL of its own, reached by a socket in its folder alone; the URL of a database that is always there.
+
+    It refuses to run as root, and then runs as the user whom its package made. Nothing is synced: it does not outlive a test.
+    """
+    programs = postgresql_programs()
+    if programs is None:
+        missing("PostgreSQL", "apt-get install postgresql")
+        raise AssertionError
+    user = "postgres" if os.geteuid() == 0 else None
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="pg-", dir=memory if memory.is_dir() else None) as made:
+        folder = Path(made)
+        if user is not None:
+            shutil.chown(folder, user)
+        make: list[str | Path] = [programs / "initdb", "-D", folder / "data", "-U", "test", "-A", "trust", "--no-sync"]
+        make += ["-E", "UTF8", "--locale=C.UTF-8"]
+        subprocess.run(make, check=True, capture_output=True, user=user, cwd=folder)
+        options = {"listen_addresses": "", "unix_socket_directories": folder, "fsync": "off", "full_page_writes": "off"}
+        options |= {"synchronous_commit": "off", "max_connections": 200, "shared_buffers": "32MB"}
+        command: list[str | Path] = [programs / "postgres", "-D", folder / "data"]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        url = sa.URL.create("postgresql", username="test", database="postgres", query={"host": made})
+        with process(command, folder / "postgresql.log", user=user) as running:
+            engine = open_database(url.render_as_string(hide_password=False))
+
+            def is_up() -> bool:
+                try:
+                    with engine.connect():
+                        return True
+                except sa.exc.OperationalError:
+                    return False
+
+            wait_until(is_up, what="PostgreSQL")
+            engine.dispose()
+            yield url
+            running.send_signal(signal.SIGQUIT)  # at once, whoever is still connected
+
+
+def database_of(server: sa.URL, template: str | None = None) -> sa.URL:
+    """A new database of a server, empty or a copy of another."""
+    name = f"d{secrets.token_hex(8)}"
+    engine = open_database(server.render_as_string(hide_password=False))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        copied = f" TEMPLATE {template} STRATEGY file_copy" if template else ""
+        db.exec_driver_sql(f"CREATE DATABASE {name}{copied}")
+    engine.dispose()
+    return server.set(database=name)

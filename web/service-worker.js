@@ -24,6 +24,8 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const path = new URL(request.url).href.replace(self.registration.scope, "");
   if (request.method !== "GET" || !request.url.startsWith(self.registration.scope)) return;
+  // Whoever goes to the API by the address bar is sent on from there, to log in: that is the browser's to follow.
+  if (path.startsWith("api/")) return;
   if (request.mode === "navigate") event.respondWith(pageFirstFromServer(request));
   else if (path.startsWith("assets/")) event.respondWith(fileOf(request));
 });

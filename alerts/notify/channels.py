@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, IPvAnyNetwork, PositiveFloat, model_validator
 
+from alerts.notify.outside import client, post, why_not
 from alerts.store import Notice
 from telemetry.errors import BadInput, Unavailable
 from telemetry.topics import HEARTBEAT_TOPIC, alarm_topic
@@ -49,6 +50,13 @@ class WebhookSettings(BaseModel):
     url: HttpUrl
     timeout_s: PositiveFloat = Field(default=10.0, le=60)
     heartbeat: bool = False  # hears every minute that the core lives
+    allow_networks: tuple[IPvAnyNetwork, ...] = ()  # beside the internet, like 10.0.0.0/8
+
+    @model_validator(mode="after")
+    def _may_be_reached(self) -> Self:
+        if (why := why_not(str(self.url), self.allow_networks)) is not None:
+            raise ValueError(why)
+        return self
 
 
 class WebhookChannel:
@@ -59,14 +67,14 @@ class WebhookChannel:
 
     def __init__(self, settings: WebhookSettings) -> None:
         self._url = str(settings.url)
-        self._client = httpx.Client(timeout=settings.timeout_s, follow_redirects=False)
+        self._client = client(settings.timeout_s, settings.allow_networks)
 
     def deliver(self, notice: Notice) -> None:
         try:
             said: dict[str, object] = {"key": notice.key, **notice.body}
             if notice.recipient:
                 said |= {"recipient": notice.recipient, "title": notice.title, "text": notice.text}
-            answer = self._client.post(self._url, json=said, headers={"Idempotency-Key": notice.key})
+            answer = post(self._client, self._url, said, {"Idempotency-Key": notice.key})
         except httpx.HTTPError as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
         check_status(answer)
@@ -74,7 +82,7 @@ class WebhookChannel:
     def beat(self, message: Mapping[str, object]) -> None:
         """Say that the core lives. Raises Unavailable or BadInput."""
         try:
-            check_status(self._client.post(self._url, json=dict(message)))
+            check_status(post(self._client, self._url, message))
         except httpx.HTTPError as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
 

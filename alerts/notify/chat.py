@@ -11,14 +11,24 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 import apprise
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    PositiveFloat,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from alerts.notify.channels import check_status
+from alerts.notify.outside import client, post, why_not
 from alerts.store import Notice
 from telemetry.errors import BadInput, Unavailable
 
@@ -41,6 +51,13 @@ class ChatSettings(BaseModel):
     url: SecretStr  # the robot's webhook; whoever has it can write to the group
     secret: SecretStr | None = None  # where the robot wants signatures: DingTalk, Feishu
     timeout_s: PositiveFloat = Field(default=10.0, le=60)
+    allow_networks: tuple[IPvAnyNetwork, ...] = ()  # beside the internet, like 10.0.0.0/8
+
+    @model_validator(mode="after")
+    def _may_be_reached(self) -> Self:
+        if (why := why_not(self.url.get_secret_value(), self.allow_networks)) is not None:
+            raise ValueError(why)
+        return self
 
 
 class ChatChannel:
@@ -50,14 +67,14 @@ class ChatChannel:
         self._settings = settings
         self._addresses = addresses
         self._now_ms = now_ms
-        self._client = httpx.Client(timeout=settings.timeout_s, follow_redirects=False)
+        self._client = client(settings.timeout_s, settings.allow_networks)
 
     def deliver(self, notice: Notice) -> None:
         robot, url = self._settings.type, self._settings.url.get_secret_value()
         text = _clipped(f"{notice.title}\n{notice.text}", _BYTES_MAX[robot])
         url, message = self._message(robot, url, text, self._addresses.get(notice.recipient))
         try:
-            answer = self._client.post(url, json=message)
+            answer = post(self._client, url, message)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # The URL is the password; some errors quote it.
             raise Unavailable(type(error).__name__) from None

@@ -76,7 +76,10 @@ class Upkeep:
         self._wake = wake
         self._reconciled_s = clock.monotonic_s()
         insert = postgresql.insert if database.dialect.name == "postgresql" else sqlite.insert
-        self._keep = insert(notices).on_conflict_do_nothing(index_elements=["key"])
+        # PostgreSQL's driver writes many rows as one statement, and counts them only when it is asked to.
+        self._keep = (
+            insert(notices).on_conflict_do_nothing(index_elements=["key"]).execution_options(preserve_rowcount=True)
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`."""

@@ -222,6 +222,14 @@ class Accounts:
             self._failures.popitem(last=False)
         return False
 
+    def why_not_by_provider(self, name: str, is_second_factor: bool) -> str:
+        """Why somebody whom a provider has let in does not come in here; empty: they do."""
+        with self._database.connect() as db:
+            row = db.execute(sa.select(users).where(users.c.name == name)).first()
+        if row is None or row.disabled_ms is not None:
+            return "no such user"
+        return "" if is_second_factor or not self.second_factor.is_on(name) else "second factor"
+
     def session(self, token: str) -> Session | None:
         """Who a token stands for, while it lasts."""
         found = self.sessions.find(token)
@@ -240,9 +248,9 @@ class Accounts:
         is_asked = self._requires_second_factor and bool(session.user.roles & SECOND_FACTOR_ROLES)
         return replace(session, must_enrol=is_asked and not self.second_factor.is_on(session.user.name))
 
-    def record(self, actor: str, action: str, subject: str, outcome: str) -> None:
-        """Put on record who did what to what, and what came of it."""
-        self.audit.record(actor, action, subject, outcome)
+    def record(self, actor: str, action: str, subject: str, outcome: str, site: str | None = None) -> None:
+        """Put on record who did what to what at which site, and what came of it."""
+        self.audit.record(actor, action, subject, outcome, site)
 
 
 def _account(db: sa.Connection, row: Any) -> Account:

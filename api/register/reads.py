@@ -43,20 +43,30 @@ class Reads:
         self._looked: OrderedDict[tuple[str, str, Reason], int] = OrderedDict()
 
     def put(
-        self, actor: str, what: str, where: str, reason: Reason, words: str, text: str, shown: Sequence[Visit]
+        self,
+        actor: str,
+        what: str,
+        where: str,
+        reason: Reason,
+        words: str,
+        text: str,
+        shown: Sequence[Visit],
+        site: str | None = None,
     ) -> None:
         """One read. Whoever asks is shown nothing before it is on record."""
         note = {"words": words, "text": text, "shown": [visit.id for visit in shown]}
         kept = self._register.keep_note(msgspec.json.encode(note).decode())
-        self._audit.record(actor, f"register-{what}", f"{where} note {kept}", f"{reason.value}: {len(shown)} shown")
+        self._audit.record(
+            actor, f"register-{what}", f"{where} note {kept}", f"{reason.value}: {len(shown)} shown", site
+        )
 
-    def look(self, actor: str, gate: str, reason: Reason) -> None:
+    def look(self, actor: str, gate: str, reason: Reason, site: str | None = None) -> None:
         """A guard has the gate's page open; it asks again and again, and is put on record once an hour."""
         hour = self._clock.now_ms() // _HOUR_MS
         asked = (actor, gate, reason)
         if self._looked.get(asked) == hour:
             return
-        self._audit.record(actor, "register-look", gate, reason.value)
+        self._audit.record(actor, "register-look", gate, reason.value, site)
         self._looked[asked] = hour
         while len(self._looked) > _REMEMBERED_MAX:
             self._looked.popitem(last=False)

@@ -125,22 +125,30 @@ def one_alarm(session: Looking, parts: PartsOf, alarm: str) -> dict[str, Any]:
 def _decides(parts: Parts, user: User, action: str, alarm: str) -> dict[str, Any]:
     found = _alarm(parts, user, alarm)
     if not user.acts_on(found["class"], found["site"]):
-        parts.accounts.record(user.name, action, alarm, "refused: role")
+        parts.accounts.record(user.name, action, alarm, "refused: role", found["site"])
         raise Problem(403, "Not for this role", f"your role does not decide on alarms of class '{found['class']}'")
     return found
 
 
 @router.post("/alarms/{alarm}/recheck")
 def recheck(session: Acting, parts: PartsOf, alarm: str, body: Action) -> dict[str, Any]:
-    _decides(parts, session.user, "recheck", alarm)
-    ask(parts, session.user, "recheck", alarm, body.seq, {})
+    found = _decides(parts, session.user, "recheck", alarm)
+    ask(parts, session.user, "recheck", alarm, body.seq, {}, site=found["site"])
     return _alarm(parts, session.user, alarm)
 
 
 @router.post("/alarms/{alarm}/measure")
 def measure(session: Acting, parts: PartsOf, alarm: str, body: Measurement) -> dict[str, Any]:
-    _decides(parts, session.user, "measure", alarm)
-    ask(parts, session.user, "measure", alarm, body.seq, {"value": body.value, "method": body.method})
+    found = _decides(parts, session.user, "measure", alarm)
+    ask(
+        parts,
+        session.user,
+        "measure",
+        alarm,
+        body.seq,
+        {"value": body.value, "method": body.method},
+        site=found["site"],
+    )
     return _alarm(parts, session.user, alarm)
 
 
@@ -150,14 +158,14 @@ def shelve(session: Acting, parts: PartsOf, alarm: str, body: Shelf) -> dict[str
     must_say_why(body.reason)
     must_end_soon(parts, body.until, SHELF_MAX_MS[Severity[found["severity"].upper()]])
     details = {"note": body.reason, "until_ms": body.until, "one_shot": body.one_shot}
-    ask(parts, session.user, "shelve", alarm, body.seq, details)
+    ask(parts, session.user, "shelve", alarm, body.seq, details, site=found["site"])
     return _alarm(parts, session.user, alarm)
 
 
 @router.post("/alarms/{alarm}/unshelve")
 def unshelve(session: Acting, parts: PartsOf, alarm: str, body: Action) -> dict[str, Any]:
-    _decides(parts, session.user, "unshelve", alarm)
-    ask(parts, session.user, "unshelve", alarm, body.seq, {"note": body.note})
+    found = _decides(parts, session.user, "unshelve", alarm)
+    ask(parts, session.user, "unshelve", alarm, body.seq, {"note": body.note}, site=found["site"])
     return _alarm(parts, session.user, alarm)
 
 
@@ -175,7 +183,7 @@ def assign(session: Acting, parts: PartsOf, alarm: str, body: Assignment) -> dic
     if body.assignee is not None and body.assignee not in assignees(session, parts, alarm)["items"]:
         told = f"'assignee' decides on class '{found['class']}': GET /api/v1/alarms/{alarm}/assignees names who does"
         raise Problem(422, "The request does not fit", told)
-    ask(parts, session.user, "assign", alarm, body.seq, {"assignee": body.assignee})
+    ask(parts, session.user, "assign", alarm, body.seq, {"assignee": body.assignee}, site=found["site"])
     return _alarm(parts, session.user, alarm)
 
 
@@ -188,12 +196,12 @@ def act(
     body: Action,
 ) -> dict[str, Any]:
     user = session.user
-    _decides(parts, user, action, alarm)
+    found = _decides(parts, user, action, alarm)
     if action == "dispose" and body.disposition is None and body.outcome is None:
         detail = f"'disposition' is one of admit, refuse, refer; or 'outcome' one of {', '.join(Outcome)}"
         raise Problem(422, "The request does not fit", detail)
     if (action in ("comment", "close") or body.disposition == "refuse") and not (body.note or "").strip():
         raise Problem(422, "The request does not fit", "'note' must say why")
     decided = body.disposition or body.outcome
-    ask(parts, user, action, alarm, body.seq, {"note": body.note, "disposition": decided})
+    ask(parts, user, action, alarm, body.seq, {"note": body.note, "disposition": decided}, site=found["site"])
     return _alarm(parts, user, alarm)

@@ -21,19 +21,13 @@ def _wanted(
     actor: Annotated[str | None, Query(max_length=64)] = None,
     action: Annotated[str | None, Query(max_length=64)] = None,
     text: Annotated[str | None, Query(min_length=1, max_length=100, description="in subject or outcome")] = None,
-    site: Annotated[str | None, Query(max_length=64, description="what names the site or stands at it")] = None,
+    site: Annotated[str | None, Query(max_length=64, description="where it was, or what it names")] = None,
     start: Annotated[int, Query(ge=0, lt=_EVER, description="epoch ms")] = 0,
     end: Annotated[int, Query(ge=0, le=_EVER, description="epoch ms")] = _EVER,
 ) -> Wanted:
-    catalogue = parts.catalogue
-    if site is not None and site not in catalogue.site:
+    if site is not None and site not in parts.catalogue.site:
         raise Problem(404, "No such site", f"there is no site '{site}': GET /api/v1/sites")
-    names: set[str] = set()
-    if site is not None:
-        names = {place.id for place in catalogue.places if catalogue.site_of_place(place.id) == site}
-        names |= {device.id for device in catalogue.devices if device.place in names}
-        names |= {gateway.id for gateway in catalogue.gateways if gateway.site == site}
-    return Wanted(actor, action, text, site, frozenset(names), start, end)
+    return Wanted(actor, action, text, site, start, end)
 
 
 WantedRows = Annotated[Wanted, Depends(_wanted)]

@@ -102,17 +102,21 @@ def issue(session: Acting, parts: PartsOf, building: str, month: Month, body: Is
     must_decide(parts, user, site, "bill-issue", subject)
     made = bill_of(parts, declared, site, month, is_fresh=True)
     if made.state == "issued":
-        raise _refused(parts, user.name, subject, "the month has its bill", "an issued bill stays as it is")
+        raise _refused(parts, user.name, site, subject, "the month has its bill", "an issued bill stays as it is")
     if not made.is_over:
-        raise _refused(parts, user.name, subject, "the month is not over", "issue it when its last day has passed")
+        raise _refused(
+            parts, user.name, site, subject, "the month is not over", "issue it when its last day has passed"
+        )
     if (made.bill.inputs_hash, with_corrections(made.bill)) != (body.inputs_hash, body.fen):
-        raise _refused(parts, user.name, subject, "the bill has changed", "readings came meanwhile; look at it again")
+        raise _refused(
+            parts, user.name, site, subject, "the bill has changed", "readings came meanwhile; look at it again"
+        )
     try:
         issued = parts.bills.issue(made.bill, user.name, parts.clock.now_ms())
     except AlreadyIssued as error:
         told = "an issued bill stays as it is"
-        raise _refused(parts, user.name, subject, "the month has its bill", told) from error
-    parts.accounts.record(user.name, "bill-issue", subject, "done")
+        raise _refused(parts, user.name, site, subject, "the month has its bill", told) from error
+    parts.accounts.record(user.name, "bill-issue", subject, "done", site)
     return _answer(issued)
 
 
@@ -156,6 +160,6 @@ def _answer(issued: Issued) -> BillAnswer:
     )
 
 
-def _refused(parts: Parts, name: str, subject: str, why: str, then: str) -> Problem:
-    parts.accounts.record(name, "bill-issue", subject, f"refused: {why}")
+def _refused(parts: Parts, name: str, site: str, subject: str, why: str, then: str) -> Problem:
+    parts.accounts.record(name, "bill-issue", subject, f"refused: {why}", site)
     return Problem(409, "The bill cannot be issued", f"{why}; {then}")

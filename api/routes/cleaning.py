@@ -116,13 +116,13 @@ def plan(session: Cleaning, parts: PartsOf, body: JobWanted) -> Job:
     """Plan one."""
     user = session.user
     _node(parts, user, body.network, body.place)
-    _must_clean(parts, user, "plan-cleaning", body.network, body.place)
+    site = _must_clean(parts, user, "plan-cleaning", body.network, body.place)
     made = parts.cleaning.plan(
         user.name, body.network, body.place, body.planned.isoformat(), body.crew.strip(), body.note
     )
     if made is None:
         raise Problem(409, "Too many jobs", "sign off or cancel some of the open jobs first: GET /api/v1/cleaning-jobs")
-    parts.accounts.record(user.name, "plan-cleaning", f"{body.place} {made['id']}", "done")
+    parts.accounts.record(user.name, "plan-cleaning", f"{body.place} {made['id']}", "done", site)
     return Job(**made)
 
 
@@ -181,14 +181,14 @@ def cancel(session: Cleaning, parts: PartsOf, job: str, body: JobStep) -> Job:
 def _step(parts: Parts, user: User, job: str, seq: int, state: State, changes: dict[str, Any]) -> Job:
     found = _job(parts, user, job)
     action = f"cleaning-{state}"
-    _must_clean(parts, user, action, found["network"], job)
+    site = _must_clean(parts, user, action, found["network"], job)
     made = parts.cleaning.step(job, seq, state, changes)
     if made is None:
-        parts.accounts.record(user.name, action, job, "refused: not as seen")
+        parts.accounts.record(user.name, action, job, "refused: not as seen", site)
         now = parts.cleaning.one(job) or found
         told = f"it is {now['state']} by now, at step {now['seq']}; look at it again"
         raise Problem(409, "The job is not as you saw it", told)
-    parts.accounts.record(user.name, action, job, "done")
+    parts.accounts.record(user.name, action, job, "done", site)
     return Job(**made)
 
 
@@ -207,7 +207,10 @@ def _node(parts: Parts, user: User, network: str, place: str) -> Node:
     raise Problem(422, "The request does not fit", f"'place': network '{network}' has no place '{place}'")
 
 
-def _must_clean(parts: Parts, user: User, action: str, network: str, subject: str) -> None:
-    if not user.may(Permission.CLEAN, networks(parts.catalogue)[network].site):
-        parts.accounts.record(user.name, action, subject, "refused: role")
+def _must_clean(parts: Parts, user: User, action: str, network: str, subject: str) -> str:
+    """The site of a network where somebody plans and signs cleaning."""
+    site = networks(parts.catalogue)[network].site
+    if not user.may(Permission.CLEAN, site):
+        parts.accounts.record(user.name, action, subject, "refused: role", site)
         raise Problem(403, "Not for this role", "engineers and administrators of the site plan and sign cleaning")
+    return site

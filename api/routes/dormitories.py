@@ -256,8 +256,8 @@ def warn(session: Acting, parts: PartsOf, building: str, body: Warned) -> Case:
     try:
         made = parts.cases.warn(body.alarm, building, alarm["place"], name, body.reason.strip(), now_ms, days)
     except NotSo as error:
-        raise _overtaken(parts, session.user, "case-warn", body.alarm, error) from error
-    parts.accounts.record(name, "case-warn", f"{building} {made}", "done")
+        raise _overtaken(parts, session.user, building, "case-warn", body.alarm, error) from error
+    parts.accounts.record(name, "case-warn", f"{building} {made}", "done", parts.catalogue.site_of_place(building))
     return _case(parts, building, made)
 
 
@@ -283,7 +283,7 @@ def building_of(parts: Parts, user: User, building: str) -> tuple[Building, str]
 def must_decide(parts: Parts, user: User, site: str, action: str, subject: str) -> None:
     """Bills and cases are for who decides alarms of dormitories."""
     if not user.acts_on(CLASS, site):
-        parts.accounts.record(user.name, action, subject, "refused: role")
+        parts.accounts.record(user.name, action, subject, "refused: role", site)
         raise Problem(403, "Not for this role", "managers and administrators decide about dormitories")
 
 
@@ -296,8 +296,8 @@ def _step(parts: Parts, user: User, building: str, case: int, body: Appealed, wh
     try:
         parts.cases.step(building, case, body.seq, what, user.name, body.reason.strip(), parts.clock.now_ms())
     except NotSo as error:
-        raise _overtaken(parts, user, action, subject, error) from error
-    parts.accounts.record(user.name, action, subject, f"done: {what}")
+        raise _overtaken(parts, user, building, action, subject, error) from error
+    parts.accounts.record(user.name, action, subject, f"done: {what}", site)
     return _case(parts, building, case)
 
 
@@ -308,8 +308,9 @@ def _case(parts: Parts, building: str, case: int) -> Case:
     return Case.model_validate(found)
 
 
-def _overtaken(parts: Parts, user: User, action: str, subject: str, error: NotSo) -> Problem:
-    parts.accounts.record(user.name, action, subject, f"refused: {error}")
+def _overtaken(parts: Parts, user: User, building: str, action: str, subject: str, error: NotSo) -> Problem:
+    site = parts.catalogue.site_of_place(building)
+    parts.accounts.record(user.name, action, subject, f"refused: {error}", site)
     return Problem(409, "The case is not as you saw it", f"{error}; look at it again")
 
 

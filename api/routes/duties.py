@@ -107,7 +107,7 @@ def sign_duty(session: Acting, parts: PartsOf, duty: str, body: Signature) -> Du
         told = f"'{duty}' is not due at '{body.site}' on {body.day}, or it is more than {LATE_DAYS_MAX} days ago"
         raise Problem(404, "No such duty", told)
     if not _may_sign(user, due):
-        parts.accounts.record(user.name, "duty-sign", f"{duty} {body.site} {body.day}", "refused: role")
+        parts.accounts.record(user.name, "duty-sign", f"{duty} {body.site} {body.day}", "refused: role", body.site)
         raise Problem(403, "Not for this user", f"it is signed by somebody with the role '{due.duty.role}' at the site")
     now_ms = parts.clock.now_ms()
     if now_ms < due.opens_ms:
@@ -115,7 +115,7 @@ def sign_duty(session: Acting, parts: PartsOf, duty: str, body: Signature) -> Du
     if not parts.duties.sign(due, user.name, now_ms, body.note.strip()):
         by = parts.duties.one(body.site, body.day, duty)
         raise Problem(409, "Signed already", f"{by.person if by else 'somebody'} has signed it; look at it again")
-    parts.accounts.record(user.name, "duty-sign", f"{duty} {body.site} {body.day}", "done")
+    parts.accounts.record(user.name, "duty-sign", f"{duty} {body.site} {body.day}", "done", body.site)
     made = parts.duties.one(body.site, body.day, duty)
     assert made is not None
     return _shown(parts, user, made)

@@ -97,7 +97,7 @@ def shift(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
 def sign(session: Guarding, parts: PartsOf, place: str, body: Signature) -> dict[str, Any]:
     devices, user = devices_of_gate(parts, session.user, place), session.user
     if not user.may(Permission.GUARD, parts.catalogue.site_of_place(place)):
-        parts.accounts.record(user.name, "hand-over", place, "refused: role")
+        parts.accounts.record(user.name, "hand-over", place, "refused: role", parts.catalogue.site_of_place(place))
         raise Problem(403, "Not for this role", "a gate is handed over by its guards")
     now_ms = parts.clock.now_ms()
     left = _shift(parts, devices, body.since, now_ms)
@@ -110,7 +110,7 @@ def sign(session: Guarding, parts: PartsOf, place: str, body: Signature) -> dict
         signed = parts.handovers.signed(place)[0]
         told = f"{signed['guard']} has signed it already; look at it again"
         raise Problem(409, "The shift was handed over", told, signed=signed)
-    parts.accounts.record(user.name, "hand-over", place, "done")
+    parts.accounts.record(user.name, "hand-over", place, "done", parts.catalogue.site_of_place(place))
     return shift(session, parts, place)
 
 

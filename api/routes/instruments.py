@@ -122,7 +122,8 @@ def step_instrument(session: Masking, parts: PartsOf, device: str, body: StepWan
         body.note.strip(),
     )
     parts.instruments.add(change, session.user.name, now_ms)
-    parts.accounts.record(session.user.name, f"device-{body.what.value}", device, serial or str(body.due_on))
+    action, site = f"device-{body.what.value}", parts.catalogue.site_of(device)
+    parts.accounts.record(session.user.name, action, device, serial or str(body.due_on), site)
     return _shown(parts, device)
 
 
@@ -142,8 +143,9 @@ def due_calibrations(session: Looking, parts: PartsOf) -> DueDevices:
 
 
 def _must_keep(parts: Parts, user: User, device: str) -> None:
-    if not user.may(Permission.MASK, parts.catalogue.site_of(device)):
-        parts.accounts.record(user.name, "device-change", device, "refused: site")
+    site = parts.catalogue.site_of(device)
+    if not user.may(Permission.MASK, site):
+        parts.accounts.record(user.name, "device-change", device, "refused: site", site)
         raise Problem(403, "Not for this user", "engineers and administrators of the site keep its devices")
 
 

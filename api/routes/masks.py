@@ -65,7 +65,7 @@ def mask(session: Masking, parts: PartsOf, body: MaskWanted) -> dict[str, Any]:
     longest_ms = MAINTENANCE_MAX_MS if body.kind == "maintenance" else OUT_OF_SERVICE_MAX_MS
     must_end_soon(parts, body.until, longest_ms)
     details = {"note": body.reason, "until_ms": body.until, "mask": {"kind": body.kind, **covers}}
-    made = parts.masks.one(user, ask(parts, user, "mask", "", 0, details, subject))
+    made = parts.masks.one(user, ask(parts, user, "mask", "", 0, details, subject, site=site))
     assert made is not None
     return made
 
@@ -78,11 +78,11 @@ def unmask(session: Acting, parts: PartsOf, mask_id: str) -> Response:
         raise Problem(404, "No such mask", f"there is no mask '{mask_id}' that you may see: GET /api/v1/masks")
     if found["kind"] == "shelved":
         if not user.acts_on(parts.rules.classes().get(found["rule"], ""), found["site"]):
-            parts.accounts.record(user.name, "unmask", mask_id, "refused: role")
+            parts.accounts.record(user.name, "unmask", mask_id, "refused: role", found["site"])
             raise Problem(403, "Not for this role", "who may acknowledge the alarm may unshelve it")
     else:
         _may_mask(parts, user, "unmask", mask_id, found["rule"], found["site"])
-    ask(parts, user, "unmask", "", 0, {"mask": {"id": mask_id}}, mask_id, title="The mask is not in force")
+    ask(parts, user, "unmask", "", 0, {"mask": {"id": mask_id}}, mask_id, "The mask is not in force", found["site"])
     return Response(status_code=204)
 
 
@@ -94,5 +94,5 @@ def _may_mask(parts: Parts, user: User, action: str, subject: str, rule: str | N
     if site is None and user.may_somewhere(Permission.MASK):
         parts.accounts.record(user.name, action, subject, "refused: site")
         raise Problem(403, "Not for this user", "name a device, place or site of yours: it would cover all sites")
-    parts.accounts.record(user.name, action, subject, "refused: role")
+    parts.accounts.record(user.name, action, subject, "refused: role", site)
     raise Problem(403, "Not for this role", "engineers and administrators say what is in maintenance")

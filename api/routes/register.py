@@ -257,7 +257,7 @@ def board(session: Registering, parts: PartsOf, gate: str, reason: Reason) -> Bo
     now_ms = parts.clock.now_ms()
     since_ms, day = parts.handovers.since_ms(gate, now_ms), _today(parts, site)
     found = parts.register.board(gate, day, since_ms)
-    parts.reads.look(session.user.name, gate, reason)
+    parts.reads.look(session.user.name, gate, reason, parts.catalogue.site_of_place(gate))
     taken = {
         (measured.device, measured.time_ms)
         for visit in found
@@ -473,7 +473,7 @@ def _site(parts: Parts, session: Session, gate: str, permission: Permission) -> 
     devices_of_gate(parts, session.user, gate)
     site = parts.catalogue.site_of_place(gate)
     if not session.user.may(permission, site):
-        parts.accounts.record(session.user.name, permission, gate, "refused: role")
+        parts.accounts.record(session.user.name, permission, gate, "refused: role", site)
         raise Problem(403, "Not for this role", f"your roles at '{site}' do not have '{permission}'")
     return site
 
@@ -501,7 +501,8 @@ def _find(parts: Parts, user: User, body: Search | Export, cursor: str | None, l
 
 def _put(parts: Parts, session: Session, what: str, body: Search | Export, found: Found) -> None:
     where = f"{body.gate or 'all gates'} {body.first_day}..{body.last_day}"
-    parts.reads.put(session.user.name, what, where, body.reason, body.words, body.text, found.visits)
+    site = None if body.gate is None else parts.catalogue.site_of_place(body.gate)
+    parts.reads.put(session.user.name, what, where, body.reason, body.words, body.text, found.visits, site)
 
 
 def _taken(do: Callable[[], T]) -> T:

@@ -60,7 +60,7 @@ def confirm(session: Enrolling, parts: PartsOf, body: Confirm, request: Request)
         raise Problem(422, "The request does not fit", f"code: {error.detail}") from error
     accounts.sessions.end_of(name, None)
     accounts.record(name, "second-factor-on", name, "done")
-    return with_cookie(parts, *accounts.begin(name, address_of(request)), recovery_codes=codes)
+    return with_cookie(request, *accounts.begin(name, address_of(request)), recovery_codes=codes)
 
 
 @router.post("/session/second-factor/drop", status_code=204)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Cookie, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,8 @@ from api.access import (
     OnTablet,
     Permission,
     Session,
+    cookie_name,
+    cookie_of,
 )
 from api.parts import Parts, PartsOf
 from api.people.accounts import CodeNeeded
@@ -87,7 +89,7 @@ def log_in(parts: PartsOf, body: LogIn, request: Request) -> Response:
         raise Problem(401, "Code needed", detail, code_needed=True) from error
     if made is None:
         raise Problem(401, "Not logged in", "name or password is wrong")
-    return with_cookie(parts, *made)
+    return with_cookie(request, *made)
 
 
 @router.get("/session/guards")
@@ -102,7 +104,6 @@ def change_guard(
     parts: PartsOf,
     body: ChangeOfGuard,
     request: Request,
-    gatehouse_session: Annotated[str | None, Cookie(include_in_schema=False)] = None,
 ) -> Response:
     """Change the guard on a tablet. The first time, whoever is logged in with a password leaves it and keeps the tablet."""
     accounts, address = parts.accounts, address_of(request)
@@ -117,12 +118,12 @@ def change_guard(
             401, "Not this guard", "the PIN is wrong, or nobody of that name guards here; a password works too"
         )
     token, session, kept = made
-    if gatehouse_session:
-        accounts.log_out(gatehouse_session)
+    if left := cookie_of(request, COOKIE):
+        accounts.log_out(left)
     accounts.record(session.user.name, "change-guard", f"{tablet.keeper} {address}", "done")
-    response = with_cookie(parts, token, session)
+    response = with_cookie(request, token, session)
     if kept is not None:
-        _set_cookie(parts, response, TABLET_COOKIE, kept, TABLET_MS // 1000)
+        set_cookie(request, response, TABLET_COOKIE, kept, TABLET_MS // 1000)
     return response
 
 
@@ -144,7 +145,7 @@ def change_password(session: Enrolling, parts: PartsOf, body: NewPassword, reque
         parts.accounts.change_password(session.user.name, body.new)
     except BadInput as error:
         raise Problem(422, "The request does not fit", f"new: {error.detail}") from error
-    return with_cookie(parts, *parts.accounts.begin(session.user.name, address_of(request)))
+    return with_cookie(request, *parts.accounts.begin(session.user.name, address_of(request)))
 
 
 @router.post("/session/wall")
@@ -153,7 +154,6 @@ def become_wall(
     parts: PartsOf,
     body: WallWanted,
     request: Request,
-    gatehouse_session: Annotated[str, Cookie(include_in_schema=False)],
 ) -> Response:
     """Let this browser be a wall screen: it looks at these sites and does nothing else. The log-in there ends."""
     must_know(parts, session, body.password, request, "wall-make")
@@ -161,11 +161,11 @@ def become_wall(
         token, made = parts.accounts.sessions.begin_wall(session.user, body.sites, address_of(request))
     except BadInput as error:
         raise Problem(422, "The request does not fit", error.detail) from error
-    parts.accounts.log_out(gatehouse_session)
+    parts.accounts.log_out(cookie_of(request, COOKIE) or "")
     where = "all sites" if body.sites is None else ", ".join(body.sites)
     parts.accounts.record(session.user.name, "wall-make", where, "done")
     response = JSONResponse(_session(parts, made))
-    _set_cookie(parts, response, COOKIE, token, WALL_MS // 1000)
+    set_cookie(request, response, COOKIE, token, WALL_MS // 1000)
     return response
 
 
@@ -189,11 +189,12 @@ def session_now(session: Arrived, parts: PartsOf) -> dict[str, Any]:
 
 
 @router.delete("/session", status_code=204)
-def log_out(session: Leaving, parts: PartsOf, gatehouse_session: Annotated[str, Cookie()]) -> Response:
-    parts.accounts.log_out(gatehouse_session)
+def log_out(session: Leaving, parts: PartsOf, request: Request) -> Response:
+    parts.accounts.log_out(cookie_of(request, COOKIE) or "")
     parts.accounts.record(session.user.name, "log-out", "", "done")
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE, path="/")
+    # A browser that keeps such a cookie for this host alone takes the order to forget it in the same form alone.
+    response.delete_cookie(cookie_name(request, COOKIE), path="/", secure=parts.is_behind_https, httponly=True)
     return response
 
 
@@ -219,16 +220,18 @@ def wait(error: TooManyFailures) -> Problem:
     return Problem(429, "Too many attempts", f"wait {error.wait_s} s before the next attempt")
 
 
-def with_cookie(parts: Parts, token: str, session: Session, **more: Any) -> Response:
+def with_cookie(request: Request, token: str, session: Session, **more: Any) -> Response:
     """The session as an answer, its token in a cookie."""
-    response = JSONResponse({**_session(parts, session), **more})
-    _set_cookie(parts, response, COOKIE, token, None)
+    response = JSONResponse({**_session(request.app.state.parts, session), **more})
+    set_cookie(request, response, COOKIE, token, None)
     return response
 
 
-def _set_cookie(parts: Parts, response: Response, name: str, token: str, lasts_s: int | None) -> None:
-    secure = parts.is_behind_https
-    response.set_cookie(name, token, lasts_s, httponly=True, samesite="strict", secure=secure, path="/")
+def set_cookie(request: Request, response: Response, name: str, token: str, lasts_s: int | None) -> None:
+    """Give a browser a token that no script reads and no other site makes it send."""
+    secure = request.app.state.parts.is_behind_https
+    called = cookie_name(request, name)
+    response.set_cookie(called, token, lasts_s, httponly=True, samesite="strict", secure=secure, path="/")
 
 
 def _session(parts: Parts, session: Session) -> dict[str, Any]:

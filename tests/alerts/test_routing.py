@@ -3,7 +3,7 @@
 import random
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -68,9 +68,13 @@ def _template() -> Path:
 class World:
     """A store, a clock, channels that may fail, and what they took."""
 
-    def __init__(self, folder: Path, people: People = PEOPLE, route: str = "drains") -> None:
-        shutil.copy(_template(), folder / "g.db")
-        self.database = open_database(f"sqlite:///{folder}/g.db")
+    def __init__(
+        self, folder: Path, people: People = PEOPLE, route: str = "drains", database_url: str | None = None
+    ) -> None:
+        if database_url is None:
+            shutil.copy(_template(), folder / "g.db")
+            database_url = f"sqlite:///{folder}/g.db"
+        self.database = open_database(database_url)
         self.clock = ManualClock(T0)
         self.people, self.route = people, people.route[route]
         self.cursor = 0
@@ -153,8 +157,10 @@ class _Channel:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    made = World(tmp_path, database_url=database_url)
+    yield made
+    made.database.dispose()
 
 
 def test_who_is_on_duty_is_called_then_the_lead_and_all_of_them_hear_the_end_once(world: World) -> None:

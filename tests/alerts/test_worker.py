@@ -56,6 +56,7 @@ class FragileStore(Store):
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
+    """In SQLite, for tests of the engine and those that crash many times; the others take `database_url`."""
     made = f"sqlite:///{tmp_path}/gatehouse.db"
     migrate(made)
     return made
@@ -164,9 +165,9 @@ def test_a_snapshot_of_another_version_is_not_trusted(
     assert outcome(url) == before
 
 
-def test_a_command_travels_from_its_row_through_the_journal_to_its_answer(tmp_path: Path, url: str) -> None:
+def test_a_command_travels_from_its_row_through_the_journal_to_its_answer(tmp_path: Path, database_url: str) -> None:
     journal = Journal(tmp_path / "journal.db")
-    database = open_database(url)
+    database = open_database(database_url)
     catalogue, _, program = district.load(tmp_path)
     worker = AlertWorker(journal, program, catalogue, Store(database), SystemClock(), lambda: None)
     body: Mapping[str, Any] = {"action": "close", "alarm": "none", "seq": 1, "actor": "li"}
@@ -224,8 +225,10 @@ def test_rules_go_into_the_journal_once_and_again_when_they_change(tmp_path: Pat
     assert [record.kind for record in journal.read(0)] == [Kind.RULES, Kind.RULES]
 
 
-def test_the_journal_read_again_gives_the_same_alarms_whatever_the_files_say_now(tmp_path: Path, url: str) -> None:
-    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+def test_the_journal_read_again_gives_the_same_alarms_whatever_the_files_say_now(
+    tmp_path: Path, database_url: str
+) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(database_url)
     made = records()
     worker = open_worker(tmp_path, journal, database)
     journal.append(made[:300])
@@ -236,14 +239,14 @@ def test_the_journal_read_again_gives_the_same_alarms_whatever_the_files_say_now
     said = work_off(changed)
     assert ("drain-level", "retired") in said
     assert changed.engine.program.rules[0].id == "drain-height"
-    before = outcome(url)
+    before = outcome(database_url)
     with database.begin() as db:
         for table in ("notice", "transition", "alarm", "engine_memory"):
             db.execute(sa.text(f"DELETE FROM {table}"))
     work_off(open_worker(tmp_path, journal, database, district.RULES.replace("id: heater", "id: cooker")))
     database.dispose()
     # The rules that came last retire what is open of others; up to there everything is as it was.
-    assert judged(outcome(url)) == judged(before)
+    assert judged(outcome(database_url)) == judged(before)
 
 
 def test_the_end_of_an_alarm_of_a_rule_that_is_gone_is_told_to_those_who_were_told_of_it(
@@ -261,8 +264,8 @@ def test_the_end_of_an_alarm_of_a_rule_that_is_gone_is_told_to_those_who_were_to
     assert [key.split("/")[1] for key in told] == ["1", "2"]
 
 
-def test_a_snapshot_goes_on_under_the_rules_it_was_taken_under(tmp_path: Path, url: str) -> None:
-    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+def test_a_snapshot_goes_on_under_the_rules_it_was_taken_under(tmp_path: Path, database_url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(database_url)
     worker = open_worker(tmp_path, journal, database)
     journal.append(records()[:100])
     work_off(worker)
@@ -446,8 +449,8 @@ def test_a_limit_that_waits_keeps_its_time_over_an_edit(tmp_path: Path, url: str
     database.dispose()
 
 
-def test_what_was_changed_over_http_stays_until_the_file_says_something_else(tmp_path: Path, url: str) -> None:
-    journal, database = Journal(tmp_path / "journal.db"), open_database(url)
+def test_what_was_changed_over_http_stays_until_the_file_says_something_else(tmp_path: Path, database_url: str) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(database_url)
     worker = open_worker(tmp_path, journal, database)
     work_off(worker)
     assert change(database, worker, "heater", 1, raise_after_s=5.0) == ""

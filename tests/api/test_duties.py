@@ -12,8 +12,8 @@ from api.duties import load_duties
 from telemetry.declaration import Mistakes
 from tests import district
 
-__all__ = ["database_with_users", "world"]
-from tests.api.test_app import World, database_with_users, world
+__all__ = ["database_kind", "database_with_users", "world"]
+from tests.api.test_app import World, database_kind, database_with_users, world
 
 WEDNESDAY = "2026-11-18"
 

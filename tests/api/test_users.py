@@ -12,8 +12,8 @@ from api.people.accounts import Accounts
 from telemetry.errors import BadInput
 from tests.api.test_app import PASSWORD, World
 
-__all__ = ["database_with_users", "world"]
-from tests.api.test_app import database_with_users, world
+__all__ = ["database_kind", "database_with_users", "world"]
+from tests.api.test_app import database_kind, database_with_users, world
 
 NEW = {"name": "chen", "password": "a long password", "grants": [{"role": "guard", "site": "east"}]}
 
@@ -170,6 +170,9 @@ def test_the_audit_is_read_by_administrators_in_pages_and_by_who_and_what(world:
         cursor = page["next"]
     assert seen == list(range(seen[0], 0, -1))
     assert {row["action"] for row in world.client.get("/api/v1/audit?action=log-in").json()["items"]} == {"log-in"}
+    world.accounts.record("guard", "hand-over", "gate-1", "done", "east")
+    assert [row["subject"] for row in world.client.get("/api/v1/audit?site=east").json()["items"]] == ["gate-1"]
+    assert world.client.get("/api/v1/audit?site=west").json()["items"] == []
     assert world.accounts.audit.faults() == []
 
 
@@ -182,6 +185,26 @@ def test_answers_are_not_kept_by_a_browser_and_ask_for_https_behind_https(world:
     parts = replace(world.client.app.state.parts, is_behind_https=True)  # type: ignore[attr-defined]
     behind = TestClient(make_app(parts), base_url="https://gatehouse.site")
     assert "max-age" in behind.get("/health/live").headers["strict-transport-security"]
+
+
+def test_behind_https_a_cookie_is_this_hosts_alone_and_one_without_that_name_is_nobodys(world: World) -> None:
+    parts = replace(world.client.app.state.parts, is_behind_https=True)  # type: ignore[attr-defined]
+    behind = TestClient(make_app(parts), base_url="https://gatehouse.site")
+    answer = behind.post("/api/v1/session", json={"name": "guard", "password": PASSWORD})
+    cookie, csrf = answer.headers["set-cookie"], answer.json()["csrf"]
+    assert cookie.startswith("__Host-gatehouse_session=")
+    for part in ("Secure", "HttpOnly", "SameSite=strict", "Path=/"):
+        assert part in cookie
+    assert "Domain" not in cookie
+    assert behind.get("/api/v1/session").status_code == 200
+    token = behind.cookies["__Host-gatehouse_session"]
+    # What a neighbouring host, or somebody on the way without TLS, could set in a browser.
+    tossed = TestClient(make_app(parts), base_url="https://gatehouse.site", cookies={"gatehouse_session": token})
+    assert tossed.get("/api/v1/session").status_code == 401
+    gone = behind.delete("/api/v1/session", headers={"X-CSRF-Token": csrf})
+    assert gone.headers["set-cookie"].startswith('__Host-gatehouse_session="";')
+    assert "Secure" in gone.headers["set-cookie"]
+    assert world.accounts.session(token) is None
 
 
 def test_a_change_without_the_token_is_on_record(world: World) -> None:

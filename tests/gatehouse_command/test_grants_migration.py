@@ -13,9 +13,8 @@ from telemetry.clock import ManualClock
 from telemetry.database import open_database
 
 
-def test_roles_at_sites_become_grants_and_sessions_end(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
-    engine = open_database(url)
+def test_roles_at_sites_become_grants_and_sessions_end(empty_url: str) -> None:
+    engine = open_database(empty_url)
     config = Config()
     config.set_main_option("script_location", str(Path(gatehouse.migrate.__file__).parent / "migrations"))
     with engine.begin() as db:
@@ -33,7 +32,7 @@ def test_roles_at_sites_become_grants_and_sessions_end(tmp_path: Path) -> None:
         for number in (2, 7):
             db.execute(sa.text(f"INSERT INTO audit VALUES ({number}, 5, 'li', 'mask', '\"a\tb\"', 'done')"))
         db.execute(sa.text("INSERT INTO session VALUES ('t', 'li', 'c', 9)"))
-    migrate(url)
+    migrate(empty_url)
     with engine.connect() as db:
         found = {tuple(row) for row in db.execute(sa.text('SELECT "user", role, site FROM user_grant'))}
         left = db.execute(sa.text("SELECT name FROM user_account ORDER BY name")).scalars().all()

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -14,13 +15,18 @@ from telemetry.database import open_database
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_migrations_make_what_the_code_declares(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
-    migrate(url)
-    engine = open_database(url)
+def test_the_migrations_make_what_the_code_declares(empty_url: str) -> None:
+    migrate(empty_url)
+    engine = open_database(empty_url)
     with engine.connect() as db:
         assert compare_metadata(MigrationContext.configure(db), metadata) == []
     engine.dispose()
+
+
+def test_core_and_api_may_begin_at_the_same_time(empty_url: str) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for begun in [pool.submit(migrate, empty_url) for _ in range(2)]:
+            begun.result()
 
 
 def test_every_table_is_known_to_the_schema_and_so_to_backups() -> None:
@@ -37,13 +43,11 @@ def test_every_table_is_known_to_the_schema_and_so_to_backups() -> None:
     assert declaring - set(known) == {"api.register.store"}
 
 
-def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
-    migrate(url)
-    engine = open_database(url)
+def test_migrating_twice_changes_nothing(database_url: str) -> None:
+    engine = open_database(database_url)
     with engine.begin() as db:
         db.execute(sa.insert(ingest.history.quarantine.counts).values(reason="x", count=3))
-    migrate(url)
+    migrate(database_url)
     with engine.connect() as db:
         assert db.execute(sa.select(ingest.history.quarantine.counts.c.count)).scalar() == 3
     engine.dispose()

@@ -85,7 +85,7 @@ def test_the_stream_is_read_and_its_end_is_an_outage() -> None:
         clock = ManualClock(NOW_MS)
         events, sink = Events(clock), ListSink()
         entry = {"driver": "dahua", "device": "gate-1", "host": "127.0.0.1", "username": "u", "password": "p"}
-        entry |= {"port": server.sockets[0].getsockname()[1], "site_key": "0123456789abcdef"}
+        entry |= {"port": server.sockets[0].getsockname()[1], "site_key": "9dd4e461268c8034f5c8564e155c67a6"}
         task = asyncio.create_task(DahuaDriver(DahuaSettings.model_validate(entry), clock, events).run(sink))
         await until(task.done, "the end of the stream")
         with pytest.raises(Unavailable, match="ended the event stream"):

@@ -32,7 +32,7 @@ from tests.gateway.support import ListSink, http, post, until
 NOW_MS = 1_795_392_000_000
 ZONE = ZoneInfo("Asia/Shanghai")
 PICTURE = "data:image/jpeg;base64," + "/9j/4AAQ" * 250_000  # 2 MB
-KEY = "0123456789abcdef0123456789abcdef"
+KEY = "9dd4e461268c8034f5c8564e155c67a6"
 
 
 def record(number: int = 2, **changes: Any) -> dict[str, Any]:

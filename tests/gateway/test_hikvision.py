@@ -29,7 +29,7 @@ from tests.gateway.support import ListSink, until
 
 NOW_MS = 1_795_392_000_000
 ZONE = ZoneInfo("Asia/Shanghai")
-KEY = "0123456789abcdef0123456789abcdef"
+KEY = "9dd4e461268c8034f5c8564e155c67a6"
 MAC = "a4:d5:c2:24:dd:74"
 PICTURE = b"\xff\xd8\xff\xe0" + b"\x00" * 2_000_000
 

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
 from gateway.collector import Collector, GroupLimits
 from gateway.driver import Driver
@@ -34,7 +35,7 @@ from telemetry.errors import BadInput
 from telemetry.quality import Quality
 from tests.gateway.support import until
 
-KEY = "0123456789abcdef0123456789abcdef"
+KEY = "9dd4e461268c8034f5c8564e155c67a6"
 NAME, PERSON, CARD, ID_CARD, PHONE = (
     "ZHANG-PLANTED",
     "EMP-PLANTED-4711",
@@ -245,3 +246,19 @@ def test_a_key_is_the_same_for_a_passage_and_never_for_a_person() -> None:
 def test_a_stranger_is_told_by_the_event() -> None:
     one, same, other = keys(KEY, scan(None, 0, "1"), scan(None, 0, "1"), scan(None, 0, "2"))
     assert one == same != other
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "<openssl rand -hex 32>",
+        "0123456789abcdef0123456789abcdef",
+        "change-me-change-me",
+        "a" * 32,
+        "My Site-Key 20260101",
+        "12121212121212121",
+    ],
+)
+def test_a_sample_of_a_key_does_not_start_and_is_refused_by_name(key: str) -> None:
+    with pytest.raises(ValidationError, match=r"site_key[\s\S]*openssl rand -hex 32"):
+        ScanSettings.model_validate({"site_key": key})

@@ -24,7 +24,7 @@ from tests.gateway.support import ListSink, until
 
 NOW_MS = 1_795_392_000_000
 ZONE = ZoneInfo("Asia/Shanghai")
-KEY = "0123456789abcdef0123456789abcdef"
+KEY = "9dd4e461268c8034f5c8564e155c67a6"
 ROW = "time=2026-09-09 12:09:{:02}\tpin={}\tcardno=0\tevent=3\tindex={}\tmaskflag=0\ttemperature={}\tconvtemperature=0\r\n"
 
 

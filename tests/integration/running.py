@@ -69,7 +69,7 @@ def running(folder: Path, broker_port: int, history: dict[str, Any] | None = Non
         "insecure": True,
         "api": {"port": api_port},
         "metrics": {"port": metrics_port},
-        "channels": {"pager": {"url": "http://127.0.0.1:9/"}},
+        "channels": {"pager": {"url": "http://127.0.0.1:9/", "allow_networks": ["127.0.0.1/32"]}},
     }
     config.write_text(yaml.safe_dump(settings | ({"history": history} if history else {})))
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="stranger", protocol=paho.MQTTv311)

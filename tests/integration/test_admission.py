@@ -35,7 +35,7 @@ def secured(folder: Path) -> Settings:
     document = {
         "broker": {"host": "localhost", "port": port, "tls": tls, "reconnect_delay_max_s": 1},
         "metrics": {"port": metrics},
-        "channels": {"pager": {"url": "http://127.0.0.1:9/"}},
+        "channels": {"pager": {"url": "http://127.0.0.1:9/", "allow_networks": ["127.0.0.1/32"]}},
     }
     file.write_text(yaml.safe_dump(document))
     settings = load_settings(file, {})

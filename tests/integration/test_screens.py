@@ -126,6 +126,11 @@ def test_with_the_server_away_a_reload_says_as_of_when_and_nothing_of_the_api_wa
         page.evaluate("navigator.serviceWorker.ready")
         page.wait_for_function("() => navigator.serviceWorker.controller !== null")
         page.wait_for_function("() => localStorage.getItem('gatehouse.heard') !== null")
+        # An address of the API is the server's to answer: no page that was kept stands in for it.
+        elsewhere = page.context.new_page()
+        answer = elsewhere.goto(page.url.partition("#")[0] + "api/v1/session/openid")
+        assert answer is not None and (answer.status, answer.from_service_worker) == (404, False)
+        elsewhere.close()
         page.context.set_offline(True)
         page.reload()
         expect(page.locator(".door-heard")).to_contain_text("connection lost", timeout=_SOON_MS)

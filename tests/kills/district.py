@@ -98,7 +98,13 @@ def write_core(folder: Path, ports: Ports, journal: Path, history: dict[str, Any
         "metrics": {"port": ports.metrics},
         "journal": {"path": str(journal)},
         "history": history,
-        "channels": {"pager": {"url": f"http://127.0.0.1:{ports.pager}/notice", "timeout_s": 2}},
+        "channels": {
+            "pager": {
+                "url": f"http://127.0.0.1:{ports.pager}/notice",
+                "timeout_s": 2,
+                "allow_networks": ["127.0.0.1/32"],
+            }
+        },
     }
     file = folder / "gatehouse.yaml"
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")

@@ -23,8 +23,17 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> RegisterSettings:
-    return RegisterSettings(url=f"sqlite:///{tmp_path}/register.db", key_file=tmp_path / "keys" / "register.key")
+def settings(tmp_path: Path, empty_url: str) -> RegisterSettings:
+    return RegisterSettings(url=empty_url, key_file=tmp_path / "keys" / "register.key")
+
+
+@pytest.fixture
+def filed(tmp_path: Path, clock: ManualClock) -> Iterator[Register]:
+    """One whose files a test looks into."""
+    kept = RegisterSettings(url=f"sqlite:///{tmp_path}/register.db", key_file=tmp_path / "keys" / "register.key")
+    made = open_register(kept, clock)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -56,11 +65,11 @@ def in_files(folder: Path, needle: str) -> list[str]:
     return [file.name for file in folder.rglob("*") if file.is_file() and needle.encode() in file.read_bytes()]
 
 
-def test_nothing_about_a_person_is_in_the_files_in_clear(register: Register, tmp_path: Path) -> None:
-    register.add(visit("a"), "r1")
-    note = register.keep_note(f"asked by {NAME}")
-    assert register.note(note) == f"asked by {NAME}"
-    assert [each.person for each in everything(register)] == [visit("a").person]
+def test_nothing_about_a_person_is_in_the_files_in_clear(filed: Register, tmp_path: Path) -> None:
+    filed.add(visit("a"), "r1")
+    note = filed.keep_note(f"asked by {NAME}")
+    assert filed.note(note) == f"asked by {NAME}"
+    assert [each.person for each in everything(filed)] == [visit("a").person]
     for needle in (NAME, "水务公司", "检修", "后勤处", "13800001234"):
         assert in_files(tmp_path, needle) == []
     assert in_files(tmp_path, "gate") != []  # the search can find something
@@ -135,18 +144,17 @@ def test_after_the_days_it_is_kept_only_counts_remain(register: Register, clock:
     assert register.counted(None, day(99), day()) == before
 
 
-def test_what_is_erased_is_not_in_the_file_any_more(register: Register, settings: RegisterSettings) -> None:
-    register.add(visit("a"), "r1")
-    register.add(visit("b", "Li"), "r2")
-    file = Path(settings.url.removeprefix("sqlite:///"))
-    raw = _sealed_bytes(register)
-    register.erase(["a"], frozenset({"west"}))
-    assert len(everything(register)) == 2
-    assert register.erase(["a"], frozenset({"east"})) == 1
-    left = b"".join(path.read_bytes() for path in file.parent.glob("register.db*"))
+def test_what_is_erased_is_not_in_the_file_any_more(filed: Register, tmp_path: Path) -> None:
+    filed.add(visit("a"), "r1")
+    filed.add(visit("b", "Li"), "r2")
+    raw = _sealed_bytes(filed)
+    filed.erase(["a"], frozenset({"west"}))
+    assert len(everything(filed)) == 2
+    assert filed.erase(["a"], frozenset({"east"})) == 1
+    left = b"".join(path.read_bytes() for path in tmp_path.glob("register.db*"))
     assert raw["a"] not in left
     assert raw["b"] in left
-    assert register.counted(None, day(1), day())[0]["visitors"] == 2
+    assert filed.counted(None, day(1), day())[0]["visitors"] == 2
 
 
 def _sealed_bytes(register: Register) -> dict[str, bytes]:
@@ -187,9 +195,9 @@ def test_with_the_key_lost_nothing_is_sealed_with_another_and_counts_and_purge_g
     again.close()
 
 
-def test_a_copy_is_sealed_and_whole(register: Register, tmp_path: Path, clock: ManualClock) -> None:
-    register.add(visit("a"), "r1")
-    register.copy_to(str(tmp_path / "copy.db"))
-    copy = open_register(RegisterSettings(url=f"sqlite:///{tmp_path}/copy.db", key_file=register.keys.file), clock)
-    assert everything(copy) == everything(register)
+def test_a_copy_is_sealed_and_whole(filed: Register, tmp_path: Path, clock: ManualClock) -> None:
+    filed.add(visit("a"), "r1")
+    filed.copy_to(str(tmp_path / "copy.db"))
+    copy = open_register(RegisterSettings(url=f"sqlite:///{tmp_path}/copy.db", key_file=filed.keys.file), clock)
+    assert everything(copy) == everything(filed)
     copy.close()

@@ -12,6 +12,9 @@ export const fetchSession = () => fetchJson<Session>("/session");
 export const logIn = (name: string, password: string, code: string) =>
   sendJson<Session>("POST", "/session", { name, password, code });
 
+/** How one may log in beside by name and password: at a provider, by the name that its button carries. */
+export const fetchWays = () => fetchJson<{ openid: string | null }>("/session/ways");
+
 /** A second factor that waits for its first code; `qr` is the address of a picture. */
 export interface SecretShown {
   secret: string;

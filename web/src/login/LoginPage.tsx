@@ -12,6 +12,7 @@ import { failureText } from "../show/failure";
 import { logIn } from "../state/session";
 import { GuardChange } from "./GuardChange";
 import "./login.css";
+import { ProviderLogIn } from "./ProviderLogIn";
 
 export default function LoginPage({ hasExpired }: { hasExpired: boolean }) {
   const texts = useTexts();
@@ -117,6 +118,7 @@ export default function LoginPage({ hasExpired }: { hasExpired: boolean }) {
         <Button type="primary" size="large" htmlType="submit" block loading={isBusy}>
           {texts.login.submit}
         </Button>
+        <ProviderLogIn />
       </form>
       <GuardChange />
     </main>
