@@ -350,6 +350,7 @@ def main() -> None:
     parser.add_argument("what", choices=[*ROLES, "back"])
     what = parser.parse_args().what
     places, machine = Places(), Machine()
+    os.umask(0o022)  # an administrator's may be stricter, and the services' user must read what is installed
     try:
         if os.geteuid() != 0:
             raise Refused("run this as root")

@@ -1,5 +1,6 @@
 """The installer in a root of its own, with a bundle whose pip installs nothing; `make bundle-test` tries the real ones."""
 
+import ast
 import hashlib
 import json
 import platform
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import deploy.bundle.install
 from deploy.bundle.install import SUMS, Machine, Places, Refused, Release, back, install
 
 HERE = Release("0.1.0", "s1", f"{sys.version_info.major}.{sys.version_info.minor}", platform.machine())
@@ -234,6 +236,16 @@ def test_a_bundle_that_is_not_what_it_should_be_changes_nothing(
     with pytest.raises(Refused, match=why):
         install(bundle, places, Recorder(places), "server")
     assert not places.versions.exists()
+
+
+def test_the_installer_needs_nothing_but_python() -> None:
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(Path(deploy.bundle.install.__file__).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    assert imported <= set(sys.stdlib_module_names)
 
 
 def test_an_older_bundle_is_refused(tmp_path: Path, places: Places) -> None:
