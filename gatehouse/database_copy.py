@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 
 from api.audit import faults
-from gatehouse.migrate import head, migrate
+from gatehouse.migrate import migrate, newest_schema
 from gatehouse.schema import metadata
 from gatehouse.tables import put_rows, require_empty, rows_of
 from telemetry.database import open_database, shown_url, snapshot
@@ -39,10 +39,10 @@ def copy_database(source: str, target: str, told: Callable[[str, int], None] = l
     try:
         with _opened(source) as origin, snapshot(origin) as out:
             revision = MigrationContext.configure(out).get_current_revision()
-            if revision != head():
+            if revision != newest_schema():
                 raise BadConfiguration(
-                    f"{shown_url(source)} has the tables of version {revision or 'none'}, this Gatehouse those of {head()}: "
-                    "bring it up to date with 'gatehouse init' first"
+                    f"{shown_url(source)} has the tables of version {revision or 'none'}, this Gatehouse those of "
+                    f"{newest_schema()}: bring it up to date with 'gatehouse init' first"
                 )
             migrate(target)
             with _opened(target) as engine:

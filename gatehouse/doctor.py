@@ -32,7 +32,7 @@ from gatehouse.admission import check_transport, openings
 from gatehouse.check import check_configuration
 from gatehouse.faults import Fault
 from gatehouse.identities import server_identities
-from gatehouse.migrate import head
+from gatehouse.migrate import newest_schema
 from gatehouse.record import make_accounts
 from gatehouse.settings import Settings, load_settings
 from ingest.history.settings import InfluxSettings
@@ -171,8 +171,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
     try:
         with engine.connect() as db:
             held = MigrationContext.configure(db).get_current_revision()
-        if held != head():
-            said = f"its tables are of version {held or 'none'}, not {head()}"
+        if held != newest_schema():
+            said = f"its tables are of version {held or 'none'}, not {newest_schema()}"
             yield Finding("database", State.WRONG, said, "gatehouse init, or start the newer core")
             return
         users = make_accounts(settings, engine).users()

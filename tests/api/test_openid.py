@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from api.access import Role
 from api.app import make_app
+from api.audit import Wanted
 from api.people.openid import OpenId, OpenIdSettings
 from telemetry.clock import SystemClock
 from tests.api.test_app import World
@@ -63,7 +64,7 @@ class Browser:
         return str(answer.json()["user"]["name"]) if answer.status_code == 200 else None
 
     def outcome(self) -> str:
-        return str(self.world.accounts.audit.page(1, None, None, "log-in", 0, 2**53)[0]["outcome"])
+        return str(self.world.accounts.audit.page(Wanted(action="log-in"), 1, None)[0]["outcome"])
 
 
 @pytest.fixture(scope="module")

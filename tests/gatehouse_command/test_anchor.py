@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alerts.notify.settings import AnyChannelSettings
 from alerts.people import People
 from alerts.store import Notice
-from api.audit import Anchor, Audit, audit
+from api.audit import Anchor, Audit, Wanted, audit
 from gatehouse.anchor import Anchoring, AnchorSettings, mistakes_of_anchor
 from gatehouse.settings import Settings
 from telemetry.clock import ManualClock
@@ -81,7 +81,7 @@ def test_a_damaged_record_is_said_to_be_and_a_refusal_is_on_record(engine: sa.En
     assert Anchoring(AnchorSettings(channel="mail", to=("li", "chen")), outside, record, clock).step()
     assert outside.taken[0].body["faults"] == ["row 2 was changed"]
     assert "(!)" in outside.taken[0].title
-    assert "refused" in record.page(1, None, None, None, 0, 2**53)[0]["outcome"]
+    assert "refused" in record.page(Wanted(), 1, None)[0]["outcome"]
 
 
 def test_what_names_nothing_is_said_before_anything_starts() -> None:

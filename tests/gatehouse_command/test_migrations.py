@@ -1,16 +1,20 @@
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+import gatehouse.migrate
 import ingest.history.quarantine
-from gatehouse.migrate import migrate
+from gatehouse.migrate import migrate, migrate_back, newest_schema
 from gatehouse.schema import metadata
 from telemetry.database import open_database
+from telemetry.errors import BadConfiguration
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +52,44 @@ def test_migrating_twice_changes_nothing(database_url: str) -> None:
     with engine.begin() as db:
         db.execute(sa.insert(ingest.history.quarantine.counts).values(reason="x", count=3))
     migrate(database_url)
+    with engine.connect() as db:
+        assert db.execute(sa.select(ingest.history.quarantine.counts.c.count)).scalar() == 3
+    engine.dispose()
+
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "next", "{newest}", None, None
+def upgrade(): op.add_column("quarantine_count", sa.Column("seen", sa.Integer))
+def downgrade():
+    with op.batch_alter_table("quarantine_count") as table: table.drop_column("seen")
+"""
+
+
+def test_a_newer_schema_is_refused_with_what_to_do_and_taken_back_by_the_version_that_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, older, ours = f"sqlite:///{tmp_path}/a.db", newest_schema(), gatehouse.migrate._FOLDER
+    migrate(url)
+    engine = open_database(url)
+    with engine.begin() as db:
+        db.execute(sa.insert(ingest.history.quarantine.counts).values(reason="x", count=3))
+    newer = tmp_path / "migrations"
+    shutil.copytree(ours, newer)
+    (newer / "versions" / "next.py").write_text(NEXT.format(newest=older))
+    monkeypatch.setattr(gatehouse.migrate, "_FOLDER", newer)
+    migrate(url)
+    monkeypatch.setattr(gatehouse.migrate, "_FOLDER", ours)
+    with pytest.raises(BadConfiguration, match=f"migrate --to {older}"):
+        migrate(url)
+    monkeypatch.setattr(gatehouse.migrate, "_FOLDER", newer)
+    migrate_back(url, older)
+    migrate_back(url, older)
+    with pytest.raises(BadConfiguration, match="older than next"):
+        migrate_back(url, "next")
+    monkeypatch.setattr(gatehouse.migrate, "_FOLDER", ours)
+    migrate(url)
     with engine.connect() as db:
         assert db.execute(sa.select(ingest.history.quarantine.counts.c.count)).scalar() == 3
     engine.dispose()

@@ -1,0 +1,39 @@
+"""The units as systemd reads them, where it is there to be asked."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.bundle.install import ROLES
+
+UNITS = Path(__file__).parents[2] / "deploy/bundle/units"
+NAMES = sorted(unit for units in ROLES.values() for unit in units)
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is missing")
+    command = ["systemd-analyze", *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_there_is_a_unit_for_each_that_is_installed() -> None:
+    assert sorted(unit.stem for unit in UNITS.iterdir()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_systemd_understands_every_line(name: str, tmp_path: Path) -> None:
+    # The program is not installed here, and it is asked whether it is there.
+    text = (UNITS / f"{name}.service").read_text().replace("/opt/gatehouse/current/bin/gatehouse", "/bin/true")
+    (tmp_path / f"{name}.service").write_text(text)
+    done = analyze("verify", "--man=no", tmp_path / f"{name}.service")
+    assert [line for line in done.stderr.splitlines() if name in line] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_service_is_exposed_to_little(name: str) -> None:
+    """On systemd's scale of 0 to 10; 9.6 is a service that says nothing."""
+    done = analyze("security", "--offline=yes", "--threshold=20", UNITS / f"{name}.service")
+    assert done.returncode == 0, done.stdout[-200:]
