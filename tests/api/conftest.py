@@ -1,4 +1,18 @@
+from collections.abc import Iterator
+from unittest import mock
+
 import pytest
+from argon2 import PasswordHasher
+
+from api.people import hashing
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashes() -> Iterator[PasswordHasher]:
+    """Hundreds of tests log somebody in; what a hash costs in earnest they pay for nothing. Yields the dear one."""
+    dear, cheap = hashing._HASHER, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with mock.patch.multiple(hashing, _HASHER=cheap, _NOBODYS=cheap.hash("nobody")):
+        yield dear
 
 
 @pytest.fixture(scope="module")
