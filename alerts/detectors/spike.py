@@ -99,8 +99,10 @@ def jumps(value: Floats, least: float, back_readings: int) -> Floats:
         jump = np.where(out * back < 0, np.minimum(np.abs(out), np.abs(back)), 0.0)
         is_back = np.abs(value[:, -1] - value[:, -2 - readings]) <= 0.5 * jump
         largest = np.where(is_back, np.maximum(largest, jump), largest)
-    # Differences of readings are wider than the readings by the root of two.
-    before = np.sort(np.abs(steps[:, : -1 - back_readings]), axis=1)
+    jumped = np.flatnonzero(largest)  # nothing is no multiple of any noise
+    before = np.sort(np.abs(steps[jumped, : -1 - back_readings]), axis=1)
     middle = before.shape[1] // 2
+    # Differences of readings are wider than the readings by the root of two.
     noise = SIGMAS / np.sqrt(2) * (before[:, middle] + before[:, -1 - middle]) / 2
-    return np.asarray(largest / np.maximum(noise, least))
+    largest[jumped] /= np.maximum(noise, least)
+    return largest

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
+from numpy.typing import NDArray
 
 from alerts.detectors.detector import UNSET_MS
 from telemetry.batch import Floats, Indexes, Times
@@ -29,6 +32,8 @@ class Windows:
         n = self.time_ms.shape[1]
         ring = rows.key  # (G,)
         size = rows.end - rows.start
+        if len(ring) == len(time_ms):  # one reading each, as in a wide batch: every ring moves by one
+            return _moved(self.time_ms, ring, time_ms), _moved(self.value, ring, value)
         # Lay each group out as its ring followed by its new readings; a window is then n neighbours.
         start = np.cumsum(size + n) - (size + n)  # (G,)
         flat_time = np.empty(int((size + n).sum()), np.int64)
@@ -44,3 +49,15 @@ class Windows:
         self.value[ring] = flat_value[last]
         window = new[:, None] - np.arange(n - 1, -1, -1)  # (N, n)
         return flat_time[window], flat_value[window]
+
+
+T = TypeVar("T", bound=np.generic)
+
+
+def _moved(rings: NDArray[T], ring: NDArray[np.integer[Any]], newest: NDArray[T]) -> NDArray[T]:
+    """The rings (V, n) after one more reading for each of `ring`: those rows, (G, n)."""
+    moved = np.empty((len(ring), rings.shape[1]), rings.dtype)
+    moved[:, :-1] = rings[ring, 1:]
+    moved[:, -1] = newest
+    rings[ring] = moved
+    return moved
