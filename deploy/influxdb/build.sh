@@ -44,6 +44,8 @@ if command -v rustup >/dev/null; then
     RUSTUP_TOOLCHAIN=${RUSTUP_TOOLCHAIN:-$(rustup show active-toolchain | cut -d' ' -f1)}
     export RUSTUP_TOOLCHAIN
 fi
+# libflux is made as small as can be, for browsers; here it shall be built soon.
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1
 export RUSTC_WRAPPER=$work/rustc-wrapper PKG_CONFIG=$work/bin/pkg-config CC=clang GOFLAGS=-mod=mod
 PATH=$work/path:$PATH go build -tags sqlite_foreign_keys,sqlite_json -o "$work/influxd" \
     github.com/influxdata/influxdb/v2/cmd/influxd >&2
