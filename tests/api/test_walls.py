@@ -57,6 +57,8 @@ def test_a_wall_changes_nothing_and_reaches_nothing_of_a_person(world: World) ->
         for method in sorted(found.methods or ()):
             if path in ("/api/v1/events", "/api/v1/session", "/api/v1/session/guards", "/api/v1/session/pin"):
                 continue
+            if path.startswith("/api/v1/session/openid"):  # for who has no session yet
+                continue
             answer = world.client.request(method, path, headers=headers)
             is_own = path.startswith(("/api/v1/tokens", "/api/v1/users", "/api/v1/session/", "/api/v1/register"))
             if method != "GET" or is_own:
