@@ -183,7 +183,7 @@ def _cases(protocol: str) -> list[bytes]:
 def _events(language: Any) -> list[bytes]:
     events = []
     for form in ("terminal", "camera"):
-        habits = isapi.Habits(form=form, language=language, has_pictures=False)  # type: ignore[arg-type]
+        habits = isapi.Habits(form=form, language=language, has_pictures=False)
         device = IsapiDevice("a4:d5:c2:24:dd:74", MeterClock(NOW_MS), habits=habits)
         events += [device.saw(Seen(NOW_MS, "17", skin_c, True)).body for skin_c in (36.5, 38.1, None)]
     return events
