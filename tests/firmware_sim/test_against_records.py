@@ -1,7 +1,8 @@
 """The simulator's statistics against public records of foreheads, rivers and water meters.
 
 What is compared, and how close it must be, stands here. Each comparison is a figure of one sort for both sides, and a
-tolerance. Where a whole data set is beside the project it is taken; else the excerpt in tests/data, where there is one. A scanner is
+tolerance. Where a whole data set is beside the project it is taken; else the excerpt in tests/data, where there is one. A
+scanner is
 calibrated and a gauge has its own zero: medians are taken off before shapes are compared.
 """
 
