@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help env screens demo test check lint types format faults crashes kills bench bench-quick bundle bundle-test audit locks clean
+.PHONY: help env screens demo test check lint types format faults crashes kills fuzz bench bench-quick bundle bundle-test audit locks clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,9 +59,13 @@ faults: env  ## many runs of a simulated district under faults, SEEDS of them fr
 crashes: env  ## a short run of the same, with the power gone at each step of each disk
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.sim.every_crash
 
-N ?= 50
+kills: N ?= 50
 kills: env  ## real processes killed under load, N times, and what was lost, doubled or missed (needs mosquitto, influxd)
 	$(BIN)/python -m tests.kills --kills $(N)
+
+fuzz: N ?= 10000
+fuzz: env  ## damaged messages for each codec of the gateway, N of them (make fuzz N=1000000: about a quarter of an hour)
+	$(BIN)/python -m tests.fuzz --inputs $(N)
 
 bench: env  ## everything that is measured; takes hours (python -m bench NAME …)
 	$(BIN)/python -m bench

@@ -6,6 +6,8 @@ then. Damage: every input is an answer with a few bytes changed, lost, doubled o
 intact one must be found, and nothing but BadInput may be raised. A check of 8 bits lets one damaged frame in 256 pass; when
 such a one has taken the beginning of the next with it, that is lost, which is what the third figure counts.
 
+Messages of scanners are whole when they come: only their speed is measured, without a reader of frames.
+
 Non-goals: the line, which is slower by four orders of magnitude; coverage-guided search (the tests' hypothesis strategies
 know the formats; this one only hits them often).
 """
@@ -18,6 +20,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from firmware_sim.devices import isapi
+from firmware_sim.devices.face_terminal import FaceTerminal
+from firmware_sim.devices.faults import MeterClock
+from firmware_sim.devices.isapi import IsapiDevice
+from firmware_sim.devices.scanner import Seen
 
 from bench.report import Cell, Goal, Report, Table, steps
 from gateway.drivers.cjt188 import codec as cjt188
@@ -26,11 +35,14 @@ from gateway.drivers.dlt645 import codec as dlt645
 from gateway.drivers.dlt645.items import item_of, values
 from gateway.drivers.dlt698 import codec as dlt698
 from gateway.drivers.dlt698.apdu import parse_response
+from gateway.drivers.face_mqtt import codec as face
+from gateway.drivers.hikvision import codec as hikvision
 from gateway.drivers.iec62056 import codec as iec62056
 from gateway.drivers.mbus import codec as mbus
 from gateway.drivers.mbus.records import parse_telegram
 from gateway.drivers.modbus_rtu import codec as modbus_rtu
 from gateway.drivers.sl651 import codec as sl651
+from gateway.drivers.zkteco import codec as zkteco
 from gateway.framing import FrameReader
 from gateway.hj212 import codec as hj212
 from gateway.modbus.pdu import decode_value
@@ -141,6 +153,43 @@ CODECS: Sequence[Codec] = (
 )
 
 
+_NOW_MS = 1_795_392_000_000
+_ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """One family of scanners: a message of a passage with a number in it, and what makes a scan of it."""
+
+    name: str
+    message: Callable[[int], bytes]
+    decode: Callable[[bytes], object]
+
+
+def _isapi(**habits: Any) -> Callable[[int], bytes]:
+    device = IsapiDevice("a4:d5:c2:24:dd:74", MeterClock(0), habits=isapi.Habits(has_pictures=False, **habits))
+    return lambda number: device.saw(Seen(_NOW_MS - 1000 * number, str(number), 36.5, True)).body
+
+
+def _face(number: int) -> bytes:
+    terminal = FaceTerminal("1305433", MeterClock(0))
+    terminal.saw(Seen(_NOW_MS - 1000 * number, str(number), 36.5, True))
+    return terminal.message("1", _NOW_MS)
+
+
+def _rtlog(number: int) -> bytes:
+    row = f"time=2026-11-23 08:00:{number % 60:02}\tpin={number}\tcardno=0\teventaddr=1\tevent=3\tverifytype=15"
+    return f"{row}\tindex={number}\tmaskflag=1\ttemperature=36.5\tconvtemperature=97.7".encode()
+
+
+SCANNERS: Sequence[Scanner] = (
+    Scanner("Hikvision, JSON", _isapi(), lambda data: hikvision.decode_event(data, _ZONE, _NOW_MS)),
+    Scanner("Hikvision, XML", _isapi(language="xml"), lambda data: hikvision.decode_event(data, _ZONE, _NOW_MS)),
+    Scanner("mqtt/face", _face, lambda data: face.decode(data, _ZONE, _NOW_MS)),
+    Scanner("ZKTeco", _rtlog, lambda data: zkteco.decode_rtlog(data, "S1", _ZONE, _NOW_MS)),
+)
+
+
 def run(frames: int = 50_000, noise_bytes: int = 10_000_000, damaged: int = 100_000, seed: int = 1) -> Report:
     """Each codec in turn."""
     report = Report(
@@ -158,8 +207,18 @@ def run(frames: int = 50_000, noise_bytes: int = 10_000_000, damaged: int = 100_
         rows.append([codec.name, rate, byte_rate / 1e6, false, round(expected, 4), lost])
         slowest, missed = min(slowest, rate), max(missed, lost / damaged)
         extra = max(extra, false - expected - 4 * expected**0.5)
+    said: list[list[Cell]] = []
+    for scanner in steps(SCANNERS, "scanners"):
+        messages = [scanner.message(number) for number in range(frames // 5)]
+        start_s = time.process_time()
+        for message in messages:
+            scanner.decode(message)
+        rate = len(messages) / (time.process_time() - start_s)
+        said.append([scanner.name, rate, len(messages[0])])
+        slowest = min(slowest, rate)
     columns = ("codec", "frames/CPU s", "MB/CPU s", "frames in noise", "expected by odds", "intact frames lost")
     report.tables.append(Table("one core", columns, rows))
+    report.tables.append(Table("scanners, one core", ("family", "messages/CPU s", "bytes"), said))
     report.goals += [
         Goal("frames a second, slowest codec", f"≥ {GOAL_FRAMES:,.0f}", slowest, slowest >= GOAL_FRAMES),
         Goal("share of intact frames lost behind damaged ones", f"≤ {GOAL_LOST}", missed, missed <= GOAL_LOST),

@@ -926,11 +926,11 @@ def user_disable(name: str, config: ConfigFile) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def sim(context: typer.Context) -> None:
-    """The simulated district by itself, or recorded data played back as if it were measured now."""
+    """The simulated district, a field of devices for any other system, or recorded data as if it were measured now."""
     from firmware_sim.__main__ import app as sim_app
 
     arguments = context.args
-    if "--district" not in arguments and "--help" not in arguments and arguments:
+    if arguments and arguments[0] != "field" and "--district" not in arguments and "--help" not in arguments:
         arguments = [*arguments, "--district", str(Path(__file__).parent / "district")]
     sim_app(arguments, prog_name="gatehouse sim")
 

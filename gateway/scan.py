@@ -212,7 +212,10 @@ def text(field: str, sent: object) -> str | None:
 
 def first(*candidates: object) -> object:
     """The first that says anything: firmware spells one field in several ways."""
-    return next((c for c in candidates if c is not None and not (isinstance(c, str) and not c.strip())), None)
+    for candidate in candidates:
+        if candidate is not None and (not isinstance(candidate, str) or candidate.strip()):
+            return candidate
+    return None
 
 
 def shown(value: object) -> str:

@@ -28,6 +28,7 @@ from bench import (
     restart,
     row_latency,
     rules,
+    sim_devices,
     small_gateway,
     steady,
     store,
@@ -87,6 +88,14 @@ def test_every_codec_finds_what_is_intact_and_nothing_in_noise(tmp_path: Path) -
 
 def test_meters_on_lines_say_what_they_are(tmp_path: Path) -> None:
     check(polling.run(lines=2, meters=2, every_s=0.5, seconds=1.0), tmp_path)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(processes.broker_program() is None, reason="mosquitto is missing: apt-get install mosquitto")
+def test_simulated_devices_at_a_broker_are_counted(tmp_path: Path) -> None:
+    report = sim_devices.run(devices=(200,), seconds=1.0)
+    check(report, tmp_path)
+    assert report.figure("devices per core at 1 reading/s") > 0
 
 
 def test_a_calm_stream_raises_nothing() -> None:

@@ -1,12 +1,13 @@
-"""`python -m firmware_sim`: the simulated district by itself, or recorded data played back."""
+"""`python -m firmware_sim`: the simulated district, a field of devices for any other system, or recorded data."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from rich.progress import Progress
 
 from firmware_sim.broadcast import broadcast
 from firmware_sim.district import District
+from firmware_sim.field import FieldOfDevices, FieldSettings
 from firmware_sim.live import Endpoints, LiveDistrict
 from firmware_sim.load import Broker, Null, Shape
 from firmware_sim.load import load as send_load
@@ -103,6 +105,39 @@ def devices(
 
 
 @app.command()
+def field(
+    file: Annotated[Path, typer.Argument(help="What runs where (docs/simulator.md)", exists=True, dir_okay=False)],
+    seconds: Annotated[float | None, typer.Option("--for", help="Seconds; until interrupted when not given")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Write who came and what was done wrong, a JSON object a line")
+    ] = None,
+) -> None:
+    """Run meters on lines, scanners and sensors from a file, for whatever system wants to read them."""
+    try:
+        settings = FieldSettings.load(file)
+        with truth.open("w", encoding="utf-8") if truth else contextlib.nullcontext() as told:
+
+            def tell(what: Mapping[str, object]) -> None:
+                if told is not None:
+                    print(json.dumps(what), file=told, flush=True)
+
+            asyncio.run(_field(FieldOfDevices(settings, SystemClock(), tell), seconds, tell))
+    except (BadConfiguration, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+
+async def _field(devices: FieldOfDevices, seconds: float | None, tell: Callable[[Mapping[str, object]], None]) -> None:
+    stop = _interrupted()
+    async with devices.open() as said:
+        typer.echo("\n".join([*said, "Ctrl-C ends."]))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await stop.wait()
+    tell({"injected": devices.injected})
+
+
+@app.command()
 def replay(
     dataset: Annotated[str, typer.Argument(help=f"One of {', '.join(DATASETS)}")],
     folder: Annotated[Path, typer.Option(help="Where the data sets lie")] = Path("../shared/datasets"),
@@ -156,14 +191,19 @@ def load(
 
 async def _live(declared: District, script: Scenario, seed: int, state: WorldState, truth: Path | None) -> None:
     live = LiveDistrict(declared, script, seed, state, Endpoints.declared(declared))
+    await live.run(_interrupted())
+    if truth is not None:
+        live.write_truth(truth)
+
+
+def _interrupted() -> asyncio.Event:
+    """Set when somebody wants us to end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
-    await live.run(stop)
-    if truth is not None:
-        live.write_truth(truth)
+    return stop
 
 
 def _every(step: int) -> Callable[[int], None]:

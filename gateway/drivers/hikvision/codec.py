@@ -9,7 +9,6 @@ Source: field captures; Hikvision ISAPI, Access Control on Person: EventNotifica
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -220,13 +219,15 @@ def _xml(data: bytes) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _content(element: ElementTree.Element, depth: int) -> Any:
+def _content(element: ElementTree.Element, depth: int) -> dict[str, Any] | str | None:
     if depth > _DEPTH_MAX:
         raise BadInput("broken-event", f"an event nests no deeper than {_DEPTH_MAX} levels")
     if not len(element):
         return element.text
     content: dict[str, Any] = {}
-    for name, value in _children(element, depth):
+    for child in element:
+        name = child.tag.rpartition("}")[2]
+        value = _content(child, depth + 1) if len(child) else child.text
         if name not in content:
             content[name] = value
         elif isinstance(content[name], list):
@@ -234,8 +235,3 @@ def _content(element: ElementTree.Element, depth: int) -> Any:
         else:
             content[name] = [content[name], value]
     return content
-
-
-def _children(element: ElementTree.Element, depth: int) -> Iterator[tuple[str, Any]]:
-    for child in element:
-        yield child.tag.rpartition("}")[2], _content(child, depth + 1)
