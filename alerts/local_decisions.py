@@ -47,6 +47,10 @@ class LocalDecisions:
 
     def hear(self, taken: Taken, known_ms: int, effects: Effects) -> None:
         """A decision came; it is brought in at once, or when its alarm is known."""
+        if taken.decision.decided_ms > known_ms:  # a gateway whose clock is ahead
+            taken = msgspec.structs.replace(
+                taken, decision=msgspec.structs.replace(taken.decision, decided_ms=known_ms)
+            )
         self.waiting.setdefault(taken.decision.alarm, []).append(taken)
         while len(self.waiting) > _WAITING_MAX:
             self.waiting.popitem(last=False)
