@@ -911,6 +911,29 @@ def user_list(config: ConfigFile) -> None:
         typer.echo(f"{user.name}: {', '.join(told) or 'nothing'}")
 
 
+@user_app.command("guards")
+def user_guards(
+    site: Annotated[str, typer.Argument(help="The compound, as in the catalogue.")],
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="Copy it to where `local_page.guards` of the site's gateway says.")] = Path(
+        "guards.yaml"
+    ),
+) -> None:
+    """Write the file of who decides at a gateway's own page: the guards of a site, each with the hash of their PIN."""
+    from gatehouse.guards import write_guards
+    from gatehouse.migrate import migrate
+    from gatehouse.settings import load_settings
+    from telemetry.catalogue import Catalogue
+    from telemetry.database import open_database
+
+    settings = load_settings(config)
+    if site not in {each.id for each in Catalogue.load(settings.catalogue).sites}:
+        raise BadConfiguration(f"there is no site '{site}' in the catalogue")
+    migrate(settings.database.url)
+    names = write_guards(open_database(settings.database.url), site, out)
+    typer.echo(f"{out}: {', '.join(names) or 'nobody: a guard chooses a PIN on the page of their account'}")
+
+
 @user_app.command("disable")
 def user_disable(name: str, config: ConfigFile) -> None:
     """Let somebody in no more, and end their sessions. What they did stays on record."""

@@ -56,4 +56,3 @@ def test_what_is_no_decision_costs_the_frame_nothing(tmp_path: Path, text: str) 
     assert group.commands == []
     assert group.rejects[0].reason in ("bad-value", "unknown-device")
     assert list(group.receipts.values()) == [1]
-
