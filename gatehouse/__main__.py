@@ -767,6 +767,22 @@ def pki_make(
         typer.echo(line)
 
 
+@pki_app.command("page")
+def pki_page(
+    gateway_name: Annotated[str, typer.Argument(metavar="GATEWAY", help="As in the catalogue.")],
+    config: ConfigFile,
+    host: Annotated[list[str], typer.Option(help="What tablets call it by: an address or a name; repeat it.")],
+    pki: PkiFolder = Path("pki"),
+) -> None:
+    """Make the certificate of a gateway's own page (`local_page`)."""
+    from gatehouse.identities import make_page
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    made = make_page(load_settings(config), pki, gateway_name, host, SystemClock())
+    typer.echo(f"{made}: copy it to where `local_page.certificate` says, readable by the gateway's user alone")
+
+
 @pki_app.command("renew")
 def pki_renew(
     names: Annotated[Optional[list[str]], typer.Argument(help="Identities; all that end within 30 days.")] = None,  # noqa: UP045

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,24 @@ import pytest
 import yaml
 from argon2 import PasswordHasher
 
+from gatehouse.pki import Authority
 from gateway.events import Events
-from gateway.gateway import LocalPage
 from gateway.local_alarms import LocalAlarms
 from gateway.local_page.guards import Guards, TooManyTries
-from gateway.local_page.page import _BODY_MAX
+from gateway.local_page.page import _BODY_MAX, LocalPage
 from gateway.local_page.settings import LocalPageSettings
 from gateway.request import RequestError, parse_head
 from gateway.settings import LocalAlarmSettings
 from gateway.spool import Spool
 from gateway.thinning import Thinner
 from telemetry import frames
-from telemetry.clock import ManualClock
+from telemetry.clock import ManualClock, SystemClock
 from telemetry.decision import LocalDecision, decode_decision
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from telemetry.identity import alarm_id
 from telemetry.quality import Quality
 from telemetry.reading import Reading
+from tests.gateway.support import until
 
 T0 = 1_795_000_000_000
 FEVER = {"rule": "fever", "device": "scanner", "metric": "skin_temperature", "at_least": 37.3, "per_passage": True}
@@ -46,7 +48,7 @@ class CutOff:
 class Gate:
     """A page with what it stands on; no port is opened."""
 
-    def __init__(self, folder: Path, size_max_bytes: int = 2_000_000_000) -> None:
+    def __init__(self, folder: Path, size_max_bytes: int = 2_000_000_000, certificate: Path | None = None) -> None:
         self.clock = ManualClock(T0)
         self.spool = Spool(folder / "spool", self.clock, size_max_bytes)
         self.lamps: dict[str, bool] = {}
@@ -55,7 +57,7 @@ class Gate:
         self.alarms = LocalAlarms(entries, self.spool, events, self.lamps.__setitem__, lambda: None)
         file = folder / "guards.yaml"
         write_guards(file, "li")
-        settings = LocalPageSettings(host="127.0.0.1", guards=file)
+        settings = LocalPageSettings(host="127.0.0.1", port=0, guards=file, certificate=certificate)
         uplink: Any = CutOff()
         self.page = LocalPage(settings, "east", entries, self.alarms, self.spool, uplink, events)
 
@@ -256,3 +258,34 @@ def test_a_guard_who_left_is_gone_without_a_restart(tmp_path: Path) -> None:
             guards.names()
 
     asyncio.run(play())
+
+
+def test_the_page_is_served_over_tls_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    async def play() -> None:
+        authority = Authority(tmp_path / "pki", SystemClock())
+        authority.create("east")
+        authority.issue("gw-east-page", ["127.0.0.1"])
+        gate = Gate(tmp_path, certificate=tmp_path / "pki" / "gw-east-page.pem")
+        serving = asyncio.create_task(gate.page.run())
+        await until(lambda: gate.page.port != 0, "the page")
+        context = ssl.create_default_context(cafile=tmp_path / "pki" / "ca.crt")
+        size = 0
+        for path in ("/", "/page.js"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gate.page.port, ssl=context)
+            writer.write(f"GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+            answer = (await reader.read()).decode()
+            writer.close()
+            assert answer.startswith("HTTP/1.1 200 ") and "default-src 'none'" in answer
+            assert "http://" not in answer and "https://" not in answer
+            size += len(answer)
+        assert size <= 40_000
+        serving.cancel()
+        await asyncio.wait([serving])
+
+    asyncio.run(play())
+
+
+def test_a_certificate_that_is_none_disables_the_page_and_nothing_else(tmp_path: Path) -> None:
+    gate = Gate(tmp_path, certificate=tmp_path / "none.pem")
+    with pytest.raises(BadConfiguration, match=r"local_page\.certificate"):
+        asyncio.run(gate.page.run())

@@ -235,6 +235,7 @@ def test_who_is_a_guard_no_more_decides_nothing_and_it_is_on_record(run: Running
     gate.scan("p2", 38.9)
     page.fill("#pin", PIN)
     page.get_by_role("button", name="登录").click()
+    expect(page.get_by_text("li 在此处置")).to_be_visible()
     page.get_by_role("button", name="复测正常").click()
     page.get_by_role("button", name="放行").click()
     page.get_by_role("button", name="确认放行").click()
