@@ -26,6 +26,7 @@ from alerts.detectors.detector import UNSET_MS
 from alerts.episodes import Episodes
 from alerts.escalation import Escalation
 from alerts.lateness import Lateness
+from alerts.local_decisions import LocalDecisions, Taken
 from alerts.masks import Mask, MaskKind, Masks
 from alerts.passages import Passages
 from alerts.past import Reread
@@ -91,6 +92,7 @@ class Engine:
         self._book = AlarmBook(program)
         self._rechecks = Rechecks(program, self._book)
         self._passages = Passages(program, self._book, self._rechecks)
+        self._local_decisions = LocalDecisions(self._book, self._passages)
         self._masks = Masks(program, self._book)
         self._episodes = Episodes(program, self._conditions, self._book, reread)
         self._lateness = Lateness(program, self._conditions, self._book, reread)
@@ -132,8 +134,12 @@ class Engine:
             told = decode_command(record.payload)
             if isinstance(told, Telling):
                 self._book.hear_locally(told, record.time_ms, effects)
+            elif isinstance(told, Taken):
+                if self._is_new(told.id):
+                    self._local_decisions.hear(told, record.time_ms, effects)
             else:
                 self._command(told, record.time_ms, effects)
+        self._local_decisions.settle(record.time_ms, effects)
         self._masks.settle(record.time_ms, effects)
         if effects.ended:
             if self._episodes:
@@ -273,11 +279,8 @@ class Engine:
     # --- people -----------------------------------------------------------------------------------------------------
 
     def _command(self, command: Command, known_ms: int, effects: Effects) -> None:
-        if command.id in self._commands:
+        if not self._is_new(command.id):
             return
-        self._commands[command.id] = None
-        while len(self._commands) > _COMMANDS_REMEMBERED_MAX:
-            self._commands.popitem(last=False)
         if command.action in ("mask", "unmask"):
             effects.answers[command.id] = self._mask(command, known_ms, effects)
             return
@@ -332,8 +335,16 @@ class Engine:
             self._book.close(alarm, What.CLOSED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
             self._rest(where)
         if not alarm.is_open:
-            self._passages.remember(alarm)
+            self._passages.remember(alarm, actor, note)
         effects.answers[command.id] = ""
+
+    def _is_new(self, command: str) -> bool:
+        if command in self._commands:
+            return False
+        self._commands[command] = None
+        while len(self._commands) > _COMMANDS_REMEMBERED_MAX:
+            self._commands.popitem(last=False)
+        return True
 
     def _acknowledge(
         self, where: Where, alarm: Alarm, actor: str, note: str | None, known_ms: int, effects: Effects
@@ -408,6 +419,8 @@ class Engine:
                 self._masks.state,
                 self._escalation.save(),
                 self._lateness.save(),
+                list(self._passages.ended.values()),
+                [each for waiting in self._local_decisions.waiting.values() for each in waiting],
             )
         )
 
@@ -429,7 +442,9 @@ class Engine:
         self._heard_ms[mine] = np.frombuffer(snapshot.heard_ms, np.int64)[theirs]
         self._observed_ms[:] = self._listening_ms
         self._observed_ms[mine] = np.frombuffer(snapshot.observed_ms, np.int64)[theirs]
-        self._passages.restore(snapshot.passages)
+        self._passages.restore(snapshot.passages, snapshot.ended)
+        for taken in snapshot.local_decisions:
+            self._local_decisions.waiting.setdefault(taken.decision.alarm, []).append(taken)
         self._commands = OrderedDict.fromkeys(snapshot.commands)
         self._book.tellings = OrderedDict((telling.alarm, telling) for telling in snapshot.tellings)
         if snapshot.episodes is not None:
@@ -511,10 +526,14 @@ class _Action(msgspec.Struct):
 _COMMAND = msgspec.json.Decoder(Command)
 _ACTION = msgspec.json.Decoder(_Action)
 _TELLING = msgspec.json.Decoder(Telling)
+_TAKEN = msgspec.json.Decoder(Taken)
 
 
-def decode_command(payload: bytes) -> Command | Telling:
-    """Read a command, or what a gateway says it did, from its journal record."""
-    if _ACTION.decode(payload).action == "told-locally":
+def decode_command(payload: bytes) -> Command | Telling | Taken:
+    """Read a command, or what a gateway says was done there, from its journal record."""
+    action = _ACTION.decode(payload).action
+    if action == "told-locally":
         return _TELLING.decode(payload)
+    if action == "decided-locally":
+        return _TAKEN.decode(payload)
     return _COMMAND.decode(payload)

@@ -2,7 +2,8 @@
 
 The passage's key makes a second measurement the same event: higher, it makes the alarm worse; normal and good, it is what
 closes it, unless a guard has asked for it: then a person decides (`recheck`). A passage whose alarm was closed is not
-raised again by a reading that comes twice. Axis: N readings.
+raised again by a reading that comes twice, nor by one that was taken before a person decided and came after. Axis: N
+readings.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
 import numpy as np
 
-from alerts.alarm import Alarm, Effects, What
+from alerts.alarm import PERSON, Alarm, Effects, What
 from alerts.book import AlarmBook
 from alerts.program import PassageLimit, Program
 from alerts.recheck import Rechecks
@@ -22,6 +24,15 @@ from telemetry.identity import alarm_id
 from telemetry.quality import Quality
 
 _REMEMBERED_MAX = 20_000  # closed passage alarms that a repeated reading must not open again
+_ENDED_MAX = 2000  # of these, the newest whole: what a gateway kept through an outage may be about them
+
+
+class Ended(msgspec.Struct, gc=False):
+    """A passage's alarm that is closed, and who closed it with which words; nobody when readings did."""
+
+    alarm: Alarm
+    actor: str | None = None
+    note: str | None = None
 
 
 class Passages:
@@ -35,6 +46,8 @@ class Passages:
         for limit in program.passages:
             self._levels.setdefault(limit.rule, []).append(limit)
         self.closed: OrderedDict[str, None] = OrderedDict()
+        self.ended: OrderedDict[str, Ended] = OrderedDict()  # by alarm
+        self._last: dict[tuple[str, str, str, str | None], str] = {}  # the newest alarm of a passage among them
 
     def plain(self, batch: ReadingBatch) -> Iterator[Seen]:
         """Readings that concern rules about the value itself, in the order in which they came."""
@@ -82,7 +95,8 @@ class Passages:
             elif alarm is None:
                 device, metric = self._program.names[one.series]
                 rule = self._program.rules[one.rule].id
-                if alarm_id(rule, device, metric, where[2], one.time_ms) not in self.closed:
+                name = alarm_id(rule, device, metric, where[2], one.time_ms)
+                if name not in self.closed and not self._was_decided((rule, device, metric, where[2]), one.time_ms):
                     alarm = self._book.raise_(
                         where, worst.severity, one.time_ms, one.time_ms, known_ms, one.value, effects
                     )
@@ -93,13 +107,35 @@ class Passages:
                     alarm, worst.severity, one.time_ms, known_ms, "measured-again", effects, value=one.value
                 )
 
-    def remember(self, alarm: Alarm) -> None:
-        """An alarm was closed; if it is a passage's, it stays so."""
+    def remember(self, alarm: Alarm, actor: str | None = None, note: str | None = None) -> None:
+        """An alarm was closed, perhaps by a person; if it is a passage's, it stays so."""
         if alarm.key is not None:
             self.closed[alarm.id] = None
             while len(self.closed) > _REMEMBERED_MAX:
                 self.closed.popitem(last=False)
+            self._remember_whole(Ended(alarm, actor, note))
 
-    def restore(self, closed: Sequence[str]) -> None:
+    def restore(self, closed: Sequence[str], ended: Sequence[Ended]) -> None:
         """Remember what was closed before a restart."""
         self.closed = OrderedDict.fromkeys(closed)
+        for each in ended:
+            self._remember_whole(each)
+
+    def _remember_whole(self, ended: Ended) -> None:
+        self.ended[ended.alarm.id] = ended
+        self._last[_passage(ended.alarm)] = ended.alarm.id
+        while len(self.ended) > _ENDED_MAX:
+            name, oldest = self.ended.popitem(last=False)
+            if self._last.get(_passage(oldest.alarm)) == name:
+                del self._last[_passage(oldest.alarm)]
+
+    def _was_decided(self, passage: tuple[str, str, str, str | None], time_ms: int) -> bool:
+        """Whether a person has decided on a passage with a reading of that time before them."""
+        ended = self.ended.get(self._last.get(passage, ""))
+        if ended is None or ended.alarm.closed_ms is None or ended.alarm.closed_reason != PERSON:
+            return False
+        return ended.alarm.onset_ms <= time_ms <= ended.alarm.closed_ms
+
+
+def _passage(alarm: Alarm) -> tuple[str, str, str, str | None]:
+    return alarm.rule, alarm.device, alarm.metric, alarm.key

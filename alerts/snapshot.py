@@ -16,7 +16,9 @@ from alerts.conditions import RETRACTED, Conditions
 from alerts.detectors.detector import Detector
 from alerts.episodes import Episodes
 from alerts.escalation import Kept as KeptEscalation
+from alerts.local_decisions import Taken
 from alerts.masks import MaskState
+from alerts.passages import Ended
 from alerts.past import Decision
 from alerts.program import Program
 from telemetry.batch import Indexes
@@ -107,6 +109,8 @@ class Snapshot(msgspec.Struct):
     masks: MaskState
     escalation: KeptEscalation | None = None
     lateness: KeptLateness | None = None
+    ended: list[Ended] = []  # passages, the newest of `passages`
+    local_decisions: list[Taken] = []  # that wait for their alarm
 
 
 _OUT = msgspec.msgpack.Encoder()

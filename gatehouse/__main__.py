@@ -767,6 +767,22 @@ def pki_make(
         typer.echo(line)
 
 
+@pki_app.command("page")
+def pki_page(
+    gateway_name: Annotated[str, typer.Argument(metavar="GATEWAY", help="As in the catalogue.")],
+    config: ConfigFile,
+    host: Annotated[list[str], typer.Option(help="What tablets call it by: an address or a name; repeat it.")],
+    pki: PkiFolder = Path("pki"),
+) -> None:
+    """Make the certificate of a gateway's own page (`local_page`)."""
+    from gatehouse.identities import make_page
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+
+    made = make_page(load_settings(config), pki, gateway_name, host, SystemClock())
+    typer.echo(f"{made}: copy it to where `local_page.certificate` says, readable by the gateway's user alone")
+
+
 @pki_app.command("renew")
 def pki_renew(
     names: Annotated[Optional[list[str]], typer.Argument(help="Identities; all that end within 30 days.")] = None,  # noqa: UP045
@@ -909,6 +925,29 @@ def user_list(config: ConfigFile) -> None:
     for user in open_accounts(load_settings(config)).users():
         told = sorted(f"{each.role} at {each.site or 'all sites'}" for each in user.grants)
         typer.echo(f"{user.name}: {', '.join(told) or 'nothing'}")
+
+
+@user_app.command("guards")
+def user_guards(
+    site: Annotated[str, typer.Argument(help="The compound, as in the catalogue.")],
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="Copy it to where `local_page.guards` of the site's gateway says.")] = Path(
+        "guards.yaml"
+    ),
+) -> None:
+    """Write the file of who decides at a gateway's own page: the guards of a site, each with the hash of their PIN."""
+    from gatehouse.guards import write_guards
+    from gatehouse.migrate import migrate
+    from gatehouse.settings import load_settings
+    from telemetry.catalogue import Catalogue
+    from telemetry.database import open_database
+
+    settings = load_settings(config)
+    if site not in {each.id for each in Catalogue.load(settings.catalogue).sites}:
+        raise BadConfiguration(f"there is no site '{site}' in the catalogue")
+    migrate(settings.database.url)
+    names = write_guards(open_database(settings.database.url), site, out)
+    typer.echo(f"{out}: {', '.join(names) or 'nobody: a guard chooses a PIN on the page of their account'}")
 
 
 @user_app.command("disable")

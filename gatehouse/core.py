@@ -36,6 +36,7 @@ from api.audit import Audit
 from gatehouse.admission import admit, check_transport
 from gatehouse.anchor import Anchoring, mistakes_of_anchor
 from gatehouse.catching_up import CatchUp
+from gatehouse.guards import Guards
 from gatehouse.identities import server_identities
 from gatehouse.migrate import migrate
 from gatehouse.mqtt import Publisher
@@ -114,6 +115,7 @@ class Core:
             Recent.open(self.journal),
             Told.open(self.journal),
             states.all(),
+            Guards(database).is_guard,
         )
         entry = (lambda: None) if settings.insecure else partial(admit, settings, catalogue)
         self.subscriber = Subscriber(settings.broker, settings.client_id, vetter, committer, clock, entry)

@@ -58,6 +58,21 @@ def make(settings: Settings, folder: Path, hosts: Sequence[str], clock: Clock) -
     return done or [f"{folder}: nothing is missing and nothing ends within {RENEW_DAYS} days"]
 
 
+def make_page(settings: Settings, folder: Path, gateway: str, hosts: Sequence[str], clock: Clock) -> str:
+    """Make the certificate of a gateway's own page; its file. It is a server's, and none that the broker lets in.
+
+    Raises BadConfiguration.
+    """
+    catalogue = Catalogue.load(settings.catalogue)
+    if gateway not in catalogue.gateway:
+        raise BadConfiguration(f"there is no gateway '{gateway}' in the catalogue")
+    name = f"{gateway}-page"
+    if name in catalogue.gateway:
+        raise BadConfiguration(f"'{name}' is a gateway of the catalogue, with a certificate of its own")
+    Authority(folder, clock).issue(name, hosts)
+    return f"{folder / name}.pem"
+
+
 def renew(folder: Path, names: Sequence[str], clock: Clock) -> list[str]:
     """Make certificates anew: those named, else all in use that end soon. Raises BadConfiguration for an unknown name."""
     authority = Authority(folder, clock)

@@ -24,6 +24,7 @@ from gateway.drivers import DRIVERS
 from gateway.events import Events
 from gateway.exports import EXPORTS
 from gateway.local_alarms import LocalAlarms
+from gateway.local_page.page import LocalPage
 from gateway.outputs import Outputs, make_output
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool
@@ -102,8 +103,15 @@ async def _run(
 
     exports = {entry.name: EXPORTS[entry.export].make(entry, clock, events) for entry in settings.exports}
 
+    page = None
+    if settings.local_page is not None:
+        about = settings.local_page, settings.site, settings.local_alarms
+        page = LocalPage(*about, local_alarms, spool, uplink, events)
+
     def kept(readings: Sequence[Reading]) -> None:
         local_alarms.judge(readings)
+        if page is not None:
+            page.take(readings)
         uplink.wake()
         for export in exports.values():
             export.take(readings)
@@ -117,6 +125,9 @@ async def _run(
             group.create_task(outputs.run(), name="outputs"),
             group.create_task(local_alarms.run(), name="local alarms"),
         ]
+        if page is not None:
+            events.driver_added(page.name)
+            local_tasks.append(group.create_task(supervise(page.name, page.run, clock, events), name=page.name))
         for name, export in exports.items():
             events.driver_added(name)
             local_tasks.append(group.create_task(supervise(name, export.run, clock, events), name=name))

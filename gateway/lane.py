@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gateway.timekeeping import is_placed
 from telemetry import frames
+from telemetry.decision import decode_decision, encode_decision
 from telemetry.errors import Unavailable
 from telemetry.journal import Journal, Kind, Record, Stored
 from telemetry.quality import Quality
@@ -125,7 +126,9 @@ class Lane:
                 if not is_placed(time_ms):
                     quality[number] = max(quality[number], Quality.SUSPECT)
         gaps = [gap._replace(first_ms=placed(gap.first_ms), last_ms=placed(gap.last_ms)) for gap in frame.gaps]
-        return frames.encode_columns(frame.names, frame.index, times, frame.value, quality, frame.keys, gaps)
+        decisions = [encode_decision(decode_decision(each).placed(placed)) for each in frame.decisions]
+        columns_of = frame.names, frame.index, times, frame.value, quality, frame.keys
+        return frames.encode_columns(*columns_of, gaps, decisions)
 
     def release(self, seq: int) -> None:
         """Everything through `seq` is durable at the core. In memory; `trim` makes it known to the disk."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -44,9 +45,20 @@ Answer = Callable[[Head, bytes], Awaitable[Response]]
 
 
 class Listener:
-    """One listening port. `port` is where it really listens, once it does."""
+    """One listening port. `port` is where it really listens, once it does.
 
-    def __init__(self, settings: ListenerSettings, events: Events, answer: Answer) -> None:
+    Args:
+        context: Makes what TLS needs, at each start; None for plain HTTP. Raises BadConfiguration.
+    """
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        events: Events,
+        answer: Answer,
+        context: Callable[[], ssl.SSLContext | None] = lambda: None,
+    ) -> None:
+        self._context = context
         self._settings = settings
         self._events = events
         self._answer = answer
@@ -55,10 +67,10 @@ class Listener:
 
     async def run(self) -> None:
         """Serve until cancelled. Raises BadConfiguration or Unavailable when the port cannot be had."""
-        settings = self._settings
+        settings, context = self._settings, self._context()
         try:
             server = await asyncio.start_server(
-                self._serve, settings.host, settings.port, limit=settings.header_max_bytes
+                self._serve, settings.host, settings.port, limit=settings.header_max_bytes, ssl=context
             )
         except PermissionError as error:
             raise BadConfiguration(f"port {settings.port} may not be opened by this user: {error}") from error
@@ -135,6 +147,8 @@ class Listener:
 
 async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Swallow what is still being sent, for a while: closing on it would reset the connection under our answer."""
+    if not writer.can_write_eof():  # TLS
+        return
     writer.write_eof()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_S):

@@ -7,7 +7,9 @@ not newer than the last of its series counts for nothing; silence moves nothing.
 per passage, on one person): it is open while any of its levels fires, and its id is the one that the core comes to.
 
 A person's decision at the core does not reach the gateway. A passage's alarm is therefore over here when the passage is
-measured again and found good, or after its entry's `passage_s`.
+measured again and found good, or after its entry's `passage_s`. What a guard does at the gateway's own page does reach it:
+once they have asked for a second measurement no reading ends the alarm, as at the core, and their decision does. An alarm
+that time alone has ended can still be decided there for an hour.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -34,6 +37,9 @@ _HOLD_MAX_MS = 300_000  # as the core's rules: how long after a reading its valu
 _PASSAGES_OPEN_MAX = 200  # of all lanes; the oldest is over first
 _PASSAGES_REMEMBERED = 1000
 _TICK_S = 1.0
+_ASKED_MS = 300_000  # so long the lamp stays on for somebody who is measured again: 180 s to measure, 120 s to decide
+_UNDECIDED_MS = 3_600_000
+_SAME_KEY = "same-passage"
 _FACT = "alarms"
 
 Series = tuple[str, str]  # device, metric
@@ -60,6 +66,13 @@ class _Alarm(msgspec.Struct):
     levels: list[str]  # those that fire
     cleared_ms: int | None = None
     until_ms: int | None = None  # a passage's is over then
+    value: float | None = None  # the worst that was measured
+    limit: float | None = None
+    asked_ms: int | None = None  # when a guard asked for a second measurement
+    measured: float | None = None  # what it was
+    method: str | None = None
+    measured_ms: int | None = None
+    is_undecided: bool = False  # time alone has ended it
 
     @property
     def where(self) -> tuple[str, str, str, str | None]:
@@ -68,6 +81,25 @@ class _Alarm(msgspec.Struct):
     @property
     def id(self) -> str:
         return alarm_id(self.rule, self.device, self.metric, self.key, self.onset_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A passage's alarm, for the guard at the gate."""
+
+    id: str
+    rule: str
+    device: str
+    metric: str
+    key: str
+    onset_ms: int
+    value: float | None
+    limit: float | None
+    asked_ms: int | None
+    measured: float | None
+    method: str | None
+    measured_ms: int | None
+    is_lit: bool  # its lamp is on
 
 
 class _Memory(msgspec.Struct):
@@ -205,6 +237,7 @@ class LocalAlarms:
         for series in self._levels:
             self._fire_by_time(series, now_ms)
         for alarm in [a for a in self._open.values() if a.until_ms is not None and a.until_ms <= now_ms]:
+            alarm.is_undecided = True
             self._end(alarm, now_ms)
         self._light()
 
@@ -225,6 +258,69 @@ class LocalAlarms:
             for alarm in [*self._open.values(), *self._ended]
             if is_placed(alarm.onset_ms)
         ]
+
+    # At the gateway's own page
+
+    def people(self) -> list[Person]:
+        """Passages that a guard can decide on, the newest first."""
+        since_ms = self._time.now_ms() - _UNDECIDED_MS
+        undecided = [a for a in self._ended if a.is_undecided and (a.cleared_ms or 0) >= since_ms]
+        found = [alarm for alarm in [*self._open.values(), *undecided] if alarm.key is not None]
+        return [
+            Person(
+                alarm.id,
+                alarm.rule,
+                alarm.device,
+                alarm.metric,
+                alarm.key or "",
+                alarm.onset_ms,
+                alarm.value,
+                alarm.limit,
+                alarm.asked_ms,
+                alarm.measured,
+                alarm.method,
+                alarm.measured_ms,
+                alarm.cleared_ms is None,
+            )
+            for alarm in sorted(found, key=lambda alarm: -alarm.onset_ms)
+        ]
+
+    def others(self) -> list[tuple[str, str, int]]:
+        """Open alarms that are about no person: (rule, device, onset)."""
+        return [(alarm.rule, alarm.device, alarm.onset_ms) for alarm in self._open.values() if alarm.key is None]
+
+    def ask(self, name: str) -> None:
+        """A guard measures the person again."""
+        for alarm in self._named(name):
+            alarm.asked_ms = now_ms = self._time.now_ms()
+            self._prolong(alarm, now_ms)
+
+    def measured(self, name: str, value: float, method: str) -> None:
+        """A guard typed in the second measurement."""
+        for alarm in self._named(name):
+            self._measure(alarm, value, method, self._time.now_ms())
+
+    def decided(self, name: str) -> None:
+        """A guard has decided: over, and the lamp off."""
+        for alarm in self._named(name):
+            alarm.is_undecided = False
+            if alarm.where in self._open:
+                self._end(alarm, self._time.now_ms())
+            self._stir()
+        self._light()
+
+    def _named(self, name: str) -> list[_Alarm]:
+        return [a for a in [*self._open.values(), *self._ended] if a.key is not None and a.id == name]
+
+    def _measure(self, alarm: _Alarm, value: float, method: str, time_ms: int) -> None:
+        alarm.asked_ms = time_ms if alarm.asked_ms is None else alarm.asked_ms
+        alarm.measured, alarm.method, alarm.measured_ms = value, method, time_ms
+        self._prolong(alarm, self._time.now_ms())
+
+    def _prolong(self, alarm: _Alarm, now_ms: int) -> None:
+        if alarm.until_ms is not None:
+            alarm.until_ms = max(alarm.until_ms, now_ms + _ASKED_MS)
+        self._stir()
 
     async def run(self) -> None:
         """Let time pass and keep what is known on disk, until cancelled."""
@@ -250,18 +346,27 @@ class LocalAlarms:
         if reached and alarm is None:
             now_ms = self._time.now_ms()
             until_ms = now_ms + round(1000 * max(level.entry.passage_s for level in levels))
-            alarm = _Alarm(*where, time_ms, now_ms, reached, until_ms=until_ms)
+            limit = next(level.entry.limit for level in levels if level.name == reached[-1])
+            alarm = _Alarm(*where, time_ms, now_ms, reached, until_ms=until_ms, value=reading.value, limit=limit)
             if alarm.id not in self._passages_ended:
                 self._raise(alarm)
                 passages = [a for a in self._open.values() if a.until_ms is not None]
                 if len(passages) > _PASSAGES_OPEN_MAX:
                     self._end(passages[0], time_ms)
         elif reached and alarm is not None:
+            self._take_again(alarm, reading, time_ms)
             if added := [name for name in reached if name not in alarm.levels]:
                 alarm.levels += added
                 self._stir()
+        elif alarm is not None and alarm.asked_ms is not None:
+            self._take_again(alarm, reading, time_ms)
         elif alarm is not None and reading.quality == Quality.GOOD and time_ms > alarm.onset_ms:
             self._end(alarm, time_ms)
+
+    def _take_again(self, alarm: _Alarm, reading: Reading, time_ms: int) -> None:
+        """The passage is measured again; where a guard has asked for it, it is what they decide by."""
+        if alarm.asked_ms is not None and time_ms > alarm.onset_ms:
+            self._measure(alarm, reading.value, _SAME_KEY, time_ms)
 
     def _fire_by_time(self, series: Series, until_ms: int) -> None:
         """What had lasted its time by then fires at the moment its time was up, whoever notices: a tick, or a reading."""
@@ -340,6 +445,10 @@ class LocalAlarms:
                 alarm.cleared_ms = self._placed(alarm.cleared_ms)
             if alarm.until_ms is not None:
                 alarm.until_ms = self._placed(alarm.until_ms)
+            if alarm.asked_ms is not None:
+                alarm.asked_ms = self._placed(alarm.asked_ms)
+            if alarm.measured_ms is not None:
+                alarm.measured_ms = self._placed(alarm.measured_ms)
         self._open = {alarm.where: alarm for alarm in self._open.values()}
         self._stir()
 

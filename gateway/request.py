@@ -93,6 +93,7 @@ class Response:
     status: HTTPStatus
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()  # more of them
 
 
 def problem(status: HTTPStatus, detail: str) -> Response:
@@ -108,6 +109,7 @@ def encode_response(response: Response, keeps_alive: bool) -> bytes:
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {response.content_type}\r\n"
         f"Content-Length: {len(response.body)}\r\nConnection: {'keep-alive' if keeps_alive else 'close'}\r\n"
     )
+    head += "".join(f"{name}: {value}\r\n" for name, value in response.headers)
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         head += "Retry-After: 10\r\n"
     return head.encode("ascii") + b"\r\n" + response.body

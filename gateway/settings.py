@@ -30,6 +30,7 @@ from gateway.driver import DriverSettings
 from gateway.drivers import DRIVERS
 from gateway.export import ExportSettings
 from gateway.exports import EXPORTS
+from gateway.local_page.settings import LocalPageSettings
 from telemetry.catalogue import MetricName, Name
 from telemetry.declaration import Document, Mistake, Mistakes, read_document, validate
 from telemetry.errors import BadConfiguration
@@ -144,6 +145,7 @@ class GatewaySettings(_Section):
     exports: tuple[ExportSettings, ...] = ()
     outputs: dict[str, OutputSettings] = {}
     local_alarms: tuple[LocalAlarmSettings, ...] = ()
+    local_page: LocalPageSettings | None = None
 
 
 def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> GatewaySettings:
@@ -184,6 +186,7 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
             "drivers": placed,
             "exports": tuple(export.placed(file.parent) for export in exports),
             "outputs": outputs,
+            "local_page": None if settings.local_page is None else settings.local_page.placed(file.parent),
         }
     )
 

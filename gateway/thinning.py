@@ -6,6 +6,8 @@ same bucket of time with nothing between them that is kept always. Of a stretch 
 largest reading are kept (of equals the earliest); how many others there were, and from when to when, becomes a gap. The
 buckets are a minute, then ten, then an hour, as it gets tighter.
 
+What guards decided is kept whole.
+
 For every series: readings kept + what the gaps count = readings taken. Axis: none, readings come one by one; what waits
 is at most four readings a series.
 """
@@ -88,6 +90,7 @@ class Thinner:
     _place: int = 0
     _out: list[Reading] = field(default_factory=list)
     _missing: dict[tuple[Series, str], Missing] = field(default_factory=dict)
+    _decisions: list[str] = field(default_factory=list)
 
     def take(self, columns: bytes) -> Iterator[bytes]:
         """Take a frame's columns; yield what can be written already."""
@@ -99,6 +102,7 @@ class Thinner:
             self._reading(_reading(frame, names, number))
             if len(self._out) >= _READINGS_MAX:
                 yield self._written()
+        self._decisions += frame.decisions
         if len(self._missing) >= _GAPS_MAX:
             yield self._written()
 
@@ -108,7 +112,7 @@ class Thinner:
             self._close(series)
             if len(self._out) >= _READINGS_MAX:
                 yield self._written()
-        if self._out or self._missing:
+        if self._out or self._missing or self._decisions:
             yield self._written()
 
     def _reading(self, reading: Reading) -> None:
@@ -147,7 +151,8 @@ class Thinner:
         out, self._out = self._out, []
         missing, self._missing = self._missing, {}
         gaps = [SeriesGap(*series, m.first_ms, m.last_ms, m.count, reason) for (series, reason), m in missing.items()]
-        return encode_readings(out, gaps)
+        decisions, self._decisions = self._decisions, []
+        return encode_readings(out, gaps, decisions)
 
 
 def _series(line: str) -> Series:

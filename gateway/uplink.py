@@ -88,6 +88,7 @@ class Uplink:
             bytes_max=min(limits.bytes_max, _BACKLOG_BYTES_MAX),
         )
         self._is_connected = False
+        self.cut_off_ms: int | None = clock.now_ms()  # since when there is no connection; None when there is one
         self._windows: dict[str, SendWindow] = {}  # of the lanes that are being sent, by epoch
         self._on_the_way: dict[int, str] = {}  # message id of a frame -> epoch
         self._status_on_the_way: int | None = None
@@ -182,6 +183,7 @@ class Uplink:
         is_session_present = await link.open(self._receipt_topic, self._status_topic, self._offline())
         self._events.connected(self._broker.host, self._broker.port, is_session_present)
         self._is_connected = True
+        self.cut_off_ms = None
         for window in self._windows.values():
             window.connected(self._clock.monotonic_s())
         self._is_core_heard = True  # what has waited too long while there was no connection is backlog from the start
@@ -205,6 +207,7 @@ class Uplink:
             await link.close()
         finally:
             self._is_connected = False
+            self.cut_off_ms = self._clock.now_ms()
             for window in self._windows.values():
                 window.disconnected()
             await link.abort()

@@ -20,11 +20,13 @@ import numpy as np
 from ingest import events
 from ingest.history.gateways import GatewayState
 from ingest.local_alarms import Told, decode_local_alarms, told_locally
+from ingest.local_decisions import IsGuard, decided_locally, nobody
 from ingest.packets import Message
 from ingest.recent import Recent, message_digest, row_hashes
 from telemetry import frames
 from telemetry.batch import Floats, ReadingBatch, SeriesIndexes, Times, concatenate, empty_batch
 from telemetry.catalogue import Catalogue
+from telemetry.decision import decode_decision
 from telemetry.errors import BadInput
 from telemetry.quality import Quality
 from telemetry.series import ONLINE, UNKNOWN, SeriesRegistry
@@ -167,6 +169,7 @@ class Vetter:
         recent: Plain readings that are durable.
         told: Local alarms of gateways that the engine was told of.
         gateways: What gateways said before this start.
+        is_guard: Who may decide at the page of a site's gateway.
     """
 
     def __init__(
@@ -177,6 +180,7 @@ class Vetter:
         recent: Recent | None = None,
         told: Told | None = None,
         gateways: Mapping[str, GatewayState] | None = None,
+        is_guard: IsGuard = nobody,
     ) -> None:
         self._catalogue = catalogue
         self._registry = registry
@@ -186,6 +190,7 @@ class Vetter:
             self._note_epoch(source)
         self._recent = recent or Recent()
         self._told = told or Told()
+        self._is_guard = is_guard
         self.gateways: Mapping[str, GatewayState] = dict(gateways or {})
         self._topics: OrderedDict[str, GatewayTopic | BadInput] = OrderedDict()
         self._owners: dict[str, str] = {}  # topics of plain readings that were heard -> the gateway they are of
@@ -440,6 +445,8 @@ class Vetter:
         for gap in frame.gaps:
             if names[gap.line] != UNKNOWN:
                 group.gaps.append(Gap(int(names[gap.line]), gap.first_ms, gap.last_ms, gap.missing, gap.reason[:64]))
+        for text in frame.decisions:
+            self._decided_locally(topic, text, group)
         if not len(frame):
             return
         batch = ReadingBatch(
@@ -455,6 +462,22 @@ class Vetter:
         else:
             arrived.append(_Arrived(batch, [message.topic], frame.names, frame.index))
             group.behind[frame.gateway] = max(frame.behind, group.behind.get(frame.gateway, 0))
+
+    def _decided_locally(self, topic: GatewayTopic, text: str, group: Group) -> None:
+        """Tell the engine what a guard decided at the gateway's page, also of one who had no right to."""
+        try:
+            decision = decode_decision(text)
+            index = self._registry.index.get((decision.device, decision.metric), -1)
+            if index < 0 or self._owner[index] != topic.gateway:
+                raise self._stranger(decision.device, decision.metric, topic.gateway)
+        except BadInput as error:
+            group.rejects.append(_reject(error, str(topic), text.encode(), 1))
+            return
+        is_guard = self._is_guard(decision.guard, topic.site)
+        if not is_guard:
+            said = f"'{decision.guard}' is no guard of {topic.site}: their decision does not count"
+            group.rejects.append(_reject(BadInput("not-a-guard", said), str(topic), text.encode(), 1))
+        group.commands.append(decided_locally(topic.gateway, decision, is_guard))
 
     def _takes_turn(
         self, topic: GatewayTopic, frame: frames.Header | frames.Frame, group: Group, seen: dict[str, int]

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 from telemetry.declaration import Document, Mistake, Mistakes, read_document, validate
 
@@ -106,6 +116,12 @@ class Gateway(_Declared):
     id: Name
     name: LocalText
     site: Name
+    local_page: str | None = Field(default=None, pattern=r"^https?://[^\s/]+/?$")  # where its own page is
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """An earlier version, switched back to, reads the journal's catalogue too, and takes no field it does not know."""
+        return {name: value for name, value in whole(self).items() if name != "local_page" or value is not None}
 
 
 class Device(_Declared):

@@ -15,6 +15,9 @@ the header is written when a frame is sent.
 `gaps` says what is missing for good, and why: when a gateway's disk budget was used up it had to let readings go, and
 says exactly how many of which series, from when to when. A frame may hold gaps alone.
 
+What guards decided at a gateway's own page travels in the same order as its readings: a frame that holds such decisions
+has a fifteenth item, before `names`: a list of texts (`telemetry.decision`). It may hold them alone.
+
 The same content as a JSON object with these names as keys is accepted too; `decode` tells them apart by the first byte.
 This module needs no numpy: gateways use it. Axis: N readings.
 """
@@ -24,7 +27,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import cbor2
@@ -34,7 +37,8 @@ from telemetry.errors import BadInput
 
 VERSION = 2
 READINGS_MAX = 65_536
-_HEADER_OF_FOURTEEN = b"\x8e"  # CBOR: array of 14 items
+_HEADER_OF_FOURTEEN, _HEADER_OF_FIFTEEN = b"\x8e", b"\x8f"  # CBOR: array of so many items
+_CBOR_ARRAY = 4  # major type, in the upper three bits of an item's first byte
 
 _TAG_U8, _TAG_U16, _TAG_I64, _TAG_F64 = 64, 69, 79, 86  # RFC 8746, little-endian where it matters
 _ITEM_BYTES = {_TAG_U8: 1, _TAG_U16: 2, _TAG_I64: 8, _TAG_F64: 8}
@@ -74,6 +78,7 @@ class Frame:
     quality: memoryview  # uint8 (N,), `Quality` codes
     keys: dict[int, str]  # reading number -> passage key, for those that have one
     gaps: list[Gap]
+    decisions: list[str] = field(default_factory=list)  # of guards, at the gateway's own page
 
     def __len__(self) -> int:
         return len(self.index)
@@ -97,6 +102,7 @@ def encode_columns(
     quality: Buffer,
     keys: Mapping[int, str],
     gaps: Sequence[Gap] = (),
+    decisions: Sequence[str] = (),
 ) -> bytes:
     """The part of a frame that is fixed when its readings are taken.
 
@@ -105,9 +111,11 @@ def encode_columns(
         index, time_ms, value, quality: columns of N items (uint16, int64, float64, uint8), little-endian.
         keys: Passage keys by reading number.
         gaps: What is missing for good.
+        decisions: What guards decided at the gateway's own page.
     """
     tagged = ((_TAG_U16, index), (_TAG_I64, time_ms), (_TAG_F64, value), (_TAG_U8, quality))
-    parts = [cbor2.dumps(names)]
+    parts = [cbor2.dumps(list(decisions))] if decisions else []
+    parts.append(cbor2.dumps(names))
     parts += [cbor2.dumps(cbor2.CBORTag(tag, bytes(memoryview(column).cast("B")))) for tag, column in tagged]
     parts += [cbor2.dumps(dict(keys)), cbor2.dumps([list(gap) for gap in gaps])]
     return b"".join(parts)
@@ -118,7 +126,8 @@ def encode(
 ) -> bytes:
     """A frame's payload from its number, its lane and its encoded columns."""
     header = b"".join(cbor2.dumps(item) for item in (VERSION, gateway, epoch, seq, base, is_backlog, behind))
-    return _HEADER_OF_FOURTEEN + header + columns
+    has_decisions = columns[0] >> 5 == _CBOR_ARRAY
+    return (_HEADER_OF_FIFTEEN if has_decisions else _HEADER_OF_FOURTEEN) + header + columns
 
 
 def decode(payload: bytes) -> Frame:
@@ -133,8 +142,11 @@ def decode(payload: bytes) -> Frame:
         raise BadInput("bad-frame", "a frame is a CBOR array")
     if items[0] != VERSION:
         raise BadInput("bad-frame", f"frame version {items[0]!r}; this core reads version {VERSION}: update it")
+    decisions = items.pop(7) if len(items) == 15 else []
     if len(items) != 14:
-        raise BadInput("bad-frame", f"a frame has 14 items, this one {len(items)}")
+        raise BadInput("bad-frame", f"a frame has 14 items, or 15 with decisions, this one {len(items)}")
+    if type(decisions) is not list or not all(isinstance(each, str) for each in decisions):
+        raise BadInput("bad-frame", "'decisions' must be a list of texts")
     _, gateway, epoch, seq, base, is_backlog, behind, names, index, time_ms, value, quality, keys, gaps = items
     for name, item, kind in (
         ("gateway", gateway, str),
@@ -164,6 +176,7 @@ def decode(payload: bytes) -> Frame:
             _column("quality", quality, _TAG_U8),
             keys,
             _gaps(gaps),
+            decisions,
         )
     )
 
@@ -251,8 +264,9 @@ def _gaps(items: list[object]) -> list[Gap]:
 
 def _checked(frame: Frame) -> Frame:
     count = len(frame.index)
-    if not (0 < count <= READINGS_MAX or (count == 0 and frame.gaps)):
-        raise BadInput("bad-frame", f"a frame holds 1 to {READINGS_MAX} readings, or gaps; this one {count}")
+    if not (0 < count <= READINGS_MAX or (count == 0 and (frame.gaps or frame.decisions))):
+        said = f"a frame holds 1 to {READINGS_MAX} readings, or gaps, or decisions; this one {count}"
+        raise BadInput("bad-frame", said)
     for gap in frame.gaps:
         if gap.missing < 1 or gap.first_ms > gap.last_ms or not 0 <= gap.line <= frame.names.count("\n"):
             raise BadInput("bad-frame", f"a gap is [line, first_ms, last_ms, missing, reason], not {list(gap)}")

@@ -34,14 +34,18 @@ class SeriesGap(NamedTuple):
     reason: str
 
 
-def encode_readings(readings: Sequence[Reading], gaps: Sequence[SeriesGap] = ()) -> bytes:
+def encode_readings(
+    readings: Sequence[Reading], gaps: Sequence[SeriesGap] = (), decisions: Sequence[str] = ()
+) -> bytes:
     """Readings as a frame's encoded columns, in their order.
 
     Args:
-        readings: (N,), 1 to `READINGS_MAX` of them; their names hold neither "/" nor a line break. None if there are gaps.
+        readings: (N,), 1 to `READINGS_MAX` of them; their names hold neither "/" nor a line break. None if there are gaps
+            or decisions.
         gaps: What is missing for good.
+        decisions: What guards decided at the gateway's own page, encoded (`telemetry.decision`).
     """
-    assert 0 < len(readings) <= READINGS_MAX or (gaps and not readings)
+    assert 0 < len(readings) <= READINGS_MAX or ((gaps or decisions) and not readings)
     lines: dict[str, int] = {}
     index = array("H", [lines.setdefault(f"{r.device}/{r.metric}", len(lines)) for r in readings])
     named_gaps = [Gap(lines.setdefault(f"{gap.device}/{gap.metric}", len(lines)), *gap[2:]) for gap in gaps]
@@ -53,4 +57,5 @@ def encode_readings(readings: Sequence[Reading], gaps: Sequence[SeriesGap] = ())
         array("B", [r.quality for r in readings]),
         {number: r.key for number, r in enumerate(readings) if r.key is not None},
         named_gaps,
+        decisions,
     )

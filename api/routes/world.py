@@ -46,7 +46,8 @@ def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
                     if device.place in here
                 ],
                 "gateways": [
-                    gateway_state(gateway.id, parts.events.gateways.get(gateway.id)) | {"name": _text(gateway.name)}
+                    gateway_state(gateway.id, parts.events.gateways.get(gateway.id))
+                    | {"name": _text(gateway.name), "local_page": gateway.local_page}
                     for gateway in parts.catalogue.gateways
                     if gateway.site == site.id
                 ],

@@ -144,6 +144,11 @@ def test_the_commands_do_it(settings: Settings, tmp_path: Path) -> None:
     assert "a new authority" in say("pki", "make", "--config", config, "--host", "localhost", "--pki", pki)
     assert "gw-east" in say("pki", "list", "--pki", pki)
     assert "copy it" in say("pki", "renew", "gw-east", "--pki", pki)
+    page = say("pki", "page", "gw-east", "--config", config, "--host", "10.0.0.30", "--pki", pki)
+    made = certificate(Path(page.partition(":")[0]))
+    assert list(made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.SERVER_AUTH
+    ]
     out = tmp_path / "broker"
     assert "7 identities" not in say("broker-config", "--config", config, "--out", str(out), "--pki", pki)
     assert "restart the broker" in say("pki", "revoke", "gw-east", "--pki", pki)

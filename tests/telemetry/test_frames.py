@@ -150,3 +150,16 @@ def test_a_frame_may_hold_gaps_alone() -> None:
     gap = frames.Gap(0, 5, 9, 3, "refused")
     frame = frames.decode(frames.encode("gw", "e", 1, 1, frames.encode_columns("d/m", *nothing, {}, [gap])))
     assert (len(frame), frame.gaps) == (0, [gap])
+
+
+def test_a_frame_may_hold_decisions_alone_and_one_without_is_as_ever() -> None:
+    nothing = (array("H"), array("q"), array("d"), array("B"))
+    decided = frames.encode("gw", "e", 1, 1, frames.encode_columns("", *nothing, {}, (), ["{}", "[]"]))
+    assert frames.decode(decided).decisions == ["{}", "[]"]
+    assert decided[:1] == b"\x8f"
+    plain = frames.encode_columns("d/m", array("H", [0]), array("q", [0]), array("d", [1.0]), array("B", [0]), {})
+    assert frames.encode("gw", "e", 1, 1, plain)[:1] == b"\x8e"
+    items = cbor2.loads(decided)
+    items[7] = [1]
+    with pytest.raises(BadInput, match="texts"):
+        frames.decode(cbor2.dumps(items))

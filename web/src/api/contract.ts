@@ -73,6 +73,8 @@ export interface GatewayHealth {
 
 export interface Gateway extends GatewayHealth {
   name: Named;
+  /** Where it serves a page of its own, for when we are away. */
+  local_page?: string | null;
 }
 
 export interface Site {

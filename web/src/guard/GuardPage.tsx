@@ -4,7 +4,7 @@ import { SwapOutlined, UserSwitchOutlined, WarningOutlined } from "@ant-design/i
 import { Alert, App, Button, Empty, Modal, Segmented, Skeleton } from "antd";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
-import type { Alarm, Disposition, Gate, GateName } from "../api/contract";
+import type { Alarm, Disposition, Gate, GateName, Gateway } from "../api/contract";
 import { fetchAlarm, fetchGate, fetchGates } from "../api/gatehouse";
 import { Problem } from "../api/request";
 import { inLanguage, useLanguage } from "../i18n/language";
@@ -87,7 +87,7 @@ export default function GuardPage() {
       showIcon
       banner
       title={<strong>{words.gone(timeOfDay(as_of_ms, zone))}</strong>}
-      description={words.goneHint}
+      description={<LocalPages gateways={site?.gateways ?? []} />}
     />
   );
 
@@ -157,6 +157,24 @@ export default function GuardPage() {
         <Handover gate={gate.id} zone={zone} guard={guard} close={() => setHandingOver(false)} />
       )}
     </div>
+  );
+}
+
+/** What to do while the server is away: the gateway itself goes on, where it has a page. */
+function LocalPages({ gateways }: { gateways: readonly Gateway[] }) {
+  const words = useWords(guardTexts);
+  const language = useLanguage();
+  const pages = gateways.filter(({ local_page }) => local_page);
+  if (pages.length === 0) return words.goneHint;
+  return (
+    <>
+      {words.localHint}{" "}
+      {pages.map(({ id, name, local_page }) => (
+        <Button key={id} size="large" type="primary" href={local_page ?? ""} target="_blank" rel="noopener">
+          {words.localPage(inLanguage(name, language, id))}
+        </Button>
+      ))}
+    </>
   );
 }
 
