@@ -125,9 +125,19 @@ def settings_of(model: type[BaseModel], prefix: str, said: dict[str, str], env: 
             yield Setting(name, _kind(field), _default(field), _UNITS.get(suffix, ""), meaning, variable)
 
 
+def every_setting() -> tuple[list[Setting], ...]:
+    """Of the server, of each history, of each sort of channel, of a gateway."""
+    said = _said()
+    return (
+        list(settings_of(Settings, "", said, PREFIX)),
+        *(list(settings_of(model, "history.", said, PREFIX)) for model in (ParquetSettings, InfluxSettings)),
+        *(list(settings_of(model, "channels.NAME.", {})) for model in _CHANNELS.values()),
+        list(settings_of(GatewaySettings, "", said, ENV_PREFIX)),
+    )
+
+
 def settings_page() -> str:
     """docs/reference/configuration.md."""
-    said = _said()
     parts = [
         "# Every setting · 全部设置\n",
         "\nNames, types, defaults and limits as the program checks them. How they play together, and how rules, catalogue,\n"
@@ -137,15 +147,14 @@ def settings_page() -> str:
         "\n– means that it must be given, *none* that it may be left out; the variable is the environment's name for it.\n",
         "“–”表示必填，*none* 表示可不填；最后一列为对应的环境变量。\n",
     ]
-    server = list(settings_of(Settings, "", said, PREFIX))
+    server, parquet, influx, *channels, gateway = every_setting()
     parts += _sections(server, "The server · 服务器")
     parts += ["\n## History · 历史数据\n", "\n### `history.store: parquet`\n\n"]
-    parts += _table(settings_of(ParquetSettings, "history.", said, PREFIX))
-    parts += ["\n### `history.store: influxdb`\n\n", *_table(settings_of(InfluxSettings, "history.", said, PREFIX))]
+    parts += _table(parquet)
+    parts += ["\n### `history.store: influxdb`\n\n", *_table(influx)]
     parts += ["\n## Channels · 通知渠道\n", "\nUnder `channels`, each by a name of your choice.\n"]
-    for kind, model in _CHANNELS.items():
-        parts += [f"\n### `type: {kind}`\n\n", *_table(settings_of(model, "channels.NAME.", {}))]
-    gateway = list(settings_of(GatewaySettings, "", said, ENV_PREFIX))
+    for kind, rows in zip(_CHANNELS, channels, strict=True):
+        parts += [f"\n### `type: {kind}`\n\n", *_table(rows)]
     parts += _sections(gateway, "A gateway · 网关")
     parts += [
         "\nEntries of `drivers` and `exports`: the pages that [devices](../devices.md) lists.\n",
@@ -169,6 +178,8 @@ def commands_page() -> str:
             is_option = param.opts[0].startswith("-")
             shown = "`" + "`, `".join(param.opts if is_option else [param.name.upper()]) + "`"
             default = param.default if param.default not in (None, (), []) and not callable(param.default) else ""
+            if isinstance(default, Path) and default.is_absolute():
+                default = default.relative_to(ROOT)
             default = "" if isinstance(default, bool) or str(default) == "" else f"`{default}`"
             rows.append(f"| {f'**{shown}**' if param.required else shown} | {default} | {_cell(param.help or '')} |\n")
         if rows:
