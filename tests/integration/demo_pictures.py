@@ -88,6 +88,8 @@ def take(page: Page, name: str, language: str, folder: Path) -> None:
     if name == "bills":
         # The demo's past is two weeks: the month before has no readings.
         page.locator("main input[type=month]").fill(time.strftime("%Y-%m"))
+        page.wait_for_timeout(500)
+        page.wait_for_function("() => document.querySelector('main .ant-skeleton') === null")
     page.wait_for_timeout(2_000)
     file = folder / f"{name}-{language}.png"
     page.screenshot(path=file)
