@@ -168,6 +168,14 @@ def test_users_pages_are_there_in_both_languages() -> None:
         assert shape[0] == shape[1], f"{page}: the same headings and pictures in both"
 
 
+def test_what_chinese_guides_quote_stands_on_the_screens() -> None:
+    said = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "web/src").rglob("*.ts"))
+    said += "".join(file.read_text(encoding="utf-8") for file in (ROOT / "gatehouse/district/rules").glob("*.yaml"))
+    for page in (DOCS / "zh/guide").glob("*.md"):
+        for words in re.findall(r"“([^”]+)”", page.read_text(encoding="utf-8")):
+            assert words in said, f"{page}: no page says “{words}”"
+
+
 def test_the_pages_that_are_made_are_what_the_code_says() -> None:
     for page, text in reference.pages().items():
         assert page.read_text(encoding="utf-8") == text, f"{page.relative_to(ROOT)} is stale: make reference"
