@@ -84,7 +84,7 @@ def test_many_devices_are_read_as_each_alone(store: Store) -> None:
     names = [store.series[1].device, store.series[0].device, "nothing-is-there"]
     for every in (None, MINUTE, 900_000, 3_600_000, 7 * MINUTE + 1):
         for how in Aggregate:
-            found = store.reader.read_many("drain-level", names, "level", T0 + 1, T0 + 2 * day, every, how)
+            found = dict(store.reader.read_many("drain-level", names, "level", T0 + 1, T0 + 2 * day, every, how))
             assert list(found) == names
             assert not len(found.pop("nothing-is-there").time_ms)
             for device, curve in found.items():
