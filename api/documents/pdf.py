@@ -80,7 +80,10 @@ def _table(table: Table, width: float) -> list[Any]:
     if not table.rows and table.empty:
         return [KeepTogether([heading, _text(table.empty, _style(9, 13, _MUTED))])]
     shares = [column.share for column in table.columns]
-    numeric = [any(isinstance(row[at], int | float) for row in table.rows) for at in range(len(table.columns))]
+    numeric = [
+        column.decimals is not None or any(isinstance(row[at], int | float) for row in table.rows)
+        for at, column in enumerate(table.columns)
+    ]
     # The heading is the first row, so that it never stands alone at the end of a page.
     rows: list[Sequence[Any]] = [[heading, *[""] * (len(table.columns) - 1)]]
     rows.append([_cell(column.title, is_right) for column, is_right in zip(table.columns, numeric, strict=True)])
@@ -124,7 +127,7 @@ def _bars(table: Table, column: int, width: float) -> Any:
         axis.labels.fontName, axis.labels.fontSize, axis.labels.fillColor = _CJK, 7, _MUTED
     drawing = Drawing(width, _CHART)
     drawing.add(chart)
-    title = _text(f"{table.title}: {table.columns[column].title}", _style(9, 13, _MUTED))
+    title = _text(f"{table.title} – {table.columns[column].title}", _style(9, 13, _MUTED))
     return KeepTogether([title, drawing])
 
 

@@ -166,7 +166,7 @@ def _classes(told: SiteReport, language: Language) -> Table:
     )
     columns = (
         Column(words["class"]), Column(words["severity"]), Column(words["alarms"], 0), Column(words["answered"], 0),
-        Column(words["median_min"], 1), Column(words["longest_min"], 1), Column(words["still_open"], 0),
+        Column(words["median_min"], 1, 1.5), Column(words["longest_min"], 1, 1.3), Column(words["still_open"], 0),
     )  # fmt: skip
     sums = (sum(each.count for each in told.classes), sum(each.answered for each in told.classes))
     still_open = sum(each.still_open for each in told.classes)
@@ -202,7 +202,7 @@ def _gates(told: SiteReport, language: Language) -> Table:
         (words["fevers"], gates.fevers),
         (words["rechecks"], gates.rechecks),
     ]
-    rows += [(f"{words['decision']}: {_said(name, language)}", count) for name, count in sorted(gates.decided.items())]
+    rows += [(f"{words['decision']} – {_said(name, language)}", count) for name, count in sorted(gates.decided.items())]
     rows.append((words["undecided"], gates.undecided))
     return Table(words["gates"], (Column(words["what"], share=3), Column(words["count"], 0)), tuple(rows))
 
