@@ -47,6 +47,7 @@ class Permission(StrEnum):
     SEE_REFUSED = "see-refused"  # input that was quarantined, which belongs to no site
     MANAGE_USERS = "manage-users"
     READ_AUDIT = "read-audit"
+    SCHEDULE_REPORTS = "schedule-reports"  # of one's sites, and who is told of them
     REGISTER_WRITE = "register-write"  # put visitors on the register at a gate, and see who is in
     REGISTER_READ = "register-read"  # who came; with a reason, each time
     ANNOUNCE = "announce"  # visitors of one's own department
@@ -67,8 +68,16 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         Permission.CHANGE_RULES,
         Permission.TRY_RULES,
         Permission.SEE_REFUSED,
+        Permission.SCHEDULE_REPORTS,
     },
-    Role.MANAGER: _EVERYBODY | {Permission.ACT, Permission.TRY_RULES, Permission.SEE_REFUSED, Permission.ANNOUNCE},
+    Role.MANAGER: _EVERYBODY
+    | {
+        Permission.ACT,
+        Permission.TRY_RULES,
+        Permission.SEE_REFUSED,
+        Permission.ANNOUNCE,
+        Permission.SCHEDULE_REPORTS,
+    },
     Role.VIEWER: _EVERYBODY | {Permission.SEE_REFUSED},
     Role.REGISTRAR: _EVERYBODY | OF_VISITORS,
 }
@@ -289,6 +298,7 @@ TryingRules = Annotated[Session, Depends(Needs(Permission.TRY_RULES))]
 SeeingRefused = Annotated[Session, Depends(Needs(Permission.SEE_REFUSED))]
 ManagingUsers = Annotated[Session, Depends(Needs(Permission.MANAGE_USERS, in_person=True))]
 ReadingAudit = Annotated[Session, Depends(Needs(Permission.READ_AUDIT))]
+SchedulingReports = Annotated[Session, Depends(Needs(Permission.SCHEDULE_REPORTS))]
 Registering = Annotated[Session, Depends(Needs(Permission.REGISTER_WRITE, in_person=True))]
 ReadingRegister = Annotated[Session, Depends(Needs(Permission.REGISTER_READ, in_person=True))]
 Announcing = Annotated[Session, Depends(Needs(Permission.ANNOUNCE, in_person=True))]

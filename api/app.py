@@ -17,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from api import problems
 from api.parts import Parts
 from api.register.upkeep import keep_purged
+from api.reports.keeping import keep_made
 from api.routes import (
     alarms,
     audit,
@@ -33,6 +34,7 @@ from api.routes import (
     openid,
     readings,
     register,
+    reports,
     rosters,
     rules,
     runbook,
@@ -64,6 +66,7 @@ _ROUTERS = (
     gates,
     dormitories,
     bills,
+    reports,
     instruments,
     register,
     masks,
@@ -98,10 +101,12 @@ def make_app(parts: Parts) -> FastAPI:
         task.add_done_callback(_must_not_end)
         purging = asyncio.create_task(keep_purged(parts.register, parts.accounts.audit), name="register")
         purging.add_done_callback(_must_not_end)
+        reporting = asyncio.create_task(keep_made(parts), name="reports")
+        reporting.add_done_callback(_must_not_end)
         try:
             yield
         finally:
-            for each in (task, purging):
+            for each in (task, purging, reporting):
                 each.cancel()
                 with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
                     await each

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from alerts.calendar import Schedule
+from alerts.notify.channels import Channel
 from alerts.people import NOBODY, People
 from api.alarms import Alarms
 from api.backtests import Backtests
@@ -25,6 +27,7 @@ from api.people.accounts import Accounts
 from api.people.openid import OpenId
 from api.register.reads import Reads
 from api.register.store import Register
+from api.reports.made import Reports
 from api.rules import Rules
 from api.visits import Visits
 from ingest.history.completeness import Completeness
@@ -59,10 +62,12 @@ class Parts:
     duties: Duties
     register: Register
     reads: Reads
+    reports: Reports
     events: Events
     clock: Clock
     schedules: tuple[Schedule, ...] = ()
     people: People = NOBODY
+    channels: Mapping[str, Channel] = field(default_factory=dict)
     backtests: Backtests | None = None
     openid: OpenId | None = None
     is_behind_https: bool = False

@@ -7,6 +7,7 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
+from alerts.notify.settings import make_channel
 from alerts.people import load_people
 from alerts.rules import load_rule_files
 from api.alarms import Alarms
@@ -26,6 +27,7 @@ from api.parts import Parts
 from api.people.openid import OpenId
 from api.register.reads import Reads
 from api.register.store import open_register
+from api.reports.made import Reports
 from api.rules import Rules
 from api.visits import Visits
 from gatehouse.admission import check_transport
@@ -58,6 +60,7 @@ def run_api(settings: Settings) -> None:
     history = _history_reader(settings)
     declared = load_rule_files(settings.rules, catalogue)
     accounts = make_accounts(settings, database)
+    people = load_people(settings.people)
     register = open_register(settings.visitor_register, clock)
     parts = Parts(
         catalogue=catalogue,
@@ -80,10 +83,12 @@ def run_api(settings: Settings) -> None:
         duties=Duties(database, catalogue, load_duties(settings.duties, catalogue)),
         register=register,
         reads=Reads(register, accounts.audit, clock),
+        reports=Reports(database, settings.reports.folder, clock, settings.reports.keep_days),
         events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
         clock=clock,
         schedules=declared.schedules,
-        people=load_people(settings.people),
+        people=people,
+        channels={name: make_channel(name, given, people, clock.now_ms) for name, given in settings.channels.items()},
         backtests=Backtests(partial(run_job, settings)),
         openid=None if settings.api.openid is None else OpenId(settings.api.openid, clock),
         is_behind_https=settings.api.is_behind_https,

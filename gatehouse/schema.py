@@ -8,6 +8,7 @@ import api.duties
 import api.handovers
 import api.instruments
 import api.people.accounts
+import api.reports.made
 import api.visits
 import ingest.history.completeness
 import ingest.history.gateways
@@ -23,6 +24,7 @@ OWNERS = (
     api.duties,
     api.handovers,
     api.instruments,
+    api.reports.made,
     api.visits,
     ingest.history.completeness,
     ingest.history.gateways,

@@ -91,6 +91,15 @@ class WatchSettings(BaseModel):
     expects_ntp: bool = False  # that the machine's clock is set by NTP or the like
 
 
+class ReportsSettings(BaseModel):
+    """Where the files of reports lie, and for how long."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path = Path("data/reports")
+    keep_days: PositiveInt = 800
+
+
 class Settings(BaseModel):
     """One district's server."""
 
@@ -107,6 +116,7 @@ class Settings(BaseModel):
     history: HistorySettings = ParquetSettings()
     # Pydantic has a method of that name.
     visitor_register: RegisterSettings = Field(default=RegisterSettings(), alias="register")
+    reports: ReportsSettings = ReportsSettings()
     completeness: CompletenessSettings = CompletenessSettings()
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -193,6 +203,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "journal": settings.journal.model_copy(update={"path": (folder / settings.journal.path).resolve()}),
             "database": settings.database.model_copy(update={"url": url}),
             "history": history,
+            "reports": settings.reports.model_copy(update={"folder": (folder / settings.reports.folder).resolve()}),
             "watch": settings.watch.model_copy(
                 update={
                     name: None if at is None else (folder / at).resolve()

@@ -19,6 +19,7 @@ from bench import (
     ladder,
     latency,
     line_protocol,
+    many_meters,
     memory,
     notices,
     page,
@@ -216,6 +217,10 @@ def test_lines_by_column_say_what_points_say(tmp_path: Path) -> None:
 
 def test_the_embedded_history_holds_and_shows_every_reading(tmp_path: Path) -> None:
     check(store.run(series=20, year_series=2, year_days=33, rounds=1), tmp_path)
+
+
+def test_many_meters_read_at_once_are_what_each_is_alone(tmp_path: Path) -> None:
+    check(many_meters.run(sizes=(3,), days=2, rounds=1), tmp_path)
 
 
 @pytest.mark.integration

@@ -27,13 +27,18 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns; `total` is a last row that stands out. A table without rows says `empty` instead."""
+    """Rows under columns; `total` is a last row that stands out. A table without rows says `empty` instead.
+
+    Args:
+        bars: Columns whose numbers are also drawn, as bars over the texts of the first.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     total: tuple[Cell, ...] | None = None
     empty: str = ""
+    bars: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         rows = self.rows if self.total is None else (*self.rows, self.total)

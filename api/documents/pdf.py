@@ -12,6 +12,8 @@ from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
 
+from reportlab.graphics.charts.barcharts import VerticalBarChart
+from reportlab.graphics.shapes import Drawing
 from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4, landscape
@@ -27,7 +29,9 @@ _LATIN, _CJK = "Helvetica", "STSong-Light"
 _MARGIN = 15 * mm
 _FRAME = 6.0  # points that reportlab leaves on each side
 _COLUMNS_UPRIGHT_MAX = 8
-_INK, _MUTED, _LINE, _HEAD = (HexColor(code) for code in ("#1f2328", "#59636e", "#d1d9e0", "#eef2f6"))
+_CHART = 42 * mm
+_LABELS_MAX = 16  # under a chart
+_INK, _MUTED, _LINE, _HEAD, _BAR = (HexColor(code) for code in ("#1f2328", "#59636e", "#d1d9e0", "#eef2f6", "#3b6fa8"))
 # What Helvetica lacks; beyond the basic plane there is no glyph in either font.
 _NOT_LATIN = re.compile(r"[^\x20-\x7e\xa0-\xff–—‘’“”•…€]+")
 _NOWHERE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]|[^\x00-\uffff]")
@@ -55,7 +59,9 @@ def as_pdf(document: Document) -> bytes:
     story += [_text(line, _style(9, 13, _MUTED)) for line in document.about]
     for table in document.tables:
         story.append(Spacer(1, 5 * mm))
-        story += _table(table, size[0] - 2 * _MARGIN - 2 * _FRAME)
+        width = size[0] - 2 * _MARGIN - 2 * _FRAME
+        story += [_bars(table, column, width) for column in table.bars if len(table.rows) > 1]
+        story += _table(table, width)
     if document.notes:
         story.append(Spacer(1, 5 * mm))
         story.append(KeepTogether([_text(line, _style(9, 13, _MUTED)) for line in document.notes]))
@@ -74,7 +80,10 @@ def _table(table: Table, width: float) -> list[Any]:
     if not table.rows and table.empty:
         return [KeepTogether([heading, _text(table.empty, _style(9, 13, _MUTED))])]
     shares = [column.share for column in table.columns]
-    numeric = [any(isinstance(row[at], int | float) for row in table.rows) for at in range(len(table.columns))]
+    numeric = [
+        column.decimals is not None or any(isinstance(row[at], int | float) for row in table.rows)
+        for at, column in enumerate(table.columns)
+    ]
     # The heading is the first row, so that it never stands alone at the end of a page.
     rows: list[Sequence[Any]] = [[heading, *[""] * (len(table.columns) - 1)]]
     rows.append([_cell(column.title, is_right) for column, is_right in zip(table.columns, numeric, strict=True)])
@@ -93,6 +102,33 @@ def _table(table: Table, width: float) -> list[Any]:
         look += [("LINEABOVE", (0, -1), (-1, -1), 1, _INK), ("BACKGROUND", (0, -1), (-1, -1), _HEAD)]
     widths = [width * share / sum(shares) for share in shares]
     return [LongTable(rows, colWidths=widths, repeatRows=2, splitInRow=1, style=TableStyle(look))]
+
+
+def _bars(table: Table, column: int, width: float) -> Any:
+    """A column's numbers as bars, under its title; as high as a look needs."""
+    chart = VerticalBarChart()
+    chart.x, chart.y, chart.width, chart.height = 14 * mm, 9 * mm, width - 16 * mm, _CHART - 12 * mm
+    values = [row[column] for row in table.rows]
+    numbers = [float(value) if isinstance(value, int | float) else 0.0 for value in values]
+    chart.data = [numbers]
+    chart.barWidth, chart.groupSpacing = 1, 0.4
+    chart.bars[0].fillColor, chart.bars[0].strokeColor = _BAR, None
+    chart.valueAxis.valueMin = min(0.0, *numbers)
+    chart.valueAxis.valueMax = None if any(numbers) else 1.0
+    chart.valueAxis.gridStrokeColor, chart.valueAxis.visibleGrid, chart.valueAxis.visibleTicks = _LINE, True, False
+    chart.valueAxis.strokeColor, chart.categoryAxis.strokeColor = None, _MUTED
+    chart.categoryAxis.visibleTicks = False
+    every = -(-len(table.rows) // _LABELS_MAX)
+    chart.categoryAxis.categoryNames = [
+        _NOWHERE.sub("□", shown(row[0], table.columns[0].decimals)) if number % every == 0 else ""
+        for number, row in enumerate(table.rows)
+    ]
+    for axis in (chart.valueAxis, chart.categoryAxis):
+        axis.labels.fontName, axis.labels.fontSize, axis.labels.fillColor = _CJK, 7, _MUTED
+    drawing = Drawing(width, _CHART)
+    drawing.add(chart)
+    title = _text(f"{table.title} – {table.columns[column].title}", _style(9, 13, _MUTED))
+    return KeepTogether([title, drawing])
 
 
 def _row(table: Table, row: Sequence[Cell], numeric: Sequence[bool]) -> list[Any]:

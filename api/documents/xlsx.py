@@ -16,6 +16,7 @@ _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\\x00-\x1f']")
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _TEXT_MAX = 32_767  # of a cell
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_CHART_ROWS = 16  # that a chart covers
 _WIDTH = 110  # characters of a whole page
 
 
@@ -55,6 +56,8 @@ def _sheet(book: Any, document: Document, table: Table, name: str) -> None:
         sheet.freeze_panes(at + 1, 0)
         sheet.repeat_rows(at)
     at += 1
+    for number, column in enumerate(table.bars if len(table.rows) > 1 else ()):
+        _chart(book, sheet, table, column, (at, at + len(table.rows) - 1), number)
     rows = [(row, False) for row in table.rows] + ([] if table.total is None else [(table.total, True)])
     for row, is_total in rows:
         for column, cell in enumerate(row):
@@ -66,6 +69,16 @@ def _sheet(book: Any, document: Document, table: Table, name: str) -> None:
     for line in document.notes:
         at += 1
         sheet.write_string(at, 0, _clean(line))
+
+
+def _chart(book: Any, sheet: Any, table: Table, column: int, rows: tuple[int, int], number: int) -> None:
+    """A column's numbers as bars, to the right of the table; it shows the cells, so that it cannot say otherwise."""
+    chart = book.add_chart({"type": "column"})
+    name = sheet.get_name()
+    chart.add_series({"categories": [name, rows[0], 0, rows[1], 0], "values": [name, rows[0], column, rows[1], column]})
+    chart.set_title({"name": _clean(table.columns[column].title), "name_font": {"size": 11}})
+    chart.set_legend({"none": True})
+    sheet.insert_chart(rows[0] - 1 + number * _CHART_ROWS, len(table.columns) + 1, chart)
 
 
 def _write(

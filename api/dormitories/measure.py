@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -48,19 +49,23 @@ def measure(
         if version is None:
             continue
         edges, slots = month_edges(month, zone, by_hour=bool(version.hours))
+        of_room = {room: [each.id for each in catalogue.devices if each.place == room] for room in rooms}
+        metered = [
+            device
+            for device in (*itertools.chain.from_iterable(of_room.values()), *building.common, *building.main)
+            if (device, tariff.metric) in catalogue.metric
+        ]
+        registers = _registers(history, catalogue, tariff, metered, edges)
+        use = {device: used(read, edges, _register(tariff, building, device)) for device, read in registers.items()}
 
-        def use(device: str, tariff: Tariff = tariff, edges: list[int] = edges) -> Use:
-            register = _register(tariff, building, device)
-            return used(_registers(history, catalogue, tariff, device, edges), edges, register)
-
-        def uses(devices: Iterable[str], tariff: Tariff = tariff) -> list[Use]:
-            return [use(device) for device in devices if (device, tariff.metric) in catalogue.metric]
+        def uses(devices: Iterable[str], use: Mapping[str, Use] = use) -> list[Use]:
+            return [use[device] for device in devices if device in use]
 
         found.append(
             Measured(
                 tariff,
                 slots,
-                {room: uses(each.id for each in catalogue.devices if each.place == room) for room in rooms},
+                {room: uses(devices) for room, devices in of_room.items()},
                 uses(building.common),
                 uses(building.main),
             )
@@ -69,17 +74,27 @@ def measure(
 
 
 def _registers(
-    history: HistoryReader | Remembered, catalogue: Catalogue, tariff: Tariff, device: str, edges: list[int]
-) -> list[tuple[int, int]]:
-    """(ms, digits) at the end of each hour that has a reading."""
-    start, end = edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS
-    kind = catalogue.device[device].kind
-    curve = history.read(kind, device, tariff.metric, start, end, _HOUR_MS, Aggregate.LAST)
-    return [
-        (time_ms + _HOUR_MS, round(Decimal(value).scaleb(tariff.decimals)))
-        for time_ms, value in zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True)
-        if math.isfinite(value)
-    ]
+    history: HistoryReader | Remembered,
+    catalogue: Catalogue,
+    tariff: Tariff,
+    devices: Iterable[str],
+    edges: Sequence[int],
+) -> dict[str, list[tuple[int, int]]]:
+    """Of each device (ms, digits) at the end of each hour that has a reading."""
+    by_kind: dict[str, list[str]] = {}
+    for device in devices:
+        by_kind.setdefault(catalogue.device[device].kind, []).append(device)
+    span = (edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS)
+    found = {}
+    for kind, of_kind in by_kind.items():
+        curves = history.read_many(kind, of_kind, tariff.metric, *span, _HOUR_MS, Aggregate.LAST)
+        for device, curve in curves.items():
+            found[device] = [
+                (time_ms + _HOUR_MS, round(Decimal(value).scaleb(tariff.decimals)))
+                for time_ms, value in zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True)
+                if math.isfinite(value)
+            ]
+    return found
 
 
 def _register(tariff: Tariff, building: Building, device: str) -> Register:

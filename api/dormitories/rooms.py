@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -15,8 +16,8 @@ from pydantic import BaseModel
 from api.dormitories.building import Building, Dormitories
 from api.dormitories.remembered import KEPT_MS, Remembered
 from api.dormitories.tariff import rounded
-from ingest.history.history import Aggregate, HistoryReader
-from telemetry.catalogue import Catalogue
+from ingest.history.history import Aggregate, Curve, HistoryReader
+from telemetry.catalogue import Catalogue, Device
 
 State = Literal["forbidden-load", "leak", "silent", "vacant-use", "vacant", "no-meter", "ok"]
 STATES: tuple[State, ...] = ("forbidden-load", "leak", "silent", "vacant-use", "vacant", "no-meter", "ok")
@@ -83,9 +84,14 @@ def room_states(
     midnight_ms = round(datetime(today.year, today.month, today.day, tzinfo=zone).timestamp() * 1000)
     # The same question for a while, so that it is answered from memory: to the next five minutes.
     asked_ms = -(-now_ms // KEPT_MS) * KEPT_MS
+    start_ms = min(midnight_ms, (now_ms // _HOUR_MS - _LEAK_HOURS - 1) * _HOUR_MS)
+    of_room: dict[str, list[Device]] = {room: [] for room in rooms}
+    for device in catalogue.devices:
+        if device.place in of_room:
+            of_room[device.place].append(device)
+    grown = _grown(catalogue, history, itertools.chain.from_iterable(of_room.values()), start_ms, asked_ms)
     found, leaks = [], []
-    for room in rooms:
-        devices = [device for device in catalogue.devices if device.place == room]
+    for room, devices in of_room.items():
         alarms = [alarm for alarm in open_alarms if alarm["place"] == room]
         counted: list[Counted] = []
         least_m3: float | None = None
@@ -93,10 +99,7 @@ def room_states(
             for metric in catalogue.kind[device.kind].metrics:
                 if not metric.counter:
                     continue
-                start_ms = min(midnight_ms, (now_ms // _HOUR_MS - _LEAK_HOURS - 1) * _HOUR_MS)
-                curve = history.read(
-                    device.kind, device.id, metric.id, start_ms, asked_ms, _HOUR_MS, Aggregate.INCREASE
-                )
+                curve = grown[device.id, metric.id]
                 by_hour = dict(zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True))
                 since = [value for time_ms, value in by_hour.items() if time_ms >= midnight_ms]
                 counted.append(
@@ -141,6 +144,22 @@ def room_states(
             )
         )
     return found, sorted(leaks, key=lambda leak: (-(leak.fen_per_day or 0), -leak.litres_per_day, leak.room))
+
+
+def _grown(
+    catalogue: Catalogue, history: HistoryReader | Remembered, devices: Iterable[Device], start_ms: int, end_ms: int
+) -> dict[tuple[str, str], Curve]:
+    """What each counter grew by the hour, by (device, metric)."""
+    by_kind: dict[str, list[str]] = {}
+    for device in devices:
+        by_kind.setdefault(device.kind, []).append(device.id)
+    found = {}
+    for kind, names in by_kind.items():
+        for metric in catalogue.kind[kind].metrics:
+            if metric.counter:
+                read = history.read_many(kind, names, metric.id, start_ms, end_ms, _HOUR_MS, Aggregate.INCREASE)
+                found.update({(device, metric.id): curve for device, curve in read.items()})
+    return found
 
 
 def is_forbidden_load(alarm: Mapping[str, Any]) -> bool:

@@ -210,7 +210,7 @@ def network_now(session: Looking, parts: PartsOf, network: str) -> NetworkNow:
         site=found.site,
         timezone=parts.catalogue.site[found.site].timezone,
         as_of_ms=now_ms,
-        overflow_share=_overflow_share(rules),
+        overflow_share=overflow_share_of(rules),
         manholes=manholes,
         rain=None if found.gauge is None else _rain(parts, found.gauge, newest, alarms, now_ms),
         cards=[_card(card) for card in folded],
@@ -242,7 +242,7 @@ def storm(session: Looking, parts: PartsOf, network: str, start: int) -> StormRe
     """What a storm did, manhole by manhole, and how fast people were."""
     found, now_ms = network_of(parts, session.user, network), parts.clock.now_ms()
     in_question = 0 <= start <= now_ms and found.gauge is not None
-    told = report(parts, found, start, now_ms, _overflow_share(parts.rules.in_force())) if in_question else None
+    told = report(parts, found, start, now_ms, overflow_share_of(parts.rules.in_force())) if in_question else None
     if told is None:
         raise Problem(404, "No such storm", f"no storm began at {start}: GET /api/v1/drains/{network}/storms")
     return told
@@ -415,7 +415,7 @@ def _concerns(rule: dict[str, Any], device: Device) -> bool:
     )
 
 
-def _overflow_share(rules: list[dict[str, Any]]) -> float:
+def overflow_share_of(rules: list[dict[str, Any]]) -> float:
     """What the forecast rule counts as an overflow."""
     shares = [rule["target"] for rule in rules if rule["type"] == "forecast" and rule["relative_to"] == "depth"]
     return float(shares[0]) if shares else 0.97

@@ -143,5 +143,21 @@ class HistoryReader(Protocol):
         Raises Unavailable.
         """
 
+    def read_many(
+        self,
+        kind: str,
+        devices: Sequence[str],
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        every_ms: int | None,
+        how: Aggregate,
+    ) -> Mapping[str, Curve]:
+        """The same of one metric of many devices of a kind at once; a device without readings has an empty curve.
+
+        A question to a store costs some milliseconds whatever it is about, so that eighty meters are not eighty questions.
+        Raises Unavailable.
+        """
+
     def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
         """The last reading of every series that has one since then, by (device, metric)."""

@@ -6,6 +6,7 @@ Names come from the catalogue, which allows nothing that Flux could read.
 from __future__ import annotations
 
 import io
+import itertools
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from ingest.history.rollups import (
     Windows,
     curve_steps,
     join,
+    split,
     steps,
     width_for,
     windows_from,
@@ -40,6 +42,7 @@ from telemetry.segments import group
 ROLLED = "rolled-through"
 """Measurement and field of the mark that says until when the rollups are complete."""
 _MARK_KEPT_S = 5.0
+_DEVICES_MAX = 100  # of one query
 _PLAIN = Dialect(header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339")
 
 
@@ -55,8 +58,38 @@ class InfluxReader:
     def read(
         self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
     ) -> Curve:
+        return self.read_many(kind, [device], metric, start_ms, end_ms, every_ms, how)[device]
+
+    def read_many(
+        self,
+        kind: str,
+        devices: Sequence[str],
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        every_ms: int | None,
+        how: Aggregate,
+    ) -> dict[str, Curve]:
+        found: dict[str, Curve] = {}
+        names = list(dict.fromkeys(devices))
+        # So many at a time that neither a question nor an answer grows without bound.
+        for at in range(0, len(names), _DEVICES_MAX):
+            some = names[at : at + _DEVICES_MAX]
+            found |= zip(some, self._of_some(kind, some, metric, start_ms, end_ms, every_ms, how), strict=True)
+        return found
+
+    def _of_some(
+        self,
+        kind: str,
+        devices: Sequence[str],
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        every_ms: int | None,
+        how: Aggregate,
+    ) -> list[Curve]:
         if every_ms is None:
-            return self._readings(kind, device, metric, start_ms, end_ms)
+            return self._readings(kind, devices, metric, start_ms, end_ms)
         width = width_for(every_ms)
         if width is not None:
             width_ms = WIDTHS_MS[width]
@@ -64,13 +97,14 @@ class InfluxReader:
             last_ms = min(end_ms, self._rolled_ms()) // width_ms * width_ms
             if first_ms < last_ms:
                 parts = [
-                    windows_of(self._readings(kind, device, metric, *span), width_ms)
+                    windows_of(curve, width_ms, number)
                     for span in ((start_ms, first_ms), (last_ms, end_ms))
                     if span[0] < span[1]
+                    for number, curve in enumerate(self._readings(kind, devices, metric, *span))
                 ]
-                rolled = self.windows(kind, device, metric, first_ms, last_ms, width, FIELDS_OF[how])
-                return steps(join([*parts, rolled]), every_ms, how)
-        return curve_steps(self._readings(kind, device, metric, start_ms, end_ms), every_ms, how)
+                rolled = self.windows(kind, devices, metric, first_ms, last_ms, width, FIELDS_OF[how])
+                return [steps(each, every_ms, how) for each in split(join([*parts, rolled]), len(devices))]
+        return [curve_steps(curve, every_ms, how) for curve in self._readings(kind, devices, metric, start_ms, end_ms)]
 
     def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
         flux = f"""
@@ -90,10 +124,8 @@ class InfluxReader:
 
     def readings(self, kind: str, devices: Sequence[str], start_ms: int, end_ms: int) -> dict[tuple[str, str], Curve]:
         """All readings of some devices of a kind, by (device, metric). Raises Unavailable."""
-        chosen = " or ".join(f'r.device == "{device}"' for device in devices)
-        table = self._query(
-            self._from(self._settings.bucket, start_ms, end_ms, f'r._measurement == "{kind}" and ({chosen})')
-        )
+        wanted = f'r._measurement == "{kind}" and ({_any_of("device", devices)})'
+        table = self._query(self._from(self._settings.bucket, start_ms, end_ms, wanted))
         if not len(table):
             return {}
         device, device_names = _coded(table, "device")
@@ -115,41 +147,51 @@ class InfluxReader:
     def windows(
         self,
         kind: str,
-        device: str,
+        devices: Sequence[str],
         metric: str,
         start_ms: int,
         end_ms: int,
         width: str,
         fields: Sequence[str] = FIELDS,
     ) -> Windows:
-        """What stands in a rollup, of one series. Raises Unavailable."""
-        chosen = " or ".join(f'r._field == "{metric}_{field}"' for field in fields)
-        wanted = f'r._measurement == "{kind}" and r.device == "{device}" and r.every == "{width}" and ({chosen})'
+        """What stands in a rollup, of one metric of some devices, numbered in their order. Raises Unavailable."""
+        names = [f"{metric}_{field}" for field in fields]
+        wanted = (
+            f'r._measurement == "{kind}" and r.every == "{width}" and ({_any_of("device", devices)}) and '
+            f"({_any_of('_field', names)})"
+        )
         table = self._query(self._from(self._settings.rollup_bucket, start_ms, end_ms, wanted))
         columns: dict[str, Floats] = {}
-        times: Times = np.empty(0, np.int64)
+        series, times = np.empty(0, np.int64), np.empty(0, np.int64)
         if len(table):
-            code, names = _coded(table, "_field")
-            value, time_ms = table["_value"].to_numpy(), _times(table)
-            for field in fields:
-                rows = np.flatnonzero(code == names.index(f"{metric}_{field}"))
-                if (np.diff(time_ms[rows]) < 0).any():  # of a device that has moved there are two tables
-                    rows = rows[np.argsort(time_ms[rows], kind="stable")]
-                columns[field], times = value[rows], time_ms[rows]
-        return windows_from(times, columns)
+            code, found = _coded(table, "_field")
+            value, time_ms, device = table["_value"].to_numpy(), _times(table), _numbered(table, devices)
+            for field, name in zip(fields, names, strict=True):
+                rows = np.flatnonzero(code == found.index(name))
+                rows = rows[
+                    np.lexsort((time_ms[rows], device[rows]))
+                ]  # of a device that has moved there are two tables
+                columns[field], times, series = value[rows], time_ms[rows], device[rows]
+        return windows_from(series, times, columns)
 
-    def _readings(self, kind: str, device: str, metric: str, start_ms: int, end_ms: int) -> Curve:
-        wanted = (
-            f'r._measurement == "{kind}" and r.device == "{device}" and '
-            f'(r._field == "{metric}" or r._field == "{metric}_quality")'
-        )
+    def _readings(self, kind: str, devices: Sequence[str], metric: str, start_ms: int, end_ms: int) -> list[Curve]:
+        """The readings of each device, in the order given."""
+        names = (metric, f"{metric}_quality")
+        wanted = f'r._measurement == "{kind}" and ({_any_of("device", devices)}) and ({_any_of("_field", names)})'
         table = self._query(self._from(self._settings.bucket, start_ms, end_ms, wanted))
         if not len(table):
-            return Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
-        code, names = _coded(table, "_field")
-        is_value = code == (names.index(metric) if metric in names else -1)
-        time_ms, value = _times(table), table["_value"].to_numpy()
-        return _curve(time_ms[is_value], value[is_value], time_ms[~is_value], value[~is_value])
+            return [Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))] * len(devices)
+        code, found = _coded(table, "_field")
+        is_value = code == (found.index(metric) if metric in found else -1)
+        time_ms, value, device = _times(table), table["_value"].to_numpy(), _numbered(table, devices)
+        order = np.argsort(device, kind="stable")
+        ends = np.searchsorted(device[order], np.arange(len(devices) + 1)).tolist()
+        curves = []
+        for start, end in itertools.pairwise(ends):
+            rows = order[start:end]
+            own, bad = rows[is_value[rows]], rows[~is_value[rows]]
+            curves.append(_curve(time_ms[own], value[own], time_ms[bad], value[bad]))
+        return curves
 
     def _rolled_ms(self) -> int:
         """Until when the rollups are complete; 0 when there are none."""
@@ -221,6 +263,18 @@ def _coded(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
     """A column of names as numbers, and what they stand for."""
     column = table[name].combine_chunks().dictionary_encode()
     return column.indices.to_numpy().astype(np.int64), column.dictionary.to_pylist()
+
+
+def _numbered(table: pa.Table, devices: Sequence[str]) -> NDArray[np.int64]:
+    """For each row which of the devices it is of."""
+    code, names = _coded(table, "device")
+    number = {device: at for at, device in enumerate(devices)}
+    found: NDArray[np.int64] = np.array([number[name] for name in names], np.int64)[code]
+    return found
+
+
+def _any_of(column: str, names: Sequence[str]) -> str:
+    return " or ".join(f'r.{column} == "{name}"' for name in names)
 
 
 def _times(table: pa.Table) -> Times:

@@ -6,16 +6,18 @@ One value a step is put together from rollups as far as they are current; what t
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ingest.history.history import Aggregate, Curve, Newest
 from ingest.history.parquet_files import DAY_MS, SCHEMA, day_name, files_of
@@ -26,6 +28,7 @@ from ingest.history.rollups import (
     Windows,
     curve_steps,
     join,
+    split,
     steps,
     width_for,
     windows_from,
@@ -35,6 +38,8 @@ from telemetry.errors import Unavailable
 
 _LISTING_RESTS_NS = 1_000_000_000  # a folder that changed later than this ago may change again within its clock's step
 _DAYS_ASKED_MAX = 4_000  # over a longer span the folders that there are are fewer than the days
+_DEVICES_MAX = 100  # of one query
+_DEVICE_DAYS_MAX = 400  # of one query over readings, which must fit into memory all at once
 _Span = tuple[int, int]
 T = TypeVar("T")
 _day_name = functools.lru_cache(maxsize=4 * _DAYS_ASKED_MAX)(day_name)
@@ -54,16 +59,47 @@ class ParquetReader:
     def read(
         self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
     ) -> Curve:
+        return self.read_many(kind, [device], metric, start_ms, end_ms, every_ms, how)[device]
+
+    def read_many(
+        self,
+        kind: str,
+        devices: Sequence[str],
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        every_ms: int | None,
+        how: Aggregate,
+    ) -> dict[str, Curve]:
+        found: dict[str, Curve] = {}
+        names = list(dict.fromkeys(devices))
+        # So many at a time that what the readers of a query hold stays small.
+        for at in range(0, len(names), _DEVICES_MAX):
+            some = names[at : at + _DEVICES_MAX]
+            found |= self._of_some(kind, some, metric, start_ms, end_ms, every_ms, how)
+        return found
+
+    def _of_some(
+        self,
+        kind: str,
+        devices: Sequence[str],
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        every_ms: int | None,
+        how: Aggregate,
+    ) -> dict[str, Curve]:
         for attempt in (1, 2):
             try:
-                if every_ms is None:
-                    return self._readings(kind, device, metric, start_ms, end_ms)
-                width = width_for(every_ms)
-                if width is None:
-                    return curve_steps(self._readings(kind, device, metric, start_ms, end_ms), every_ms, how)
-                return steps(
-                    self._windows(kind, device, metric, start_ms, end_ms, width, FIELDS_OF[how]), every_ms, how
-                )
+                width = None if every_ms is None else width_for(every_ms)
+                if every_ms is None or width is None:
+                    curves = self._readings(kind, devices, metric, start_ms, end_ms)
+                    if every_ms is not None:
+                        curves = [curve_steps(curve, every_ms, how) for curve in curves]
+                else:
+                    windows = self._windows(kind, devices, metric, start_ms, end_ms, width, FIELDS_OF[how])
+                    curves = [steps(each, every_ms, how) for each in split(windows, len(devices))]
+                return dict(zip(devices, curves, strict=True))
             except Unavailable:
                 # The core merged files between our listing and our reading; the second listing sees the merged one.
                 if attempt == 2:
@@ -90,48 +126,79 @@ class ParquetReader:
         """
         if not files:
             return SCHEMA.empty_table().drop_columns(["quality"])
-        try:
-            found = self._db.cursor().sql(query, params={"files": files, "start": start_ms, "end": end_ms})
-            table: pa.Table = found.to_arrow_table()
-        except duckdb.Error as error:
-            raise Unavailable(f"reading history in {self._folder}: {error}") from error
-        return table
+        return self._table(query, files, {"start": start_ms, "end": end_ms})
 
-    def _readings(self, kind: str, device: str, metric: str, start_ms: int, end_ms: int) -> Curve:
+    def _readings(self, kind: str, devices: Sequence[str], metric: str, start_ms: int, end_ms: int) -> list[Curve]:
+        """The readings of each device, in the order given."""
+        days = max(1, _DEVICE_DAYS_MAX // len(devices))
+        cuts = [start_ms, *range((start_ms // DAY_MS + days) * DAY_MS, end_ms, days * DAY_MS), end_ms]
+        parts = [self._readings_at_once(kind, devices, metric, *span) for span in itertools.pairwise(cuts)]
+        if len(parts) == 1:
+            return parts[0]
+        return [
+            Curve(
+                *(
+                    np.concatenate([getattr(curve, name) for curve in curves])
+                    for name in ("time_ms", "value", "quality")
+                )
+            )
+            for curves in zip(*parts, strict=True)
+        ]
+
+    def _readings_at_once(
+        self, kind: str, devices: Sequence[str], metric: str, start_ms: int, end_ms: int
+    ) -> list[Curve]:
         files = self._files(kind, start_ms, end_ms)
         if not files:
-            return Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
+            return [Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))] * len(devices)
         # A reading that was delivered twice stands in two files; the one from the later journal record counts, and in a
         # merged file the one that stands lower.
-        query = """
-            SELECT time_ms, value, quality FROM read_parquet($files, filename = true, file_row_number = true)
-            WHERE device = $device AND metric = $metric AND time_ms >= $start AND time_ms < $end
-            QUALIFY row_number() OVER (PARTITION BY time_ms, key ORDER BY filename DESC, file_row_number DESC) = 1
-            ORDER BY time_ms
-        """
-        given = {"device": device, "metric": metric, "start": start_ms, "end": end_ms}
-        columns = self._query(query, files, given).fetchnumpy()
-        time_ms, value, quality = (np.ma.getdata(column) for column in columns.values())
-        return Curve(time_ms.astype(np.int64), value.astype(np.float64), quality.astype(np.uint8))
+        names, given = _named(devices)
+        query = f"""
+            SELECT device, time_ms, value, quality FROM read_parquet($files, filename = true, file_row_number = true)
+            WHERE device IN ({names}) AND metric = $metric AND time_ms >= $start AND time_ms < $end
+            QUALIFY row_number() OVER (PARTITION BY device, time_ms, key ORDER BY filename DESC, file_row_number DESC) = 1
+        """  # noqa: S608 - the parameters' names are our own
+        given |= {"metric": metric, "start": start_ms, "end": end_ms}
+        table = self._table(query, files, given)
+        series, (time_ms, value, quality) = _numbered(table, devices), _columns(table, ("time_ms", "value", "quality"))
+        order = np.lexsort((time_ms, series))
+        ends = np.searchsorted(series[order], np.arange(len(devices) + 1)).tolist()
+        return [
+            Curve(time_ms[at], value[at], quality[at])
+            for at in (order[start:end] for start, end in itertools.pairwise(ends))
+        ]
 
     def _windows(
-        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, width: str, fields: Sequence[str]
+        self,
+        kind: str,
+        devices: Sequence[str],
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        width: str,
+        fields: Sequence[str],
     ) -> Windows:
-        """The windows of [start, end): whole ones from rollups where these are current, the rest from readings."""
+        """The windows of [start, end): whole ones from rollups where these are current, the rest from readings.
+
+        What the rollups lack of one device is read of all: it is the newest hours, as a rule, and of all alike.
+        """
         width_ms = WIDTHS_MS[width]
         first_ms, last_ms = -(-start_ms // width_ms) * width_ms, end_ms // width_ms * width_ms
         covered: dict[int, Covered] = {}
         spans: list[_Span] = [(start_ms, min(first_ms, end_ms)), (max(last_ms, start_ms), end_ms)]
         if first_ms < last_ms:
             covered = self._covered(kind, width, first_ms // DAY_MS, (last_ms - 1) // DAY_MS)
-            spans += self._not_current(kind, device, metric, covered, first_ms, last_ms, width_ms)
+            spans += self._not_current(kind, devices, metric, covered, first_ms, last_ms, width_ms)
         else:
             spans = [(start_ms, end_ms)]
         spans = _joined(spans)
         parts = [
-            windows_of(self._readings(kind, device, metric, *span), width_ms) for span in spans if span[0] < span[1]
+            windows_of(curve, width_ms, number)
+            for span in spans
+            for number, curve in enumerate(self._readings(kind, devices, metric, *span))
         ]
-        rolled = self._rolled(device, metric, covered, first_ms, last_ms, fields)
+        rolled = self._rolled(devices, metric, covered, first_ms, last_ms, fields)
         is_missing = np.ones(len(rolled), np.bool_)
         for start, end in spans:
             is_missing &= (rolled.time_ms < start) | (rolled.time_ms >= end)
@@ -140,14 +207,14 @@ class ParquetReader:
     def _not_current(
         self,
         kind: str,
-        device: str,
+        devices: Sequence[str],
         metric: str,
         covered: Mapping[int, Covered],
         first_ms: int,
         last_ms: int,
         width_ms: int,
     ) -> list[_Span]:
-        """What of a series the rollups do not hold yet, in whole windows."""
+        """What of these series the rollups do not hold yet, in whole windows."""
         spans: list[_Span] = []
         newer: list[str] = []
         for day in range(first_ms // DAY_MS, (last_ms - 1) // DAY_MS + 1):
@@ -160,19 +227,20 @@ class ParquetReader:
                 newer += [str(part.path) for part in files.parts if part.last > covered[day].through]
         if newer:
             # In order or late: from the first reading that the rollup lacks on, the day is read as it is now.
-            query = """
+            names, given = _named(devices)
+            query = f"""
                 SELECT min(time_ms) FROM read_parquet($files)
-                WHERE device = $device AND metric = $metric AND time_ms >= $start AND time_ms < $end
+                WHERE device IN ({names}) AND metric = $metric AND time_ms >= $start AND time_ms < $end
                 GROUP BY time_ms // $day
-            """
-            given = {"device": device, "metric": metric, "start": first_ms, "end": last_ms, "day": DAY_MS}
+            """  # noqa: S608 - the parameters' names are our own
+            given |= {"metric": metric, "start": first_ms, "end": last_ms, "day": DAY_MS}
             for (time_ms,) in self._query(query, newer, given).fetchall():
                 spans.append((time_ms // width_ms * width_ms, min((time_ms // DAY_MS + 1) * DAY_MS, last_ms)))
         return spans
 
     def _rolled(
         self,
-        device: str,
+        devices: Sequence[str],
         metric: str,
         covered: Mapping[int, Covered],
         first_ms: int,
@@ -181,19 +249,20 @@ class ParquetReader:
     ) -> Windows:
         files = sorted({str(each.path) for each in covered.values()})
         if not files:
-            return windows_from(np.empty(0, np.int64), {})
+            return windows_from(np.empty(0, np.int64), np.empty(0, np.int64), {})
+        names, given = _named(devices)
         query = f"""
-            SELECT time_ms, through, {", ".join(fields)} FROM read_parquet($files)
-            WHERE device = $device AND metric = $metric AND time_ms >= $start AND time_ms < $end
-        """  # noqa: S608 - the columns' names are our own
-        given = {"device": device, "metric": metric, "start": first_ms, "end": last_ms}
-        found = self._query(query, files, given).fetchnumpy()
-        columns = {name: np.ma.getdata(column) for name, column in found.items()}
-        windows = windows_from(columns["time_ms"], columns)
+            SELECT device, time_ms, through, {", ".join(fields)} FROM read_parquet($files)
+            WHERE device IN ({names}) AND metric = $metric AND time_ms >= $start AND time_ms < $end
+        """  # noqa: S608 - the columns' and the parameters' names are our own
+        given |= {"metric": metric, "start": first_ms, "end": last_ms}
+        table = self._table(query, files, given)
+        time_ms, newest, *columns = _columns(table, ("time_ms", "through", *fields))
+        windows = windows_from(_numbered(table, devices), time_ms, dict(zip(fields, columns, strict=True)))
         # A file of a month holds days that a newer file of a day has replaced.
         days = np.arange(min(covered), max(covered) + 2)
         through = np.array([covered[day].through if day in covered else -1 for day in days.tolist()], np.int64)
-        return windows.take(through[windows.time_ms // DAY_MS - days[0]] == columns["through"])
+        return windows.take(through[windows.time_ms // DAY_MS - days[0]] == newest)
 
     def _covered(self, kind: str, width: str, first_day: int, last_day: int) -> dict[int, Covered]:
         found: dict[int, Covered] = {}
@@ -204,6 +273,12 @@ class ParquetReader:
     def _query(self, query: str, files: list[str], given: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
         try:
             return self._db.cursor().execute(query, {"files": files, **given})
+        except duckdb.Error as error:
+            raise Unavailable(f"reading history in {self._folder}: {error}") from error
+
+    def _table(self, query: str, files: list[str], given: Mapping[str, object]) -> pa.Table:
+        try:
+            return self._db.cursor().sql(query, params={"files": files, **given}).to_arrow_table()
         except duckdb.Error as error:
             raise Unavailable(f"reading history in {self._folder}: {error}") from error
 
@@ -260,6 +335,25 @@ class _Listings(Generic[T]):
         """Look again everywhere."""
         with self._lock:
             self._kept.clear()
+
+
+def _named(devices: Sequence[str]) -> tuple[str, dict[str, object]]:
+    """Parameters for the names of devices: as they stand in a query, and their values."""
+    values: dict[str, object] = {f"device{number}": device for number, device in enumerate(devices)}
+    return ", ".join(f"${name}" for name in values), values
+
+
+def _numbered(table: pa.Table, devices: Sequence[str]) -> NDArray[np.int64]:
+    """For each row which of the devices it is of."""
+    coded = table["device"].combine_chunks().dictionary_encode()
+    number = {device: at for at, device in enumerate(devices)}
+    numbers = np.array([number[name] for name in coded.dictionary.to_pylist()], np.int64)
+    found: NDArray[np.int64] = numbers[coded.indices.to_numpy()]
+    return found
+
+
+def _columns(table: pa.Table, names: Sequence[str]) -> list[NDArray[Any]]:
+    return [table[name].to_numpy() for name in names]
 
 
 def _joined(spans: list[_Span]) -> list[_Span]:

@@ -12,6 +12,7 @@ Bad readings are in no window. A counter that falls was reset: it starts anew fr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -60,11 +61,10 @@ class Windows:
         return Windows(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def windows_from(time_ms: Times, columns: Mapping[str, NDArray[Any]]) -> Windows:
-    """The windows of one series; a field that was not read is 0."""
+def windows_from(series: NDArray[np.int64], time_ms: Times, columns: Mapping[str, NDArray[Any]]) -> Windows:
+    """Windows from their columns; a field that was not read is 0."""
     nothing = np.zeros(len(time_ms))
     count, low, high, total, first, last, grown, quality = (columns.get(field, nothing) for field in FIELDS)
-    series = np.zeros(len(time_ms), np.int64)
     return Windows(
         series, time_ms, count.astype(np.int64), low, high, total, first, last, grown, quality.astype(np.uint8)
     )
@@ -115,9 +115,15 @@ def merge(finer: Windows, width_ms: int) -> Windows:
 
 
 def join(parts: Sequence[Windows]) -> Windows:
-    """Windows of one series from several sources, in the order of time; none may stand in two of them."""
+    """Windows from several sources, in the order of series and time; none may stand in two of them."""
     columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Windows)]
-    return Windows(*columns).take(np.argsort(columns[1], kind="stable"))
+    return Windows(*columns).take(np.lexsort((columns[1], columns[0])))
+
+
+def split(rows: Windows, count: int) -> list[Windows]:
+    """What belongs to each of the series 0 … `count` - 1, of windows in the order of series."""
+    ends = np.searchsorted(rows.series, np.arange(count + 1))
+    return [rows.take(slice(start, end)) for start, end in itertools.pairwise(ends.tolist())]
 
 
 def steps(finer: Windows, every_ms: int, how: Aggregate) -> Curve:
@@ -140,9 +146,9 @@ def curve_steps(curve: Curve, every_ms: int, how: Aggregate) -> Curve:
     return steps(windows_of(curve, every_ms), every_ms, how)
 
 
-def windows_of(curve: Curve, width_ms: int) -> Windows:
+def windows_of(curve: Curve, width_ms: int, series: int = 0) -> Windows:
     """A single series' readings as windows."""
-    return roll(np.zeros(len(curve.time_ms), np.int64), curve.time_ms, curve.value, curve.quality, width_ms)
+    return roll(np.full(len(curve.time_ms), series, np.int64), curve.time_ms, curve.value, curve.quality, width_ms)
 
 
 def _steps_into(windows: Windows) -> Floats:

@@ -34,6 +34,7 @@ from api.people.users import users
 from api.register.reads import Reads
 from api.register.settings import RegisterSettings
 from api.register.store import Register, open_register
+from api.reports.made import Reports
 from api.rules import Rules
 from api.visits import Visits
 from gatehouse.migrate import migrate
@@ -182,6 +183,7 @@ def world(tmp_path: Path, database_with_users: Path | sa.URL) -> Iterator[World]
         duties=Duties(database, catalogue, load_duties(tmp_path / "duties", catalogue)),
         register=register,
         reads=Reads(register, accounts.audit, clock),
+        reports=Reports(database, tmp_path / "reports", clock),
         events=_WithoutBroker(BrokerSettings(port=9), "test-api", alarms, clock),
         clock=clock,
     )

@@ -77,6 +77,27 @@ def test_what_was_kept_is_read_back_in_time(store: Store) -> None:
     assert store.read() == [(500, 0.5), (1000, 1.0), (2000, 1.25)]
 
 
+def test_many_devices_are_read_as_each_alone(store: Store) -> None:
+    day = 86_400_000
+    store.keep(*((n % 2, n * 25 * MINUTE, n % 7 + 0.25, 2 if n % 11 == 0 else 0) for n in range(130)))
+    store.keep((0, 40 * MINUTE, 99.0), (1, day + 5, 3.5, 1), (0, day + 5, 1.5))
+    names = [store.series[1].device, store.series[0].device, "nothing-is-there"]
+    for every in (None, MINUTE, 900_000, 3_600_000, 7 * MINUTE + 1):
+        for how in Aggregate:
+            found = dict(store.reader.read_many("drain-level", names, "level", T0 + 1, T0 + 2 * day, every, how))
+            assert list(found) == names
+            assert not len(found.pop("nothing-is-there").time_ms)
+            for device, curve in found.items():
+                alone = store.reader.read("drain-level", device, "level", T0 + 1, T0 + 2 * day, every, how)
+                for of_many, of_one in zip(
+                    (curve.time_ms, curve.value, curve.quality),
+                    (alone.time_ms, alone.value, alone.quality),
+                    strict=True,
+                ):
+                    np.testing.assert_array_equal(of_many, of_one)
+            assert len(found[names[0]].value) != len(found[names[1]].value) or every == 900_000
+
+
 def test_the_same_reading_twice_is_one_reading(store: Store) -> None:
     store.keep((0, 1000, 1.0))
     store.keep((0, 1000, 1.0), (0, 2000, 2.0))

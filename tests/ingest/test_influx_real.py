@@ -214,7 +214,7 @@ def test_hours_that_are_over_are_rolled_up_and_what_is_late_follows(made: Influx
         pass
     assert not loop.step()
     reader = InfluxReader(settings)
-    windows = reader.windows("room-meter", "meter", "energy", start_ms, start_ms + 9 * HOUR, "1h")
+    windows = reader.windows("room-meter", ["meter"], "energy", start_ms, start_ms + 9 * HOUR, "1h")
     assert len(windows) == 5  # the sixth hour is not over
     assert reader._rolled_ms() == start_ms + 5 * HOUR
     check()
@@ -237,7 +237,7 @@ def test_what_is_brought_is_stored_and_rolled_up_at_once(made: InfluxSettings) -
     batch = ReadingBatch(np.ones(180, np.uint32), time_ms, np.arange(180.0), np.zeros(180, np.uint8))
     for _ in range(2):  # done again it replaces itself
         assert InfluxBringer(settings, SERIES).bring(batch, "import-x-000000") == []
-    windows = InfluxReader(settings).windows("room-meter", "meter", "energy", start_ms, start_ms + 9 * HOUR, "1h")
+    windows = InfluxReader(settings).windows("room-meter", ["meter"], "energy", start_ms, start_ms + 9 * HOUR, "1h")
     assert windows.count.tolist() == [60, 60, 60]
     assert windows.grown.tolist() == [59.0, 59.0, 59.0]
     assert stored(settings, 1, start_ms, start_ms + 9 * HOUR) == list(range(180))
@@ -265,7 +265,7 @@ def test_days_are_made_anew_from_the_journal_and_from_what_influxdb_holds(made: 
     journal.close()
     assert not InfluxWriter(history, places).write(hour(1), 0, 0)  # of a time that the journal has forgotten
     assert reingest(settings, range(day, day + 1), None, SystemClock(), lambda done, total: None) == (60, [])
-    windows = InfluxReader(history).windows("room-meter", "meter", "energy", day * 24 * HOUR, T0 + 48 * HOUR, "1h")
+    windows = InfluxReader(history).windows("room-meter", ["meter"], "energy", day * 24 * HOUR, T0 + 48 * HOUR, "1h")
     assert [(t - day * 24 * HOUR) // HOUR for t in windows.time_ms.tolist()] == [1, 3]
     assert windows.grown.tolist() == [59.0, 59.0]
 

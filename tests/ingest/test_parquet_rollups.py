@@ -101,6 +101,13 @@ def test_whatever_comes_whenever_rolled_up_the_answer_is_that_of_the_readings(
         for series in range(len(SERIES)):
             asked = (series, start_ms, end_ms, every_ms, how)
             assert store.read(*asked) == store.expected(*asked)
+        place = SERIES[0]
+        like = [n for n, each in enumerate(SERIES) if (each.kind, each.metric) == (place.kind, place.metric)]
+        names = [SERIES[n].device for n in like]
+        together = store.reader.read_many(place.kind, names, place.metric, start_ms, end_ms, every_ms, how)
+        for series, curve in zip(like, together.values(), strict=True):
+            found = list(zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True))
+            assert found == store.expected(series, start_ms, end_ms, every_ms, how)
 
 
 def filled(folder: Path) -> Store:

@@ -1,0 +1,146 @@
+"""Makes what schedules want, tells whoever they name, and lets old files go, while the API runs.
+
+What was due while nothing ran is made when something runs again. A report that cannot be made now (history is away) is tried
+again; one that concerns nothing any more (its gate has left the catalogue) is left, and said in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import time
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+import structlog
+
+from alerts.store import Notice
+from api.drains.network import networks
+from api.drains.storm_report import storms_between
+from api.parts import Parts
+from api.problems import Problem
+from api.reports.made import Scheduled, Wanted
+from api.reports.making import files_of, make, names_of
+from api.reports.period import BY_CALENDAR, DAYS_BACK_MAX, Kind, Period, due
+from api.reports.shift import signed_shifts
+from telemetry.errors import BadInput, Unavailable
+
+_EVERY_S = 60.0
+_STORMS_EVERY_MS = 600_000
+_BACK_MS = DAYS_BACK_MAX * 86_400_000
+_log = structlog.get_logger("reports")
+_TITLES = {
+    "en": {"shift": "Shift report", "day": "Daily report", "month": "Monthly report", "storm": "Storm report",
+           "bill": "Dormitory bill"},
+    "zh": {"shift": "交接班报告", "day": "日报", "month": "月报", "storm": "降雨过程报告", "bill": "宿舍水电费账单"},
+}  # fmt: skip
+_TEXTS = {
+    "en": "It lies ready as PDF and Excel on the page “Reports”: #page=reports",
+    "zh": "已生成 PDF 与 Excel，请在“报表”页面下载：#page=reports",
+}
+
+
+class Keeper:
+    """One round at a time; it holds nothing that must not be lost."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._storms_looked_ms: dict[str, int] = {}
+
+    def turn(self) -> None:
+        """Make what is due, tell what was made, let go of what is too old."""
+        for schedule in self._parts.reports.schedules():
+            known = self._parts.reports.known(schedule.id)
+            now_ms = self._parts.clock.now_ms()
+            for period in self._due(schedule, now_ms):
+                state, due_ms = known.get(period.key, ("claimed", 0))
+                if state == "claimed" and due_ms <= now_ms:
+                    self._make(schedule, period)
+        self._tell()
+        self._parts.reports.let_go()
+
+    def _due(self, schedule: Scheduled, now_ms: int) -> Iterable[Period]:
+        wanted, parts = schedule.document, self._parts
+        kind, site = Kind(wanted["kind"]), parts.catalogue.site.get(wanted["site"])
+        if site is None:
+            return ()
+        since_ms = max(schedule.since_ms, now_ms - _BACK_MS)
+        if kind in BY_CALENDAR:
+            return due(kind, time.fromisoformat(wanted["at"]), ZoneInfo(site.timezone), schedule.since_ms, now_ms)
+        if kind is Kind.SHIFT:
+            return signed_shifts(parts.reports.database, wanted["subject"], since_ms)
+        network = networks(parts.catalogue).get(wanted["subject"])
+        if network is None or network.gauge is None:
+            return ()
+        if now_ms - self._storms_looked_ms.get(schedule.id, -_STORMS_EVERY_MS) < _STORMS_EVERY_MS:
+            return ()  # to look for storms is to read a month of rain
+        try:
+            storms = storms_between(parts.history, network.gauge, since_ms, now_ms, now_ms)
+        except Unavailable as error:
+            _log.warning("storms could not be looked for; trying again", schedule=schedule.id, error=str(error))
+            return ()
+        self._storms_looked_ms[schedule.id] = now_ms
+        return [
+            Period(str(storm.start_ms), storm.start_ms, storm.end_ms)
+            for storm in storms
+            if storm.is_over and storm.end_ms > since_ms
+        ]
+
+    def _make(self, schedule: Scheduled, period: Period) -> None:
+        parts, given = self._parts, schedule.document
+        wanted = Wanted(Kind(given["kind"]), given["site"], given["subject"], period, given["language"])
+        claim = parts.reports.claim(wanted, schedule.id)
+        if claim is None:
+            return
+        try:
+            document = make(parts, wanted, parts.clock.now_ms())
+            why = "" if document is not None else f"there is no '{wanted.subject}' any more"
+            if document is not None:
+                tell = [(each["channel"], each["person"]) for each in given["recipients"]]
+                parts.reports.made(claim, files_of(document), "schedule", tell)
+        except (Unavailable, OSError) as error:
+            why = str(error)
+        except Problem as problem:
+            why = problem.detail
+        if why:
+            parts.reports.not_made(claim, why)
+            _log.warning("a report could not be made; trying again", schedule=schedule.id, period=period.key, error=why)
+
+    def _tell(self) -> None:
+        names = None
+        for row in self._parts.reports.to_tell():
+            names = names or names_of(self._parts)
+            title = f"{_TITLES[row.language][row.kind]}: {names.get(row.subject, {}).get(row.language, row.subject)}"
+            notice = Notice(
+                id=0,
+                key=f"report-{row.report}-{row.channel}-{row.recipient}",
+                attempts=row.attempts,
+                created_ms=self._parts.clock.now_ms(),
+                body={"report": {n: getattr(row, n) for n in ("report", "kind", "site", "subject", "period")}},
+                recipient=row.recipient,
+                title=title if row.kind in ("shift", "storm") else f"{title} {row.period}",
+                text=_TEXTS[row.language],
+                sort="report",
+            )
+            channel = self._parts.channels.get(row.channel)
+            try:
+                if channel is None:
+                    raise BadInput("notice-refused", f"there is no channel '{row.channel}' any more")
+                channel.deliver(notice)
+            except Unavailable as error:
+                self._parts.reports.not_told(row, str(error), is_final=False)
+            except BadInput as error:
+                self._parts.reports.not_told(row, str(error), is_final=True)
+            else:
+                self._parts.reports.told(row)
+
+
+async def keep_made(parts: Parts) -> None:
+    """Until cancelled; a database that is away is tried again."""
+    keeper = Keeper(parts)
+    while True:
+        try:
+            await asyncio.to_thread(keeper.turn)
+        except (sa.exc.OperationalError, OSError) as error:
+            _log.warning("reports could not be kept; trying again", error=str(error))
+        await asyncio.sleep(_EVERY_S)

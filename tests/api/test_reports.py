@@ -1,0 +1,356 @@
+"""Reports: the same numbers in every form, each period of a schedule once, and nothing in a name that runs."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from alerts.people import People
+from alerts.rule import Severity
+from alerts.store import Notice
+from api.documents.document import Cell, Document, shown
+from api.documents.pdf import as_pdf
+from api.documents.xlsx import as_xlsx
+from api.reports.keeping import Keeper
+from api.reports.made import CLAIM_MS, RETRY_MS, Wanted, deliveries, reports
+from api.reports.period import Kind, Period, calendar_period, day_period, due, month_period
+from api.reports.printed import Naming, shift_document, site_document
+from api.reports.shift import Fever, Lane, OpenItem, ShiftReport
+from api.reports.site import Day, DutyDone, Gates, OfClass, OfRule, Peak, SiteReport, Use
+from telemetry.errors import Unavailable
+from tests import dormitory
+from tests.api import test_app
+from tests.api.test_app import World, database_with_users
+
+__all__ = ["database_with_users"]
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+HOSTILE = '=HYPERLINK("http://example.org","<b>open</b>")'
+
+
+@pytest.fixture
+def world(tmp_path: Path, database_with_users: Path) -> Iterator[World]:
+    dormitory.write(tmp_path)
+    yield from test_app.world.__wrapped__(tmp_path, database_with_users)  # type: ignore[attr-defined]
+
+
+@dataclass
+class Mailbox:
+    """A channel that writes down what it was given, and refuses while it is told to."""
+
+    keys: list[str] = field(default_factory=list)
+    is_away: bool = False
+    dies: bool = False
+
+    def deliver(self, notice: Notice) -> None:
+        if self.is_away:
+            raise Unavailable("away")
+        self.keys.append(notice.key)
+        if self.dies:
+            raise KeyboardInterrupt
+
+
+@dataclass
+class Office:
+    """An API process over the database: `again` is another, after a crash."""
+
+    world: World
+    mailbox: Mailbox
+
+    def __post_init__(self) -> None:
+        self.parts: Any = self.world.client.app.state.parts  # type: ignore[attr-defined]
+        # Parts are frozen, and channels and people are what a district declares.
+        object.__setattr__(self.parts, "channels", {"mail": self.mailbox})
+        person = {"id": "li", "name": {"en": "Li", "zh": "李"}, "addresses": {"mail": "li@example.org"}}
+        object.__setattr__(self.parts, "people", People.model_validate({"people": [person]}))
+        self.again()
+
+    def again(self) -> None:
+        self.keeper = Keeper(self.parts)
+
+    def made(self) -> list[tuple[str, str]]:
+        with self.world.database.connect() as db:
+            rows = db.execute(sa.select(reports.c.kind, reports.c.period).where(reports.c.state == "made"))
+            return sorted((row.kind, row.period) for row in rows)
+
+    def wait(self, ms: int) -> None:
+        self.world.clock.advance(ms / 1000)
+
+
+@pytest.fixture
+def office(world: World) -> Office:
+    return Office(world, Mailbox())
+
+
+def local_ms(text: str, zone: ZoneInfo) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=zone).timestamp() * 1000)
+
+
+def keys(kind: Kind, since: str, now: str, zone: str = "Asia/Shanghai", at: time = time(7)) -> list[str]:
+    info = ZoneInfo(zone)
+    return [period.key for period in due(kind, at, info, local_ms(since, info), local_ms(now, info))]
+
+
+def test_a_day_is_due_on_the_next_at_its_time_and_not_before() -> None:
+    assert keys(Kind.DAY, "2026-11-19T12:00", "2026-11-20T06:59") == []
+    assert keys(Kind.DAY, "2026-11-19T12:00", "2026-11-20T07:00") == ["2026-11-19"]
+    assert keys(Kind.DAY, "2026-11-19T12:00", "2026-11-22T08:00") == ["2026-11-19", "2026-11-20", "2026-11-21"]
+
+
+def test_a_month_ends_on_its_last_day_whichever_that_is() -> None:
+    assert keys(Kind.MONTH, "2028-02-10T00:00", "2028-03-01T06:00") == []
+    assert keys(Kind.MONTH, "2028-02-10T00:00", "2028-04-30T23:00") == ["2028-02", "2028-03"]
+    assert keys(Kind.MONTH, "2026-12-31T23:59", "2027-02-01T07:00") == ["2026-12", "2027-01"]
+    assert keys(Kind.DAY, "2028-02-28T12:00", "2028-03-01T07:00") == ["2028-02-28", "2028-02-29"]
+    assert month_period(date(2028, 2, 1), SHANGHAI).end_ms == day_period(date(2028, 2, 29), SHANGHAI).end_ms
+
+
+def test_days_where_clocks_change_are_whole_and_touch() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    short, long = day_period(date(2026, 3, 29), berlin), day_period(date(2026, 10, 25), berlin)
+    assert [(each.end_ms - each.start_ms) // HOUR_MS for each in (short, long)] == [23, 25]
+    assert day_period(date(2026, 3, 30), berlin).start_ms == short.end_ms
+    # A time that this morning does not have is when the clock has jumped over it.
+    assert keys(Kind.DAY, "2026-03-28T12:00", "2026-03-29T03:00", "Europe/Berlin", time(2, 30)) == ["2026-03-28"]
+    assert calendar_period(Kind.DAY, "2026-03-29", berlin) == short
+
+
+def test_an_outage_is_made_up_for_and_no_further_back_than_is_said() -> None:
+    assert len(keys(Kind.DAY, "2026-01-01T00:00", "2026-11-20T08:00")) == 31
+    assert len(keys(Kind.MONTH, "2020-01-01T00:00", "2026-11-20T08:00")) == 12
+
+
+def schedule(office: Office, kind: Kind = Kind.DAY, subject: str = "west") -> Any:
+    headers = office.world.log_in("manager")
+    body = {"kind": kind, "subject": subject, "recipients": [{"person": "li", "channel": "mail"}]}
+    answer = office.world.client.post("/api/v1/reports/schedules", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_each_period_is_made_and_told_once_and_an_outage_is_made_up_for(office: Office) -> None:
+    schedule(office)
+    office.keeper.turn()
+    assert office.made() == []  # the day is not over
+    office.wait(DAY_MS)
+    for _ in range(3):
+        office.keeper.turn()
+        office.again()
+    assert office.made() == [("day", "2026-11-18")]
+    office.wait(3 * DAY_MS)
+    office.keeper.turn()
+    assert [period for _, period in office.made()] == ["2026-11-18", "2026-11-19", "2026-11-20", "2026-11-21"]
+    assert len(office.mailbox.keys) == len(set(office.mailbox.keys)) == 4
+
+
+def test_a_crash_while_it_is_made_makes_it_again_and_tells_once(office: Office) -> None:
+    schedule(office)
+    office.wait(DAY_MS)
+    with mock.patch("api.reports.keeping.files_of", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        office.keeper.turn()
+    office.again()
+    office.keeper.turn()
+    assert office.made() == []  # whoever claimed it may still be at it
+    office.wait(CLAIM_MS)
+    office.keeper.turn()
+    office.keeper.turn()
+    assert len(office.made()) == len(office.mailbox.keys) == 1
+
+
+def test_a_crash_at_the_hand_over_is_handed_over_again_under_the_same_key(office: Office) -> None:
+    schedule(office)
+    office.wait(DAY_MS)
+    office.mailbox.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        office.keeper.turn()
+    office.mailbox.dies = False
+    office.again()
+    office.keeper.turn()
+    assert len(office.mailbox.keys) == 1
+    office.wait(CLAIM_MS)
+    office.keeper.turn()
+    office.wait(CLAIM_MS)
+    office.keeper.turn()
+    assert len(office.mailbox.keys) == 2 and len(set(office.mailbox.keys)) == 1
+
+
+def test_of_two_processes_one_makes_it_and_a_lapsed_claim_makes_nothing(office: Office) -> None:
+    kept, clock = office.parts.reports, office.world.clock
+    wanted = Wanted(Kind.DAY, "west", "west", day_period(date(2026, 11, 18), SHANGHAI), "en")
+    first = kept.claim(wanted, "s")
+    assert first is not None and kept.claim(wanted, "s") is None
+    clock.advance(CLAIM_MS / 1000)
+    second = kept.claim(wanted, "s")
+    assert second is not None and second.report == first.report
+    assert not kept.made(first, {"pdf": b"first"}, "schedule", [("mail", "li")])
+    assert kept.made(second, {"pdf": b"second"}, "schedule", [("mail", "li")])
+    assert not kept.made(second, {"pdf": b"second"}, "schedule", [("mail", "li")])
+    assert kept.path(first.report, "pdf").read_bytes() == b"second"
+    with office.world.database.connect() as db:
+        assert len(db.execute(sa.select(deliveries)).all()) == 1
+
+
+def test_what_cannot_be_made_or_told_now_is_tried_again(office: Office) -> None:
+    schedule(office)
+    office.wait(DAY_MS)
+    with mock.patch("api.reports.keeping.make", side_effect=Unavailable("history is away")):
+        office.keeper.turn()
+    assert office.made() == []
+    office.wait(RETRY_MS)
+    office.mailbox.is_away = True
+    office.keeper.turn()
+    assert len(office.made()) == 1 and office.mailbox.keys == []
+    office.mailbox.is_away = False
+    office.wait(RETRY_MS)
+    office.keeper.turn()
+    assert len(office.mailbox.keys) == 1
+
+
+def test_old_files_go_and_are_not_made_again(office: Office) -> None:
+    schedule(office)
+    office.wait(DAY_MS)
+    office.keeper.turn()
+    office.parts.reports.keep_days = 1
+    folder = office.parts.reports.path("x", "pdf").parent
+    assert len(list(folder.iterdir())) == 2
+    ended = office.parts.reports.schedules()[0]
+    office.parts.reports.change(ended, None, "manager")
+    office.wait(2 * DAY_MS)
+    office.keeper.turn()
+    assert list(folder.iterdir()) == [] and office.made() == []
+
+
+def test_schedules_have_versions_and_belong_to_their_sites(office: Office) -> None:
+    made = schedule(office)
+    client, headers = office.world.client, office.world.log_in("manager")
+    change = {"version": 1, "language": "en", "at": "06:30", "recipients": []}
+    path = f"/api/v1/reports/schedules/{made['id']}"
+    assert client.put(path, json=change, headers=headers).json()["version"] == 2
+    assert client.put(path, json=change, headers=headers).status_code == 409
+    stranger = {"version": 2, "recipients": [{"person": "nobody", "channel": "mail"}]}
+    assert client.put(path, json=change | stranger, headers=headers).status_code == 422
+    body = {"kind": "day", "subject": "east"}
+    assert client.post("/api/v1/reports/schedules", json=body, headers=headers).status_code == 404  # not their site
+    engineer = office.world.log_in("engineer")
+    assert client.put(path, json=change | {"version": 2}, headers=engineer).status_code == 404
+    assert client.get("/api/v1/reports/schedules").json()["items"] == []
+    headers = office.world.log_in("manager")
+    assert client.delete(path, params={"version": 2}, headers=headers).status_code == 204
+    assert client.get("/api/v1/reports/schedules").json()["items"] == []
+    with office.world.database.connect() as db:
+        query = sa.text("SELECT outcome FROM audit WHERE action = 'report-schedule' ORDER BY id")
+        assert db.execute(query).scalars().all() == ["begun", "changed", "ended"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "period"),
+    [("day", "west", "2026-11-18"), ("month", "west", "2026-11"), ("bill", "dorm", "2026-11")],
+)
+def test_one_is_made_now_listed_and_read_by_who_sees_its_site(
+    office: Office, kind: str, subject: str, period: str
+) -> None:
+    client, headers = office.world.client, office.world.log_in("manager")
+    body = {"kind": kind, "subject": subject, "period": period, "language": "en"}
+    answer = client.post("/api/v1/reports", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    (item,) = client.get("/api/v1/reports").json()["items"]
+    assert item == answer.json() | {"told": []}
+    path = f"/api/v1/reports/{item['id']}/document"
+    assert client.get(path).content.startswith(b"%PDF-")
+    assert client.get(path, params={"form": "xlsx"}).content.startswith(b"PK")
+    office.world.log_in("engineer")  # of the other site
+    assert client.get(path).status_code == 404 and client.get("/api/v1/reports").json()["items"] == []
+
+
+@pytest.mark.parametrize("period", ["2026-13", "x", "-1", "99999999999999999999", "2026-12-24", "1999-01-01", "²"])
+def test_a_period_that_is_none_is_refused_and_leaves_nothing(office: Office, period: str) -> None:
+    headers = office.world.log_in()
+    for kind, subject in (("day", "west"), ("month", "west"), ("bill", "dorm")):
+        body = {"kind": kind, "subject": subject, "period": period}
+        assert office.world.client.post("/api/v1/reports", json=body, headers=headers).status_code == 422
+    with office.world.database.connect() as db:
+        assert db.execute(sa.select(reports)).all() == []
+
+
+def site_told() -> SiteReport:
+    days = tuple(Day(date(2026, 11, n), 1440, 1400 - n, 40 + n, n, 100 * n, {"energy": 12.345 * n}) for n in (1, 2, 3))
+    return SiteReport(
+        site="west",
+        period=Period("2026-11", local_ms("2026-11-01", SHANGHAI), local_ms("2026-12-01", SHANGHAI)),
+        as_of_ms=local_ms("2026-11-04", SHANGHAI),
+        is_over=False,
+        classes=(
+            OfClass("fever", Severity.HIGH, 7, 5, 61.5, 754.0, 2),
+            OfClass("x", Severity.LOW, 1, 0, None, None, 1),
+        ),
+        rules=(OfRule("skin", 7, 4, 1, 2, 0.8),),
+        gates=Gates(1234, 7, 3, {"admit": 4, "refuse": 1}, 2),
+        storms=(),
+        peaks=(Peak("mh-1", 2.5, 1.75, local_ms("2026-11-02T03:04", SHANGHAI)), Peak("mh-2", 2.0, None, None)),
+        use=(Use("energy", {"en": HOSTILE, "zh": "用电量"}, "kWh", 2, False, 80, 1, 74.07),),
+        days=days,
+        duties=(DutyDone("round", {"en": "Round", "zh": "巡查"}, 2, 1, 3),),
+    )
+
+
+def shift_told() -> ShiftReport:
+    period = Period("1", local_ms("2026-11-01", SHANGHAI), local_ms("2026-11-01T08:00", SHANGHAI))
+    fever = Fever(period.start_ms, "scanner", "lane", 38.64, "refuse", HOSTILE, "<script>alert(1)</script>", 12.0)
+    return ShiftReport(
+        "gate", "west", period, HOSTILE, "+1+1", (Lane("lane", 321),), (fever,), 1, (OpenItem("lane", "fever"),), 4
+    )
+
+
+def documents(language: Any) -> list[Document]:
+    naming = Naming({"gate": {"en": "Gate", "zh": "大门"}}, SHANGHAI)
+    return [site_document(Kind.MONTH, site_told(), naming, language), shift_document(shift_told(), naming, language)]
+
+
+def numbers(document: Document) -> list[Cell]:
+    rows = (row for table in document.tables for row in (*table.rows, *([table.total] if table.total else [])))
+    return [cell for row in rows for cell in row if isinstance(cell, int | float)]
+
+
+def test_both_languages_say_the_same_numbers() -> None:
+    for english, chinese in zip(documents("en"), documents("zh"), strict=True):
+        assert numbers(english) == numbers(chinese) and len(numbers(english)) > 5
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_workbook_holds_the_numbers_and_runs_nothing(language: str) -> None:
+    for document in documents(language):
+        data = as_xlsx(document)
+        with zipfile.ZipFile(io.BytesIO(data)) as files:
+            sheets = [files.read(f"xl/worksheets/sheet{n + 1}.xml").decode() for n in range(len(document.tables))]
+            assert as_xlsx(document) == data
+        found = [
+            float(value)
+            for sheet in sheets
+            for kind, value in re.findall(r'<c r="\w+" s="\d+"( t="s")?><v>([^<]*)</v>', sheet)
+            if not kind
+        ]
+        assert found == [pytest.approx(number, rel=1e-14) for number in numbers(document)]
+        assert not any("<f>" in sheet or "<hyperlink" in sheet for sheet in sheets)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_page_shows_every_number_as_its_column_says(language: str) -> None:
+    from tests.api.test_documents import drawn
+
+    for document in documents(language):
+        page = drawn(as_pdf(document))
+        for table in document.tables:
+            for row in table.rows:
+                for cell, column in zip(row, table.columns, strict=True):
+                    if isinstance(cell, int | float):
+                        assert f"({shown(cell, column.decimals)})".encode() in page, (table.title, cell)
