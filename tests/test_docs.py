@@ -55,13 +55,19 @@ def _commands_shown(page: Path) -> Iterator[tuple[str, bool]]:
         yield line.split(" | ")[0], False
 
 
+@cache
+def _tree() -> tuple[Any, Any]:
+    """The commands as typer makes them, which takes its time: of `gatehouse`, and of `gatehouse sim`."""
+    return typer.main.get_command(app), typer.main.get_command(sim_app)
+
+
 def _refusal(line: str, is_whole: bool) -> str | None:
     """Why the command would not take a line; None: it would."""
     words = shlex.split(line, comments=True)[1:]
-    here: Any = typer.main.get_command(app)
+    here, of_sim = _tree()
     while words and (words[0] == "sim" or getattr(here, "commands", None)):
         if words[0] == "sim":
-            here, words = typer.main.get_command(sim_app), words[1:]
+            here, words = of_sim, words[1:]
             continue
         if words[0].startswith("-") and getattr(here, "invoke_without_command", False):
             break
