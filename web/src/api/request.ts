@@ -58,8 +58,9 @@ export async function sendJson<T>(
   path: string,
   body?: unknown,
   more: Headers = {},
+  within_ms: number = ANSWER_WITHIN_MS,
 ): Promise<T> {
-  const answer = await send(method, path, body, { accept: "application/json", ...more });
+  const answer = await send(method, path, body, { accept: "application/json", ...more }, within_ms);
   return (answer.status === 204 ? undefined : await readBody(answer)) as T;
 }
 
@@ -68,10 +69,10 @@ export async function sendForFile(path: string, body: unknown): Promise<Blob> {
   return await (await send("POST", path, body, {})).blob();
 }
 
-async function send(method: string, path: string, body: unknown, headers: Headers): Promise<Response> {
+async function send(method: string, path: string, body: unknown, headers: Headers, within_ms?: number): Promise<Response> {
   if (csrfToken !== null) headers["x-csrf-token"] = csrfToken;
   if (body !== undefined) headers["content-type"] = "application/json";
-  return await exchange(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
+  return await exchange(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) }, within_ms);
 }
 
 async function exchange(path: string, init: RequestInit, within_ms: number = ANSWER_WITHIN_MS): Promise<Response> {

@@ -5,7 +5,7 @@
  */
 
 import {
-  AlertOutlined, AuditOutlined, BarChartOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, FallOutlined,
+  AlertOutlined, AuditOutlined, BarChartOutlined, CarryOutOutlined, ControlOutlined, DashboardOutlined, FallOutlined, FileTextOutlined,
   FundProjectionScreenOutlined, HomeOutlined, IdcardOutlined, SafetyOutlined, ScheduleOutlined, TeamOutlined,
   ToolOutlined, UserAddOutlined,
 } from "@ant-design/icons";
@@ -46,6 +46,7 @@ export const PAGES: readonly PageEntry[] = [
   page("rules", { en: "Rules", zh: "告警规则" }, ControlOutlined, "look", () => import("../rules/RulesPage")),
   page("rosters", { en: "Duty rosters", zh: "值班表" }, ScheduleOutlined, "look", () => import("../rosters/RostersPage")),
   page("figures", { en: "Alarm quality", zh: "告警质量" }, BarChartOutlined, "look", () => import("../figures/FiguresPage")),
+  page("reports", { en: "Reports", zh: "报表" }, FileTextOutlined, "look", () => import("../reports/ReportsPage")),
   page("audit", { en: "Audit", zh: "审计记录" }, AuditOutlined, "read-audit", () => import("../audit/AuditPage")),
   page("people", { en: "Users and roles", zh: "用户与角色" }, TeamOutlined, "manage-users", () => import("../people/PeoplePage")),
   page("wall", { en: "Wall screen", zh: "值班大屏" }, FundProjectionScreenOutlined, "look", () => import("../wall/WallPage"), { isPresent: true, isBare: true }),
