@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from telemetry.clock import SystemClock
 from tests import servers
@@ -227,35 +227,6 @@ def test_a_fever_is_decided_at_the_gate_while_the_network_is_cut_and_is_one_alar
     page.get_by_role("button", name="中文").click()
     expect(page.get_by_text("已到中心")).to_be_visible()
     look(page, "back-zh")
-
-
-def test_the_guards_page_leads_to_the_gateways_own_when_the_connection_is_lost(
-    run: Running, gate: Gate, browser: Browser
-) -> None:
-    add = servers.gatehouse("user", "add", "chen", "--role", "guard", "--config", run.config)
-    subprocess.run(add, env={**os.environ, "GATEHOUSE_PASSWORD": PASSWORD}, check=True, capture_output=True)
-    context = browser.new_context(locale="en-GB", viewport={"width": 800, "height": 1280})
-    page = context.new_page()
-
-    def with_a_page(route: Route) -> None:
-        answer = route.fetch()
-        body = answer.json()
-        east = next(site for site in body["sites"] if site["id"] == "east")
-        assert east["gateways"][0]["local_page"] is None
-        east["gateways"][0]["local_page"] = f"http://127.0.0.1:{gate.page_port}"
-        route.fulfill(response=answer, json=body)
-
-    page.route("**/api/v1/sites", with_a_page)
-    page.goto(str(run.http.base_url))
-    page.fill("#login-name", "chen")
-    page.fill("#login-password", PASSWORD)
-    page.click("button[type=submit]")
-    expect(page.locator(".guard-lane")).to_be_visible(timeout=_SOON_MS)
-    context.set_offline(True)
-    link = page.get_by_role("link", name="Open the page of Gateway")
-    expect(link).to_have_attribute("href", f"http://127.0.0.1:{gate.page_port}", timeout=60_000)
-    look(page, "guard-page-lost")
-    context.close()
 
 
 def test_who_is_a_guard_no_more_decides_nothing_and_it_is_on_record(run: Running, gate: Gate, page: Page) -> None:
