@@ -244,7 +244,7 @@ def test_who_is_a_guard_no_more_decides_nothing_and_it_is_on_record(run: Running
     gate.cable.mend()
 
     def refused() -> list[dict[str, Any]]:
-        (alarm,) = fevers(run, "p2")
+        alarm = fevers(run, "p2")[0]
         steps = run.get(f"/api/v1/alarms/{alarm['id']}")["transitions"]
         return [step for step in steps if step["reason"] == "not-a-guard"]
 
