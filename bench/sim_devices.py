@@ -26,7 +26,7 @@ def run(devices: tuple[int, ...] = (1_000, 10_000, 20_000), seconds: float = 10.
     report = Report(
         "sim_devices",
         "how many simulated devices at a reading a second does one core carry?",
-        {"devices": list(devices), "seconds": seconds},
+        {"devices": ", ".join(str(count) for count in devices), "seconds": seconds},
     )
     rows: list[list[Cell]] = []
     carried = 0.0

@@ -73,7 +73,7 @@ def test_meters_on_a_named_terminal_and_a_port_are_read(tmp_path: Path) -> None:
         ]
         async with running([], lines=lines) as said:
             line: dict[str, Any] = {"port": str(tmp_path / "meters"), "baud": 115_200, "parity": "none"}
-            device = {"device": "m1", "address": "161", "profile": "single-phase"}
+            device: dict[str, Any] = {"device": "m1", "address": "161", "profile": "single-phase"}
             sink = await ran("dlt645", 2, line=line, devices=[device])
             read = {r.metric: r.value for r in sink.readings}
             assert read["energy"] == 317.76 and read["voltage"] == 231.9
