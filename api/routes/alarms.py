@@ -10,12 +10,14 @@ from alerts.outcome import Outcome
 from alerts.rule import Severity
 from api.access import Acting, Looking, User
 from api.alarms import Filter
+from api.answers import Route
 from api.asking import ask, at_cursor, must_end_soon, must_say_why
+from api.contract import AlarmDetail, AlarmPage, NamesPage
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from telemetry.catalogue import Catalogue, Device, Gateway, Place
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 class Action(BaseModel):
@@ -59,7 +61,7 @@ class Assignment(BaseModel):
     assignee: str | None = Field(default=None, max_length=64)
 
 
-@router.get("/alarms")
+@router.get("/alarms", response_model=AlarmPage)
 def alarm_page(
     session: Looking,
     parts: PartsOf,
@@ -117,7 +119,7 @@ def _alarm(parts: Parts, user: User, alarm: str) -> dict[str, Any]:
     return found
 
 
-@router.get("/alarms/{alarm}")
+@router.get("/alarms/{alarm}", response_model=AlarmDetail)
 def one_alarm(session: Looking, parts: PartsOf, alarm: str) -> dict[str, Any]:
     return _alarm(parts, session.user, alarm)
 
@@ -130,14 +132,14 @@ def _decides(parts: Parts, user: User, action: str, alarm: str) -> dict[str, Any
     return found
 
 
-@router.post("/alarms/{alarm}/recheck")
+@router.post("/alarms/{alarm}/recheck", responses=told(409), response_model=AlarmDetail)
 def recheck(session: Acting, parts: PartsOf, alarm: str, body: Action) -> dict[str, Any]:
     found = _decides(parts, session.user, "recheck", alarm)
     ask(parts, session.user, "recheck", alarm, body.seq, {}, site=found["site"])
     return _alarm(parts, session.user, alarm)
 
 
-@router.post("/alarms/{alarm}/measure")
+@router.post("/alarms/{alarm}/measure", responses=told(409), response_model=AlarmDetail)
 def measure(session: Acting, parts: PartsOf, alarm: str, body: Measurement) -> dict[str, Any]:
     found = _decides(parts, session.user, "measure", alarm)
     ask(
@@ -152,7 +154,7 @@ def measure(session: Acting, parts: PartsOf, alarm: str, body: Measurement) -> d
     return _alarm(parts, session.user, alarm)
 
 
-@router.post("/alarms/{alarm}/shelve")
+@router.post("/alarms/{alarm}/shelve", responses=told(409), response_model=AlarmDetail)
 def shelve(session: Acting, parts: PartsOf, alarm: str, body: Shelf) -> dict[str, Any]:
     found = _decides(parts, session.user, "shelve", alarm)
     must_say_why(body.reason)
@@ -162,14 +164,14 @@ def shelve(session: Acting, parts: PartsOf, alarm: str, body: Shelf) -> dict[str
     return _alarm(parts, session.user, alarm)
 
 
-@router.post("/alarms/{alarm}/unshelve")
+@router.post("/alarms/{alarm}/unshelve", responses=told(409), response_model=AlarmDetail)
 def unshelve(session: Acting, parts: PartsOf, alarm: str, body: Action) -> dict[str, Any]:
     found = _decides(parts, session.user, "unshelve", alarm)
     ask(parts, session.user, "unshelve", alarm, body.seq, {"note": body.note}, site=found["site"])
     return _alarm(parts, session.user, alarm)
 
 
-@router.get("/alarms/{alarm}/assignees")
+@router.get("/alarms/{alarm}/assignees", response_model=NamesPage)
 def assignees(session: Looking, parts: PartsOf, alarm: str) -> dict[str, Any]:
     """Who decides on such alarms, and so can be asked to see to it."""
     found = _alarm(parts, session.user, alarm)
@@ -177,7 +179,7 @@ def assignees(session: Looking, parts: PartsOf, alarm: str) -> dict[str, Any]:
     return {"items": sorted(able), "next": None}
 
 
-@router.post("/alarms/{alarm}/assign")
+@router.post("/alarms/{alarm}/assign", responses=told(409), response_model=AlarmDetail)
 def assign(session: Acting, parts: PartsOf, alarm: str, body: Assignment) -> dict[str, Any]:
     found = _decides(parts, session.user, "assign", alarm)
     if body.assignee is not None and body.assignee not in assignees(session, parts, alarm)["items"]:
@@ -187,7 +189,7 @@ def assign(session: Acting, parts: PartsOf, alarm: str, body: Assignment) -> dic
     return _alarm(parts, session.user, alarm)
 
 
-@router.post("/alarms/{alarm}/{action}")
+@router.post("/alarms/{alarm}/{action}", responses=told(409), response_model=AlarmDetail)
 def act(
     session: Acting,
     parts: PartsOf,

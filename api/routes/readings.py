@@ -7,17 +7,19 @@ from fastapi import APIRouter, Query
 
 from api import completeness
 from api.access import Looking, SeeingRefused
+from api.answers import Route
+from api.contract import CompletenessPage, GatewayPage, QuarantineShown, ReadingColumns
 from api.parts import PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from api.routes.world import kind_of
 from ingest.history.history import Aggregate
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _STEPS_MAX = 20_000
 
 
-@router.get("/readings")
+@router.get("/readings", responses=told(404), response_model=ReadingColumns)
 def readings(
     session: Looking,
     parts: PartsOf,
@@ -47,13 +49,13 @@ def readings(
     }
 
 
-@router.get("/quarantine")
+@router.get("/quarantine", response_model=QuarantineShown)
 def refused(_session: SeeingRefused, parts: PartsOf, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
     items = [{name: getattr(entry, name) for name in type(entry).__slots__} for entry in parts.quarantine.newest(limit)]
     return {"counts": parts.quarantine.counts(), "items": items}
 
 
-@router.get("/completeness")
+@router.get("/completeness", responses=told(404), response_model=CompletenessPage)
 def complete(
     session: Looking,
     parts: PartsOf,
@@ -78,6 +80,6 @@ def complete(
     return completeness.page(parts.catalogue, parts.counts, wanted, day, now_ms, limit, after)
 
 
-@router.get("/gateways")
+@router.get("/gateways", response_model=GatewayPage)
 def gateways(session: Looking, parts: PartsOf) -> dict[str, Any]:
     return {"items": completeness.gateways(parts.catalogue, session.user, parts.gateway_states.all()), "next": None}
