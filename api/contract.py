@@ -480,8 +480,8 @@ class EvidenceLimit(BaseModel):
 class Evidence(BaseModel):
     """The stretch of readings to look at."""
 
-    device: str | None
-    metric: str | None
+    device: DeviceName
+    metric: MetricName
     start_ms: TimeMs
     end_ms: TimeMs
     limits: list[EvidenceLimit]

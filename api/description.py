@@ -9,10 +9,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel
 
 from api.access import COOKIE, AtTablet, Needs
 from api.contract import ProblemDetails
 from api.problems import MEANING, MEDIA_TYPE
+from api.webhooks import hooks, stream
 
 _ABOUT = """Gatehouse watches the compounds of a district. Times are epoch milliseconds, UTC; values are in the metric's unit.
 
@@ -41,13 +43,17 @@ _TAG = {"ETag": {"schema": {"type": "string"}, "description": "changes with the 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The whole document."""
     document = get_openapi(
-        title=app.title, version=app.version, description=_ABOUT, routes=app.routes, webhooks=app.webhooks.routes
+        title=app.title, version=app.version, description=_ABOUT, routes=app.routes, webhooks=hooks.routes
     )
     parts = document["components"]
     for unused in ("HTTPValidationError", "ValidationError"):
         parts["schemas"].pop(unused, None)
-    shape = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
-    parts["schemas"] |= shape.pop("$defs") | {"ProblemDetails": shape}
+    undeclared: dict[str, type[BaseModel]] = {"ProblemDetails": ProblemDetails, **stream}
+    for name, model in undeclared.items():
+        shape = model.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+        parts["schemas"] |= {**shape.pop("$defs", {}), name: shape}
+    for hook in document["webhooks"].values():
+        hook["post"]["responses"].pop("422", None)
     parts["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "docs/api/tokens.md"},
         "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},

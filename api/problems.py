@@ -16,6 +16,7 @@ MEANING = {
     401: "Nobody is logged in, or the token, name, password or code is not right",
     403: "Not for this user: a permission, a site, the CSRF token or the second factor is missing",
     404: "There is no such thing, or none that may be seen",
+    406: "No format that the caller takes",
     409: "It is not as the caller saw it: look at it again, then decide again",
     411: "A body without its length",
     413: "A body that is too large",

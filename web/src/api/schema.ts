@@ -1784,7 +1784,88 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Alarm
+         * @description A step of an alarm.
+         */
+        post: operations["alarmalarm_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    digest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Digest
+         * @description Many messages in one.
+         */
+        post: operations["digestdigest_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "audit-anchor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Audit Anchor
+         * @description The head of the audit.
+         */
+        post: operations["audit_anchoraudit_anchor_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    heartbeat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Heartbeat
+         * @description The core lives.
+         */
+        post: operations["heartbeatheartbeat_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /**
@@ -1866,7 +1947,7 @@ export interface components {
              * @default admit
              * @enum {string}
              */
-            decision: "admit" | "refuse";
+            decision?: "admit" | "refuse";
             /** Remark */
             remark?: string | null;
         };
@@ -2066,6 +2147,40 @@ export interface components {
             until_ms: number | null;
         };
         /**
+         * AlarmNotice
+         * @description A step of an alarm.
+         */
+        AlarmNotice: {
+            /**
+             * Recipient
+             * @description where it is for a person
+             */
+            recipient?: string | null;
+            /** Title */
+            title?: string | null;
+            /** Text */
+            text?: string | null;
+            /**
+             * Of
+             * @description the key of a message that this one stands in for
+             */
+            of?: string | null;
+            /**
+             * Key
+             * @description the same when it is sent again; also as header Idempotency-Key
+             */
+            key: string;
+            /**
+             * @description the step
+             * @example raised
+             */
+            what: components["schemas"]["What"];
+            /** Reason */
+            reason: string | null;
+            /** @description as it stood with that step */
+            alarm: components["schemas"]["AlarmShown"];
+        };
+        /**
          * AlarmPage
          * @description Newest first.
          */
@@ -2248,6 +2363,43 @@ export interface components {
              */
             status: "alive";
         };
+        /**
+         * AnchorNotice
+         * @description The head of the audit, once a day, for safe keeping elsewhere.
+         */
+        AnchorNotice: {
+            /**
+             * Recipient
+             * @description where it is for a person
+             */
+            recipient?: string | null;
+            /** Title */
+            title?: string | null;
+            /** Text */
+            text?: string | null;
+            /**
+             * Of
+             * @description the key of a message that this one stands in for
+             */
+            of?: string | null;
+            /**
+             * Key
+             * @description the same when it is sent again; also as header Idempotency-Key
+             */
+            key: string;
+            /**
+             * What
+             * @constant
+             */
+            what: "audit-anchor";
+            /**
+             * Anchor
+             * @description ID:HASH, for `gatehouse audit verify --anchor`
+             */
+            anchor: string;
+            /** Faults */
+            faults: string[];
+        };
         /** Announcement */
         Announcement: {
             /** Visitor */
@@ -2256,7 +2408,7 @@ export interface components {
              * Organisation
              * @default
              */
-            organisation: string;
+            organisation?: string;
             /** Purpose */
             purpose: string;
             /** Department */
@@ -2265,12 +2417,12 @@ export interface components {
              * Phone
              * @default
              */
-            phone: string;
+            phone?: string;
             /**
              * Remark
              * @default
              */
-            remark: string;
+            remark?: string;
             /** Gate */
             gate: string;
             /**
@@ -2456,7 +2608,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -2467,63 +2619,63 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /** Last Digit */
             last_digit?: number | null;
             /**
              * Jitter Digits
              * @default 2
              */
-            jitter_digits: number;
+            jitter_digits?: number;
             /** Modulus */
             modulus?: number | null;
             /** Max Rate Per H */
@@ -2532,7 +2684,7 @@ export interface components {
              * Replaced
              * @default []
              */
-            replaced: components["schemas"]["Replacement"][];
+            replaced?: components["schemas"]["Replacement"][];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -2544,28 +2696,28 @@ export interface components {
              * Least Distance
              * @default 0
              */
-            least_distance: number;
+            least_distance?: number;
             /**
              * Weeks
              * @default 8
              */
-            weeks: number;
+            weeks?: number;
             /**
              * Weeks Min
              * @default 4
              */
-            weeks_min: number;
+            weeks_min?: number;
             /**
              * Side
              * @default both
              * @enum {string}
              */
-            side: "both" | "high" | "low";
+            side?: "both" | "high" | "low";
             /**
              * Holidays
              * @default []
              */
-            holidays: string[];
+            holidays?: string[];
         };
         /**
          * BedTotal
@@ -2652,7 +2804,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -2663,56 +2815,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0.1
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 14400
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -2722,17 +2874,17 @@ export interface components {
              * Rain Metric
              * @default rain_rate
              */
-            rain_metric: string;
+            rain_metric?: string;
             /**
              * Rain Max Mm
              * @default 1
              */
-            rain_max_mm: number;
+            rain_max_mm?: number;
             /**
              * Usual Min
              * @default 0.05
              */
-            usual_min: number;
+            usual_min?: number;
         };
         /**
          * Board
@@ -2825,7 +2977,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -2836,63 +2988,63 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /** Last Digit */
             last_digit?: number | null;
             /**
              * Jitter Digits
              * @default 2
              */
-            jitter_digits: number;
+            jitter_digits?: number;
             /** Modulus */
             modulus?: number | null;
             /** Max Rate Per H */
@@ -2901,7 +3053,7 @@ export interface components {
              * Replaced
              * @default []
              */
-            replaced: components["schemas"]["Replacement"][];
+            replaced?: components["schemas"]["Replacement"][];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -2911,12 +3063,12 @@ export interface components {
              * Over S
              * @default 60
              */
-            over_s: number;
+            over_s?: number;
             /**
              * Gap Max S
              * @default 1800
              */
-            gap_max_s: number;
+            gap_max_s?: number;
         };
         /**
          * CalibrationShown
@@ -3087,7 +3239,7 @@ export interface components {
              * Settle S
              * @default 60
              */
-            settle_s: number;
+            settle_s?: number;
         };
         /**
          * CauseCard
@@ -3175,7 +3327,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -3186,56 +3338,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -3247,7 +3399,7 @@ export interface components {
              * Age Max S
              * @default 600
              */
-            age_max_s: number;
+            age_max_s?: number;
         };
         /**
          * Condition
@@ -3292,7 +3444,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -3303,63 +3455,63 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /** Last Digit */
             last_digit?: number | null;
             /**
              * Jitter Digits
              * @default 2
              */
-            jitter_digits: number;
+            jitter_digits?: number;
             /** Modulus */
             modulus?: number | null;
             /** Max Rate Per H */
@@ -3368,7 +3520,7 @@ export interface components {
              * Replaced
              * @default []
              */
-            replaced: components["schemas"]["Replacement"][];
+            replaced?: components["schemas"]["Replacement"][];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -3378,22 +3530,22 @@ export interface components {
              * Window S
              * @default 86400
              */
-            window_s: number;
+            window_s?: number;
             /**
              * Standstill S
              * @default 3000
              */
-            standstill_s: number;
+            standstill_s?: number;
             /**
              * Still Digits
              * @default 1
              */
-            still_digits: number;
+            still_digits?: number;
             /**
              * Gap Max S
              * @default 7200
              */
-            gap_max_s: number;
+            gap_max_s?: number;
         };
         /**
          * CorrectionLine
@@ -3448,7 +3600,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -3459,63 +3611,63 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /** Last Digit */
             last_digit?: number | null;
             /**
              * Jitter Digits
              * @default 2
              */
-            jitter_digits: number;
+            jitter_digits?: number;
             /** Modulus */
             modulus?: number | null;
             /** Max Rate Per H */
@@ -3524,7 +3676,7 @@ export interface components {
              * Replaced
              * @default []
              */
-            replaced: components["schemas"]["Replacement"][];
+            replaced?: components["schemas"]["Replacement"][];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -3535,12 +3687,12 @@ export interface components {
              * @default unexplained
              * @enum {string}
              */
-            counts: "unexplained" | "falls";
+            counts?: "unexplained" | "falls";
             /**
              * Window S
              * @default 86400
              */
-            window_s: number;
+            window_s?: number;
         };
         /** DayCount */
         DayCount: {
@@ -3656,6 +3808,94 @@ export interface components {
             };
         };
         /**
+         * DigestAlarm
+         * @description An alarm in a digest.
+         */
+        DigestAlarm: {
+            /** Id */
+            id: string;
+            /** Rule */
+            rule: string;
+            rule_name: components["schemas"]["Named"];
+            place_name: components["schemas"]["Named"] | null;
+            /** Class */
+            class: string;
+            /** Site */
+            site: string;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "low" | "medium" | "high" | "critical";
+            /**
+             * Onset Ms
+             * @description epoch milliseconds, UTC
+             * @example 1795000000000
+             */
+            onset_ms: number;
+            /** Timezone */
+            timezone: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "closed";
+        };
+        /**
+         * DigestItem
+         * @description A message that a digest holds.
+         */
+        DigestItem: {
+            /** Key */
+            key: string;
+            /** What */
+            what: string;
+            /** Reason */
+            reason: string | null;
+            /** Sort */
+            sort: string;
+            alarm: components["schemas"]["DigestAlarm"];
+        };
+        /**
+         * DigestNotice
+         * @description Many messages in one, where a route gathers them.
+         */
+        DigestNotice: {
+            /**
+             * Recipient
+             * @description where it is for a person
+             */
+            recipient?: string | null;
+            /** Title */
+            title?: string | null;
+            /** Text */
+            text?: string | null;
+            /**
+             * Of
+             * @description the key of a message that this one stands in for
+             */
+            of?: string | null;
+            /**
+             * Key
+             * @description the same when it is sent again; also as header Idempotency-Key
+             */
+            key: string;
+            /**
+             * What
+             * @constant
+             */
+            what: "digest";
+            /**
+             * Reason
+             * @constant
+             */
+            reason: "digest";
+            /** @description that of the first message */
+            alarm: components["schemas"]["AlarmShown"];
+            /** Notices */
+            notices: components["schemas"]["DigestItem"][];
+        };
+        /**
          * Done
          * @description Something that people did.
          */
@@ -3732,7 +3972,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -3743,56 +3983,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -3804,12 +4044,12 @@ export interface components {
              * Allowance
              * @default 0.5
              */
-            allowance: number;
+            allowance?: number;
             /**
              * Learn Readings
              * @default 100
              */
-            learn_readings: number;
+            learn_readings?: number;
         };
         /**
          * Drop
@@ -3939,7 +4179,7 @@ export interface components {
              * Note
              * @default
              */
-            note: string;
+            note?: string;
         };
         /** Entry */
         Entry: {
@@ -3949,7 +4189,7 @@ export interface components {
              * Organisation
              * @default
              */
-            organisation: string;
+            organisation?: string;
             /** Purpose */
             purpose: string;
             /** Department */
@@ -3958,12 +4198,12 @@ export interface components {
              * Phone
              * @default
              */
-            phone: string;
+            phone?: string;
             /**
              * Remark
              * @default
              */
-            remark: string;
+            remark?: string;
             /** Gate */
             gate: string;
             temperature: components["schemas"]["Temperature"];
@@ -3972,7 +4212,7 @@ export interface components {
              * @default admit
              * @enum {string}
              */
-            decision: "admit" | "refuse";
+            decision?: "admit" | "refuse";
         };
         /** Erased */
         Erased: {
@@ -3986,7 +4226,7 @@ export interface components {
              * Words
              * @default
              */
-            words: string;
+            words?: string;
             /** Visits */
             visits: string[];
         };
@@ -3995,10 +4235,18 @@ export interface components {
          * @description The stretch of readings to look at.
          */
         Evidence: {
-            /** Device */
-            device: string | null;
-            /** Metric */
-            metric: string | null;
+            /**
+             * Device
+             * @description a device's id
+             * @example gate-1-lane-1-scanner
+             */
+            device: string;
+            /**
+             * Metric
+             * @description a metric's id
+             * @example skin_temperature
+             */
+            metric: string;
             /**
              * Start Ms
              * @description epoch milliseconds, UTC
@@ -4034,12 +4282,12 @@ export interface components {
              * Words
              * @default
              */
-            words: string;
+            words?: string;
             /**
              * Text
              * @default
              */
-            text: string;
+            text?: string;
             /** Gate */
             gate?: string | null;
             /**
@@ -4057,7 +4305,7 @@ export interface components {
              * @default zh
              * @enum {string}
              */
-            language: "zh" | "en";
+            language?: "zh" | "en";
         };
         /**
          * FeverClusterRule
@@ -4080,7 +4328,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -4091,56 +4339,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -4150,17 +4398,17 @@ export interface components {
              * Positive At
              * @default 37.3
              */
-            positive_at: number;
+            positive_at?: number;
             /**
              * Positives Min
              * @default 3
              */
-            positives_min: number;
+            positives_min?: number;
             /**
              * Shift C
              * @default 0.3
              */
-            shift_c: number;
+            shift_c?: number;
             /**
              * Measure C
              * @default [
@@ -4168,7 +4416,7 @@ export interface components {
              *       42
              *     ]
              */
-            measure_c: [
+            measure_c?: [
                 number,
                 number
             ];
@@ -4194,7 +4442,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -4205,56 +4453,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -4265,7 +4513,7 @@ export interface components {
              * @default body
              * @enum {string}
              */
-            mode: "body" | "surface";
+            mode?: "body" | "surface";
             /** Site */
             site?: ("forehead" | "temple" | "wrist" | "neck") | null;
             /** Cut Offs C */
@@ -4276,7 +4524,7 @@ export interface components {
              * Normal C
              * @default 36.5
              */
-            normal_c: number;
+            normal_c?: number;
             /**
              * Drift Max C
              * @default [
@@ -4284,7 +4532,7 @@ export interface components {
              *       1
              *     ]
              */
-            drift_max_c: [
+            drift_max_c?: [
                 number,
                 number
             ];
@@ -4292,42 +4540,42 @@ export interface components {
              * People
              * @default 30
              */
-            people: number;
+            people?: number;
             /**
              * People Min
              * @default 10
              */
-            people_min: number;
+            people_min?: number;
             /**
              * Age Max S
              * @default 7200
              */
-            age_max_s: number;
+            age_max_s?: number;
             /**
              * Idle Reset S
              * @default 3600
              */
-            idle_reset_s: number;
+            idle_reset_s?: number;
             /**
              * Offset C
              * @default 1
              */
-            offset_c: number;
+            offset_c?: number;
             /**
              * Deviations
              * @default 2.7
              */
-            deviations: number;
+            deviations?: number;
             /**
              * Slew C Per 10 Min
              * @default 0.1
              */
-            slew_c_per_10_min: number;
+            slew_c_per_10_min?: number;
             /**
              * Ambient Metric
              * @default ambient_temperature
              */
-            ambient_metric: string;
+            ambient_metric?: string;
             /**
              * Ambient C
              * @default [
@@ -4335,7 +4583,7 @@ export interface components {
              *       32
              *     ]
              */
-            ambient_c: [
+            ambient_c?: [
                 number,
                 number
             ];
@@ -4343,7 +4591,7 @@ export interface components {
              * Ambient Per C
              * @default 0
              */
-            ambient_per_c: number;
+            ambient_per_c?: number;
             /**
              * Measure C
              * @default [
@@ -4351,7 +4599,7 @@ export interface components {
              *       42
              *     ]
              */
-            measure_c: [
+            measure_c?: [
                 number,
                 number
             ];
@@ -4398,7 +4646,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -4409,56 +4657,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -4468,12 +4716,12 @@ export interface components {
              * Tolerance
              * @default 0
              */
-            tolerance: number;
+            tolerance?: number;
             /**
              * Readings
              * @default 5
              */
-            readings: number;
+            readings?: number;
             /** Still At */
             still_at?: number | null;
         };
@@ -4525,7 +4773,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -4536,56 +4784,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -4595,57 +4843,57 @@ export interface components {
              * Least W
              * @default 450
              */
-            least_w: number;
+            least_w?: number;
             /**
              * Most W
              * @default 3000
              */
-            most_w: number;
+            most_w?: number;
             /**
              * Allowed W
              * @default []
              */
-            allowed_w: number[];
+            allowed_w?: number[];
             /**
              * Allowed Share
              * @default 0.08
              */
-            allowed_share: number;
+            allowed_share?: number;
             /**
              * Rise Readings
              * @default 5
              */
-            rise_readings: number;
+            rise_readings?: number;
             /**
              * Sustain S
              * @default 20
              */
-            sustain_s: number;
+            sustain_s?: number;
             /**
              * Least Factor
              * @default 0.95
              */
-            least_factor: number;
+            least_factor?: number;
             /**
              * Factor Metric
              * @default power_factor
              */
-            factor_metric: string;
+            factor_metric?: string;
             /**
              * Factor Age Max S
              * @default 60
              */
-            factor_age_max_s: number;
+            factor_age_max_s?: number;
             /**
              * Gap Max S
              * @default 300
              */
-            gap_max_s: number;
+            gap_max_s?: number;
             /**
              * Count S
              * @default 86400
              */
-            count_s: number;
+            count_s?: number;
         };
         /**
          * Forecast
@@ -4708,7 +4956,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -4719,56 +4967,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -4782,18 +5030,24 @@ export interface components {
              * Window Readings
              * @default 15
              */
-            window_readings: number;
+            window_readings?: number;
             /**
              * Span Min S
              * @default 20
              */
-            span_min_s: number;
+            span_min_s?: number;
             /**
              * Span Max S
              * @default 3600
              */
-            span_max_s: number;
+            span_max_s?: number;
         };
+        /**
+         * Format
+         * @description How columns leave.
+         * @enum {string}
+         */
+        Format: "json" | "csv" | "arrow" | "parquet";
         /**
          * Gate
          * @description A gate as its guard sees it.
@@ -5052,13 +5306,44 @@ export interface components {
             /**
              * Behind
              * @description of `catching-up`: records behind
+             * @default null
              */
             behind?: number | null;
             /**
              * Seconds
              * @description of `catching-up`: about how long; null while nothing moves
+             * @default null
              */
             seconds?: number | null;
+        };
+        /**
+         * HeartbeatMessage
+         * @description Every minute: the core lives. A beat that is not taken is not repeated.
+         */
+        HeartbeatMessage: {
+            /**
+             * What
+             * @constant
+             */
+            what: "heartbeat";
+            /**
+             * Time Ms
+             * @description epoch milliseconds, UTC
+             * @example 1795000000000
+             */
+            time_ms: number;
+            /** Count */
+            count: number;
+            /** Device */
+            device: string;
+            /** Metric */
+            metric: string;
+            /** Reading Ms */
+            reading_ms: number | null;
+            /** Age S */
+            age_s: number | null;
+            /** Records Behind */
+            records_behind: number;
         };
         /**
          * InferredRule
@@ -5081,7 +5366,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -5092,17 +5377,17 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -5119,19 +5404,19 @@ export interface components {
              * Share
              * @default 0.6
              */
-            share: number;
+            share?: number;
             /**
              * At Least
              * @default 3
              */
-            at_least: number;
+            at_least?: number;
             /**
              * Within S
              * @default 90
              */
-            within_s: number;
+            within_s?: number;
             /** @default 3 */
-            severity: components["schemas"]["Severity"];
+            severity?: components["schemas"]["Severity"];
         };
         /**
          * InstrumentShown
@@ -5214,7 +5499,7 @@ export interface components {
              * Note
              * @default
              */
-            note: string;
+            note?: string;
         };
         /**
          * JobEffect
@@ -5304,7 +5589,7 @@ export interface components {
              * Note
              * @default
              */
-            note: string;
+            note?: string;
         };
         /**
          * KindShown
@@ -5486,7 +5771,7 @@ export interface components {
              * Local
              * @default false
              */
-            local: boolean;
+            local?: boolean;
         };
         /**
          * LevelLimits
@@ -5536,7 +5821,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -5547,56 +5832,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -5608,7 +5893,7 @@ export interface components {
              * Per Passage
              * @default false
              */
-            per_passage: boolean;
+            per_passage?: boolean;
         };
         /**
          * LimitOfLevel
@@ -5663,7 +5948,7 @@ export interface components {
              * @description of the second factor, or a recovery code
              * @default
              */
-            code: string;
+            code?: string;
         };
         /**
          * Manhole
@@ -6052,7 +6337,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -6063,63 +6348,63 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /** Last Digit */
             last_digit?: number | null;
             /**
              * Jitter Digits
              * @default 2
              */
-            jitter_digits: number;
+            jitter_digits?: number;
             /** Modulus */
             modulus?: number | null;
             /** Max Rate Per H */
@@ -6128,7 +6413,7 @@ export interface components {
              * Replaced
              * @default []
              */
-            replaced: components["schemas"]["Replacement"][];
+            replaced?: components["schemas"]["Replacement"][];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -6138,27 +6423,27 @@ export interface components {
              * From H
              * @default 2
              */
-            from_h: number;
+            from_h?: number;
             /**
              * Until H
              * @default 5
              */
-            until_h: number;
+            until_h?: number;
             /**
              * Over S
              * @default 900
              */
-            over_s: number;
+            over_s?: number;
             /**
              * Gap Max S
              * @default 7200
              */
-            gap_max_s: number;
+            gap_max_s?: number;
             /**
              * Nights Min
              * @default 7
              */
-            nights_min: number;
+            nights_min?: number;
             /** Least */
             least: number;
             /** Price */
@@ -6227,7 +6512,7 @@ export interface components {
              * Words
              * @default
              */
-            words: string;
+            words?: string;
             /** Visitor */
             visitor: string;
             /** Phone */
@@ -6280,12 +6565,12 @@ export interface components {
              * Devices
              * @default []
              */
-            devices: string[];
+            devices?: string[];
             /**
              * Places
              * @default []
              */
-            places: string[];
+            places?: string[];
             /** Levels */
             levels: components["schemas"]["Level"][];
         };
@@ -6310,7 +6595,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -6321,56 +6606,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -6380,33 +6665,33 @@ export interface components {
              * Least
              * @default 0.02
              */
-            least: number;
+            least?: number;
             /**
              * Side
              * @default high
              * @enum {string}
              */
-            side: "high" | "low" | "both";
+            side?: "high" | "low" | "both";
             /**
              * Slope Max
              * @default 3
              */
-            slope_max: number;
+            slope_max?: number;
             /**
              * Memory Readings
              * @default 2016
              */
-            memory_readings: number;
+            memory_readings?: number;
             /**
              * Learn Readings
              * @default 288
              */
-            learn_readings: number;
+            learn_readings?: number;
             /**
              * Age Max S
              * @default 900
              */
-            age_max_s: number;
+            age_max_s?: number;
         };
         /** Passage */
         Passage: {
@@ -6438,7 +6723,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -6449,56 +6734,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -6510,12 +6795,12 @@ export interface components {
              * Peers Min
              * @default 4
              */
-            peers_min: number;
+            peers_min?: number;
             /**
              * Age Max S
              * @default 600
              */
-            age_max_s: number;
+            age_max_s?: number;
         };
         /**
          * Permission
@@ -6675,7 +6960,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -6686,56 +6971,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -6745,17 +7030,17 @@ export interface components {
              * Window Readings
              * @default 15
              */
-            window_readings: number;
+            window_readings?: number;
             /**
              * Span Min S
              * @default 20
              */
-            span_min_s: number;
+            span_min_s?: number;
             /**
              * Span Max S
              * @default 3600
              */
-            span_max_s: number;
+            span_max_s?: number;
         };
         /**
          * ReadingColumns
@@ -6893,7 +7178,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -6904,56 +7189,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -6965,18 +7250,18 @@ export interface components {
              * Memory Readings
              * @default 96
              */
-            memory_readings: number;
+            memory_readings?: number;
             /**
              * Learn Readings
              * @default 48
              */
-            learn_readings: number;
+            learn_readings?: number;
             /**
              * Side
              * @default both
              * @enum {string}
              */
-            side: "both" | "high" | "low";
+            side?: "both" | "high" | "low";
         };
         /**
          * Role
@@ -7245,7 +7530,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -7256,56 +7541,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -7320,19 +7605,19 @@ export interface components {
              * Top
              * @default 1
              */
-            top: number;
+            top?: number;
             /** Relative To */
             relative_to?: "depth" | null;
             /**
              * Blind Zone
              * @default 0
              */
-            blind_zone: number;
+            blind_zone?: number;
             /**
              * Rise S
              * @default 3600
              */
-            rise_s: number;
+            rise_s?: number;
         };
         /** Scanner */
         Scanner: {
@@ -7363,7 +7648,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -7374,56 +7659,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -7433,27 +7718,27 @@ export interface components {
              * People
              * @default 50
              */
-            people: number;
+            people?: number;
             /**
              * People Min
              * @default 20
              */
-            people_min: number;
+            people_min?: number;
             /**
              * Age Max S
              * @default 7200
              */
-            age_max_s: number;
+            age_max_s?: number;
             /**
              * Days Min
              * @default 3
              */
-            days_min: number;
+            days_min?: number;
             /**
              * Identical
              * @default 5
              */
-            identical: number;
+            identical?: number;
             /**
              * Measure C
              * @default [
@@ -7461,7 +7746,7 @@ export interface components {
              *       42
              *     ]
              */
-            measure_c: [
+            measure_c?: [
                 number,
                 number
             ];
@@ -7469,7 +7754,7 @@ export interface components {
              * Blackbody Metric
              * @default blackbody_temperature
              */
-            blackbody_metric: string;
+            blackbody_metric?: string;
             /** Blackbody C */
             blackbody_c?: number | null;
         };
@@ -7480,12 +7765,12 @@ export interface components {
              * Words
              * @default
              */
-            words: string;
+            words?: string;
             /**
              * Text
              * @default
              */
-            text: string;
+            text?: string;
             /** Gate */
             gate?: string | null;
             /**
@@ -7504,13 +7789,13 @@ export interface components {
              * Limit
              * @default 50
              */
-            limit: number;
+            limit?: number;
             /**
              * Use
              * @default read
              * @enum {string}
              */
-            use: "read" | "print";
+            use?: "read" | "print";
         };
         /**
          * SecondFactorState
@@ -7744,7 +8029,7 @@ export interface components {
              * One Shot
              * @default false
              */
-            one_shot: boolean;
+            one_shot?: boolean;
         };
         /**
          * Shift
@@ -7792,7 +8077,7 @@ export interface components {
              * Note
              * @default
              */
-            note: string;
+            note?: string;
         };
         /**
          * SilenceRule
@@ -7815,7 +8100,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -7826,17 +8111,17 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -7845,7 +8130,7 @@ export interface components {
             /** After S */
             after_s: number;
             /** @default 1 */
-            severity: components["schemas"]["Severity"];
+            severity?: components["schemas"]["Severity"];
         };
         /**
          * SiltationRule
@@ -7868,7 +8153,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -7879,56 +8164,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -7940,42 +8225,42 @@ export interface components {
              * Nights
              * @default 42
              */
-            nights: number;
+            nights?: number;
             /**
              * Nights Min
              * @default 14
              */
-            nights_min: number;
+            nights_min?: number;
             /**
              * Age Days Max
              * @default 60
              */
-            age_days_max: number;
+            age_days_max?: number;
             /**
              * From H
              * @default 2
              */
-            from_h: number;
+            from_h?: number;
             /**
              * Until H
              * @default 5
              */
-            until_h: number;
+            until_h?: number;
             /**
              * Rain Metric
              * @default rain_rate
              */
-            rain_metric: string;
+            rain_metric?: string;
             /**
              * Rain Rate Max
              * @default 0.1
              */
-            rain_rate_max: number;
+            rain_rate_max?: number;
             /**
              * Dry H
              * @default 12
              */
-            dry_h: number;
+            dry_h?: number;
         };
         /**
          * SiteDay
@@ -8075,7 +8360,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -8086,56 +8371,56 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -8147,12 +8432,12 @@ export interface components {
              * Back Readings
              * @default 1
              */
-            back_readings: number;
+            back_readings?: number;
             /**
              * Window Readings
              * @default 24
              */
-            window_readings: number;
+            window_readings?: number;
         };
         /**
          * State
@@ -8223,7 +8508,7 @@ export interface components {
              * Note
              * @default
              */
-            note: string;
+            note?: string;
         };
         /**
          * StormPage
@@ -8301,7 +8586,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -8312,63 +8597,63 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /** Last Digit */
             last_digit?: number | null;
             /**
              * Jitter Digits
              * @default 2
              */
-            jitter_digits: number;
+            jitter_digits?: number;
             /** Modulus */
             modulus?: number | null;
             /** Max Rate Per H */
@@ -8377,7 +8662,7 @@ export interface components {
              * Replaced
              * @default []
              */
-            replaced: components["schemas"]["Replacement"][];
+            replaced?: components["schemas"]["Replacement"][];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -8391,12 +8676,12 @@ export interface components {
              * Age Max S
              * @default 600
              */
-            age_max_s: number;
+            age_max_s?: number;
             /**
              * Gap Max S
              * @default 7200
              */
-            gap_max_s: number;
+            gap_max_s?: number;
         };
         /**
          * SumCheckRule
@@ -8419,7 +8704,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -8430,63 +8715,63 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /** Last Digit */
             last_digit?: number | null;
             /**
              * Jitter Digits
              * @default 2
              */
-            jitter_digits: number;
+            jitter_digits?: number;
             /** Modulus */
             modulus?: number | null;
             /** Max Rate Per H */
@@ -8495,7 +8780,7 @@ export interface components {
              * Replaced
              * @default []
              */
-            replaced: components["schemas"]["Replacement"][];
+            replaced?: components["schemas"]["Replacement"][];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -8509,14 +8794,14 @@ export interface components {
              * Window S
              * @default 86400
              */
-            window_s: number;
+            window_s?: number;
             /** Least */
             least: number;
             /**
              * Age Max S
              * @default 3600
              */
-            age_max_s: number;
+            age_max_s?: number;
         };
         /**
          * TariffUsed
@@ -8795,7 +9080,7 @@ export interface components {
              * Notify
              * @default []
              */
-            notify: string[];
+            notify?: string[];
             /** Route */
             route?: string | null;
             /** Schedule */
@@ -8806,63 +9091,63 @@ export interface components {
              * Masked By
              * @default []
              */
-            masked_by: components["schemas"]["Cause"][];
+            masked_by?: components["schemas"]["Cause"][];
             /**
              * Reopen Within S
              * @default 300
              */
-            reopen_within_s: number;
+            reopen_within_s?: number;
             /**
              * Flap Slot S
              * @default 60
              */
-            flap_slot_s: number;
+            flap_slot_s?: number;
             /** Levels */
             levels: components["schemas"]["Level"][];
             /**
              * Overrides
              * @default []
              */
-            overrides: components["schemas"]["Override"][];
+            overrides?: components["schemas"]["Override"][];
             /**
              * Deadband
              * @default 0
              */
-            deadband: number;
+            deadband?: number;
             /**
              * Raise After S
              * @default 0
              */
-            raise_after_s: number;
+            raise_after_s?: number;
             /**
              * Raise Count
              * @default 1
              */
-            raise_count: number;
+            raise_count?: number;
             /** Raise Of */
             raise_of?: number | null;
             /**
              * Clear After S
              * @default 0
              */
-            clear_after_s: number;
+            clear_after_s?: number;
             /**
              * Clear Count
              * @default 1
              */
-            clear_count: number;
+            clear_count?: number;
             /**
              * Hold Max S
              * @default 300
              */
-            hold_max_s: number;
+            hold_max_s?: number;
             /** Last Digit */
             last_digit?: number | null;
             /**
              * Jitter Digits
              * @default 2
              */
-            jitter_digits: number;
+            jitter_digits?: number;
             /** Modulus */
             modulus?: number | null;
             /** Max Rate Per H */
@@ -8871,7 +9156,7 @@ export interface components {
              * Replaced
              * @default []
              */
-            replaced: components["schemas"]["Replacement"][];
+            replaced?: components["schemas"]["Replacement"][];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -8939,12 +9224,12 @@ export interface components {
              * Rule
              * @default []
              */
-            rule: string[];
+            rule?: string[];
             /**
              * Rules
              * @default []
              */
-            rules: (components["schemas"]["LevelRule"] | components["schemas"]["RateRule"] | components["schemas"]["ForecastRule"] | components["schemas"]["FeverRule"] | components["schemas"]["BlockageRule"] | components["schemas"]["SaturationRule"] | components["schemas"]["ScannerHealthRule"] | components["schemas"]["FeverClusterRule"] | components["schemas"]["PairRule"] | components["schemas"]["SiltationRule"] | components["schemas"]["NightMinimumRule"] | components["schemas"]["CounterRule"] | components["schemas"]["BurstRule"] | components["schemas"]["ContinuousFlowRule"] | components["schemas"]["ForbiddenLoadRule"] | components["schemas"]["FlatlineRule"] | components["schemas"]["SpikeRule"] | components["schemas"]["RobustZRule"] | components["schemas"]["DriftRule"] | components["schemas"]["BaselineRule"] | components["schemas"]["StuckRule"] | components["schemas"]["PeersRule"] | components["schemas"]["CompositeRule"] | components["schemas"]["VacancyRule"] | components["schemas"]["SumCheckRule"] | components["schemas"]["SilenceRule"] | components["schemas"]["InferredRule"])[];
+            rules?: (components["schemas"]["LevelRule"] | components["schemas"]["RateRule"] | components["schemas"]["ForecastRule"] | components["schemas"]["FeverRule"] | components["schemas"]["BlockageRule"] | components["schemas"]["SaturationRule"] | components["schemas"]["ScannerHealthRule"] | components["schemas"]["FeverClusterRule"] | components["schemas"]["PairRule"] | components["schemas"]["SiltationRule"] | components["schemas"]["NightMinimumRule"] | components["schemas"]["CounterRule"] | components["schemas"]["BurstRule"] | components["schemas"]["ContinuousFlowRule"] | components["schemas"]["ForbiddenLoadRule"] | components["schemas"]["FlatlineRule"] | components["schemas"]["SpikeRule"] | components["schemas"]["RobustZRule"] | components["schemas"]["DriftRule"] | components["schemas"]["BaselineRule"] | components["schemas"]["StuckRule"] | components["schemas"]["PeersRule"] | components["schemas"]["CompositeRule"] | components["schemas"]["VacancyRule"] | components["schemas"]["SumCheckRule"] | components["schemas"]["SilenceRule"] | components["schemas"]["InferredRule"])[];
             /** Start */
             start: number;
             /** End */
@@ -8971,6 +9256,12 @@ export interface components {
              */
             openid: string | null;
         };
+        /**
+         * What
+         * @description What a transition is.
+         * @enum {string}
+         */
+        What: "raised" | "severity-up" | "severity-down" | "returned" | "acknowledged" | "commented" | "assigned" | "disposed" | "closed" | "amended" | "reopened" | "told-locally" | "latched" | "masked" | "unmasked" | "flapping" | "steady" | "escalated" | "exhausted" | "realarmed" | "reminded" | "recheck" | "measured";
         /**
          * Words
          * @description A name in both languages.
@@ -9034,7 +9325,7 @@ export interface components {
              * Code
              * @default null
              */
-            code: string | null;
+            code?: string | null;
         };
         /**
          * MissedStep
@@ -9099,21 +9390,72 @@ export interface components {
              * Errors
              * @default null
              */
-            errors: components["schemas"]["FieldError"][] | null;
+            errors?: components["schemas"]["FieldError"][] | null;
             /**
              * Since
              * @description of a 409 about an alarm: the steps that were not seen
              * @default null
              */
-            since: components["schemas"]["MissedStep"][] | null;
+            since?: components["schemas"]["MissedStep"][] | null;
             /**
              * Code Needed
              * @description of a 401: a code of the second factor is needed too
              * @default null
              */
-            code_needed: boolean | null;
+            code_needed?: boolean | null;
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * LiveEvent
+         * @description Data of an event `live`: (device, metric, time_ms, value, quality) of what changed at a site.
+         */
+        LiveEvent: {
+            /**
+             * Time Ms
+             * @description epoch milliseconds, UTC
+             * @example 1795000000000
+             */
+            time_ms: number;
+            /** Values */
+            values: [
+                string,
+                string,
+                number,
+                number | null,
+                number
+            ][];
+        };
+        /**
+         * GatewayHealth
+         * @description A gateway as it last spoke of itself.
+         */
+        GatewayHealth: {
+            /** Id */
+            id: string;
+            /** Online */
+            online: boolean | null;
+            /**
+             * Spooled
+             * @description readings on its disk that the core has not got
+             */
+            spooled: number | null;
+            /** Oldest Ms */
+            oldest_ms: number | null;
+            /** Last Ms */
+            last_ms: number | null;
+        };
+        /**
+         * HealthEvent
+         * @description Data of an event `health`.
+         */
+        HealthEvent: {
+            /** Ready */
+            ready: boolean;
+            /** Reasons */
+            reasons: components["schemas"]["HealthReason"][];
+            /** Gateways */
+            gateways: components["schemas"]["GatewayHealth"][];
         };
     };
     responses: {
@@ -9137,6 +9479,15 @@ export interface components {
         };
         /** @description There is no such thing, or none that may be seen */
         Problem404: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemDetails"];
+            };
+        };
+        /** @description No format that the caller takes */
+        Problem406: {
             headers: {
                 [name: string]: unknown;
             };
@@ -10140,6 +10491,8 @@ export interface operations {
                 /** @description one value each so many ms */
                 every?: number | null;
                 aggregate?: components["schemas"]["Aggregate"];
+                /** @description before what Accept asks */
+                format?: components["schemas"]["Format"] | null;
             };
             header?: {
                 /** @description the ETag of an earlier answer */
@@ -10150,7 +10503,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description One series, as the Accept header or `format` asks: docs/api/readings.md */
             200: {
                 headers: {
                     /** @description changes with the answer */
@@ -10159,6 +10512,9 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReadingColumns"];
+                    "text/csv": string;
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             /** @description Nothing has changed since the answer with that ETag */
@@ -10171,6 +10527,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
             422: components["responses"]["Problem422"];
             503: components["responses"]["Problem503"];
         };
@@ -13259,4 +13616,177 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    alarmalarm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmNotice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused for good, other than 408, 425 and 429 */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Sent again later, less and less often */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    digestdigest_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DigestNotice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused for good, other than 408, 425 and 429 */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Sent again later, less and less often */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    audit_anchoraudit_anchor_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnchorNotice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused for good, other than 408, 425 and 429 */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Sent again later, less and less often */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    heartbeatheartbeat_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HeartbeatMessage"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused for good, other than 408, 425 and 429 */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Sent again later, less and less often */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
 }
+// b9305b753497fe3d916084efcf66432de11fc7cd70e2f2b33c6e55d418a04592
