@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts.masks import MAINTENANCE_MAX_MS, OUT_OF_SERVICE_MAX_MS
 from api.access import Acting, Looking, Masking, Permission, User
 from api.answers import Route
-from api.asking import ask, at_cursor, must_end_soon, must_say_why
+from api.asking import Key, ask, at_cursor, must_end_soon, must_say_why
 from api.contract import MaskPage, MaskShown
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
@@ -45,7 +45,7 @@ def mask_page(
 
 
 @router.post("/masks", responses=told(409), response_model=MaskShown, status_code=201)
-def mask(session: Masking, parts: PartsOf, body: MaskWanted) -> dict[str, Any]:
+def mask(session: Masking, parts: PartsOf, body: MaskWanted, key: Key = "") -> dict[str, Any]:
     user = session.user
     covers = body.model_dump(exclude_none=True, include={"rule", "device", "metric", "place", "site"})
     subject = ", ".join(f"{part} {name}" for part, name in covers.items())
@@ -67,7 +67,7 @@ def mask(session: Masking, parts: PartsOf, body: MaskWanted) -> dict[str, Any]:
     longest_ms = MAINTENANCE_MAX_MS if body.kind == "maintenance" else OUT_OF_SERVICE_MAX_MS
     must_end_soon(parts, body.until, longest_ms)
     details = {"note": body.reason, "until_ms": body.until, "mask": {"kind": body.kind, **covers}}
-    made = parts.masks.one(user, ask(parts, user, "mask", "", 0, details, subject, site=site))
+    made = parts.masks.one(user, ask(parts, user, "mask", "", 0, details, subject, site=site, key=key))
     assert made is not None
     return made
 
