@@ -49,6 +49,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:  # FastAPI could not even try to read the body
+            return answer(422, "The request does not fit", "the body is no JSON in UTF-8, or nested beyond reading")
         return answer(error.status_code, str(error.detail), str(error.detail))
 
     @app.exception_handler(RequestValidationError)

@@ -10743,6 +10743,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description chosen by the caller for this decision; sent again with it, it is the same decision */
+                "Idempotency-Key"?: string;
                 /** @description the 'csrf' of the log-in; not needed with a token */
                 "X-CSRF-Token"?: components["parameters"]["Csrf"];
             };
@@ -10780,6 +10782,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description chosen by the caller for this decision; sent again with it, it is the same decision */
+                "Idempotency-Key"?: string;
                 /** @description the 'csrf' of the log-in; not needed with a token */
                 "X-CSRF-Token"?: components["parameters"]["Csrf"];
             };
@@ -10817,6 +10821,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description chosen by the caller for this decision; sent again with it, it is the same decision */
+                "Idempotency-Key"?: string;
                 /** @description the 'csrf' of the log-in; not needed with a token */
                 "X-CSRF-Token"?: components["parameters"]["Csrf"];
             };
@@ -10854,6 +10860,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description chosen by the caller for this decision; sent again with it, it is the same decision */
+                "Idempotency-Key"?: string;
                 /** @description the 'csrf' of the log-in; not needed with a token */
                 "X-CSRF-Token"?: components["parameters"]["Csrf"];
             };
@@ -10930,6 +10938,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description chosen by the caller for this decision; sent again with it, it is the same decision */
+                "Idempotency-Key"?: string;
                 /** @description the 'csrf' of the log-in; not needed with a token */
                 "X-CSRF-Token"?: components["parameters"]["Csrf"];
             };
@@ -10967,6 +10977,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description chosen by the caller for this decision; sent again with it, it is the same decision */
+                "Idempotency-Key"?: string;
                 /** @description the 'csrf' of the log-in; not needed with a token */
                 "X-CSRF-Token"?: components["parameters"]["Csrf"];
             };
@@ -12359,6 +12371,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description chosen by the caller for this decision; sent again with it, it is the same decision */
+                "Idempotency-Key"?: string;
                 /** @description the 'csrf' of the log-in; not needed with a token */
                 "X-CSRF-Token"?: components["parameters"]["Csrf"];
             };
@@ -13789,4 +13803,4 @@ export interface operations {
         };
     };
 }
-// b9305b753497fe3d916084efcf66432de11fc7cd70e2f2b33c6e55d418a04592
+// a22c2ad37f4da8c0491cdca36582d62fcda14475e17b293e9677d9c997a07872
