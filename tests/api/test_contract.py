@@ -109,7 +109,7 @@ def test_readings_are_the_same_in_every_format(world: World, form: str, is_named
 
 def test_what_takes_no_format_that_there_is_is_told_which_there_are(world: World) -> None:
     world.log_in()
-    query = {"device": "level-1", "metric": "level", "start": 0, "end": 1}
+    query: dict[str, Any] = {"device": "level-1", "metric": "level", "start": 0, "end": 1}
     answer = world.client.get("/api/v1/readings", params=query, headers={"Accept": "image/png"})
     assert answer.status_code == 406
     assert "text/csv" in answer.json()["detail"]

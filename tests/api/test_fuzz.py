@@ -79,6 +79,7 @@ def _sent(body: Any) -> bytes | None:
 
 def _cases() -> Iterator[Asked]:
     whole = json.loads(COMMITTED.read_text(encoding="utf-8"))
+    found: Any
     for found in schemathesis.openapi.from_dict(whole).get_all_operations():
         operation = found.ok()
         name = operation.definition.raw["operationId"]
