@@ -95,8 +95,10 @@ def _cases() -> Iterator[Asked]:
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )
+            drawn: Any = given(operation.as_strategy(generation_mode=mode))
+            make: Any = seed(1)(few(drawn(_into(taken))))
             try:
-                seed(1)(few(given(operation.as_strategy(generation_mode=mode))(_into(taken))))()
+                make()
             except Unsatisfiable:
                 assert mode is GenerationMode.NEGATIVE, name  # of what takes any text there is nothing wrong to be made
             yield from (_asked(name, case) for case in taken)
