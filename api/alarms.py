@@ -186,10 +186,10 @@ class Alarms:
         """
         body = {"action": action, "alarm": alarm, "seq": seq, "actor": user.name, **details}
         name = uuid.uuid5(_KEYS, f"{user.name}/{key}").hex if key else uuid.uuid4().hex
-        row = {"id": name, "created_ms": self._clock.now_ms(), "body": body, "state": "waiting"}
+        command = {"id": name, "created_ms": self._clock.now_ms(), "body": body, "state": "waiting"}
         try:
             with self._database.begin() as db:
-                db.execute(commands.insert().values(row))
+                db.execute(commands.insert().values(command))
         except sa.exc.IntegrityError:
             with self._database.connect() as db:
                 before = db.execute(sa.select(commands.c.body).where(commands.c.id == name)).scalar_one()
