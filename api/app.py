@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from api import problems
+from api.description import describe
 from api.parts import Parts
 from api.register.upkeep import keep_purged
 from api.reports.keeping import keep_made
@@ -117,10 +118,17 @@ def make_app(parts: Parts) -> FastAPI:
         lifespan=lifespan,
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
+        generate_unique_id_function=lambda route: "-".join([*map(str, route.tags), route.name]),
         redoc_url=None,
     )
     app.state.parts = parts
     problems.install(app)
+
+    def described() -> dict[str, Any]:
+        app.openapi_schema = app.openapi_schema or describe(app)
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]
 
     @app.middleware("http")
     async def _guarded(request: Request, call_next: Any) -> Response:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Header
 
 from api.access import User
 from api.alarms import NoAnswer, Refused
 from api.parts import Parts
 from api.problems import Problem
+from telemetry.errors import BadInput
+
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[A-Za-z0-9-]{16,64}$",
+        description="chosen by the caller for this decision; sent again with it, it is the same decision",
+    ),
+]
 
 
 def ask(
@@ -20,11 +32,14 @@ def ask(
     subject: str = "",
     title: str = "The alarm is not as you saw it",
     site: str | None = None,
+    key: str = "",
 ) -> str:
     """Let the core do it, and put on record what came of it. The command's id."""
     subject = subject or alarm
     try:
-        made = parts.alarms.ask(user, action, alarm, seq, details)
+        made = parts.alarms.ask(user, action, alarm, seq, details, key)
+    except BadInput as error:
+        raise Problem(422, "The key was used", f"{error.detail}: take a new one for a new decision") from error
     except Refused as error:
         parts.accounts.record(user.name, action, subject, f"refused: {error}", site)
         since = parts.alarms.done_since(alarm, seq) if alarm else []

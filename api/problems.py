@@ -12,6 +12,19 @@ from starlette.exceptions import HTTPException
 from telemetry.errors import Unavailable
 
 MEDIA_TYPE = "application/problem+json"
+MEANING = {
+    401: "Nobody is logged in, or the token, name, password or code is not right",
+    403: "Not for this user: a permission, a site, the CSRF token or the second factor is missing",
+    404: "There is no such thing, or none that may be seen",
+    406: "No format that the caller takes",
+    409: "It is not as the caller saw it: look at it again, then decide again",
+    411: "A body without its length",
+    413: "A body that is too large",
+    422: "The request does not fit; `errors` names the fields where there are some",
+    429: "Too many attempts, or too much is waiting already: wait and try again",
+    503: "A part behind the API is away: try again",
+}
+"""What a status of an error says; docs/api/errors.md lists them."""
 
 
 class Problem(Exception):
@@ -20,6 +33,11 @@ class Problem(Exception):
     def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
         super().__init__(detail)
         self.status, self.title, self.detail, self.more = status, title, detail, more
+
+
+def told(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For `responses` of a route: errors of it beside those that every route has (`api/description.py`)."""
+    return {status: {"description": MEANING[status]} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
@@ -31,6 +49,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:  # FastAPI could not even try to read the body
+            return answer(422, "The request does not fit", "the body is no JSON in UTF-8, or nested beyond reading")
         return answer(error.status_code, str(error.detail), str(error.detail))
 
     @app.exception_handler(RequestValidationError)

@@ -10,12 +10,14 @@ from alerts.outcome import Outcome
 from alerts.rule import Severity
 from api.access import Acting, Looking, User
 from api.alarms import Filter
-from api.asking import ask, at_cursor, must_end_soon, must_say_why
+from api.answers import Route
+from api.asking import Key, ask, at_cursor, must_end_soon, must_say_why
+from api.contract import AlarmDetail, AlarmPage, NamesPage
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from telemetry.catalogue import Catalogue, Device, Gateway, Place
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 class Action(BaseModel):
@@ -59,7 +61,7 @@ class Assignment(BaseModel):
     assignee: str | None = Field(default=None, max_length=64)
 
 
-@router.get("/alarms")
+@router.get("/alarms", response_model=AlarmPage)
 def alarm_page(
     session: Looking,
     parts: PartsOf,
@@ -117,7 +119,7 @@ def _alarm(parts: Parts, user: User, alarm: str) -> dict[str, Any]:
     return found
 
 
-@router.get("/alarms/{alarm}")
+@router.get("/alarms/{alarm}", response_model=AlarmDetail)
 def one_alarm(session: Looking, parts: PartsOf, alarm: str) -> dict[str, Any]:
     return _alarm(parts, session.user, alarm)
 
@@ -130,15 +132,15 @@ def _decides(parts: Parts, user: User, action: str, alarm: str) -> dict[str, Any
     return found
 
 
-@router.post("/alarms/{alarm}/recheck")
-def recheck(session: Acting, parts: PartsOf, alarm: str, body: Action) -> dict[str, Any]:
+@router.post("/alarms/{alarm}/recheck", responses=told(409), response_model=AlarmDetail)
+def recheck(session: Acting, parts: PartsOf, alarm: str, body: Action, key: Key = "") -> dict[str, Any]:
     found = _decides(parts, session.user, "recheck", alarm)
-    ask(parts, session.user, "recheck", alarm, body.seq, {}, site=found["site"])
+    ask(parts, session.user, "recheck", alarm, body.seq, {}, site=found["site"], key=key)
     return _alarm(parts, session.user, alarm)
 
 
-@router.post("/alarms/{alarm}/measure")
-def measure(session: Acting, parts: PartsOf, alarm: str, body: Measurement) -> dict[str, Any]:
+@router.post("/alarms/{alarm}/measure", responses=told(409), response_model=AlarmDetail)
+def measure(session: Acting, parts: PartsOf, alarm: str, body: Measurement, key: Key = "") -> dict[str, Any]:
     found = _decides(parts, session.user, "measure", alarm)
     ask(
         parts,
@@ -148,28 +150,29 @@ def measure(session: Acting, parts: PartsOf, alarm: str, body: Measurement) -> d
         body.seq,
         {"value": body.value, "method": body.method},
         site=found["site"],
+        key=key,
     )
     return _alarm(parts, session.user, alarm)
 
 
-@router.post("/alarms/{alarm}/shelve")
-def shelve(session: Acting, parts: PartsOf, alarm: str, body: Shelf) -> dict[str, Any]:
+@router.post("/alarms/{alarm}/shelve", responses=told(409), response_model=AlarmDetail)
+def shelve(session: Acting, parts: PartsOf, alarm: str, body: Shelf, key: Key = "") -> dict[str, Any]:
     found = _decides(parts, session.user, "shelve", alarm)
     must_say_why(body.reason)
     must_end_soon(parts, body.until, SHELF_MAX_MS[Severity[found["severity"].upper()]])
     details = {"note": body.reason, "until_ms": body.until, "one_shot": body.one_shot}
-    ask(parts, session.user, "shelve", alarm, body.seq, details, site=found["site"])
+    ask(parts, session.user, "shelve", alarm, body.seq, details, site=found["site"], key=key)
     return _alarm(parts, session.user, alarm)
 
 
-@router.post("/alarms/{alarm}/unshelve")
-def unshelve(session: Acting, parts: PartsOf, alarm: str, body: Action) -> dict[str, Any]:
+@router.post("/alarms/{alarm}/unshelve", responses=told(409), response_model=AlarmDetail)
+def unshelve(session: Acting, parts: PartsOf, alarm: str, body: Action, key: Key = "") -> dict[str, Any]:
     found = _decides(parts, session.user, "unshelve", alarm)
-    ask(parts, session.user, "unshelve", alarm, body.seq, {"note": body.note}, site=found["site"])
+    ask(parts, session.user, "unshelve", alarm, body.seq, {"note": body.note}, site=found["site"], key=key)
     return _alarm(parts, session.user, alarm)
 
 
-@router.get("/alarms/{alarm}/assignees")
+@router.get("/alarms/{alarm}/assignees", response_model=NamesPage)
 def assignees(session: Looking, parts: PartsOf, alarm: str) -> dict[str, Any]:
     """Who decides on such alarms, and so can be asked to see to it."""
     found = _alarm(parts, session.user, alarm)
@@ -177,23 +180,24 @@ def assignees(session: Looking, parts: PartsOf, alarm: str) -> dict[str, Any]:
     return {"items": sorted(able), "next": None}
 
 
-@router.post("/alarms/{alarm}/assign")
-def assign(session: Acting, parts: PartsOf, alarm: str, body: Assignment) -> dict[str, Any]:
+@router.post("/alarms/{alarm}/assign", responses=told(409), response_model=AlarmDetail)
+def assign(session: Acting, parts: PartsOf, alarm: str, body: Assignment, key: Key = "") -> dict[str, Any]:
     found = _decides(parts, session.user, "assign", alarm)
     if body.assignee is not None and body.assignee not in assignees(session, parts, alarm)["items"]:
         told = f"'assignee' decides on class '{found['class']}': GET /api/v1/alarms/{alarm}/assignees names who does"
         raise Problem(422, "The request does not fit", told)
-    ask(parts, session.user, "assign", alarm, body.seq, {"assignee": body.assignee}, site=found["site"])
+    ask(parts, session.user, "assign", alarm, body.seq, {"assignee": body.assignee}, site=found["site"], key=key)
     return _alarm(parts, session.user, alarm)
 
 
-@router.post("/alarms/{alarm}/{action}")
+@router.post("/alarms/{alarm}/{action}", responses=told(409), response_model=AlarmDetail)
 def act(
     session: Acting,
     parts: PartsOf,
     alarm: str,
     action: Literal["acknowledge", "comment", "dispose", "close"],
     body: Action,
+    key: Key = "",
 ) -> dict[str, Any]:
     user = session.user
     found = _decides(parts, user, action, alarm)
@@ -203,5 +207,5 @@ def act(
     if (action in ("comment", "close") or body.disposition == "refuse") and not (body.note or "").strip():
         raise Problem(422, "The request does not fit", "'note' must say why")
     decided = body.disposition or body.outcome
-    ask(parts, user, action, alarm, body.seq, {"note": body.note, "disposition": decided}, site=found["site"])
+    ask(parts, user, action, alarm, body.seq, {"note": body.note, "disposition": decided}, site=found["site"], key=key)
     return _alarm(parts, user, alarm)

@@ -4,15 +4,17 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
 from api.access import ReadingAudit
+from api.answers import Route
 from api.audit import Anchor, Wanted
+from api.contract import AuditPage, AuditVerdict
 from api.parts import PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 _EVER = 2**53
 
 
@@ -33,7 +35,7 @@ def _wanted(
 WantedRows = Annotated[Wanted, Depends(_wanted)]
 
 
-@router.get("/audit")
+@router.get("/audit", responses=told(404), response_model=AuditPage)
 def audit_page(
     session: ReadingAudit,
     parts: PartsOf,
@@ -45,7 +47,7 @@ def audit_page(
     return {"items": items[:limit], "next": items[limit - 1]["id"] if len(items) > limit else None}
 
 
-@router.get("/audit/verify")
+@router.get("/audit/verify", response_model=AuditVerdict)
 def verify_audit(
     session: ReadingAudit,
     parts: PartsOf,
@@ -58,7 +60,11 @@ def verify_audit(
     return {"is_whole": not faults, "faults": faults, "head": {"id": head.id, "hash": head.hash}}
 
 
-@router.get("/audit/export")
+@router.get(
+    "/audit/export",
+    response_class=Response,
+    responses={**told(404), 200: {"content": {"application/x-ndjson": {}}, "description": "A row a line"}},
+)
 def export_audit(session: ReadingAudit, parts: PartsOf, wanted: WantedRows) -> StreamingResponse:
     """The rows as JSON, one a line, oldest first, with their hashes; that they were taken along is a row itself."""
     parts.accounts.record(session.user.name, "audit-export", wanted.actor or "everybody", "done")

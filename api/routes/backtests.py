@@ -6,16 +6,18 @@ from fastapi import APIRouter, Query
 
 from alerts.record import figures_of
 from api.access import Looking, TryingRules
+from api.answers import Route
 from api.backtests import QUEUE_MAX, Wanted
+from api.contract import AlarmFigures, BacktestJob
 from api.parts import PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _SPAN_MAX_MS = 400 * 86_400_000
 
 
-@router.post("/rules/backtest", status_code=202)
+@router.post("/rules/backtest", responses=told(429), response_model=BacktestJob, status_code=202)
 def start_backtest(session: TryingRules, parts: PartsOf, body: Wanted) -> dict[str, Any]:
     if not (body.rule or body.rules) or not 0 < body.end - body.start <= _SPAN_MAX_MS:
         detail = "name a 'rule' or give 'rules'; 'end' lies after 'start' by at most 400 days"
@@ -26,7 +28,7 @@ def start_backtest(session: TryingRules, parts: PartsOf, body: Wanted) -> dict[s
     return job.as_data()
 
 
-@router.get("/rules/backtest/{job}")
+@router.get("/rules/backtest/{job}", response_model=BacktestJob)
 def one_backtest(_session: TryingRules, parts: PartsOf, job: str) -> dict[str, Any]:
     found = parts.backtests.find(job) if parts.backtests is not None else None
     if found is None:
@@ -34,7 +36,7 @@ def one_backtest(_session: TryingRules, parts: PartsOf, job: str) -> dict[str, A
     return found.as_data()
 
 
-@router.get("/figures")
+@router.get("/figures", responses=told(404), response_model=AlarmFigures)
 def all_figures(
     session: Looking,
     parts: PartsOf,

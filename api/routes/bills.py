@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Acting, Looking
+from api.answers import Route
 from api.documents.document import Language
 from api.documents.pdf import as_pdf
 from api.documents.xlsx import as_xlsx
@@ -19,10 +20,10 @@ from api.dormitories.building import Building, rooms_of
 from api.dormitories.measure import measure
 from api.dormitories.printed import printed
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from api.routes.dormitories import building_of, must_decide, name_of, today
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _FIRST_YEAR = 2000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -95,7 +96,7 @@ def document(
     return Response(content, media_type="application/pdf" if form == "pdf" else _XLSX, headers=headers)
 
 
-@router.post("/bills/{building}/{month}/issue", status_code=201)
+@router.post("/bills/{building}/{month}/issue", responses=told(409), status_code=201)
 def issue(session: Acting, parts: PartsOf, building: str, month: Month, body: IssueWanted) -> BillAnswer:
     declared, site = building_of(parts, session.user, building)
     user, subject = session.user, f"{building} {month}"

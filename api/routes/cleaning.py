@@ -9,15 +9,16 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Cleaning, Looking, Permission, User
+from api.answers import Route
 from api.asking import at_cursor
 from api.drains.cleaning import State
 from api.drains.network import Node, networks
 from api.drains.silt import AGE_DAYS_MAX, base_m, local_day
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from api.routes.drains import network_of, nights_of, wet_hours
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _DAY_MS = 86_400_000
 
@@ -91,7 +92,7 @@ class JobPage(BaseModel):
     next: str | None
 
 
-@router.get("/cleaning-jobs")
+@router.get("/cleaning-jobs", responses=told(404))
 def job_page(
     session: Looking,
     parts: PartsOf,
@@ -111,7 +112,7 @@ def job_page(
     )
 
 
-@router.post("/cleaning-jobs", status_code=201)
+@router.post("/cleaning-jobs", responses=told(404, 409), status_code=201)
 def plan(session: Cleaning, parts: PartsOf, body: JobWanted) -> Job:
     """Plan one."""
     user = session.user
@@ -152,7 +153,7 @@ def one(session: Looking, parts: PartsOf, job: str) -> JobEffect:
     )
 
 
-@router.post("/cleaning-jobs/{job}/done")
+@router.post("/cleaning-jobs/{job}/done", responses=told(409))
 def done(session: Cleaning, parts: PartsOf, job: str, body: JobDone) -> Job:
     """It has been cleaned."""
     changes = {
@@ -165,14 +166,14 @@ def done(session: Cleaning, parts: PartsOf, job: str, body: JobDone) -> Job:
     return _step(parts, session.user, job, body.seq, State.DONE, changes)
 
 
-@router.post("/cleaning-jobs/{job}/sign-off")
+@router.post("/cleaning-jobs/{job}/sign-off", responses=told(409))
 def sign_off(session: Cleaning, parts: PartsOf, job: str, body: JobStep) -> Job:
     """Somebody has looked at what was done, and stands for it with their name."""
     changes = {"signed_ms": parts.clock.now_ms(), "signed_by": session.user.name}
     return _step(parts, session.user, job, body.seq, State.SIGNED, changes)
 
 
-@router.post("/cleaning-jobs/{job}/cancel")
+@router.post("/cleaning-jobs/{job}/cancel", responses=told(409))
 def cancel(session: Cleaning, parts: PartsOf, job: str, body: JobStep) -> Job:
     """It will not be done."""
     return _step(parts, session.user, job, body.seq, State.CANCELLED, {})

@@ -12,19 +12,20 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Acting, Looking, User
+from api.answers import Route
 from api.asking import must_say_why
 from api.dormitories.building import Building, rooms_of
 from api.dormitories.cases import NotSo, Outcome
 from api.dormitories.rooms import POWER, Leak, RoomNow, is_forbidden_load, room_states
 from api.dormitories.steps import power_steps
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from api.routes.world import newest_readings
 from ingest.history.history import Aggregate
 from telemetry.batch import Floats
 from telemetry.quality import Quality
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 CLASS = "dormitory"
 """Class of the alarms that managers decide, and so of the cases made of them."""
@@ -241,7 +242,7 @@ def room(session: Looking, parts: PartsOf, building: str, room: str) -> Room:
     )
 
 
-@router.post("/dormitories/{building}/cases", status_code=201)
+@router.post("/dormitories/{building}/cases", responses=told(409), status_code=201)
 def warn(session: Acting, parts: PartsOf, building: str, body: Warned) -> Case:
     declared, site = building_of(parts, session.user, building)
     must_decide(parts, session.user, site, "case-warn", body.alarm)
@@ -261,12 +262,12 @@ def warn(session: Acting, parts: PartsOf, building: str, body: Warned) -> Case:
     return _case(parts, building, made)
 
 
-@router.post("/dormitories/{building}/cases/{case}/appeal")
+@router.post("/dormitories/{building}/cases/{case}/appeal", responses=told(409))
 def appeal(session: Acting, parts: PartsOf, building: str, case: CaseNumber, body: Appealed) -> Case:
     return _step(parts, session.user, building, case, body, "appealed", "case-appeal")
 
 
-@router.post("/dormitories/{building}/cases/{case}/decide")
+@router.post("/dormitories/{building}/cases/{case}/decide", responses=told(409))
 def decide(session: Acting, parts: PartsOf, building: str, case: CaseNumber, body: Decided) -> Case:
     return _step(parts, session.user, building, case, body, body.outcome, "case-decide")
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from alerts.calendar import is_open, next_change_ms
 from api.access import Looking, User
+from api.answers import Route
 from api.drains.network import LEVEL, RAIN, Card, Network, Node, cards, foresee, networks
 from api.drains.silt import AGE_DAYS_MAX, Nights, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
 from api.drains.storm_report import StormReport, StormShown, report, storms_between
@@ -19,7 +20,7 @@ from api.problems import Problem
 from ingest.history.history import Aggregate, Newest
 from telemetry.catalogue import Device, Text
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _RAIN_STEP_MS, _RAIN_STEPS = 600_000, 24

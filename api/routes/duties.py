@@ -9,14 +9,15 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Acting, Looking, Role, User
+from api.answers import Route
 from api.duties import LATE_DAYS_MAX, Due, State
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
-class Signature(BaseModel):
+class DutySigned(BaseModel):
     """That it is done."""
 
     model_config = ConfigDict(extra="forbid")
@@ -68,7 +69,7 @@ class DutyMonth(BaseModel):
     next: str | None = None
 
 
-@router.get("/duties", response_model=DutyList)
+@router.get("/duties", responses=told(404), response_model=DutyList)
 def duties(session: Looking, parts: PartsOf, site: str) -> DutyList:
     """What is due today at a site, and what was missed in the last days."""
     _must_see(parts, session.user, site)
@@ -83,7 +84,7 @@ def duties(session: Looking, parts: PartsOf, site: str) -> DutyList:
     )
 
 
-@router.get("/duties/history", response_model=DutyMonth)
+@router.get("/duties/history", responses=told(404), response_model=DutyMonth)
 def duty_history(
     session: Looking, parts: PartsOf, site: str, month: Annotated[str, Query(pattern=r"^20\d\d-(0[1-9]|1[0-2])$")]
 ) -> DutyMonth:
@@ -97,8 +98,8 @@ def duty_history(
     return DutyMonth(month=month, counts=counts, items=items)
 
 
-@router.post("/duties/{duty}/sign", response_model=DutyShown)
-def sign_duty(session: Acting, parts: PartsOf, duty: str, body: Signature) -> DutyShown:
+@router.post("/duties/{duty}/sign", responses=told(409), response_model=DutyShown)
+def sign_duty(session: Acting, parts: PartsOf, duty: str, body: DutySigned) -> DutyShown:
     user = session.user
     _must_see(parts, user, body.site)
     today = _today(parts, body.site)

@@ -9,13 +9,15 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Guarding, Looking, Permission, User
+from api.answers import Route
+from api.contract import Gate, GatePage, Shift
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from api.routes.world import device_now, newest_readings
 from ingest.history.history import Aggregate
 from telemetry.catalogue import Device, Place
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 FEVER = "fever"
 """Class of the alarms that are about people."""
@@ -24,7 +26,7 @@ _CROWD_STEP_MS = 300_000
 _AMBIENT = "ambient_temperature"
 
 
-class Signature(BaseModel):
+class ShiftSigned(BaseModel):
     """A guard hands the gate over. `since` is the beginning of the shift as it was shown."""
 
     model_config = ConfigDict(extra="forbid")
@@ -33,7 +35,7 @@ class Signature(BaseModel):
     note: str = Field(default="", max_length=2000)
 
 
-@router.get("/gates")
+@router.get("/gates", response_model=GatePage)
 def gates(session: Looking, parts: PartsOf) -> dict[str, Any]:
     catalogue, metrics = parts.catalogue, scanned_metrics(parts)
     found: dict[str, None] = {}
@@ -48,7 +50,7 @@ def gates(session: Looking, parts: PartsOf) -> dict[str, Any]:
     }
 
 
-@router.get("/gates/{place}")
+@router.get("/gates/{place}", response_model=Gate)
 def gate(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
     devices = devices_of_gate(parts, session.user, place)
     catalogue, now_ms = parts.catalogue, parts.clock.now_ms()
@@ -85,7 +87,7 @@ def gate(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
     }
 
 
-@router.get("/gates/{place}/handover")
+@router.get("/gates/{place}/handover", response_model=Shift)
 def shift(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
     devices = devices_of_gate(parts, session.user, place)
     now_ms = parts.clock.now_ms()
@@ -93,8 +95,8 @@ def shift(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
     return _shift(parts, devices, since_ms, now_ms) | {"place": place, "signed": parts.handovers.signed(place)}
 
 
-@router.post("/gates/{place}/handover")
-def sign(session: Guarding, parts: PartsOf, place: str, body: Signature) -> dict[str, Any]:
+@router.post("/gates/{place}/handover", responses=told(409), response_model=Shift)
+def sign(session: Guarding, parts: PartsOf, place: str, body: ShiftSigned) -> dict[str, Any]:
     devices, user = devices_of_gate(parts, session.user, place), session.user
     if not user.may(Permission.GUARD, parts.catalogue.site_of_place(place)):
         parts.accounts.record(user.name, "hand-over", place, "refused: role", parts.catalogue.site_of_place(place))

@@ -8,12 +8,13 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Looking, Masking, Permission, User
+from api.answers import Route
 from api.instruments import Calibration, Change, Due, Step
 from api.parts import Parts, PartsOf
 from api.problems import Problem
 from api.routes.world import kind_of
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _AHEAD_MAX_MS = 60_000  # of a screen's clock
 

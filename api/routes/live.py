@@ -8,16 +8,22 @@ from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from api.access import Anybody, Looking
+from api.answers import Route
+from api.contract import Alive, Health
 from api.events import TooManyClients
 from api.parts import PartsOf
 from api.problems import Problem
 
-router = APIRouter()
-outside = APIRouter()
+router = APIRouter(route_class=Route)
+outside = APIRouter(route_class=Route)
 """Not under /api/v1."""
 
 
-@router.get("/events")
+@router.get(
+    "/events",
+    response_class=Response,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Events: docs/api/stream.md"}},
+)
 async def live_events(
     session: Looking, parts: PartsOf, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:
@@ -37,17 +43,22 @@ async def live_events(
     return StreamingResponse(whole(), media_type="text/event-stream", headers=headers)
 
 
-@outside.get("/health/live", dependencies=[Anybody])
+@outside.get("/health/live", response_model=Alive, dependencies=[Anybody])
 def alive() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@outside.get("/health/ready", dependencies=[Anybody])
+@outside.get("/health/ready", response_model=Health, responses={503: {"model": Health}}, dependencies=[Anybody])
 def ready(parts: PartsOf) -> JSONResponse:
     health = parts.events.health()
     return JSONResponse(health, 200 if health["ready"] else 503)
 
 
-@outside.get("/metrics", dependencies=[Anybody])
+@outside.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    dependencies=[Anybody],
+)
 def metrics() -> Response:
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)

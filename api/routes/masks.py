@@ -7,12 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.masks import MAINTENANCE_MAX_MS, OUT_OF_SERVICE_MAX_MS
 from api.access import Acting, Looking, Masking, Permission, User
-from api.asking import ask, at_cursor, must_end_soon, must_say_why
+from api.answers import Route
+from api.asking import Key, ask, at_cursor, must_end_soon, must_say_why
+from api.contract import MaskPage, MaskShown
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from telemetry.series import ONLINE
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 class MaskWanted(BaseModel):
@@ -30,7 +32,7 @@ class MaskWanted(BaseModel):
     site: str | None = Field(default=None, max_length=64)
 
 
-@router.get("/masks")
+@router.get("/masks", response_model=MaskPage)
 def mask_page(
     session: Looking,
     parts: PartsOf,
@@ -42,8 +44,8 @@ def mask_page(
     return {"items": items, "next": None if following is None else f"{following[0]}.{following[1]}"}
 
 
-@router.post("/masks", status_code=201)
-def mask(session: Masking, parts: PartsOf, body: MaskWanted) -> dict[str, Any]:
+@router.post("/masks", responses=told(409), response_model=MaskShown, status_code=201)
+def mask(session: Masking, parts: PartsOf, body: MaskWanted, key: Key = "") -> dict[str, Any]:
     user = session.user
     covers = body.model_dump(exclude_none=True, include={"rule", "device", "metric", "place", "site"})
     subject = ", ".join(f"{part} {name}" for part, name in covers.items())
@@ -65,12 +67,12 @@ def mask(session: Masking, parts: PartsOf, body: MaskWanted) -> dict[str, Any]:
     longest_ms = MAINTENANCE_MAX_MS if body.kind == "maintenance" else OUT_OF_SERVICE_MAX_MS
     must_end_soon(parts, body.until, longest_ms)
     details = {"note": body.reason, "until_ms": body.until, "mask": {"kind": body.kind, **covers}}
-    made = parts.masks.one(user, ask(parts, user, "mask", "", 0, details, subject, site=site))
+    made = parts.masks.one(user, ask(parts, user, "mask", "", 0, details, subject, site=site, key=key))
     assert made is not None
     return made
 
 
-@router.delete("/masks/{mask_id}", status_code=204)
+@router.delete("/masks/{mask_id}", responses=told(409), status_code=204)
 def unmask(session: Acting, parts: PartsOf, mask_id: str) -> Response:
     user = session.user
     found = parts.masks.one(user, mask_id)

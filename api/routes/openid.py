@@ -7,24 +7,28 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from api.access import COOKIE, Anybody, cookie_name, cookie_of
+from api.answers import Route
+from api.contract import Ways
 from api.parts import PartsOf
 from api.people.openid import BACK, PENDING_S
-from api.problems import Problem
+from api.problems import Problem, told
 from api.routes.session import address_of, set_cookie
 from telemetry.errors import BadInput, Unavailable
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 _PENDING = "gatehouse_openid"
 _log = structlog.get_logger("openid")
 
 
-@router.get("/session/ways", dependencies=[Anybody])
+@router.get("/session/ways", response_model=Ways, dependencies=[Anybody])
 def ways(parts: PartsOf) -> dict[str, Any]:
     """How one may log in beside by name and password: what the button says; null: by nothing else."""
     return {"openid": None if parts.openid is None else parts.openid.settings.title}
 
 
-@router.get("/session/openid", dependencies=[Anybody], status_code=303)
+@router.get(
+    "/session/openid", responses=told(404), dependencies=[Anybody], status_code=303, response_class=RedirectResponse
+)
 def there(parts: PartsOf, request: Request) -> Response:
     if parts.openid is None:
         raise Problem(404, "Not set up", "log in with name and password; api.openid names a provider")
@@ -47,7 +51,13 @@ def there(parts: PartsOf, request: Request) -> Response:
     return answer
 
 
-@router.get(BACK.removeprefix("/api/v1"), dependencies=[Anybody], status_code=303)
+@router.get(
+    BACK.removeprefix("/api/v1"),
+    responses=told(404),
+    dependencies=[Anybody],
+    status_code=303,
+    response_class=RedirectResponse,
+)
 def back(
     parts: PartsOf,
     request: Request,

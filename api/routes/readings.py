@@ -3,21 +3,38 @@
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query, Response
 
 from api import completeness
 from api.access import Looking, SeeingRefused
+from api.answers import Route
+from api.columns import MEDIA, Format, wanted, written
+from api.contract import CompletenessPage, GatewayPage, QuarantineShown, ReadingColumns
 from api.parts import PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from api.routes.world import kind_of
 from ingest.history.history import Aggregate
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _STEPS_MAX = 20_000
+_BINARY = (Format.ARROW, Format.PARQUET)
 
 
-@router.get("/readings")
+@router.get(
+    "/readings",
+    response_model=ReadingColumns,
+    responses={
+        **told(404, 406),
+        200: {
+            "content": {
+                MEDIA[Format.CSV]: {"schema": {"type": "string"}},
+                **{MEDIA[form]: {"schema": {"type": "string", "format": "binary"}} for form in _BINARY},
+            },
+            "description": "One series, as the Accept header or `format` asks: docs/api/readings.md",
+        },
+    },
+)
 def readings(
     session: Looking,
     parts: PartsOf,
@@ -27,16 +44,26 @@ def readings(
     end: Annotated[int, Query(ge=0, lt=2**53, description="epoch ms, not included")],
     every: Annotated[int | None, Query(ge=1000, description="one value each so many ms")] = None,
     aggregate: Aggregate = Aggregate.MEAN,
-) -> dict[str, Any]:
+    form: Annotated[Format | None, Query(alias="format", description="before what Accept asks")] = None,
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Any:
     kind = kind_of(parts, session.user, device)
     known = parts.catalogue.metric.get((device, metric))
     if known is None:
         raise Problem(404, "No such metric", f"kind '{kind}' has no metric '{metric}': GET /api/v1/kinds")
+    written_as = wanted(form, accept)
+    if written_as is None:
+        raise Problem(406, "No such format", f"Accept one of {', '.join(MEDIA.values())}")
     if end <= start:
         raise Problem(422, "The request does not fit", "'end' must lie after 'start'")
     if every is not None and (end - start) // every > _STEPS_MAX:
         raise Problem(422, "The request does not fit", f"more than {_STEPS_MAX} steps: take a larger 'every'")
     curve = parts.history.read(kind, device, metric, start, end, every, aggregate)
+    if written_as is not Format.JSON:
+        name = f"{device}-{metric}.{written_as}"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Vary": "Accept"}
+        content = written(written_as, curve, device, metric, known.unit)
+        return Response(content, media_type=MEDIA[written_as], headers=headers)
     return {
         "device": device,
         "metric": metric,
@@ -47,13 +74,13 @@ def readings(
     }
 
 
-@router.get("/quarantine")
+@router.get("/quarantine", response_model=QuarantineShown)
 def refused(_session: SeeingRefused, parts: PartsOf, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
     items = [{name: getattr(entry, name) for name in type(entry).__slots__} for entry in parts.quarantine.newest(limit)]
     return {"counts": parts.quarantine.counts(), "items": items}
 
 
-@router.get("/completeness")
+@router.get("/completeness", responses=told(404), response_model=CompletenessPage)
 def complete(
     session: Looking,
     parts: PartsOf,
@@ -78,6 +105,6 @@ def complete(
     return completeness.page(parts.catalogue, parts.counts, wanted, day, now_ms, limit, after)
 
 
-@router.get("/gateways")
+@router.get("/gateways", response_model=GatewayPage)
 def gateways(session: Looking, parts: PartsOf) -> dict[str, Any]:
     return {"items": completeness.gateways(parts.catalogue, session.user, parts.gateway_states.all()), "next": None}

@@ -13,8 +13,9 @@ from fastapi import APIRouter, Header, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from api.access import Announcing, Permission, ReadingRegister, Registering, Session, User
+from api.answers import Route
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from api.register.reads import Reason
 from api.register.sheet import excel
 from api.register.store import Found, Stale, Wanted
@@ -24,7 +25,7 @@ from telemetry.catalogue import Device
 from telemetry.errors import BadInput
 
 T = TypeVar("T")
-router = APIRouter(prefix="/register")
+router = APIRouter(prefix="/register", route_class=Route)
 
 FRESH_MS = 60_000
 """A passage is a visitor's when it is not older than this."""
@@ -291,7 +292,7 @@ def board(session: Registering, parts: PartsOf, gate: str, reason: Reason) -> Bo
     )
 
 
-@router.post("/entries", status_code=201)
+@router.post("/entries", responses=told(404, 409), status_code=201)
 def enter(session: Registering, parts: PartsOf, body: Entry, request: Request) -> VisitShown:
     """Somebody is at the gate. Sent again with the same key it is the same entry."""
     site = _site(parts, session, body.gate, Permission.REGISTER_WRITE)
@@ -317,7 +318,7 @@ def enter(session: Registering, parts: PartsOf, body: Entry, request: Request) -
     return _shown(_taken(lambda: parts.register.add(visit, request)))
 
 
-@router.post("/entries/{visit}/admit")
+@router.post("/entries/{visit}/admit", responses=told(409))
 def admit(session: Registering, parts: PartsOf, visit: str, body: Admission, request: Request) -> VisitShown:
     """An announced visitor comes in."""
     _known(parts, session, visit)
@@ -343,7 +344,7 @@ def admit(session: Registering, parts: PartsOf, visit: str, body: Admission, req
     return _shown(_taken(lambda: parts.register.change(visit, body.seq, request, changed)))
 
 
-@router.post("/entries/{visit}/recheck")
+@router.post("/entries/{visit}/recheck", responses=told(409))
 def recheck(session: Registering, parts: PartsOf, visit: str, body: Recheck, request: Request) -> VisitShown:
     """Measured again."""
     _known(parts, session, visit)
@@ -358,7 +359,7 @@ def recheck(session: Registering, parts: PartsOf, visit: str, body: Recheck, req
     return _shown(_taken(lambda: parts.register.change(visit, body.seq, request, changed)))
 
 
-@router.post("/entries/{visit}/leave")
+@router.post("/entries/{visit}/leave", responses=told(409))
 def leave(session: Registering, parts: PartsOf, visit: str, body: Leaving, request: Request) -> VisitShown:
     """Gone out again."""
     _known(parts, session, visit)
@@ -380,7 +381,11 @@ def search(session: ReadingRegister, parts: PartsOf, body: Search) -> VisitPage:
     return VisitPage(items=[_shown(visit) for visit in found.visits], next=found.next)
 
 
-@router.post("/export")
+@router.post(
+    "/export",
+    response_class=Response,
+    responses={200: {"content": {_XLSX: {}}, "description": "An Excel workbook"}},
+)
 def export(session: ReadingRegister, parts: PartsOf, body: Export) -> Response:
     """An Excel workbook, the newest first, of at most 5000 visits."""
     found = _find(parts, session.user, body, None, _SHEET_MAX)
@@ -435,7 +440,7 @@ def announcements(session: Announcing, parts: PartsOf) -> VisitPage:
     return VisitPage(items=[_shown(visit) for visit in found], next=None)
 
 
-@router.post("/announcements", status_code=201)
+@router.post("/announcements", responses=told(404, 409), status_code=201)
 def announce(session: Announcing, parts: PartsOf, body: Announcement, request: Request) -> VisitShown:
     """A department expects somebody."""
     site = _site(parts, session, body.gate, Permission.ANNOUNCE)

@@ -6,14 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from api.access import Looking
+from api.answers import Route
+from api.contract import Calls, RosterPage
 from api.parts import PartsOf
 from api.problems import Problem
 from api.rosters import monday_of, shown_roster, shown_route, shown_rule, today_of
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
-@router.get("/rosters")
+@router.get("/rosters", response_model=RosterPage)
 def rosters(
     session: Looking,
     parts: PartsOf,
@@ -32,7 +34,7 @@ def rosters(
     return {"as_of_ms": now_ms, "items": items, "next": None}
 
 
-@router.get("/calls")
+@router.get("/calls", response_model=Calls)
 def calls(session: Looking, parts: PartsOf) -> dict[str, Any]:
     """Every route with who would be called now, step by step, and which rule takes which route."""
     now_ms = parts.clock.now_ms()

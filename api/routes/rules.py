@@ -10,12 +10,14 @@ from alerts.rulebook import OUTDATED
 from alerts.rules import RULE
 from api.access import ChangingRules, Looking, User
 from api.alarms import NoAnswer, Refused
+from api.answers import Route
 from api.asking import must_say_why
+from api.contract import RuleDocument
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from telemetry.declaration import field_name
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 # The core tells all that is wrong in one line, "field: what; field: what"; what is told may hold a semicolon itself.
 _NEXT_MISTAKE = re.compile(r"; (?=[a-z_][\w.\[\]]*: )")
@@ -78,7 +80,7 @@ def rule_versions(_session: Looking, parts: PartsOf, rule: str) -> dict[str, Any
     return {"items": found, "next": None}
 
 
-@router.put("/rules/{rule}")
+@router.put("/rules/{rule}", responses=told(409), response_model=RuleDocument)
 def put_rule(session: ChangingRules, parts: PartsOf, rule: str, body: RuleWanted) -> dict[str, Any]:
     wanted = str(body.rule.get("class", ""))
     _decides(parts, session.user, "put-rule", rule, (wanted, parts.rules.classes().get(rule, wanted)))
@@ -88,7 +90,7 @@ def put_rule(session: ChangingRules, parts: PartsOf, rule: str, body: RuleWanted
     return next(each for each in parts.rules.in_force() if each["id"] == rule)
 
 
-@router.delete("/rules/{rule}", status_code=204)
+@router.delete("/rules/{rule}", responses=told(409), status_code=204)
 def retire_rule(
     session: ChangingRules,
     parts: PartsOf,

@@ -7,13 +7,18 @@ from fastapi import APIRouter, Response
 
 from alerts.escalation import OURS
 from api.access import Looking
+from api.answers import Route
 from api.problems import Problem
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 PAGES = Path(__file__).parent.parent / "runbook"
 
 
-@router.get("/runbook/{name}")
+@router.get(
+    "/runbook/{name}",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 def runbook(session: Looking, name: str, language: Literal["en", "zh"] = "en") -> Response:
     if name not in OURS:
         raise Problem(404, "No such page", f"there are {', '.join(sorted(OURS))}")

@@ -4,13 +4,15 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Enrolling
+from api.answers import Route
+from api.contract import SecretShown, SessionWithCodes
 from api.parts import PartsOf
 from api.people.sessions import TooManyFailures
-from api.problems import Problem
+from api.problems import Problem, told
 from api.routes.session import address_of, must_know, wait, with_cookie
 from telemetry.errors import BadInput
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 class Begin(BaseModel):
@@ -38,7 +40,7 @@ class Drop(BaseModel):
     code: str = Field(max_length=40)
 
 
-@router.post("/session/second-factor")
+@router.post("/session/second-factor", responses=told(409, 429), response_model=SecretShown)
 def begin(session: Enrolling, parts: PartsOf, body: Begin, request: Request) -> dict[str, str]:
     must_know(parts, session, body.password, request, "second-factor-begin")
     try:
@@ -47,7 +49,7 @@ def begin(session: Enrolling, parts: PartsOf, body: Begin, request: Request) -> 
         raise Problem(409, "Not now", error.detail) from error
 
 
-@router.post("/session/second-factor/confirm")
+@router.post("/session/second-factor/confirm", responses=told(429), response_model=SessionWithCodes)
 def confirm(session: Enrolling, parts: PartsOf, body: Confirm, request: Request) -> Response:
     """The second factor counts from now on. All sessions end; the answer is a new one, with the recovery codes."""
     accounts, name = parts.accounts, session.user.name
@@ -63,7 +65,7 @@ def confirm(session: Enrolling, parts: PartsOf, body: Confirm, request: Request)
     return with_cookie(request, *accounts.begin(name, address_of(request)), recovery_codes=codes)
 
 
-@router.post("/session/second-factor/drop", status_code=204)
+@router.post("/session/second-factor/drop", responses=told(429), status_code=204)
 def drop(session: Enrolling, parts: PartsOf, body: Drop, request: Request) -> Response:
     accounts, name = parts.accounts, session.user.name
     must_know(parts, session, body.password, request, "second-factor-off")

@@ -21,13 +21,15 @@ from api.access import (
     cookie_name,
     cookie_of,
 )
+from api.answers import Route
+from api.contract import Guards, SessionEntries, SessionShown
 from api.parts import Parts, PartsOf
 from api.people.accounts import CodeNeeded
 from api.people.sessions import TABLET_MS, WALL_MS, TooManyFailures
-from api.problems import Problem
+from api.problems import Problem, told
 from telemetry.errors import BadInput
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 class LogIn(BaseModel):
@@ -78,7 +80,7 @@ class NewPassword(BaseModel):
     new: str = Field(max_length=200)
 
 
-@router.post("/session", dependencies=[Anybody])
+@router.post("/session", responses=told(401, 429), response_model=SessionShown, dependencies=[Anybody])
 def log_in(parts: PartsOf, body: LogIn, request: Request) -> Response:
     try:
         made = parts.accounts.log_in(body.name, body.password, address_of(request), body.code)
@@ -92,13 +94,13 @@ def log_in(parts: PartsOf, body: LogIn, request: Request) -> Response:
     return with_cookie(request, *made)
 
 
-@router.get("/session/guards")
+@router.get("/session/guards", responses=told(401), response_model=Guards)
 def guards(tablet: OnTablet, parts: PartsOf) -> dict[str, Any]:
     sites = None if tablet.sites is None else list(tablet.sites)
     return {"sites": sites, "items": [{"name": name} for name in parts.accounts.sessions.guards(tablet)]}
 
 
-@router.post("/session/pin")
+@router.post("/session/pin", responses=told(401, 429), response_model=SessionShown)
 def change_guard(
     tablet: OnTablet,
     parts: PartsOf,
@@ -127,7 +129,7 @@ def change_guard(
     return response
 
 
-@router.put("/session/pin", status_code=204)
+@router.put("/session/pin", responses=told(429), status_code=204)
 def set_pin(session: InPerson, parts: PartsOf, body: NewPin, request: Request) -> Response:
     must_know(parts, session, body.password, request, "pin-set")
     try:
@@ -137,7 +139,7 @@ def set_pin(session: InPerson, parts: PartsOf, body: NewPin, request: Request) -
     return Response(status_code=204)
 
 
-@router.put("/session/password")
+@router.put("/session/password", responses=told(429), response_model=SessionShown)
 def change_password(session: Enrolling, parts: PartsOf, body: NewPassword, request: Request) -> Response:
     """Change one's own password. All sessions end; the answer is a new one."""
     must_know(parts, session, body.old, request, "password-change")
@@ -148,7 +150,7 @@ def change_password(session: Enrolling, parts: PartsOf, body: NewPassword, reque
     return with_cookie(request, *parts.accounts.begin(session.user.name, address_of(request)))
 
 
-@router.post("/session/wall")
+@router.post("/session/wall", responses=told(429), response_model=SessionShown)
 def become_wall(
     session: InPerson,
     parts: PartsOf,
@@ -169,7 +171,7 @@ def become_wall(
     return response
 
 
-@router.get("/session/all")
+@router.get("/session/all", response_model=SessionEntries)
 def own_sessions(session: InPerson, parts: PartsOf) -> dict[str, Any]:
     return {"items": parts.accounts.sessions.of(session.user.name)}
 
@@ -183,7 +185,7 @@ def end_own_session(session: InPerson, parts: PartsOf, number: str) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/session")
+@router.get("/session", response_model=SessionShown)
 def session_now(session: Arrived, parts: PartsOf) -> dict[str, Any]:
     return _session(parts, session)
 

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import InPerson, Permission, Session
+from api.answers import Route
+from api.contract import TokenMade, TokenPage
 from api.parts import PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from api.routes.session import must_know
 from telemetry.errors import BadInput
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 class TokenWanted(BaseModel):
@@ -28,7 +30,7 @@ class TokenWanted(BaseModel):
     password: str = Field(max_length=200)
 
 
-@router.get("/tokens")
+@router.get("/tokens", response_model=TokenPage)
 def token_page(
     session: InPerson,
     parts: PartsOf,
@@ -41,7 +43,7 @@ def token_page(
     return {"items": items, "next": items[-1]["id"] if len(found) > limit else None}
 
 
-@router.post("/tokens", status_code=201)
+@router.post("/tokens", responses=told(429), response_model=TokenMade, status_code=201)
 def make_token(session: InPerson, parts: PartsOf, body: TokenWanted, request: Request) -> dict[str, Any]:
     must_know(parts, session, body.password, request, "token-make")
     try:

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Grant, ManagingUsers, Role, Session
+from api.answers import Route
+from api.contract import AccountDetail, AccountPage, AccountShown, SessionEntries
 from api.parts import Parts, PartsOf
 from api.people.accounts import Account
 from api.problems import Problem
 from telemetry.errors import BadInput
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
 class GrantWanted(BaseModel):
@@ -44,7 +46,7 @@ class UserChange(BaseModel):
     disabled: bool | None = None
 
 
-@router.get("/users")
+@router.get("/users", response_model=AccountPage)
 def user_page(
     session: ManagingUsers,
     parts: PartsOf,
@@ -56,7 +58,7 @@ def user_page(
     return {"items": items, "next": items[-1]["name"] if len(found) > limit else None}
 
 
-@router.post("/users", status_code=201)
+@router.post("/users", response_model=AccountShown, status_code=201)
 def add_user(session: ManagingUsers, parts: PartsOf, body: UserWanted) -> dict[str, Any]:
     grants = _grants(parts, body.grants)
     try:
@@ -66,7 +68,7 @@ def add_user(session: ManagingUsers, parts: PartsOf, body: UserWanted) -> dict[s
     return _one(parts, body.name)
 
 
-@router.get("/users/{name}")
+@router.get("/users/{name}", response_model=AccountDetail)
 def one_user(session: ManagingUsers, parts: PartsOf, name: str) -> dict[str, Any]:
     accounts = parts.accounts
     return {
@@ -76,7 +78,7 @@ def one_user(session: ManagingUsers, parts: PartsOf, name: str) -> dict[str, Any
     }
 
 
-@router.patch("/users/{name}")
+@router.patch("/users/{name}", response_model=AccountShown)
 def change_user(session: ManagingUsers, parts: PartsOf, name: str, body: UserChange) -> dict[str, Any]:
     _one(parts, name)
     grants = None if body.grants is None else _grants(parts, body.grants)
@@ -90,7 +92,7 @@ def change_user(session: ManagingUsers, parts: PartsOf, name: str, body: UserCha
     return _one(parts, name)
 
 
-@router.get("/users/{name}/sessions")
+@router.get("/users/{name}/sessions", response_model=SessionEntries)
 def sessions_of(session: ManagingUsers, parts: PartsOf, name: str) -> dict[str, Any]:
     _one(parts, name)
     return {"items": parts.accounts.sessions.of(name)}

@@ -5,12 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from api.access import Looking
+from api.answers import Route
+from api.contract import Missed
 from api.parts import PartsOf
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
-@router.get("/missed")
+@router.get("/missed", response_model=Missed)
 def missed(
     session: Looking, parts: PartsOf, limit: Annotated[int, Query(ge=1, le=100, description="of 'items'")] = 20
 ) -> dict[str, Any]:

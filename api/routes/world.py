@@ -5,17 +5,19 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.access import Looking, User
+from api.answers import Route
+from api.contract import DevicePage, DeviceShown, Kinds, Sites
 from api.events import gateway_state
 from api.parts import Parts, PartsOf
 from api.problems import Problem
 from telemetry.catalogue import LocalText
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _NEWEST_WITHIN_MS = 2 * 86_400_000
 
 
-@router.get("/sites")
+@router.get("/sites", response_model=Sites)
 def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
     newest = newest_readings(parts)
     silent = parts.alarms.silent_devices()
@@ -82,7 +84,7 @@ def device_now(parts: Parts, device_id: str, newest: Any, silent: set[str]) -> d
     }
 
 
-@router.get("/devices")
+@router.get("/devices", response_model=DevicePage)
 def devices(session: Looking, parts: PartsOf) -> dict[str, Any]:
     newest = newest_readings(parts)
     silent = parts.alarms.silent_devices()
@@ -90,14 +92,14 @@ def devices(session: Looking, parts: PartsOf) -> dict[str, Any]:
     return {"items": [device_now(parts, name, newest, silent) for name in seen], "next": None}
 
 
-@router.get("/devices/{device}")
+@router.get("/devices/{device}", response_model=DeviceShown)
 def device(session: Looking, parts: PartsOf, device: str) -> dict[str, Any]:
     kind_of(parts, session.user, device)
     newest = newest_readings(parts)
     return device_now(parts, device, newest, parts.alarms.silent_devices())
 
 
-@router.get("/kinds")
+@router.get("/kinds", response_model=Kinds)
 def kinds(_session: Looking, parts: PartsOf) -> dict[str, Any]:
     return {
         "kinds": [

@@ -52,6 +52,7 @@ from telemetry.errors import BadInput
 from telemetry.journal import Journal, Kind, Record
 from telemetry.settings import BrokerSettings
 from tests import district, servers
+from tests.api.described import checker
 from tests.conftest import BOTH
 
 PASSWORD = "correct horse"
@@ -188,6 +189,7 @@ def world(tmp_path: Path, database_with_users: Path | sa.URL) -> Iterator[World]
         clock=clock,
     )
     with TestClient(make_app(parts)) as client:
+        client.event_hooks = {"response": [checker()]}
         yield World(client, accounts, clock, database, journal, worker, writer, quarantine, register)
     register.close()
     database.dispose()

@@ -6,7 +6,7 @@ import { percent, share, strips, worstFirst } from "./figures";
 function item(device: string, more: Partial<SeriesCompleteness> = {}): SeriesCompleteness {
   return {
     device, metric: "level", place: "p", site: "s", gateway: "g", interval_ms: 2000, learned: false, since_ms: 0, expected: 100,
-    received: 100, late: 0, missing: 0, known_lost: 0, gaps: [], gaps_more: 0, ...more,
+    received: 100, late: 0, missing: 0, known_lost: 0, suspect: 0, bad: 0, gaps: [], gaps_more: 0, ...more,
   };
 }
 

@@ -171,7 +171,7 @@ function Month({ site, signedCount }: { site: Site; signedCount: number }) {
           onClick={() => setMonth(monthAfter(month, 1))}
         />
         {answer?.month === month && (
-          <span className="soft">{words.counts(answer.counts.done, answer.counts.late, answer.counts.missed)}</span>
+          <span className="soft">{words.counts(answer.counts.done ?? 0, answer.counts.late ?? 0, answer.counts.missed ?? 0)}</span>
         )}
       </div>
       {problem !== null && <Failure problem={problem} retry={() => void load()} />}

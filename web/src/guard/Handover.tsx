@@ -3,7 +3,7 @@
 import { App, Button, Drawer, Input } from "antd";
 import { useCallback, useEffect, useState } from "react";
 
-import type { Shift, Signed } from "../api/contract";
+import type { Disposition, Shift, Signed } from "../api/contract";
 import { fetchShift, signShift } from "../api/gatehouse";
 import { Problem } from "../api/request";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
@@ -101,7 +101,7 @@ export function Handover({ gate, zone, guard, close }: Props) {
             {shift.decisions.map((decision) => (
               <li key={`${decision.alarm} ${decision.time_ms}`}>
                 {at(decision.time_ms)} ·{" "}
-                <strong>{decision.disposition === null ? "–" : (words.done[decision.disposition] ?? "–")}</strong> ·{" "}
+                <strong>{decision.disposition === null ? "–" : (words.done[decision.disposition as Disposition] ?? "–")}</strong> ·{" "}
                 {decision.guard} · {nameOf(decision.place)}
                 {decision.note === null || decision.note === "" ? "" : ` · ${decision.note}`}
               </li>

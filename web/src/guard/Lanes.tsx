@@ -55,7 +55,7 @@ function LaneCard({ lane, zone }: { lane: Lane; zone: string }) {
             <strong>{words.limit(`${first.toFixed(1)} °C`)}</strong>
             <span className="soft">
               {limit.type === "fever" ? words.why.fever(name) : words.why.level(name)}
-              {limit.figures?.people !== undefined && <> · {words.compared(limit.figures.people)}</>}
+              {typeof limit.figures?.people === "number" && <> · {words.compared(limit.figures.people)}</>}
             </span>
           </p>
         );

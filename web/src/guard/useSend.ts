@@ -3,7 +3,7 @@
 import { App } from "antd";
 import { useState } from "react";
 
-import type { AlarmDetail, MissedStep } from "../api/contract";
+import type { Disposition, AlarmDetail, MissedStep } from "../api/contract";
 import { fetchAlarm } from "../api/gatehouse";
 import { Problem } from "../api/request";
 import { useTexts } from "../i18n/language";
@@ -35,7 +35,7 @@ export function useSend(): Sending {
     if (decided !== undefined && decided.disposition !== null) {
       notification.warning({
         title: words.doneAlready,
-        description: words.doneAlreadyBy(who, words.done[decided.disposition], decided.note ?? ""),
+        description: words.doneAlreadyBy(who, words.done[decided.disposition as Disposition], decided.note ?? ""),
         duration: SHOWN_FOR_S,
       });
     } else {

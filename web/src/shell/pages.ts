@@ -64,9 +64,9 @@ function page(
   return { id, title, Icon, needs, load, Component: lazy(load), isHidden, homeOf, isPresent, isBare };
 }
 
-/** Whether this person may open a page. A server that names no permissions yet lets everybody look. */
+/** Whether this person may open a page. */
 export function mayOpen(entry: PageEntry, user: User): boolean {
-  return user.permissions === undefined ? entry.needs === "look" : user.permissions.includes(entry.needs);
+  return user.permissions.some((each) => each === entry.needs);
 }
 
 /** What an address opens: a page, or why it does not. */

@@ -10,7 +10,7 @@ export const reasonText = (code: string, texts: Texts) => lookUp(texts.reasons, 
 
 /** What is in the way of the system, with figures where it gives some. */
 export function healthText({ code, behind, seconds }: HealthReason, texts: Texts): string {
-  if (code !== "catching-up" || behind === undefined) return reasonText(code, texts);
+  if (code !== "catching-up" || behind === undefined || behind === null) return reasonText(code, texts);
   if (seconds === undefined || seconds === null) return texts.catchingUp.behind(behind);
   return texts.catchingUp.aboutSeconds(behind, seconds);
 }

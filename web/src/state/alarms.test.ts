@@ -9,7 +9,8 @@ function alarm(id: string, change: Partial<Alarm> = {}): Alarm {
     id, rule: "r", rule_name: { en: "r", zh: "r" }, class: "drain", site: "s", place: "p", device: "d", metric: "m",
     unit: "m", key: null, severity: "medium", severity_max: "medium", state: "open", acknowledged: false,
     acknowledged_by: null, seq: 1, onset_ms: 0, raised_ms: 0, closed_ms: null, value: 1, limit: 1, forecast: null,
-    why: { en: "", zh: "" }, advice: { en: "", zh: "" }, disposition: null, closed_reason: null, ...change,
+    why: { en: "", zh: "" }, advice: { en: "", zh: "" }, disposition: null, closed_reason: null, timezone: "UTC", place_name: { en: "", zh: "" },
+    assigned_to: null, rule_type: null, recheck: null, masks: [], latched: false, flapping: false, limits: [], runbook: null, ...change,
   };
 }
 

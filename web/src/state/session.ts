@@ -17,9 +17,9 @@ export const session = createStore<SessionState>({ phase: "asking" });
 export const useActsOn = (alarmClass: string): boolean =>
   useSelected(session, (now) => now.phase === "in" && now.session.user.acts_on.includes(alarmClass));
 
-/** Whether this person has a permission at some site. A server that names none yet leaves the refusing to its answers. */
+/** Whether this person has a permission at some site. */
 export const useMay = (permission: string): boolean =>
-  useSelected(session, (now) => now.phase === "in" && (now.session.user.permissions?.includes(permission) ?? true));
+  useSelected(session, (now) => now.phase === "in" && now.session.user.permissions.some((each) => each === permission));
 
 export const useUserName = (): string => useSelected(session, (now) => (now.phase === "in" ? now.session.user.name : ""));
 
