@@ -208,6 +208,9 @@ class GatewayOfSite(GatewayHealth):
     """A gateway of a site."""
 
     name: Named
+    local_page: str | None = Field(
+        description="where it serves a page of its own, for when we are away", examples=["https://192.168.10.5:8443/"]
+    )
 
 
 class SiteShown(BaseModel):

@@ -18,6 +18,7 @@ MEANING = {
     404: "There is no such thing, or none that may be seen",
     406: "No format that the caller takes",
     409: "It is not as the caller saw it: look at it again, then decide again",
+    410: "It was there and is not kept any more",
     411: "A body without its length",
     413: "A body that is too large",
     422: "The request does not fit; `errors` names the fields where there are some",

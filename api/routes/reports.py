@@ -10,16 +10,17 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Looking, Permission, SchedulingReports, User
+from api.answers import Route
 from api.asking import at_cursor
 from api.documents.document import Language
 from api.drains.network import networks
 from api.parts import Parts, PartsOf
-from api.problems import Problem
+from api.problems import Problem, told
 from api.reports.made import FORMS, NotAsSeen, Scheduled, Wanted
 from api.reports.making import files_of, make
 from api.reports.period import BY_CALENDAR, Kind, Period, calendar_period
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _MEDIA = {"pdf": "application/pdf", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 _FIRST_YEAR = 2000
@@ -164,7 +165,7 @@ def page(
     )
 
 
-@router.post("/reports", status_code=201)
+@router.post("/reports", responses=told(404), status_code=201)
 def make_now(session: Looking, parts: PartsOf, body: MakeNow) -> Made:
     """Made while one waits: a month of eighty meters takes a second or two."""
     site = _site_of(parts, session.user, body.kind, body.subject)
@@ -203,7 +204,7 @@ def schedules(session: Looking, parts: PartsOf) -> Schedules:
     return Schedules(items=items, subjects=_subjects(parts, user), people=people)
 
 
-@router.post("/reports/schedules", status_code=201)
+@router.post("/reports/schedules", responses=told(404), status_code=201)
 def schedule(session: SchedulingReports, parts: PartsOf, body: ScheduleWanted) -> ScheduleShown:
     site = _site_of(parts, session.user, body.kind, body.subject)
     _must_schedule(parts, session.user, site, body.subject)
@@ -214,7 +215,7 @@ def schedule(session: SchedulingReports, parts: PartsOf, body: ScheduleWanted) -
     return _shown(made, session.user)
 
 
-@router.put("/reports/schedules/{name}")
+@router.put("/reports/schedules/{name}", responses=told(409))
 def change(session: SchedulingReports, parts: PartsOf, name: str, body: ScheduleChange) -> ScheduleShown:
     seen = _schedule(parts, session.user, name, body.version)
     _must_be_known(parts, body.recipients)
@@ -226,7 +227,7 @@ def change(session: SchedulingReports, parts: PartsOf, name: str, body: Schedule
     return _shown(made, session.user)
 
 
-@router.delete("/reports/schedules/{name}", status_code=204)
+@router.delete("/reports/schedules/{name}", responses=told(409), status_code=204)
 def end(
     session: SchedulingReports, parts: PartsOf, name: str, version: Annotated[int, Query(ge=1, lt=2**31)]
 ) -> Response:
@@ -239,7 +240,10 @@ def end(
 @router.get(
     "/reports/{report}/document",
     response_class=Response,
-    responses={200: {"content": {name: {} for name in _MEDIA.values()}, "description": "The report as a file"}},
+    responses={
+        200: {"content": {name: {} for name in _MEDIA.values()}, "description": "The report as a file"},
+        **told(404, 410),
+    },
 )
 def document(session: Looking, parts: PartsOf, report: str, form: Literal["pdf", "xlsx"] = "pdf") -> Response:
     found = parts.reports.one(report)
@@ -301,8 +305,8 @@ def _period(parts: Parts, site: str, body: MakeNow, now_ms: int) -> Period:
             raise ValueError
         return Period(str(at_ms), at_ms, at_ms)
     except (ValueError, OverflowError) as error:
-        told = "'period' is a day like 2026-11-23, a month like 2026-11, 'now', or epoch ms; and it has begun"
-        raise Problem(422, "The request does not fit", told) from error
+        detail = "'period' is a day like 2026-11-23, a month like 2026-11, 'now', or epoch ms; and it has begun"
+        raise Problem(422, "The request does not fit", detail) from error
 
 
 def _must_schedule(parts: Parts, user: User, site: str, subject: str) -> None:
@@ -317,8 +321,10 @@ def _must_be_known(parts: Parts, recipients: list[Recipient]) -> None:
     for each in recipients:
         person = parts.people.person.get(each.person)
         if person is None or each.channel not in person.addresses or each.channel not in parts.channels:
-            told = f"'{each.person}' cannot be reached by '{each.channel}': GET /api/v1/reports/schedules names who can"
-            raise Problem(422, "The request does not fit", told)
+            detail = (
+                f"'{each.person}' cannot be reached by '{each.channel}': GET /api/v1/reports/schedules names who can"
+            )
+            raise Problem(422, "The request does not fit", detail)
 
 
 def _schedule(parts: Parts, user: User, name: str, version: int) -> Scheduled:

@@ -957,6 +957,80 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Page */
+        get: operations["reports-page"];
+        put?: never;
+        /**
+         * Make Now
+         * @description Made while one waits: a month of eighty meters takes a second or two.
+         */
+        post: operations["reports-make_now"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Schedules */
+        get: operations["reports-schedules"];
+        put?: never;
+        /** Schedule */
+        post: operations["reports-schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/schedules/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change */
+        put: operations["reports-change"];
+        post?: never;
+        /** End */
+        delete: operations["reports-end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/{report}/document": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Document */
+        get: operations["reports-document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{device}/instrument": {
         parameters: {
             query?: never;
@@ -5161,6 +5235,12 @@ export interface components {
             /** Last Ms */
             last_ms: number | null;
             name: components["schemas"]["Named"];
+            /**
+             * Local Page
+             * @description where it serves a page of its own, for when we are away
+             * @example https://192.168.10.5:8443/
+             */
+            local_page: string | null;
         };
         /**
          * GatewayPage
@@ -5592,6 +5672,12 @@ export interface components {
             note?: string;
         };
         /**
+         * Kind
+         * @description What a report is about.
+         * @enum {string}
+         */
+        Kind: "shift" | "day" | "month" | "storm" | "bill";
+        /**
          * KindShown
          * @description What one sort of device measures.
          */
@@ -5949,6 +6035,71 @@ export interface components {
              * @default
              */
             code?: string;
+        };
+        /**
+         * Made
+         * @description A report that lies ready; `schedule` is null where somebody asked for it.
+         */
+        Made: {
+            /** Id */
+            id: string;
+            kind: components["schemas"]["Kind"];
+            /** Site */
+            site: string;
+            /** Subject */
+            subject: string;
+            /** Period */
+            period: string;
+            /** Start Ms */
+            start_ms: number;
+            /** End Ms */
+            end_ms: number;
+            /**
+             * Language
+             * @enum {string}
+             */
+            language: "en" | "zh";
+            /** Made Ms */
+            made_ms: number;
+            /** Made By */
+            made_by: string;
+            /** Schedule */
+            schedule: string | null;
+            /**
+             * Told
+             * @default []
+             */
+            told?: components["schemas"]["Told"][];
+        };
+        /**
+         * MadePage
+         * @description The newest first.
+         */
+        MadePage: {
+            /** Items */
+            items: components["schemas"]["Made"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * MakeNow
+         * @description Make a report. `subject`: a site, a gate, a network of drains or a building; `period`: see `Kind`.
+         */
+        MakeNow: {
+            kind: components["schemas"]["Kind"];
+            /** Subject */
+            subject: string;
+            /**
+             * Period
+             * @description 2026-11-23, 2026-11, a storm's begin in epoch ms; of a shift 'now', or when signed
+             */
+            period: string;
+            /**
+             * Language
+             * @default zh
+             * @enum {string}
+             */
+            language?: "en" | "zh";
         };
         /**
          * Manhole
@@ -6807,7 +6958,21 @@ export interface components {
          * @description What a route is about, as far as it decides who may call it.
          * @enum {string}
          */
-        Permission: "look" | "act" | "guard" | "mask" | "change-rules" | "try-rules" | "clean" | "see-refused" | "manage-users" | "read-audit" | "register-write" | "register-read" | "announce";
+        Permission: "look" | "act" | "guard" | "mask" | "change-rules" | "try-rules" | "clean" | "see-refused" | "manage-users" | "read-audit" | "schedule-reports" | "register-write" | "register-read" | "announce";
+        /**
+         * Person
+         * @description Somebody who can be told, and by which channels.
+         */
+        Person: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: {
+                [key: string]: string;
+            };
+            /** Channels */
+            channels: string[];
+        };
         /** PersonShown */
         PersonShown: {
             /** Visitor */
@@ -7118,6 +7283,16 @@ export interface components {
             measured_by: string | null;
             /** Is Overdue */
             is_overdue: boolean;
+        };
+        /**
+         * Recipient
+         * @description Somebody to tell, by a channel where they have an address.
+         */
+        Recipient: {
+            /** Person */
+            person: string;
+            /** Channel */
+            channel: string;
         };
         /**
          * RefusedInput
@@ -7757,6 +7932,96 @@ export interface components {
             blackbody_metric?: string;
             /** Blackbody C */
             blackbody_c?: number | null;
+        };
+        /**
+         * ScheduleChange
+         * @description What of a schedule can be changed; `version` is the one that was seen.
+         */
+        ScheduleChange: {
+            /** Version */
+            version: number;
+            /**
+             * Language
+             * @enum {string}
+             */
+            language: "en" | "zh";
+            /**
+             * At
+             * Format: time
+             */
+            at: string;
+            /** Recipients */
+            recipients: components["schemas"]["Recipient"][];
+        };
+        /**
+         * ScheduleShown
+         * @description A schedule as it stands, and who made this version of it when.
+         */
+        ScheduleShown: {
+            /** Id */
+            id: string;
+            /** Version */
+            version: number;
+            kind: components["schemas"]["Kind"];
+            /** Site */
+            site: string;
+            /** Subject */
+            subject: string;
+            /**
+             * Language
+             * @enum {string}
+             */
+            language: "en" | "zh";
+            /** At */
+            at: string;
+            /** Recipients */
+            recipients: components["schemas"]["Recipient"][];
+            /** Actor */
+            actor: string;
+            /** Time Ms */
+            time_ms: number;
+            /** May Change */
+            may_change: boolean;
+        };
+        /**
+         * ScheduleWanted
+         * @description Make every report of a kind. `at`: at what time of the site's day after a day or month has ended.
+         */
+        ScheduleWanted: {
+            kind: components["schemas"]["Kind"];
+            /** Subject */
+            subject: string;
+            /**
+             * Language
+             * @default zh
+             * @enum {string}
+             */
+            language?: "en" | "zh";
+            /**
+             * At
+             * Format: time
+             * @default 07:00:00
+             */
+            at?: string;
+            /**
+             * Recipients
+             * @default []
+             */
+            recipients?: components["schemas"]["Recipient"][];
+        };
+        /**
+         * Schedules
+         * @description Schedules, and what there is to choose from; people are shown to who may choose them.
+         */
+        Schedules: {
+            /** Items */
+            items: components["schemas"]["ScheduleShown"][];
+            /** Subjects */
+            subjects: components["schemas"]["Subject"][];
+            /** People */
+            people: components["schemas"]["Person"][];
+            /** Next */
+            next?: null;
         };
         /** Search */
         Search: {
@@ -8684,6 +8949,21 @@ export interface components {
             gap_max_s?: number;
         };
         /**
+         * Subject
+         * @description Something that a report can be about.
+         */
+        Subject: {
+            kind: components["schemas"]["Kind"];
+            /** Id */
+            id: string;
+            /** Site */
+            site: string;
+            /** Name */
+            name: {
+                [key: string]: string;
+            };
+        };
+        /**
          * SumCheckRule
          * @description A main register that its parts do not add up to: limits are per cent of what the main has added.
          */
@@ -8948,6 +9228,23 @@ export interface components {
             expires_ms: number;
             /** Password */
             password: string;
+        };
+        /**
+         * Told
+         * @description Whom a report was told to, and how that went.
+         */
+        Told: {
+            /** Channel */
+            channel: string;
+            /** Recipient */
+            recipient: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "sending" | "delivered" | "failed";
+            /** Error */
+            error: string | null;
         };
         /**
          * TransitionShown
@@ -9497,6 +9794,15 @@ export interface components {
         };
         /** @description It is not as the caller saw it: look at it again, then decide again */
         Problem409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemDetails"];
+            };
+        };
+        /** @description It was there and is not kept any more */
+        Problem410: {
             headers: {
                 [name: string]: unknown;
             };
@@ -11747,6 +12053,263 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    "reports-page": {
+        parameters: {
+            query?: {
+                site?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: {
+                /** @description the ETag of an earlier answer */
+                "If-None-Match"?: components["parameters"]["Known"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description changes with the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadePage"];
+                };
+            };
+            /** @description Nothing has changed since the answer with that ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    "reports-make_now": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the 'csrf' of the log-in; not needed with a token */
+                "X-CSRF-Token"?: components["parameters"]["Csrf"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MakeNow"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Made"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            411: components["responses"]["Problem411"];
+            413: components["responses"]["Problem413"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    "reports-schedules": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the ETag of an earlier answer */
+                "If-None-Match"?: components["parameters"]["Known"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description changes with the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedules"];
+                };
+            };
+            /** @description Nothing has changed since the answer with that ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    "reports-schedule": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the 'csrf' of the log-in; not needed with a token */
+                "X-CSRF-Token"?: components["parameters"]["Csrf"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleWanted"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleShown"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            411: components["responses"]["Problem411"];
+            413: components["responses"]["Problem413"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    "reports-change": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the 'csrf' of the log-in; not needed with a token */
+                "X-CSRF-Token"?: components["parameters"]["Csrf"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleShown"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            411: components["responses"]["Problem411"];
+            413: components["responses"]["Problem413"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    "reports-end": {
+        parameters: {
+            query: {
+                version: number;
+            };
+            header?: {
+                /** @description the 'csrf' of the log-in; not needed with a token */
+                "X-CSRF-Token"?: components["parameters"]["Csrf"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            411: components["responses"]["Problem411"];
+            413: components["responses"]["Problem413"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    "reports-document": {
+        parameters: {
+            query?: {
+                form?: "pdf" | "xlsx";
+            };
+            header?: {
+                /** @description the ETag of an earlier answer */
+                "If-None-Match"?: components["parameters"]["Known"];
+            };
+            path: {
+                report: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report as a file */
+            200: {
+                headers: {
+                    /** @description changes with the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pdf": unknown;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": unknown;
+                };
+            };
+            /** @description Nothing has changed since the answer with that ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            410: components["responses"]["Problem410"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     "instruments-instrument": {
         parameters: {
             query?: never;
@@ -13803,4 +14366,4 @@ export interface operations {
         };
     };
 }
-// a22c2ad37f4da8c0491cdca36582d62fcda14475e17b293e9677d9c997a07872
+// 1071cbef804738589d2e3f34fa5af3c09cefa6cec37e671e4a74f09f5db40b55
