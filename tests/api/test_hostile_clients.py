@@ -35,15 +35,15 @@ def port(world: World) -> Iterator[int]:
     thread.join()
 
 
-def said(port: int, *parts: bytes) -> bytes:
-    """All that is answered to these bytes, until the server has enough or nothing comes for a moment."""
+def said(port: int, *parts: bytes, patience_s: float = 2.0) -> bytes:
+    """All that is answered to these bytes, until the server has enough or nothing comes for a while."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as there:
         try:
             for part in parts:
                 there.sendall(part)
         except (BrokenPipeError, ConnectionResetError):
             pass
-        there.settimeout(2)
+        there.settimeout(patience_s)
         found = b""
         try:
             while chunk := there.recv(65_536):
@@ -61,7 +61,7 @@ def status(answer: bytes) -> int:
 
 def ask(port: int, *more: bytes, body: bytes = b"", method: bytes = b"POST", path: bytes = b"/api/v1/session") -> int:
     head = method + b" " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + b"".join(m + b"\r\n" for m in more)
-    return status(said(port, head + b"\r\n", body))
+    return status(said(port, head + b"\r\n", body, patience_s=30.0))
 
 
 def is_well(port: int) -> bool:
