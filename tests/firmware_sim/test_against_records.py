@@ -91,7 +91,8 @@ def test_healthy_people_are_spread_as_their_cores_are(district: District) -> Non
     for file in record("fever/FLIR_group1.csv", "fever/ICI_group1.csv"):
         oral, face = people(file)
         well = oral < 37.5
-        few = len(oral) < 100  # an excerpt tells less: of 34 people one sample in a hundred is 0.28 away from its own source
+        # An excerpt tells less: of 34 people one sample in a hundred is 0.28 away from its own source.
+        few = len(oral) < 100
         assert 0.65 < spread(shown) / spread(oral[well]) < 1.35
         assert farthest(shown, np.round(oral[well], 1)) < (0.3 if few else 0.15)
         # A scanner as simulated is better than the cameras on record were: their noise is added to that of people.
