@@ -155,6 +155,7 @@ def test_a_visit_from_announcement_to_paper(staffed: Running, browser: Browser, 
             expect(search).to_be_disabled()
             page.locator(".register-reason .ant-select").click()
             page.locator(".ant-select-item-option").nth(1).click()
+            expect(page.locator(".ant-select-dropdown:not(.ant-select-dropdown-hidden)")).to_have_count(0)
             search.click()
             expect(page.locator(".register-sheet tbody tr")).to_have_count(3)
             assert page.locator(".register-sheet b").count() == 0
