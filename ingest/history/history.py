@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -12,6 +13,7 @@ from telemetry.catalogue import Catalogue
 from telemetry.errors import Unavailable
 from telemetry.series import SeriesRegistry
 
+_DEVICES_MAX = 100  # of one question to a store
 GATEWAY_KIND = "gateway"  # the kind under which the core's own series of gateways are kept
 
 
@@ -161,3 +163,43 @@ class HistoryReader(Protocol):
 
     def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
         """The last reading of every series that has one since then, by (device, metric)."""
+
+
+class ReaderOfMany(ABC):
+    """What the readers of both stores do alike: one device is many, and of many not all are asked for at once."""
+
+    def read(
+        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
+    ) -> Curve:
+        return self.read_many(kind, [device], metric, start_ms, end_ms, every_ms, how)[device]
+
+    def read_many(
+        self,
+        kind: str,
+        devices: Sequence[str],
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        every_ms: int | None,
+        how: Aggregate,
+    ) -> dict[str, Curve]:
+        found: dict[str, Curve] = {}
+        names = list(dict.fromkeys(devices))
+        # So many at a time that neither a question nor an answer grows without bound.
+        for at in range(0, len(names), _DEVICES_MAX):
+            some = names[at : at + _DEVICES_MAX]
+            found |= zip(some, self._read(kind, some, metric, start_ms, end_ms, every_ms, how), strict=True)
+        return found
+
+    @abstractmethod
+    def _read(
+        self,
+        kind: str,
+        devices: Sequence[str],
+        metric: str,
+        start_ms: int,
+        end_ms: int,
+        every_ms: int | None,
+        how: Aggregate,
+    ) -> Sequence[Curve]:
+        """A curve for each device, in their order. Raises Unavailable."""

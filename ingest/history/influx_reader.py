@@ -20,7 +20,7 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 from numpy.typing import NDArray
 
-from ingest.history.history import Aggregate, Curve, Newest, StoreAway
+from ingest.history.history import Aggregate, Curve, Newest, ReaderOfMany, StoreAway
 from ingest.history.influx import connect
 from ingest.history.rollups import (
     FIELDS,
@@ -42,11 +42,10 @@ from telemetry.segments import group
 ROLLED = "rolled-through"
 """Measurement and field of the mark that says until when the rollups are complete."""
 _MARK_KEPT_S = 5.0
-_DEVICES_MAX = 100  # of one query
 _PLAIN = Dialect(header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339")
 
 
-class InfluxReader:
+class InfluxReader(ReaderOfMany):
     """The API's side of a history in InfluxDB."""
 
     def __init__(self, settings: InfluxSettings) -> None:
@@ -55,30 +54,7 @@ class InfluxReader:
         self._mark: tuple[float, int] = (-_MARK_KEPT_S, 0)  # when it was read, what it said
         self._lock = threading.Lock()
 
-    def read(
-        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
-    ) -> Curve:
-        return self.read_many(kind, [device], metric, start_ms, end_ms, every_ms, how)[device]
-
-    def read_many(
-        self,
-        kind: str,
-        devices: Sequence[str],
-        metric: str,
-        start_ms: int,
-        end_ms: int,
-        every_ms: int | None,
-        how: Aggregate,
-    ) -> dict[str, Curve]:
-        found: dict[str, Curve] = {}
-        names = list(dict.fromkeys(devices))
-        # So many at a time that neither a question nor an answer grows without bound.
-        for at in range(0, len(names), _DEVICES_MAX):
-            some = names[at : at + _DEVICES_MAX]
-            found |= zip(some, self._of_some(kind, some, metric, start_ms, end_ms, every_ms, how), strict=True)
-        return found
-
-    def _of_some(
+    def _read(
         self,
         kind: str,
         devices: Sequence[str],

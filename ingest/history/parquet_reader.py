@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.history.history import Aggregate, Curve, Newest
+from ingest.history.history import Aggregate, Curve, Newest, ReaderOfMany
 from ingest.history.parquet_files import DAY_MS, SCHEMA, day_name, files_of
 from ingest.history.parquet_rollups import Covered, covered_days, month_folder
 from ingest.history.rollups import (
@@ -38,14 +38,13 @@ from telemetry.errors import Unavailable
 
 _LISTING_RESTS_NS = 1_000_000_000  # a folder that changed later than this ago may change again within its clock's step
 _DAYS_ASKED_MAX = 4_000  # over a longer span the folders that there are are fewer than the days
-_DEVICES_MAX = 100  # of one query
 _DEVICE_DAYS_MAX = 400  # of one query over readings, which must fit into memory all at once
 _Span = tuple[int, int]
 T = TypeVar("T")
 _day_name = functools.lru_cache(maxsize=4 * _DAYS_ASKED_MAX)(day_name)
 
 
-class ParquetReader:
+class ParquetReader(ReaderOfMany):
     """The API's side of the embedded history: DuckDB over the files that count, in memory, never over SQL from outside."""
 
     def __init__(self, folder: Path) -> None:
@@ -56,12 +55,7 @@ class ParquetReader:
         self._db.execute("SET threads = 2; SET memory_limit = '512MB'; SET enable_progress_bar = false")
         self._db.execute("SET parquet_metadata_cache = true")  # files never change once they have their name
 
-    def read(
-        self, kind: str, device: str, metric: str, start_ms: int, end_ms: int, every_ms: int | None, how: Aggregate
-    ) -> Curve:
-        return self.read_many(kind, [device], metric, start_ms, end_ms, every_ms, how)[device]
-
-    def read_many(
+    def _read(
         self,
         kind: str,
         devices: Sequence[str],
@@ -70,25 +64,7 @@ class ParquetReader:
         end_ms: int,
         every_ms: int | None,
         how: Aggregate,
-    ) -> dict[str, Curve]:
-        found: dict[str, Curve] = {}
-        names = list(dict.fromkeys(devices))
-        # So many at a time that what the readers of a query hold stays small.
-        for at in range(0, len(names), _DEVICES_MAX):
-            some = names[at : at + _DEVICES_MAX]
-            found |= self._of_some(kind, some, metric, start_ms, end_ms, every_ms, how)
-        return found
-
-    def _of_some(
-        self,
-        kind: str,
-        devices: Sequence[str],
-        metric: str,
-        start_ms: int,
-        end_ms: int,
-        every_ms: int | None,
-        how: Aggregate,
-    ) -> dict[str, Curve]:
+    ) -> list[Curve]:
         for attempt in (1, 2):
             try:
                 width = None if every_ms is None else width_for(every_ms)
@@ -99,7 +75,7 @@ class ParquetReader:
                 else:
                     windows = self._windows(kind, devices, metric, start_ms, end_ms, width, FIELDS_OF[how])
                     curves = [steps(each, every_ms, how) for each in split(windows, len(devices))]
-                return dict(zip(devices, curves, strict=True))
+                return curves
             except Unavailable:
                 # The core merged files between our listing and our reading; the second listing sees the merged one.
                 if attempt == 2:

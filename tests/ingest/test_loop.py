@@ -149,3 +149,16 @@ def test_the_cursor_is_noted_once_a_second_and_when_the_core_stops(tmp_path: Pat
     assert journal.cursor(CURSOR) == 25
     loop.step(is_stopping=True)
     assert journal.cursor(CURSOR) == 26
+
+
+def test_what_is_read_and_waits_for_company_is_not_noted_as_written(tmp_path: Path, database: sa.Engine) -> None:
+    journal, shelf = Journal(tmp_path / "j.db"), Shelf(gather_s=2.0)
+    loop = HistoryLoop(journal, shelf, Quarantine(database), shelf.clock)
+    for count in range(3):
+        journal.append([reading(1.0)])
+        for _ in range(2):  # a core that dies in between must read it again
+            loop.step()
+            assert (len(shelf.written), journal.cursor(CURSOR)) == (count, count)
+            shelf.clock.advance(1.5)
+        loop.step()
+        assert (len(shelf.written), journal.cursor(CURSOR)) == (count + 1, count + 1)
