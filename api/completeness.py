@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from api.access import User
+from api.contract import named
 from ingest.history.completeness import GAPS_MAX, Completeness, SeriesDay, Total
 from ingest.history.days import Days
 from ingest.history.gateways import GatewayState
@@ -61,7 +62,7 @@ def gateways(catalogue: Catalogue, user: User, states: Mapping[str, GatewayState
         items.append(
             {
                 "id": gateway.id,
-                "name": gateway.name.model_dump(),
+                "name": named(gateway.name),
                 "site": gateway.site,
                 "online": None if state is None else state.is_online,
                 "spooled": state and state.spooled,

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from alerts.outcome import Outcome
 from api.access import Permission, Role
+from telemetry.catalogue import Text
 
 TimeMs = Annotated[int, Field(description="epoch milliseconds, UTC", examples=[1_795_000_000_000])]
 SiteName = Annotated[str, Field(description="a site's id", examples=["compound-1"])]
@@ -26,11 +28,16 @@ DeviceState = Literal["ok", "silent", "never"]
 Quality = Annotated[int, Field(ge=0, le=2, description="0 good, 1 suspect, 2 bad")]
 
 
-class Named(BaseModel):
+class Named(TypedDict):
     """A name, or a sentence, in both languages."""
 
-    en: str = Field(examples=["Gate 1"])
-    zh: str = Field(examples=["1号门"])
+    en: Annotated[str, Field(examples=["Gate 1"])]
+    zh: Annotated[str, Field(examples=["1号门"])]
+
+
+def named(text: Text) -> Named:
+    """A name of the catalogue, as answers have it."""
+    return {"en": text.en, "zh": text.zh}
 
 
 class FieldError(BaseModel):

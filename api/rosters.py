@@ -15,6 +15,7 @@ from typing import Any
 from alerts.duty import Roster, instant_ms, on_duty, zone_of
 from alerts.people import Ladder, People, Person, Route, Step
 from alerts.rule import Severity
+from api.contract import named
 
 _WEEK_DAYS = 7
 
@@ -65,17 +66,17 @@ def week(roster: Roster, monday: date) -> list[Span]:
 def shown_roster(people: People, roster: Roster, monday: date, now_ms: int) -> dict[str, Any]:
     """A roster's week."""
     spans = week(roster, monday)
-    named = {name for span in spans for name in span.people}
+    on_duty_then = {name for span in spans for name in span.people}
     return {
         "id": roster.id,
-        "name": None if roster.name is None else _words(roster.name),
+        "name": None if roster.name is None else named(roster.name),
         "timezone": roster.timezone,
         "monday": monday.isoformat(),
         "start_ms": spans[0].start_ms,
         "end_ms": spans[-1].end_ms,
         "spans": [{"start_ms": span.start_ms, "end_ms": span.end_ms, "people": list(span.people)} for span in spans],
         "now": [_person(people.person[name]) for name in on_duty(roster, now_ms)],
-        "people": [_person(people.person[name]) for name in sorted(named)],
+        "people": [_person(people.person[name]) for name in sorted(on_duty_then)],
     }
 
 
@@ -83,7 +84,7 @@ def shown_route(people: People, route: Route, now_ms: int) -> dict[str, Any]:
     """A route with its ladders, the gravest first, and who each step would call now."""
     return {
         "id": route.id,
-        "name": None if route.name is None else _words(route.name),
+        "name": None if route.name is None else named(route.name),
         "is_system": route.id == people.system_route,
         "ladders": [
             {"severity": severity.word, **_ladder(people, route.ladders[severity], now_ms)}
@@ -129,8 +130,4 @@ def _called(people: People, step: Step, now_ms: int) -> Iterator[dict[str, Any]]
 
 
 def _person(person: Person) -> dict[str, Any]:
-    return {"id": person.id, "name": _words(person.name)}
-
-
-def _words(text: Any) -> dict[str, str]:
-    return {"en": text.en, "zh": text.zh}
+    return {"id": person.id, "name": named(person.name)}

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
+from api.contract import Named, named
 from api.dormitories.building import Building, days_of
 from api.dormitories.tariff import Tariff, Version, cost, priced, shared
 from api.dormitories.use import Break, Use
@@ -122,10 +123,10 @@ class TariffUsed(_Shown):
     """A tariff as it was in force."""
 
     id: str
-    name: dict[str, str]
+    name: Named
     unit: str
     starts: str
-    hours: tuple[dict[str, str], ...]
+    hours: tuple[Named, ...]
 
 
 class Bill(_Shown):
@@ -382,10 +383,10 @@ def _break_line(tariff: Tariff, each: Break) -> BreakLine:
 def _tariff_used(tariff: Tariff, version: Version) -> TariffUsed:
     return TariffUsed(
         id=tariff.id,
-        name={"en": tariff.name.en, "zh": tariff.name.zh},
+        name=named(tariff.name),
         unit=tariff.unit,
         starts=version.starts.isoformat(),
-        hours=tuple({"en": each.name.en, "zh": each.name.zh} for each in version.hours),
+        hours=tuple(named(each.name) for each in version.hours),
     )
 
 

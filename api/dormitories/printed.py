@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from api.contract import Named
 from api.documents.document import Cell, Column, Document, Language, Table
 from api.dormitories.bill import Bill, CorrectionLine, RoomUse, TariffUsed
 
@@ -77,9 +78,7 @@ _WORDS = {
 }
 
 
-def printed(
-    bill: Bill, language: Language, names: Mapping[str, Mapping[str, str]], issued: tuple[str, str] | None
-) -> Document:
+def printed(bill: Bill, language: Language, names: Mapping[str, Named], issued: tuple[str, str] | None) -> Document:
     """The bill for people.
 
     Args:
@@ -103,7 +102,7 @@ def printed(
     )
 
 
-def _beds(bill: Bill, language: Language, names: Mapping[str, Mapping[str, str]]) -> Table:
+def _beds(bill: Bill, language: Language, names: Mapping[str, Named]) -> Table:
     words = _WORDS[language]
     rows: list[tuple[Cell, ...]] = [
         (
@@ -125,7 +124,7 @@ def _beds(bill: Bill, language: Language, names: Mapping[str, Mapping[str, str]]
     return Table(words["beds"], (Column(words["room"]), Column(words["bed"], share=0.6), *money), tuple(rows), total)
 
 
-def _rooms(bill: Bill, tariff: TariffUsed, language: Language, names: Mapping[str, Mapping[str, str]]) -> Table:
+def _rooms(bill: Bill, tariff: TariffUsed, language: Language, names: Mapping[str, Named]) -> Table:
     words = _WORDS[language]
     rows: list[tuple[Cell, ...]] = []
     fen = 0
@@ -179,12 +178,17 @@ def _public(bill: Bill, language: Language) -> Table:
     )
 
 
-def _corrections(bill: Bill, language: Language, names: Mapping[str, Mapping[str, str]]) -> Table:
+def _corrections(bill: Bill, language: Language, names: Mapping[str, Named]) -> Table:
     words = _WORDS[language]
     of = {tariff.id: tariff.name[language] for tariff in bill.tariffs}
 
+    def where(room: str | None) -> str:
+        if room is None:
+            return words["house"]
+        return names[room][language] if room in names else room
+
     def row(line: CorrectionLine) -> tuple[Cell, ...]:
-        room = words["house"] if line.room is None else names.get(line.room, {}).get(language, line.room)
+        room = where(line.room)
         return line.month, of.get(line.tariff, line.tariff), room, _bed(line.bed, language), _yuan(line.fen)
 
     columns = tuple(Column(words[name]) for name in ("of_month", "tariff", "room", "bed"))

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
+from api.contract import Named, named
 from api.dormitories.building import Building, Dormitories
 from api.dormitories.remembered import KEPT_MS, Remembered
 from api.dormitories.tariff import rounded
@@ -56,7 +57,7 @@ class RoomNow(BaseModel):
     """One room."""
 
     id: str
-    name: dict[str, str]
+    name: Named
     floor: str
     states: list[State]  # all that hold, what matters most first
     power_w: float | None
@@ -132,7 +133,7 @@ def room_states(
         found.append(
             RoomNow(
                 id=room,
-                name={"en": catalogue.place[room].name.en, "zh": catalogue.place[room].name.zh},
+                name=named(catalogue.place[room].name),
                 floor=path[-2].id,
                 states=[state for state in STATES if holds.get(state)] or ["ok"],
                 power_w=None if power is None or not math.isfinite(power[1]) else power[1],

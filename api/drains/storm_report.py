@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from api.contract import Named, named
 from api.drains.network import LEVEL, RAIN, Network, Node
 from api.drains.storms import GAP_MS, Reached, find_storms, reached
 from api.parts import Parts
@@ -50,7 +51,7 @@ class ManholeInStorm(BaseModel):
     """Metres above the invert. `lead_peak_s` and `lead_overflow_s`: from the first alarm to the peak, to the overflow."""
 
     place: str
-    name: dict[str, str]
+    name: Named
     device: str | None
     depth_m: float
     readings: int
@@ -73,7 +74,7 @@ class StormReport(BaseModel):
     """A storm with its manholes, in the order of the flow, and the rain step by step."""
 
     network: str
-    name: dict[str, str]
+    name: Named
     site: str
     timezone: str
     storm: StormShown
@@ -127,7 +128,7 @@ def report(parts: Parts, network: Network, start_ms: int, now_ms: int, overflow_
     name = network.place.name
     return StormReport(
         network=network.place.id,
-        name={"en": name.en, "zh": name.zh},
+        name=named(name),
         site=network.site,
         timezone=parts.catalogue.site[network.site].timezone,
         storm=storm,
@@ -184,7 +185,7 @@ def _manhole(
 
     return ManholeInStorm(
         place=node.place.id,
-        name={"en": node.place.name.en, "zh": node.place.name.zh},
+        name=named(node.place.name),
         device=None if device is None else device.id,
         depth_m=depth_m,
         readings=seen[0],

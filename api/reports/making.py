@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from api.contract import Named, named
 from api.documents.document import Document, Language
 from api.documents.pdf import as_pdf
 from api.documents.xlsx import as_xlsx
@@ -58,9 +58,9 @@ def files_of(document: Document) -> dict[str, bytes]:
     return {"pdf": as_pdf(document), "xlsx": as_xlsx(document)}
 
 
-def names_of(parts: Parts) -> dict[str, Mapping[str, str]]:
+def names_of(parts: Parts) -> dict[str, Named]:
     """How sites, places and rules are called, by id."""
     catalogue = parts.catalogue
-    named = {site.id: site.name for site in catalogue.sites} | {place.id: place.name for place in catalogue.places}
-    found: dict[str, Mapping[str, str]] = {rule["id"]: rule["name"] for rule in parts.rules.in_force()}
-    return found | {name: {"en": text.en, "zh": text.zh} for name, text in named.items()}
+    texts = {site.id: site.name for site in catalogue.sites} | {place.id: place.name for place in catalogue.places}
+    found: dict[str, Named] = {rule["id"]: rule["name"] for rule in parts.rules.in_force()}
+    return found | {name: named(text) for name, text in texts.items()}

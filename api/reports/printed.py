@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from api.contract import Named
 from api.documents.document import Cell, Column, Document, Language, Table
 from api.drains.storm_report import StormReport
 from api.reports.period import Kind
@@ -19,11 +20,11 @@ from api.reports.words import WORDS
 class Naming:
     """How things are called: places, rules and devices by id, in both languages; and the site's clock."""
 
-    names: Mapping[str, Mapping[str, str]]
+    names: Mapping[str, Named]
     zone: ZoneInfo
 
     def of(self, name: str, language: Language) -> str:
-        return self.names.get(name, {}).get(language, name)
+        return self.names[name][language] if name in self.names else name
 
     def at(self, time_ms: int | None, form: str = "%m-%d %H:%M") -> Cell:
         return None if time_ms is None else f"{datetime.fromtimestamp(time_ms / 1000, self.zone):{form}}"

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access import Acting, Looking, User
 from api.answers import Route
 from api.asking import must_say_why
+from api.contract import AlarmShown, Named, named
 from api.dormitories.building import Building, rooms_of
 from api.dormitories.cases import NotSo, Outcome
 from api.dormitories.rooms import POWER, Leak, RoomNow, is_forbidden_load, room_states
@@ -39,7 +40,7 @@ class BuildingEntry(BaseModel):
     """A dormitory."""
 
     id: str
-    name: dict[str, str]
+    name: Named
     site: str
     decides: bool  # whether who asks may issue bills and decide cases there
 
@@ -55,7 +56,7 @@ class Floor(BaseModel):
     """A floor."""
 
     id: str
-    name: dict[str, str]
+    name: Named
 
 
 class CaseStep(BaseModel):
@@ -96,7 +97,7 @@ class DormitoryNow(BaseModel):
     """How a dormitory stands."""
 
     id: str
-    name: dict[str, str]
+    name: Named
     site: str
     as_of_ms: int
     decides: bool
@@ -134,7 +135,7 @@ class Room(BaseModel):
     meters: list[Meter]
     paying: list[int]  # the numbers of the beds
     steps: list[Step]  # of the last day, oldest first
-    alarms: list[dict[str, Any]]  # the newest first
+    alarms: list[AlarmShown]  # the newest first
     cases: list[Case]
 
 
@@ -237,7 +238,7 @@ def room(session: Looking, parts: PartsOf, building: str, room: str) -> Room:
         ],
         paying=list(paying),
         steps=sorted(steps, key=lambda step: step.time_ms),
-        alarms=_alarms(parts, [room], now_ms - 90 * _DAY_MS, 50),
+        alarms=[AlarmShown.model_validate(each) for each in _alarms(parts, [room], now_ms - 90 * _DAY_MS, 50)],
         cases=[Case.model_validate(case) for case in parts.cases.of(building, room)],
     )
 
@@ -373,9 +374,8 @@ def today(parts: Parts, site: str) -> date:
     return datetime.fromtimestamp(parts.clock.now_ms() / 1000, zone).date()
 
 
-def name_of(parts: Parts, place: str) -> dict[str, str]:
+def name_of(parts: Parts, place: str) -> Named:
     """What a place is called, in both languages; its id where it has left the catalogue."""
     if place not in parts.catalogue.place:
         return {"en": place, "zh": place}
-    name = parts.catalogue.place[place].name
-    return {"en": name.en, "zh": name.zh}
+    return named(parts.catalogue.place[place].name)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from alerts.calendar import is_open, next_change_ms
 from api.access import Looking, User
 from api.answers import Route
+from api.contract import Named, Severity, named
 from api.drains.network import LEVEL, RAIN, Card, Network, Node, cards, foresee, networks
 from api.drains.silt import AGE_DAYS_MAX, Nights, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
 from api.drains.storm_report import StormReport, StormShown, report, storms_between
@@ -32,18 +33,11 @@ _ALARMS_MAX = 500
 Health = Literal["ok", "suspect", "faulty", "silent", "offline", "never", "none"]
 
 
-class LocalName(BaseModel):
-    """A name in both languages."""
-
-    en: str
-    zh: str
-
-
 class NetworkName(BaseModel):
     """A network that one may see."""
 
     id: str
-    name: LocalName
+    name: Named
     site: str
 
 
@@ -76,7 +70,7 @@ class Manhole(BaseModel):
     """A manhole or outfall; heights in metres, levels above its own invert, `invert_m` above the site's datum."""
 
     id: str
-    name: LocalName
+    name: Named
     kind: str
     downstream: str | None
     invert_m: float
@@ -107,11 +101,11 @@ class AlarmRef(BaseModel):
     id: str
     seq: int
     rule: str
-    rule_name: LocalName
+    rule_name: Named
     alarm_class: str
     place: str
     device: str
-    severity: str
+    severity: Severity
     onset_ms: int
     acknowledged_by: str | None
     why: Literal["rule", "same-place", "backs-up"] | None
@@ -128,14 +122,14 @@ class RuleName(BaseModel):
     """A rule by name."""
 
     id: str
-    name: LocalName
+    name: Named
 
 
 class FloodSeason(BaseModel):
     """A schedule with seasons that rules of these drains name: only while it is on do these rules call people."""
 
     id: str
-    name: LocalName
+    name: Named
     is_on: bool
     changes_ms: int | None
     rules: list[RuleName]
@@ -145,7 +139,7 @@ class NetworkNow(BaseModel):
     """Manholes stand before the ones they run into."""
 
     id: str
-    name: LocalName
+    name: Named
     site: str
     timezone: str
     as_of_ms: int
@@ -167,7 +161,7 @@ class Pipe(BaseModel):
     """The pipe that leaves a manhole, as its dry nights tell; metres. `days_to_half`: until the base stands at half of it."""
 
     place: str
-    name: LocalName
+    name: Named
     crown_m: float
     base_m: float | None
     share: float | None
@@ -191,7 +185,7 @@ class CleaningPlan(BaseModel):
 def network_names(session: Looking, parts: PartsOf) -> NetworkNames:
     """The drain networks of the sites that one sees."""
     found = [network for network in networks(parts.catalogue).values() if session.user.sees(network.site)]
-    items = [NetworkName(id=n.place.id, name=_name(n.place.name), site=n.site) for n in found]
+    items = [NetworkName(id=n.place.id, name=named(n.place.name), site=n.site) for n in found]
     return NetworkNames(items=items, next=None)
 
 
@@ -207,7 +201,7 @@ def network_now(session: Looking, parts: PartsOf, network: str) -> NetworkNow:
     folded = cards(found, alarms, level_m)
     return NetworkNow(
         id=network,
-        name=_name(found.place.name),
+        name=named(found.place.name),
         site=found.site,
         timezone=parts.catalogue.site[found.site].timezone,
         as_of_ms=now_ms,
@@ -313,7 +307,7 @@ def _pipe(
     crown = node.drain.crown_m
     return Pipe(
         place=node.place.id,
-        name=_name(node.place.name),
+        name=named(node.place.name),
         crown_m=crown,
         base_m=base,
         share=None if base is None else base / crown,
@@ -374,7 +368,7 @@ def _manhole(
         forecast = forecast or _told_forecast(device, alarms, now_ms)
     return Manhole(
         id=node.place.id,
-        name=_name(node.place.name),
+        name=named(node.place.name),
         kind=node.place.kind,
         downstream=node.drain.downstream,
         invert_m=node.drain.invert_m,
@@ -464,14 +458,10 @@ def _seasons(parts: Parts, network: Network, rules: list[dict[str, Any]], now_ms
             found.append(
                 FloodSeason(
                     id=schedule.id,
-                    name=_name(schedule.name or Text(en=schedule.id, zh=schedule.id)),
+                    name=named(schedule.name or Text(en=schedule.id, zh=schedule.id)),
                     is_on=is_open(schedule, now_ms),
                     changes_ms=next_change_ms(schedule, now_ms),
-                    rules=[RuleName(id=rule["id"], name=LocalName(**rule["name"])) for rule in of],
+                    rules=[RuleName(id=rule["id"], name=rule["name"]) for rule in of],
                 )
             )
     return found
-
-
-def _name(text: Text) -> LocalName:
-    return LocalName(en=text.en, zh=text.zh)

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Guarding, Looking, Permission, User
 from api.answers import Route
-from api.contract import Gate, GatePage, Shift
+from api.contract import Gate, GatePage, Shift, named
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
 from api.routes.world import device_now, newest_readings
 from ingest.history.history import Aggregate
-from telemetry.catalogue import Device, Place
+from telemetry.catalogue import Device
 
 router = APIRouter(route_class=Route)
 
@@ -44,7 +44,8 @@ def gates(session: Looking, parts: PartsOf) -> dict[str, Any]:
             found[catalogue.gate_of(device.place)] = None
     return {
         "items": [
-            {"id": gate, "name": _name(catalogue.place[gate]), "site": catalogue.site_of_place(gate)} for gate in found
+            {"id": gate, "name": named(catalogue.place[gate].name), "site": catalogue.site_of_place(gate)}
+            for gate in found
         ],
         "next": None,
     }
@@ -65,7 +66,7 @@ def gate(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
         lanes.append(
             {
                 "place": device.place,
-                "name": _name(catalogue.place[device.place]),
+                "name": named(catalogue.place[device.place].name),
                 "device": device.id,
                 "metric": metric,
                 "state": now["state"],
@@ -78,7 +79,7 @@ def gate(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
         )
     return {
         "id": place,
-        "name": _name(catalogue.place[place]),
+        "name": named(catalogue.place[place].name),
         "site": catalogue.site_of_place(place),
         "as_of_ms": now_ms,
         "lanes": lanes,
@@ -190,7 +191,3 @@ def _count(parts: Parts, device: Device, metric: str, start_ms: int, end_ms: int
 
 def is_thermometer(parts: Parts, device: Device) -> bool:
     return any(metric.recheck for metric in parts.catalogue.kind[device.kind].metrics)
-
-
-def _name(place: Place) -> dict[str, str]:
-    return {"en": place.name.en, "zh": place.name.zh}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access import Looking, Permission, SchedulingReports, User
 from api.answers import Route
 from api.asking import at_cursor
+from api.contract import Named, named
 from api.documents.document import Language
 from api.drains.network import networks
 from api.parts import Parts, PartsOf
@@ -52,7 +53,7 @@ class Made(BaseModel):
     made_ms: int
     made_by: str
     schedule: str | None
-    told: list[Told] = []
+    told: list[Told]
 
 
 class MadePage(BaseModel):
@@ -130,14 +131,14 @@ class Subject(BaseModel):
     kind: Kind
     id: str
     site: str
-    name: dict[str, str]
+    name: Named
 
 
 class Person(BaseModel):
     """Somebody who can be told, and by which channels."""
 
     id: str
-    name: dict[str, str]
+    name: Named
     channels: list[str]
 
 
@@ -185,7 +186,7 @@ def make_now(session: Looking, parts: PartsOf, body: MakeNow) -> Made:
     parts.accounts.record(session.user.name, "report", f"{body.kind} {body.subject} {body.period}", "made", site)
     made = parts.reports.one(claim.report)
     assert made is not None
-    return Made.model_validate(made)
+    return Made.model_validate({**made, "told": []})
 
 
 @router.get("/reports/schedules")
@@ -196,7 +197,7 @@ def schedules(session: Looking, parts: PartsOf) -> Schedules:
     people = [
         Person(
             id=person.id,
-            name={"en": person.name.en, "zh": person.name.zh},
+            name=named(person.name),
             channels=sorted(set(person.addresses) & set(parts.channels)),
         )
         for person in chosen
@@ -277,7 +278,7 @@ def _subjects(parts: Parts, user: User) -> list[Subject]:
     for kind, name, site_id in found:
         if user.sees(site_id):
             called = catalogue.site[name].name if kind in (Kind.DAY, Kind.MONTH) else catalogue.place[name].name
-            subjects.append(Subject(kind=kind, id=name, site=site_id, name={"en": called.en, "zh": called.zh}))
+            subjects.append(Subject(kind=kind, id=name, site=site_id, name=named(called)))
     return subjects
 
 

@@ -6,11 +6,10 @@ from fastapi import APIRouter
 
 from api.access import Looking, User
 from api.answers import Route
-from api.contract import DevicePage, DeviceShown, Kinds, Sites
+from api.contract import DevicePage, DeviceShown, Kinds, Sites, named
 from api.events import gateway_state
 from api.parts import Parts, PartsOf
 from api.problems import Problem
-from telemetry.catalogue import LocalText
 
 router = APIRouter(route_class=Route)
 
@@ -30,12 +29,12 @@ def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
         found.append(
             {
                 "id": site.id,
-                "name": _text(site.name),
+                "name": named(site.name),
                 "timezone": site.timezone,
                 "places": [
                     {
                         "id": place.id,
-                        "name": _text(place.name),
+                        "name": named(place.name),
                         "kind": place.kind,
                         "parent": place.parent,
                         "drain": place.drain.model_dump() if place.drain else None,
@@ -49,7 +48,7 @@ def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
                 ],
                 "gateways": [
                     gateway_state(gateway.id, parts.events.gateways.get(gateway.id))
-                    | {"name": _text(gateway.name), "local_page": gateway.local_page}
+                    | {"name": named(gateway.name), "local_page": gateway.local_page}
                     for gateway in parts.catalogue.gateways
                     if gateway.site == site.id
                 ],
@@ -75,7 +74,7 @@ def device_now(parts: Parts, device_id: str, newest: Any, silent: set[str]) -> d
             last[metric.id] = {"time_ms": best[0], "value": best[1], "quality": best[2]}
     return {
         "id": device.id,
-        "name": _text(device.name or parts.catalogue.place[device.place].name),
+        "name": named(device.name or parts.catalogue.place[device.place].name),
         "kind": device.kind,
         "place": device.place,
         "gateway": device.gateway,
@@ -105,7 +104,7 @@ def kinds(_session: Looking, parts: PartsOf) -> dict[str, Any]:
         "kinds": [
             {
                 "id": kind.id,
-                "name": _text(kind.name),
+                "name": named(kind.name),
                 "metrics": [metric.model_dump(mode="json") for metric in kind.metrics],
             }
             for kind in parts.catalogue.kinds
@@ -119,7 +118,3 @@ def kind_of(parts: Parts, user: User, device: str) -> str:
     if known is None or not user.sees(parts.catalogue.site_of(device)):
         raise Problem(404, "No such device", f"there is no device '{device}' that you may see: GET /api/v1/devices")
     return known.kind
-
-
-def _text(text: LocalText) -> dict[str, str]:
-    return {"en": text.en, "zh": text.zh}

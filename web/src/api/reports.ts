@@ -1,64 +1,18 @@
 /** Reports: shapes of `/api/v1/reports`, and its calls. */
 
-import type { Named } from "./contract";
 import { fetchJson, LONG_MS, sendJson } from "./request";
+import type { components } from "./schema";
+
+type Shapes = components["schemas"];
 
 export const REPORT_KINDS = ["day", "month", "shift", "storm", "bill"] as const;
 export type ReportKind = (typeof REPORT_KINDS)[number];
-
-export interface MadeReport {
-  id: string;
-  kind: ReportKind;
-  site: string;
-  subject: string;
-  period: string;
-  start_ms: number;
-  end_ms: number;
-  language: "en" | "zh";
-  made_ms: number;
-  made_by: string;
-  schedule: string | null;
-  told: { channel: string; recipient: string; state: "waiting" | "sending" | "delivered" | "failed"; error: string | null }[];
-}
-
-export interface ReportSubject {
-  kind: ReportKind;
-  id: string;
-  site: string;
-  name: Named;
-}
-
-export interface ReportRecipient {
-  person: string;
-  channel: string;
-}
-
-export interface ReportSchedule {
-  id: string;
-  version: number;
-  kind: ReportKind;
-  site: string;
-  subject: string;
-  language: "en" | "zh";
-  at: string;
-  recipients: ReportRecipient[];
-  actor: string;
-  time_ms: number;
-  may_change: boolean;
-}
-
-export interface ReportSchedules {
-  items: ReportSchedule[];
-  subjects: ReportSubject[];
-  people: { id: string; name: Named; channels: string[] }[];
-}
-
-export interface ReportWanted {
-  kind: ReportKind;
-  subject: string;
-  period: string;
-  language: "en" | "zh";
-}
+export type MadeReport = Shapes["Made"];
+export type ReportSubject = Shapes["Subject"];
+export type ReportRecipient = Shapes["Recipient"];
+export type ReportSchedule = Shapes["ScheduleShown"];
+export type ReportSchedules = Shapes["Schedules"];
+export type ReportWanted = Shapes["MakeNow"];
 
 export const fetchReports = async (site: string) => (await fetchJson<{ items: MadeReport[] }>("/reports", { site })).items;
 export const fetchReportSchedules = () => fetchJson<ReportSchedules>("/reports/schedules");

@@ -2278,15 +2278,18 @@ export interface components {
             seq: number;
             /** Rule */
             rule: string;
-            rule_name: components["schemas"]["LocalName"];
+            rule_name: components["schemas"]["Named"];
             /** Alarm Class */
             alarm_class: string;
             /** Place */
             place: string;
             /** Device */
             device: string;
-            /** Severity */
-            severity: string;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "low" | "medium" | "high" | "critical";
             /** Onset Ms */
             onset_ms: number;
             /** Acknowledged By */
@@ -3011,10 +3014,7 @@ export interface components {
         BuildingEntry: {
             /** Id */
             id: string;
-            /** Name */
-            name: {
-                [key: string]: string;
-            };
+            name: components["schemas"]["Named"];
             /** Site */
             site: string;
             /** Decides */
@@ -3990,10 +3990,7 @@ export interface components {
         DormitoryNow: {
             /** Id */
             id: string;
-            /** Name */
-            name: {
-                [key: string]: string;
-            };
+            name: components["schemas"]["Named"];
             /** Site */
             site: string;
             /** As Of Ms */
@@ -4806,7 +4803,7 @@ export interface components {
         FloodSeason: {
             /** Id */
             id: string;
-            name: components["schemas"]["LocalName"];
+            name: components["schemas"]["Named"];
             /** Is On */
             is_on: boolean;
             /** Changes Ms */
@@ -4821,10 +4818,7 @@ export interface components {
         Floor: {
             /** Id */
             id: string;
-            /** Name */
-            name: {
-                [key: string]: string;
-            };
+            name: components["schemas"]["Named"];
         };
         /**
          * ForbiddenLoadRule
@@ -6011,16 +6005,6 @@ export interface components {
             fen: number;
         };
         /**
-         * LocalName
-         * @description A name in both languages.
-         */
-        LocalName: {
-            /** En */
-            en: string;
-            /** Zh */
-            zh: string;
-        };
-        /**
          * LogIn
          * @description Name and password, and a code of who has a second factor.
          */
@@ -6065,11 +6049,8 @@ export interface components {
             made_by: string;
             /** Schedule */
             schedule: string | null;
-            /**
-             * Told
-             * @default []
-             */
-            told?: components["schemas"]["Told"][];
+            /** Told */
+            told: components["schemas"]["Told"][];
         };
         /**
          * MadePage
@@ -6108,7 +6089,7 @@ export interface components {
         Manhole: {
             /** Id */
             id: string;
-            name: components["schemas"]["LocalName"];
+            name: components["schemas"]["Named"];
             /** Kind */
             kind: string;
             /** Downstream */
@@ -6136,10 +6117,7 @@ export interface components {
         ManholeInStorm: {
             /** Place */
             place: string;
-            /** Name */
-            name: {
-                [key: string]: string;
-            };
+            name: components["schemas"]["Named"];
             /** Device */
             device: string | null;
             /** Depth M */
@@ -6409,7 +6387,7 @@ export interface components {
         NetworkName: {
             /** Id */
             id: string;
-            name: components["schemas"]["LocalName"];
+            name: components["schemas"]["Named"];
             /** Site */
             site: string;
         };
@@ -6430,7 +6408,7 @@ export interface components {
         NetworkNow: {
             /** Id */
             id: string;
-            name: components["schemas"]["LocalName"];
+            name: components["schemas"]["Named"];
             /** Site */
             site: string;
             /** Timezone */
@@ -6966,10 +6944,7 @@ export interface components {
         Person: {
             /** Id */
             id: string;
-            /** Name */
-            name: {
-                [key: string]: string;
-            };
+            name: components["schemas"]["Named"];
             /** Channels */
             channels: string[];
         };
@@ -6997,7 +6972,7 @@ export interface components {
         Pipe: {
             /** Place */
             place: string;
-            name: components["schemas"]["LocalName"];
+            name: components["schemas"]["Named"];
             /** Crown M */
             crown_m: number;
             /** Base M */
@@ -7459,9 +7434,7 @@ export interface components {
             /** Steps */
             steps: components["schemas"]["DormitoriesStep"][];
             /** Alarms */
-            alarms: {
-                [key: string]: unknown;
-            }[];
+            alarms: components["schemas"]["AlarmShown"][];
             /** Cases */
             cases: components["schemas"]["Case"][];
         };
@@ -7486,10 +7459,7 @@ export interface components {
         RoomNow: {
             /** Id */
             id: string;
-            /** Name */
-            name: {
-                [key: string]: string;
-            };
+            name: components["schemas"]["Named"];
             /** Floor */
             floor: string;
             /** States */
@@ -7638,7 +7608,7 @@ export interface components {
         RuleName: {
             /** Id */
             id: string;
-            name: components["schemas"]["LocalName"];
+            name: components["schemas"]["Named"];
         };
         /**
          * RuleVersion
@@ -8792,10 +8762,7 @@ export interface components {
         StormReport: {
             /** Network */
             network: string;
-            /** Name */
-            name: {
-                [key: string]: string;
-            };
+            name: components["schemas"]["Named"];
             /** Site */
             site: string;
             /** Timezone */
@@ -8958,10 +8925,7 @@ export interface components {
             id: string;
             /** Site */
             site: string;
-            /** Name */
-            name: {
-                [key: string]: string;
-            };
+            name: components["schemas"]["Named"];
         };
         /**
          * SumCheckRule
@@ -9090,18 +9054,13 @@ export interface components {
         TariffUsed: {
             /** Id */
             id: string;
-            /** Name */
-            name: {
-                [key: string]: string;
-            };
+            name: components["schemas"]["Named"];
             /** Unit */
             unit: string;
             /** Starts */
             starts: string;
             /** Hours */
-            hours: {
-                [key: string]: string;
-            }[];
+            hours: components["schemas"]["Named"][];
         };
         /**
          * Temperature
@@ -14366,4 +14325,4 @@ export interface operations {
         };
     };
 }
-// 1071cbef804738589d2e3f34fa5af3c09cefa6cec37e671e4a74f09f5db40b55
+// 8232d5a5fe4ba11da379d699ab4ddc5a7e753de08bb9c037a4f641abdf44f53f
