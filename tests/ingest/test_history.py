@@ -77,7 +77,9 @@ def test_what_was_kept_is_read_back_in_time(store: Store) -> None:
     assert store.read() == [(500, 0.5), (1000, 1.0), (2000, 1.25)]
 
 
-def test_many_devices_are_read_as_each_alone(store: Store) -> None:
+@pytest.mark.parametrize("at_a_time", [100, 2, 1])
+def test_many_devices_are_read_as_each_alone(store: Store, monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
+    monkeypatch.setattr("ingest.history.history._DEVICES_MAX", at_a_time)
     day = 86_400_000
     store.keep(*((n % 2, n * 25 * MINUTE, n % 7 + 0.25, 2 if n % 11 == 0 else 0) for n in range(130)))
     store.keep((0, 40 * MINUTE, 99.0), (1, day + 5, 3.5, 1), (0, day + 5, 1.5))
