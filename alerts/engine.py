@@ -51,6 +51,10 @@ from telemetry.quality import Quality
 
 TICK_MAX_MS = 2000  # more than this between two ticks is time in which the core was not there
 _FORGET_EVERY_MS = 60_000
+# How much is read again at once for the end of an outage, some 0.2 ms a record: at its end and with each tick, and, because
+# what comes in must not outrun it, three times as much as comes in.
+_AGAIN_AT_ONCE = 400
+_AGAIN_EVERY, _AGAIN_EACH = 64, 192
 _COMMANDS_REMEMBERED_MAX = 1000  # a command that a crash put into the journal twice is done once
 
 
@@ -123,6 +127,8 @@ class Engine:
         effects = Effects()
         if not (self._lateness.checkpoints or self._episodes):
             self._lateness.keep(record.offset - 1, record.time_ms)
+        if self._episodes.arriving:
+            self._arrive(record, _again(record), effects)
         if record.kind is Kind.READINGS:
             self._readings(record, effects)
         elif record.kind is Kind.BACKLOG:
@@ -185,15 +191,21 @@ class Engine:
             self._end_episodes(self._episodes.known(g for g, left in behind.items() if not left), record, effects)
 
     def _begin_episodes(self, gateways: set[int], record: Stored) -> None:
+        self._episodes.not_over(gateways)
         new = gateways - self._episodes.after.keys()
         if new:
             self._episodes.begin(new, record.offset)
 
     def _end_episodes(self, gateways: set[int], record: Stored, effects: Effects) -> None:
         if gateways:
-            listened_ms = self._listening_ms - self._observed_ms
-            self._episodes.end(gateways, record.offset - 1, self._tick_ms, record.time_ms, listened_ms, effects)
-            self._passages.judge(self._episodes.passages(), record.time_ms, effects)
+            self._episodes.over(gateways)
+            self._arrive(record, _AGAIN_AT_ONCE, effects)
+
+    def _arrive(self, record: Stored, records_max: int, effects: Effects) -> None:
+        listened_ms = self._listening_ms - self._observed_ms
+        asked = record.offset - 1, records_max, self._tick_ms, record.time_ms, listened_ms, effects
+        self._episodes.arrive(*asked)
+        self._passages.judge(self._episodes.passages(), record.time_ms, effects)
 
     def _look_back(self, record: Stored, effects: Effects) -> None:
         """Judge in their own place what came late, and keep what that will need the next time."""
@@ -500,6 +512,15 @@ class Engine:
                 step = self._conditions.stand(rule, series)
                 if step.worst is None or self.program.severity[step.worst] != alarm.severity:
                     self._book.follow(step, now_ms, effects)
+
+
+def _again(record: Stored) -> int:
+    """How many records are read again before this one, for outages that end. It follows from the record alone, so that
+    after a crash the same records say the same.
+    """
+    if record.kind is Kind.TICK:
+        return _AGAIN_AT_ONCE
+    return 0 if record.offset % _AGAIN_EVERY else _AGAIN_EACH
 
 
 def _shelf(command: Command, alarm: Alarm, now_ms: int) -> Mask:

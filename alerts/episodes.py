@@ -4,6 +4,7 @@ A gateway that comes back sends what is new first, and what it had kept behind i
 was known before the outage; that can be wrong, and is provisional. Meanwhile the past of its series (`past`) goes on from
 the moment before the outage and sees the backlog in order. When the backlog is over, the past is shown what came live since
 then, read from the journal again, and so arrives at the present as if nothing had been late; then what was said is put right.
+After a long outage that is much to read, so it is read in pieces, and what is new is judged in between.
 Rules about silence and about single passages are not in here; they do not depend on order.
 
 Memory: one more set of arrays a series, and the alarms that came and went in the episode; never readings.
@@ -51,6 +52,7 @@ class Episodes:
 
     def _clear(self) -> None:
         self.after: dict[int, int] = {}  # gateway -> through which record the past has seen what came live
+        self.arriving: set[int] = set()  # gateways whose backlog is over, and whose past is shown what came live
         self.gapped: set[int] = set()  # gateways of which records that were to be read again are gone
         self.past: Past | None = None
         self.next_live_ms: Times = np.empty(0, np.int64)  # (S,) the earliest that came live and the past has not seen
@@ -123,13 +125,51 @@ class Episodes:
         np.maximum.at(until_ms, rows.series, rows.time_ms)
         return self._judge_with_live(gateways, until_ms, rows, through)
 
-    def end(
-        self, gateways: set[int], through: int, tick_ms: int, known_ms: int, listened_ms: Times, effects: Effects
+    def over(self, gateways: set[int]) -> None:
+        """The backlog of gateways is over: their past arrives next."""
+        self.arriving |= gateways
+
+    def not_over(self, gateways: set[int]) -> None:
+        """There is more backlog after all."""
+        self.arriving -= gateways
+
+    def arrive(
+        self,
+        through: int,
+        records_max: int,
+        tick_ms: int,
+        known_ms: int,
+        listened_ms: Times,
+        effects: Effects,
     ) -> None:
-        """The backlog of gateways is over: bring their past to the present, and put right what was said."""
+        """Show the past what came live up to record `through`, `records_max` of them at most: those whose past has seen all
+        are at the present, and what was said of them is put right.
+
+        Who lags most goes first, so that whatever several have to see is read once.
+        """
         assert self.past is not None
-        until_ms = np.full(len(self.next_live_ms), NEVER_MS, np.int64)
-        effects.late += self._judge_with_live(gateways, until_ms, empty_batch(), through)
+        while records_max > 0 and (behind := {g: self.after[g] for g in self.arriving if self.after[g] < through}):
+            after = min(behind.values())
+            last = {gateway for gateway in behind if behind[gateway] == after}
+            until = min([through, after + records_max, *(behind[gateway] for gateway in behind.keys() - last)])
+            effects.late += self._show_live(last, until, through)
+            records_max -= until - after
+        arrived = {gateway for gateway in self.arriving if self.after[gateway] >= through}
+        if arrived:
+            self._become_present(arrived, tick_ms, known_ms, listened_ms, effects)
+
+    def _show_live(self, gateways: set[int], until: int, through: int) -> int:
+        next_live_ms = self.next_live_ms.copy()
+        always_ms = np.full(len(next_live_ms), NEVER_MS, np.int64)
+        late = self._judge_with_live(gateways, always_ms, empty_batch(), until)
+        if until < through:
+            self.next_live_ms = next_live_ms  # of what is still unseen nobody knows more than that it is not earlier
+        return late
+
+    def _become_present(
+        self, gateways: set[int], tick_ms: int, known_ms: int, listened_ms: Times, effects: Effects
+    ) -> None:
+        assert self.past is not None
         of = self._series_of(gateways)
         self.past.arrive(of, tick_ms, listened_ms)
         whole = self._series_of(gateways - self.gapped)
@@ -146,6 +186,7 @@ class Episodes:
         if not self.after:
             self._clear()
             return
+        self.arriving -= gateways
         self.gapped -= gateways
         self.past.forget(of)
 

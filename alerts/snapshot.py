@@ -57,6 +57,7 @@ class KeptEpisodes(msgspec.Struct):
     over: list[Alarm]
     closed: list[Alarm]
     decisions: list[tuple[int, str, str]]  # (when, rule, series)
+    arriving: list[str] = []
 
 
 class KeptMoment(msgspec.Struct):
@@ -237,6 +238,7 @@ def keep_episodes(episodes: Episodes, names: Names) -> KeptEpisodes | None:
         [alarm for _, alarm in past.over],
         [alarm for _, alarm in past.closed],
         [(d.known_ms, program.rules[d.rule].id, names.series[d.series]) for d in past.decisions],
+        [program.names[number][0] for number in sorted(episodes.arriving)],
     )
 
 
@@ -249,6 +251,7 @@ def restore_episodes(kept: KeptEpisodes, snapshot: Snapshot, episodes: Episodes,
         return
     restore_conditions(kept.past, snapshot.instances.split("\n"), snapshot.series.split("\n"), past.conditions, names)
     episodes.gapped = episodes.known(kept.gapped)
+    episodes.arriving = episodes.known(kept.arriving) & episodes.after.keys()
     mine, theirs = matched(names.series, snapshot.series.split("\n"))
     episodes.next_live_ms[mine] = np.frombuffer(kept.next_live_ms, np.int64)[theirs]
     for where, alarm in names.placed(kept.open):

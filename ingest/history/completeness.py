@@ -28,6 +28,8 @@ GAPS_MAX = 50  # shown of one series and day, the longest; the rest is counted
 _AT_ONCE = 500  # pairs held in memory together, and parameters in one query
 _DAY = 1 << 32  # keys are series · _DAY + day
 
+_Row = dict[str, object]  # of `days`
+
 known = sa.Table(
     "completeness_series",
     metadata,
@@ -176,13 +178,13 @@ class Completeness:
 
     def add(self, counted: Counted, lost: Sequence[Loss], frames: Mapping[tuple[str, int], int], last: int) -> None:
         """Count what the journal says up to record `last`, in one transaction."""
+        changed, new = self._sums_now(counted)  # before anything is written: whoever writes keeps others waiting
         with self._database.begin() as db:
-            keys = counted.series.astype(np.int64) * _DAY + counted.day
-            pairs = group(keys)
-            for start in range(0, len(pairs.key), _AT_ONCE):
-                chunk = slice(start, start + _AT_ONCE)
-                rows = pairs.order[pairs.start[chunk][0] : pairs.end[chunk][-1]]
-                _add_pairs(db, counted, pairs.key[chunk], rows, np.searchsorted(pairs.key[chunk], keys[rows]))
+            if changed:
+                here = (days.c.series == sa.bindparam("of_series")) & (days.c.day == sa.bindparam("of_day"))
+                db.execute(days.update().where(here), changed)
+            if new:
+                db.execute(days.insert().values(series=sa.bindparam("of_series"), day=sa.bindparam("of_day")), new)
             if lost:
                 db.execute(losses.insert(), [loss._asdict() | {"day": date.fromordinal(loss.day)} for loss in lost])
             for (gateway, day), count in frames.items():
@@ -192,6 +194,22 @@ class Completeness:
                     db.execute(frames_lost.insert().values(gateway=gateway, day=date.fromordinal(day), count=count))
             if not db.execute(cursor.update().values(record=last)).rowcount:
                 db.execute(cursor.insert().values(id=1, record=last))
+
+    def _sums_now(self, counted: Counted) -> tuple[list[_Row], list[_Row]]:
+        """Rows as they will stand: (those that are there already, new ones). Nobody else writes them."""
+        changed: list[_Row] = []
+        new: list[_Row] = []
+        keys = counted.series.astype(np.int64) * _DAY + counted.day
+        pairs = group(keys)
+        with self._database.connect() as db:
+            for start in range(0, len(pairs.key), _AT_ONCE):
+                chunk = slice(start, start + _AT_ONCE)
+                rows = pairs.order[pairs.start[chunk][0] : pairs.end[chunk][-1]]
+                held = _held(db, pairs.key[chunk])
+                _add_pairs(
+                    counted, pairs.key[chunk], rows, np.searchsorted(pairs.key[chunk], keys[rows]), held, changed, new
+                )
+        return changed, new
 
     def forget(self, before: date) -> None:
         """Drop the days before."""
@@ -249,10 +267,15 @@ def _interval_ms(
 
 
 def _add_pairs(
-    db: sa.Connection, counted: Counted, keys: NDArray[np.int64], rows: NDArray[np.intp], pair: NDArray[np.intp]
+    counted: Counted,
+    keys: NDArray[np.int64],
+    rows: NDArray[np.intp],
+    pair: NDArray[np.intp],
+    held: Mapping[int, Tally],
+    changed: list[_Row],
+    new: list[_Row],
 ) -> None:
-    """Count `rows` of the readings into the pairs they belong to, `pair` of `keys` each."""
-    held = _held(db, keys)
+    """Count `rows` of the readings into the pairs they belong to, `pair` of `keys` each, on top of what is `held`."""
     count = len(keys)
     weight, is_late = counted.count[rows], counted.is_late[rows]
     quality = _sums(pair * 3 + counted.quality[rows], weight, 3 * count).reshape(count, 3).tolist()
@@ -260,15 +283,13 @@ def _add_pairs(
     cells, cell = np.unique(pair * MINUTES_MAX + counted.minute[rows], return_inverse=True)
     cell_counts = _sums(cell, weight, len(cells))
     edges = np.searchsorted(cells, np.arange(count + 1) * MINUTES_MAX)
-    new: list[dict[str, object]] = []
-    changed: list[dict[str, object]] = []
     for number, key in enumerate(keys.tolist()):
         before = held.get(key)
         minutes = np.zeros(MINUTES_MAX, np.int64) if before is None else before.minutes.astype(np.int64)
         of_pair = slice(edges[number], edges[number + 1])
         minutes[cells[of_pair] - number * MINUTES_MAX] += cell_counts[of_pair]
         good, suspect, bad = quality[number]
-        row = {
+        row: _Row = {
             "good": good + (before.good if before else 0),
             "suspect": suspect + (before.suspect if before else 0),
             "bad": bad + (before.bad if before else 0),
@@ -277,11 +298,6 @@ def _add_pairs(
         }
         place = {"of_series": key // _DAY, "of_day": date.fromordinal(key % _DAY)}
         (changed if before else new).append(row | place)
-    if changed:
-        here = (days.c.series == sa.bindparam("of_series")) & (days.c.day == sa.bindparam("of_day"))
-        db.execute(days.update().where(here), changed)
-    if new:
-        db.execute(days.insert().values(series=sa.bindparam("of_series"), day=sa.bindparam("of_day")), new)
 
 
 def _sums(index: NDArray[np.int64], weight: NDArray[np.int64], length: int) -> NDArray[np.int64]:

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from hypothesis import given, settings
@@ -169,6 +171,11 @@ def level(value: float, second: int, device: str = "a1") -> Row:
     return (device, value, second, 0)
 
 
+def in_pieces(at_once: int) -> AbstractContextManager[object]:
+    """The end of an outage reads so many records at once."""
+    return mock.patch.multiple("alerts.engine", _AGAIN_AT_ONCE=at_once, _AGAIN_EVERY=3, _AGAIN_EACH=at_once + 3)
+
+
 # --- the law --------------------------------------------------------------------------------------------------------
 
 # Limits and their neighbours; ramps, because a rate and a forecast need a trend; what is doubtful, and what is broken.
@@ -281,6 +288,7 @@ def disturbed(
     st.lists(st.tuples(st.sampled_from([0, 0, 1, 2, 5]), st.sampled_from([0, 0, 1])), min_size=1, max_size=12),
     st.integers(0, 120),
     st.sampled_from([0, 20, 60]),
+    st.sampled_from([5, 20, 400]),
 )
 def test_what_comes_of_readings_does_not_depend_on_outages(
     drawn: list[tuple[str, int, tuple[str, float], int]],
@@ -289,11 +297,13 @@ def test_what_comes_of_readings_does_not_depend_on_outages(
     chunks: list[tuple[int, int]],
     crash_at: int,
     reopen_s: float,
+    at_once: int,
 ) -> None:
     rows = history(drawn)
     calm = undisturbed(rows, reopen_s)
     away = {"gw-a": outages(rows, away_a), "gw-b": outages(rows, away_b)}
-    world = disturbed(rows, away, chunks, crash_at, reopen_s)
+    with in_pieces(at_once):
+        world = disturbed(rows, away, chunks, crash_at, reopen_s)
     assert world.engine._episodes.needed_after is None
     assert world.occurrences() == calm.occurrences()
     assert world.state() == calm.state()
@@ -541,6 +551,78 @@ def test_the_backlog_is_over_too_when_a_live_frame_has_nothing_behind_it() -> No
     world.live(102, level(7, 102), gw_a=0)  # what was left is lost
     assert world.engine._episodes.needed_after is None
     assert world.of("level")[0].onset_ms == T0 + 20_000
+
+
+def test_what_is_new_is_judged_between_the_pieces_of_a_long_end() -> None:
+    world = World()
+    with in_pieces(2):
+        world.live(0, level(7, 0))
+        for second in range(100, 130):
+            world.live(second, level(7, second), gw_a=1)
+        world.backlog(130, level(12, 20), gw_a=0)
+        assert not world.of("level")  # the past is not at its end yet
+        world.live(131, level(12, 131, "a2"), gw_a=0)
+        assert world.said(world.open("level", "a2")) == [("raised", "limit-reached")]
+        assert world.engine._episodes.needed_after is not None
+        world.ticks(132, 180)
+    assert world.engine._episodes.needed_after is None
+    assert world.said(world.of("level")[0]) == [("raised", LATE_DATA), ("returned", LATE_DATA)]
+    assert world.said(world.open("level", "a2")) == [("raised", "limit-reached")]
+
+
+def test_backlog_after_the_end_of_the_backlog_still_comes_in_its_place() -> None:
+    world = World()
+    with in_pieces(2):
+        world.live(0, level(7, 0))
+        for second in range(100, 120):
+            world.live(second, level(7, second), gw_a=2)
+        world.backlog(120, level(12, 20), gw_a=0)
+        world.ticks(121, 123)
+        world.live(124, level(7, 124), gw_a=1)
+        world.ticks(125, 160)
+        assert world.engine._episodes.needed_after is not None  # it waits for what there is still to come
+        world.backlog(161, level(7, 90), gw_a=0)
+        world.ticks(162, 220)
+    assert world.engine._episodes.needed_after is None
+    assert world.of("level")[0].onset_ms == T0 + 20_000
+
+
+def test_a_second_outage_while_the_first_is_ending_comes_behind_what_was_live_between_them() -> None:
+    world = World()
+    with in_pieces(2):
+        world.live(0, level(7, 0))
+        for second in range(100, 120):
+            world.live(second, level(12 if second == 119 else 7, second), gw_a=1)
+        world.backlog(120, level(7, 20), gw_a=0)
+        world.live(150, level(7, 150), gw_a=1)
+        world.backlog(151, level(7, 140), gw_a=0)
+        world.live(170, level(7, 170), gw_a=0)
+        world.ticks(171, 230)
+    assert world.engine._episodes.needed_after is None
+    (alarm,) = world.of("level")
+    assert (alarm.onset_ms, alarm.closed_reason) == (T0 + 119_000, "good-readings")
+
+
+def test_what_several_have_to_see_is_read_once() -> None:
+    world = World()
+    read: list[int] = []
+    reread = world.engine._episodes._reread
+
+    def noted(after: int, through: int) -> Iterator[Stored]:
+        for record in reread(after, through):
+            read.append(record.offset)
+            yield record
+
+    world.engine._episodes._reread = noted
+    world.live(0, level(7, 0), level(7, 0, "b1"))
+    for second in range(100, 120):
+        world.live(second, level(7, second), level(7, second, "b1"), gw_a=1, gw_b=1)
+    with in_pieces(2):
+        world.backlog(120, level(12, 20), gw_a=0)
+        world.backlog(121, level(12, 20, "b1"), gw_b=0)
+        world.ticks(122, 160)
+    assert world.engine._episodes.needed_after is None
+    assert len(read) == len(set(read)) + 2  # what the first had seen before the second began
 
 
 def test_one_gateways_outage_is_nothing_to_another() -> None:

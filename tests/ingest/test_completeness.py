@@ -9,12 +9,14 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
 from ingest import completeness
 from ingest.completeness import CURSOR, CompletenessLoop
-from ingest.history.completeness import Completeness, SeriesDay
-from ingest.history.coverage import learned_interval_ms
+from ingest.history import completeness as completeness_history
+from ingest.history.completeness import Completeness, Counted, SeriesDay
+from ingest.history.coverage import Tally, learned_interval_ms
 from ingest.history.days import MINUTES_MAX, Days
 from ingest.history.gateways import GatewayState, GatewayStates
 from ingest.vet import Gap, Reject
@@ -399,3 +401,30 @@ def test_every_time_lies_in_its_day(zone: str) -> None:
     for time_ms, day in zip(times.tolist(), days.of(times).tolist(), strict=True):
         assert days.start_ms(day) <= time_ms < days.start_ms(day + 1)
         assert days.start_ms(day + 1) - days.start_ms(day) <= MINUTES_MAX * MINUTE_MS
+
+
+def test_while_it_adds_up_others_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = sa.create_engine(f"sqlite:///{tmp_path}/gatehouse.db", connect_args={"timeout": 0})
+    metadata.create_all(database)
+    store = Completeness(database)
+    series = 2 * completeness_history._AT_ONCE
+    one = np.ones(series, np.int64)
+    day = one * date(2026, 10, 25).toordinal()
+    counted = Counted(
+        np.arange(series, dtype=np.uint32), day, one, one.astype(np.uint8), one.astype(np.bool_), one.astype(np.int64)
+    )
+    held = completeness_history._held
+    written: list[int] = []
+
+    def held_and_written(db: sa.Connection, keys: NDArray[np.int64]) -> dict[int, Tally]:
+        found = held(db, keys)
+        GatewayStates(database).keep({f"gw-{len(written)}": GatewayState(True, 0, None, 0, False, 0)})
+        written.append(len(keys))
+        return found
+
+    monkeypatch.setattr(completeness_history, "_held", held_and_written)
+    for last in (1, 2):
+        store.add(counted, [], {}, last)
+    assert len(written) == 4
+    with database.connect() as db:
+        assert db.execute(sa.select(completeness_history.days.c.suspect)).scalars().all() == [2] * series
