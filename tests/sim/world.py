@@ -29,6 +29,7 @@ import urllib3
 from influxdb_client.rest import ApiException
 from pydantic import SecretStr
 
+import alerts.engine
 import gateway.gateway
 import gateway.lane
 import ingest.history.parquet
@@ -194,14 +195,17 @@ def run(
 
 @contextlib.contextmanager
 def _determined(seed: int) -> Iterator[None]:
-    """Whatever the product leaves to chance (jitter, epochs) comes from the seed."""
+    """Whatever the product leaves to chance (jitter, epochs) comes from the seed; so does how long an outage must be for its
+    end to be judged in pieces, which real sizes would leave to days that no run has."""
     numbers = random.Random(f"jitter {seed}")
+    at_once = random.Random(f"pieces {seed}").choice([5, 40, 400])
     made = random.Random
 
     def seeded(given: Any = None) -> random.Random:
         return made(numbers.randrange(1 << 62) if given is None else given)
 
     with (
+        mock.patch.multiple(alerts.engine, _AGAIN_AT_ONCE=at_once, _AGAIN_EVERY=8, _AGAIN_EACH=8 + at_once),
         mock.patch.object(random, "Random", seeded),
         mock.patch.object(secrets, "token_hex", lambda size: f"{numbers.randrange(1 << (8 * size)):0{2 * size}x}"),
     ):
