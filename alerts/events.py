@@ -21,6 +21,7 @@ _notices = Counter("gatehouse_notices_total", "Messages to people and systems", 
 _templates_failed = Counter(
     "gatehouse_templates_failed_total", "Texts that could not be made from a template", ["language"]
 )
+_sampled = Gauge("gatehouse_devices_sampled", "Devices that gateways are asked to read more often than usual")
 _heartbeats_failed = Counter("gatehouse_heartbeats_failed_total", "Heartbeats that a channel did not take", ["channel"])
 
 
@@ -41,6 +42,10 @@ def progressed(open_count: int, late_count: int, too_late_count: int) -> None:
     _open.set(open_count)
     _late.inc(late_count)
     _too_late.inc(too_late_count)
+
+
+def sampled(device_count: int) -> None:
+    _sampled.set(device_count)
 
 
 def watch_lag(lag: Callable[[], int]) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from alerts.lifecycle import READINGS_MAX
 from telemetry.catalogue import LocalText, MetricName, Name, Place
+from telemetry.sampling import FASTEST_S
 
 
 class Severity(IntEnum):
@@ -90,6 +91,9 @@ class AnyRule(Declared):
     advice: LocalText | None = None
     notify: tuple[Name, ...] = ()  # channels beside MQTT that always hear of it
     route: Name | None = None  # how it finds people
+    sample_every_s: float | None = Field(
+        default=None, ge=FASTEST_S
+    )  # read so often while it lasts, where that is possible
     schedule: Name | None = None  # when it calls people; always, when not given
     latch: Literal["until-acknowledged", "until-disposed"] | None = None  # stays open though it is over
     masked_by: tuple[Cause, ...] = ()  # nobody is called for an alarm while one that explains it is open

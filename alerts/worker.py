@@ -150,6 +150,11 @@ class AlertWorker:
             lambda rule: force.rules[rule].notify if rule in force.rules else (),
         )
 
+    def in_force(self) -> tuple[Mapping[str, Rule], Catalogue]:
+        """What decides now; asked from another thread."""
+        force = self._in_force
+        return force.rules, force.catalogue
+
     def run(self, stop: threading.Event) -> None:
         """Until `stop`; then keep a last snapshot, so that the next start has nothing to repeat."""
         while not stop.is_set():

@@ -68,11 +68,13 @@ def grants(catalogue: Catalogue, client_id: str) -> Grants:
     for gateway in catalogue.gateways:
         own = (gateway.site, gateway.id)
         found[ear].append(("write", topics.receipt_topic(*own)))
+        found[mouth].append(("write", topics.sampling_topic(*own)))
         found[gateway.id] = [
             ("write", topics.frames_topic(*own)),
             ("write", topics.readings_topic(*own)),
             ("write", topics.status_topic(*own)),
             ("read", topics.receipt_topic(*own)),
+            ("read", topics.sampling_topic(*own)),
         ]
     return found
 

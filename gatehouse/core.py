@@ -29,6 +29,7 @@ from alerts.notify.upkeep import Upkeep
 from alerts.people import load_people, mistakes_of
 from alerts.program import compile_rules
 from alerts.rules import load_rule_files
+from alerts.sampling import SamplingLoop
 from alerts.store import Store
 from alerts.worker import CURSOR as ALERTS_CURSOR
 from alerts.worker import AlertWorker
@@ -176,6 +177,7 @@ class Core:
             clock,
             lambda: self._records_behind() > _BEHIND_MAX,
         )
+        self._sampling = SamplingLoop(database, self.alerts.in_force, self._publisher.publish, clock)
         self._live = LiveValues(self.journal, places, self._publisher.publish, self.readiness)
 
     def run(self, stop: threading.Event) -> None:
@@ -188,6 +190,7 @@ class Core:
             **({} if self._rollups is None else {"history-rollups": self._rollups.run}),
             "completeness": self.completeness.run,
             "live": self._live.run,
+            "sampling": self._sampling.run,
             "housekeeping": self._keep_house,
             **{f"notices-{name}": sender.run for name, sender in self._senders.items()},
             "notices-upkeep": self._upkeep.run,

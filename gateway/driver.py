@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,6 +29,14 @@ class Driver(Protocol):
 
     async def run(self, sink: Sink) -> None:
         """Read until cancelled. Raises Unavailable (run again after a pause) or BadConfiguration (disabled)."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A driver that asks devices in a rhythm, and can do so more often for a while."""
+
+    def pace(self, every_s: Mapping[str, float]) -> None:
+        """Ask these devices at least so often [s], and all others in their own rhythm; other names are none of its."""
 
 
 class DriverSettings(BaseModel):

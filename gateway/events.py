@@ -187,6 +187,15 @@ class Events:
         if self._is_time_to_say("receipt"):
             _log.warning("receipt ignored", detail=detail)
 
+    def sampling_asked(self, every_s: Mapping[str, float]) -> None:
+        """The core wants these devices to be read so often, and all others in their own rhythm."""
+        _log.info("the core asks for sampling", every_s=dict(every_s))
+
+    def sampling_refused(self, detail: str) -> None:
+        self._count["sampling_refused"] += 1
+        if self._is_time_to_say("sampling"):
+            _log.warning("what the core asks for is not understood; devices keep their rhythm", detail=detail)
+
     def resending(self, after_seq: int) -> None:
         """No receipt came in time; the core may have been away or a frame lost on the way."""
         self._count["resends"] += 1

@@ -19,13 +19,14 @@ from typing import Any
 
 from gateway.collector import Collector, GroupLimits
 from gateway.derived import Derived
-from gateway.driver import DriverSettings, Sink
+from gateway.driver import Driver, DriverSettings, Paced, Sink
 from gateway.drivers import DRIVERS
 from gateway.events import Events
 from gateway.exports import EXPORTS
 from gateway.local_alarms import LocalAlarms
 from gateway.local_page.page import LocalPage
 from gateway.outputs import Outputs, make_output
+from gateway.sampling import Asked, EveryS
 from gateway.settings import GatewaySettings
 from gateway.spool import Spool
 from gateway.uplink import Uplink
@@ -77,8 +78,10 @@ async def _run(
             "drivers": {name: state.value for name, state in events.drivers.items()},
             "counters": events.counters(),
             "local_alarms": local_alarms.told(),
+            "sampling": asked.every_s,
         }
 
+    asked = Asked(clock, events, lambda every_s: drivers.pace(every_s))
     tuned = settings.uplink
     uplink = Uplink(
         clock,
@@ -96,6 +99,7 @@ async def _run(
         ),
         tuned.status_every_s,
         facts,
+        asked.hear,
     )
     limits = GroupLimits(settings.spool.gather_ms / 1000, queue_readings_max=settings.spool.queue_readings_max)
     outputs = Outputs({name: make_output(entry) for name, entry in settings.outputs.items()}, events)
@@ -124,6 +128,7 @@ async def _run(
         local_tasks = [
             group.create_task(outputs.run(), name="outputs"),
             group.create_task(local_alarms.run(), name="local alarms"),
+            group.create_task(asked.run(), name="sampling"),
         ]
         if page is not None:
             events.driver_added(page.name)
@@ -156,7 +161,15 @@ class RunningDrivers:
         self._sink = sink
         self._clock = clock
         self._events = events
-        self._running: dict[str, tuple[DriverSettings, asyncio.Task[None]]] = {}
+        self._running: dict[str, tuple[DriverSettings, Driver, asyncio.Task[None]]] = {}
+        self._every_s: EveryS = {}
+
+    def pace(self, every_s: EveryS) -> None:
+        """Read these devices at least so often, all others in their own rhythm; so do drivers that begin later."""
+        self._every_s = every_s
+        for _, driver, _ in self._running.values():
+            if isinstance(driver, Paced):
+                driver.pace(every_s)
 
     async def change(self, entries: Sequence[DriverSettings]) -> tuple[list[str], list[str]]:
         """Run these and no others; those that run with the same settings go on. The names of what ended and began.
@@ -164,8 +177,8 @@ class RunningDrivers:
         What ends has ended before anything begins: the new one may need its port.
         """
         wanted = {entry.name: entry for entry in entries}
-        ended = [name for name, (entry, _) in self._running.items() if wanted.get(name) != entry]
-        tasks = [self._running.pop(name)[1] for name in ended]
+        ended = [name for name, (entry, *_) in self._running.items() if wanted.get(name) != entry]
+        tasks = [self._running.pop(name)[2] for name in ended]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -177,7 +190,9 @@ class RunningDrivers:
             self._events.driver_added(name)
             driver = DRIVERS[wanted[name].driver].make(wanted[name], self._clock, self._events)
             work = supervise(name, functools.partial(driver.run, self._sink), self._clock, self._events)
-            self._running[name] = wanted[name], self._group.create_task(work, name=name)
+            self._running[name] = wanted[name], driver, self._group.create_task(work, name=name)
+            if isinstance(driver, Paced):
+                driver.pace(self._every_s)
         return ended, begun
 
 

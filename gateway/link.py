@@ -30,6 +30,8 @@ class Listener(Protocol):
 
     def link_message(self, payload: bytes) -> None: ...
 
+    def link_sampling(self, payload: bytes) -> None: ...
+
     def link_taken(self, message_id: int) -> None: ...
 
     def link_lost(self, why: str) -> None: ...
@@ -38,8 +40,11 @@ class Listener(Protocol):
 class Link(Protocol):
     """A connection to the broker, as the uplink needs it; simulations bring their own."""
 
-    async def open(self, subscribe_to: str, will_topic: str, will: bytes) -> bool:
-        """Connect and subscribe; True when the broker kept our session. Raises Unavailable saying what is wrong."""
+    async def open(self, receipts: str, sampling: str, will_topic: str, will: bytes) -> bool:
+        """Connect and subscribe; True when the broker kept our session. Raises Unavailable saying what is wrong.
+
+        A broker that does not let us hear of sampling is put up with: an access list may be older than we are.
+        """
         ...
 
     def publish(self, topic: str, payload: bytes, retain: bool) -> int | None:
@@ -83,12 +88,12 @@ class PahoLink:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
-        self._topic = ""
+        self._receipts = self._sampling = ""
 
-    async def open(self, subscribe_to: str, will_topic: str, will: bytes) -> bool:
+    async def open(self, receipts: str, sampling: str, will_topic: str, will: bytes) -> bool:
         settings = self._settings
         # Subscribed anew every time: a broker that says it kept our session may still have forgotten it.
-        self._topic = subscribe_to
+        self._receipts, self._sampling = receipts, sampling
         self._client.will_set(will_topic, will, qos=1, retain=True)
         if (context := context_for(settings, self._client_id)) is not None:
             self._client.tls_set_context(context)
@@ -137,13 +142,13 @@ class PahoLink:
             self._report(self._refuse, f"the broker refuses the connection: {reason}")
         else:
             self._session_present = flags.session_present
-            client.subscribe(self._topic, qos=1)
+            client.subscribe([(self._receipts, 1), (self._sampling, 1)])
 
     def _on_subscribe(
         self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
-        if any(reason.is_failure for reason in reasons):
-            self._report(self._refuse, f"the broker refuses our receipts on {self._topic}: check its access list")
+        if reasons[0].is_failure:
+            self._report(self._refuse, f"the broker refuses our receipts on {self._receipts}: check its access list")
         else:
             self._report(self._accept, self._session_present)
 
@@ -163,7 +168,8 @@ class PahoLink:
         self._report(self._listener.link_taken, mid)
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        self._report(self._listener.link_message, message.payload)
+        is_sampling = message.topic == self._sampling
+        self._report(self._listener.link_sampling if is_sampling else self._listener.link_message, message.payload)
 
     def _report(self, call: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended; nobody wants to know any more

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from gateway.bus import Ask, Bus, NoAnswer
 from gateway.driver import DriverSettings, Sink
 from gateway.events import Events
 from gateway.line import LineSettings, open_line
-from gateway.schedule import Schedule
+from gateway.schedule import Schedule, Turns
 from telemetry.catalogue import MetricName, Name
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
@@ -166,6 +165,11 @@ class LineDriver:
         self._clock = clock
         self._events = events
         self._schedule = Schedule(len(meters), settings.every_s, settings.backoff_max_s, clock.monotonic_s(), jitter)
+        self._turns = Turns([meter.device for meter in meters], self._schedule, clock)
+
+    def pace(self, every_s: Mapping[str, float]) -> None:
+        """Implements `Paced`."""
+        self._turns.pace(every_s)
 
     async def run(self, sink: Sink) -> None:
         line = await open_line(self._settings.line)
@@ -179,8 +183,7 @@ class LineDriver:
         """Ask the meters in turn until cancelled. Raises Unavailable when nobody at all answers."""
         silent = 0
         while True:
-            number, wait_s = self._schedule.next(self._clock.monotonic_s())
-            await asyncio.sleep(wait_s)
+            number = await self._turns.next()
             noise_before = bus.noise_bytes
             is_heard = await self._ask(bus, number, sink)
             if bus.noise_bytes > noise_before:

@@ -27,7 +27,7 @@ from telemetry import frames
 from telemetry.clock import Clock
 from telemetry.errors import Unavailable
 from telemetry.settings import BrokerSettings
-from telemetry.topics import frames_topic, receipt_topic, status_topic
+from telemetry.topics import frames_topic, receipt_topic, sampling_topic, status_topic
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ class Uplink:
 
     Args:
         facts: What the status says besides the spool: drivers, counters, readings still in memory.
+        on_sampling: Told what the core says of how often devices are to be read.
         make_link: How a connection is made; simulations bring their own.
     """
 
@@ -68,6 +69,7 @@ class Uplink:
         limits: WindowLimits,
         status_every_s: float,
         facts: Callable[[], Mapping[str, Any]],
+        on_sampling: Callable[[bytes], None],
         make_link: Callable[[BrokerSettings, str, Listener], Link] = PahoLink,
     ) -> None:
         self._clock = clock
@@ -78,8 +80,10 @@ class Uplink:
         self._frames_topic = frames_topic(site, gateway)
         self._receipt_topic = receipt_topic(site, gateway)
         self._status_topic = status_topic(site, gateway)
+        self._sampling_topic = sampling_topic(site, gateway)
         self._status_every_s = status_every_s
         self._facts = facts
+        self._on_sampling = on_sampling
         self._make_link = make_link
         self._limits = limits
         self._backlog_limits = replace(
@@ -161,6 +165,9 @@ class Uplink:
             window.receipt(receipt.seq, self._clock.monotonic_s())
         self._wake.set()
 
+    def link_sampling(self, payload: bytes) -> None:
+        self._on_sampling(payload)
+
     def link_taken(self, message_id: int) -> None:
         if message_id == self._status_on_the_way:
             self._status_on_the_way = None
@@ -180,7 +187,8 @@ class Uplink:
         self._on_the_way.clear()
         self._status_on_the_way = None
         link = self._make_link(self._broker, self._gateway, self)
-        is_session_present = await link.open(self._receipt_topic, self._status_topic, self._offline())
+        topics = self._receipt_topic, self._sampling_topic, self._status_topic
+        is_session_present = await link.open(*topics, self._offline())
         self._events.connected(self._broker.host, self._broker.port, is_session_present)
         self._is_connected = True
         self.cut_off_ms = None

@@ -1,6 +1,6 @@
 """The MQTT topics, built and taken apart in one place. Every level is a name; anything else is refused.
 
-gatehouse/v1/{site}/{gateway}/frames | readings | receipt | status
+gatehouse/v1/{site}/{gateway}/frames | readings | receipt | status | sampling
 gatehouse/v1/{site}/alarms/{alarm}
 gatehouse/v1/{site}/live
 gatehouse/v1/heartbeat
@@ -36,7 +36,7 @@ class GatewayTopic:
 
     site: str
     gateway: str
-    leaf: str  # frames, readings, receipt or status
+    leaf: str  # frames, readings, receipt, status or sampling
 
     def __str__(self) -> str:
         return f"{ROOT}/{self.site}/{self.gateway}/{self.leaf}"
@@ -60,6 +60,11 @@ def receipt_topic(site: str, gateway: str) -> str:
 def status_topic(site: str, gateway: str) -> str:
     """Where a gateway's retained state stands; its last will says offline."""
     return f"{ROOT}/{site}/{gateway}/status"
+
+
+def sampling_topic(site: str, gateway: str) -> str:
+    """Where the core's word on how often a gateway is to read some devices is retained."""
+    return f"{ROOT}/{site}/{gateway}/sampling"
 
 
 def probe_topic(site: str, gateway: str) -> str:

@@ -185,7 +185,7 @@ def test_only_a_receipt_for_what_we_hold_frees_anything(tmp_path: Path, payload:
         spool.append(b"x")
 
     async def run() -> None:
-        uplink = Uplink(clock, spool, events, BrokerSettings(), "s", "g", WindowLimits(), 5, dict)
+        uplink = Uplink(clock, spool, events, BrokerSettings(), "s", "g", WindowLimits(), 5, dict, print)
         uplink.link_message(payload.replace("EPOCH", spool.epoch).encode())
 
     asyncio.run(run())

@@ -40,7 +40,7 @@ class Core:
         self._listener = listener
         return self
 
-    async def open(self, subscribe_to: str, will_topic: str, will: bytes) -> bool:
+    async def open(self, receipts: str, sampling: str, will_topic: str, will: bytes) -> bool:
         return False
 
     def publish(self, topic: str, payload: bytes, retain: bool) -> int | None:
@@ -90,7 +90,17 @@ def check(
 
     async def run() -> None:
         uplink = Uplink(
-            clock, spool, events, BrokerSettings(), "s", "g", WindowLimits(**limits), 5, dict, make_link=core.link
+            clock,
+            spool,
+            events,
+            BrokerSettings(),
+            "s",
+            "g",
+            WindowLimits(**limits),
+            5,
+            dict,
+            print,
+            make_link=core.link,
         )
         task = asyncio.create_task(uplink.run())
         async with asyncio.timeout(30):

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.integration
 CORE, OUT, PROBE, API = "gatehouse-core", "gatehouse-core-out", "gatehouse-core-probe", "gatehouse-core-api"
 GATEWAYS = {"gw-east": "east", "gw-west": "west"}
 IDENTITIES = (CORE, OUT, PROBE, API, *GATEWAYS)
-LEAVES = ("frames", "readings", "status", "receipt", "probe", "other")
+LEAVES = ("frames", "readings", "status", "receipt", "sampling", "probe", "other")
 TOPICS = (
     *(f"gatehouse/v1/{site}/{name}/{leaf}" for name, site in GATEWAYS.items() for leaf in LEAVES),
     "gatehouse/v1/west/gw-east/frames",  # its own name in a foreign site
@@ -64,7 +64,10 @@ def may_write(identity: str, topic: str) -> bool:
     known = len(levels) == 5 and GATEWAYS.get(levels[3]) == levels[2] and levels[1] == "v1"
     return {
         CORE: known and levels[-1] == "receipt",
-        OUT: topic == "gatehouse/v1/heartbeat" or "alarms" in levels or levels[-1] == "live",
+        OUT: topic == "gatehouse/v1/heartbeat"
+        or "alarms" in levels
+        or levels[-1] == "live"
+        or (known and levels[-1] == "sampling"),
         PROBE: topic.startswith("gatehouse/v1/probe/"),
         API: False,
     }[identity]
@@ -73,7 +76,8 @@ def may_write(identity: str, topic: str) -> bool:
 def may_read(identity: str, topic: str) -> bool:
     levels = topic.split("/")
     if identity in GATEWAYS:
-        return topic == f"gatehouse/v1/{GATEWAYS[identity]}/{identity}/receipt"
+        own = f"gatehouse/v1/{GATEWAYS[identity]}/{identity}"
+        return topic in (f"{own}/receipt", f"{own}/sampling")
     ours = topic.startswith("gatehouse/v1/")
     return (
         ours

@@ -228,7 +228,7 @@ class GatewayLink:
         self._will: tuple[str, bytes] | None = None
         self.is_dead: Callable[[], bool] = lambda: False
 
-    async def open(self, subscribe_to: str, will_topic: str, will: bytes) -> bool:
+    async def open(self, receipts: str, sampling: str, will_topic: str, will: bytes) -> bool:
         await asyncio.sleep(self._broker.rng.uniform(0.001, 0.05))
         if not self._broker.reaches(self._client_id):
             raise Unavailable("connecting: refused")

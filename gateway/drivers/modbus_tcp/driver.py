@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gateway.bus import NoAnswer
 from gateway.driver import Sink
@@ -11,7 +11,7 @@ from gateway.drivers.modbus_tcp.codec import Answer, Refusal, ResponseReader, en
 from gateway.drivers.modbus_tcp.settings import ModbusDevice, ModbusTcpSettings
 from gateway.events import Events
 from gateway.modbus.points import Register, Span, measure, plan, values_of, wanted
-from gateway.schedule import Schedule
+from gateway.schedule import Schedule, Turns
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
 from telemetry.reading import Reading
@@ -39,15 +39,18 @@ class ModbusTcpDriver:
         self._events = events
         self._plans = [self._plan(number, settings.gap_max) for number in range(len(settings.devices))]
         self._schedule = Schedule(len(settings.devices), settings.every_s, settings.backoff_max_s, clock.monotonic_s())
+        self._turns = Turns([device.device for device in settings.devices], self._schedule, clock)
+
+    def pace(self, every_s: Mapping[str, float]) -> None:
+        """Implements `Paced`."""
+        self._turns.pace(every_s)
 
     async def run(self, sink: Sink) -> None:
         session = await Session.connect(self._settings, self._events)
         try:
             self._events.available(self._settings.name)
             while True:
-                unit, wait_s = self._schedule.next(self._clock.monotonic_s())
-                await asyncio.sleep(wait_s)
-                await self._poll(session, unit, sink)
+                await self._poll(session, await self._turns.next(), sink)
         finally:
             session.close()
 

@@ -6,7 +6,8 @@ A sensor that is silent is asked ever more rarely (every 2nd, 4th, … 16th roun
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from gateway.driver import Sink
@@ -22,6 +23,7 @@ from gateway.drivers.sdi12.codec import (
 from gateway.drivers.sdi12.settings import Sdi12Sensor, Sdi12Settings
 from gateway.events import Events
 from gateway.line import Line, open_line
+from gateway.schedule import Schedule, Turns
 from telemetry.clock import Clock
 from telemetry.errors import BadInput, Unavailable
 from telemetry.reading import Reading
@@ -44,18 +46,23 @@ class Sdi12Driver:
         self._events = events
         self._failures = dict.fromkeys((sensor.address for sensor in settings.devices), 0)
         self._round = 0
+        self._schedule = Schedule(1, settings.every_s, settings.every_s, clock.monotonic_s())
+        self._turns = Turns((settings.name,), self._schedule, clock)
+
+    def pace(self, every_s: Mapping[str, float]) -> None:
+        """Implements `Paced`: one that is wanted more often brings the others of its line with it."""
+        wanted = [every_s[device] for device in self._settings.device_names() if device in every_s]
+        self._turns.pace({self._settings.name: min(wanted, default=math.inf)})
 
     async def run(self, sink: Sink) -> None:
         line = await open_line(self._settings.line)
         try:
             self._events.available(self._settings.name)
-            loop = asyncio.get_running_loop()
-            due_s = loop.time()
             while True:
+                await self._turns.next()
                 await self._measure(line, sink)
                 self._round += 1
-                due_s = max(due_s + self._settings.every_s, loop.time())
-                await asyncio.sleep(due_s - loop.time())
+                self._schedule.answered(0, self._clock.monotonic_s())
         finally:
             line.close()
 

@@ -98,6 +98,7 @@ class Wire:
     def __init__(self, answers: dict[str, str | list[str]]) -> None:
         self.answers = answers
         self.commands: list[str] = []
+        self.driver: Sdi12Driver
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -114,7 +115,9 @@ def summed(text: str) -> str:
     return text + checksum(text)
 
 
-def check(wire: Wire, scenario: Callable[[ListSink, Events], Awaitable[None]], *addresses: str) -> None:
+def check(
+    wire: Wire, scenario: Callable[[ListSink, Events], Awaitable[None]], *addresses: str, every_s: float = 0.05
+) -> None:
     async def run() -> None:
         server = SerialServer(wire)
         await server.start()
@@ -125,11 +128,12 @@ def check(wire: Wire, scenario: Callable[[ListSink, Events], Awaitable[None]], *
         settings = {
             "driver": "sdi12",
             "line": {"host": "127.0.0.1", "tcp_port": server.port},
-            "every_s": 0.05,
+            "every_s": every_s,
             "timeout_s": 0.1,
             "devices": [{"device": f"s-{a}", "address": a, "quantities": [level, warmth]} for a in addresses],
         }
-        task = asyncio.create_task(Sdi12Driver(Sdi12Settings.model_validate(settings), clock, events).run(sink))
+        wire.driver = Sdi12Driver(Sdi12Settings.model_validate(settings), clock, events)
+        task = asyncio.create_task(wire.driver.run(sink))
         try:
             await scenario(sink, events)
         finally:
@@ -173,6 +177,18 @@ def test_a_wrong_checksum_is_asked_again() -> None:
         assert events.counters()["refused_answers"] == 2
 
     check(wire, scenario, "3")
+
+
+def test_a_sensor_that_is_wanted_more_often_brings_its_line_with_it() -> None:
+    wire = Wire({"3CC!": "300001", "3D0!": summed("3+1"), "4CC!": "400001", "4D0!": summed("4+1")})
+
+    async def scenario(sink: ListSink, _events: Events) -> None:
+        await until(lambda: len(sink.readings) == 2, "the first round")
+        wire.driver.pace({"s-4": 0.02, "elsewhere": 0.01})
+        await until(lambda: len(sink.readings) >= 8, "more rounds")
+        assert {r.device for r in sink.readings[2:]} == {"s-3", "s-4"}
+
+    check(wire, scenario, "3", "4", every_s=3600)
 
 
 def test_a_dead_sensor_is_said_so_and_asked_ever_more_rarely() -> None:

@@ -2688,6 +2688,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -2884,6 +2886,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -3054,6 +3058,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -3404,6 +3410,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -3521,6 +3529,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -3677,6 +3687,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -4046,6 +4058,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -4402,6 +4416,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -4516,6 +4532,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -4720,6 +4738,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -4844,6 +4864,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -5027,6 +5049,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -5443,6 +5467,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -5904,6 +5930,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -6469,6 +6497,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -6727,6 +6757,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -6855,6 +6887,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -7103,6 +7137,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -7331,6 +7367,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -7678,6 +7716,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -7796,6 +7836,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -8338,6 +8380,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -8391,6 +8435,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -8598,6 +8644,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -8821,6 +8869,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -8951,6 +9001,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -9339,6 +9391,8 @@ export interface components {
             notify?: string[];
             /** Route */
             route?: string | null;
+            /** Sample Every S */
+            sample_every_s?: number | null;
             /** Schedule */
             schedule?: string | null;
             /** Latch */
@@ -14325,4 +14379,4 @@ export interface operations {
         };
     };
 }
-// 8232d5a5fe4ba11da379d699ab4ddc5a7e753de08bb9c037a4f641abdf44f53f
+// 7504d28afd235088e0180925abc062d63a5b00516fae4484b35b0ff6d606915a
