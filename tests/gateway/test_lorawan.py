@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
 
 from gateway.drivers.lorawan.decoders import DECODERS, Channels, Fixed, Measured, decode_payload
+from gateway.drivers.lorawan.downlink import encode_downlink
 from gateway.drivers.lorawan.driver import LorawanDriver
 from gateway.drivers.lorawan.settings import LorawanSettings
 from gateway.drivers.lorawan.uplink import Uplink, decode_uplink
@@ -199,5 +200,72 @@ def test_uplinks_over_a_real_broker_are_kept_once(mosquitto_port: int) -> None:
         ]
         counters = events.counters()
         assert (counters["duplicates"], counters["invalid"], counters["refused_messages"]) == (1, 1, 1)
+
+    asyncio.run(run())
+
+
+def test_downlinks_go_next_to_where_uplinks_come_from() -> None:
+    topic, message = encode_downlink(f"application/7/device/{EUI}/event/up", EUI, 85, b"\xff\x03\x3c\x00")
+    assert topic == f"application/7/device/{EUI}/command/down"
+    assert json.loads(message) == {"devEui": EUI, "confirmed": True, "fPort": 85, "data": "/wM8AA=="}
+    topic, message = encode_downlink("v3/drains@district/devices/mh-1/up", EUI, 85, b"\xff\x03\x3c\x00")
+    assert topic == "v3/drains@district/devices/mh-1/down/push"
+    sent = {"f_port": 85, "frm_payload": "/wM8AA==", "priority": "NORMAL", "confirmed": True}
+    assert json.loads(message) == {"downlinks": [sent]}
+    with pytest.raises(BadInput, match="where downlinks go"):
+        encode_downlink("elsewhere/up", EUI, 85, b"")
+
+
+@pytest.mark.parametrize("wrong", [{"port": 0}, {"port": 224}, {"faster": "ff0"}, {"own": "zz"}])
+def test_a_downlink_that_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any]) -> None:
+    downlinks = {"port": 85, "faster": "ff033c00", "own": "ff038403", **wrong}
+    quantities = [{"field": "distance_mm", "metric": "level"}]
+    device = {"device": "a", "eui": EUI, "decoder": "milesight-em310-udl", "quantities": quantities}
+    with pytest.raises(ValidationError):
+        settings(1, devices=[{**device, "downlinks": downlinks}])
+
+
+@pytest.mark.integration
+def test_a_sensor_is_told_what_the_core_wants_with_its_next_uplink(mosquitto_port: int) -> None:
+    async def run() -> None:
+        clock = ManualClock(NOW_MS)
+        events, sink, told = Events(clock), ListSink(), list[bytes]()
+        quantities = [{"field": "distance_mm", "metric": "level", "scale": 0.001}]
+        downlinks = {"port": 85, "faster": "ff033c00", "own": "ff038403"}
+        device = {"device": "mh-1", "eui": EUI, "decoder": "milesight-em310-udl", "quantities": quantities}
+        entry = settings(mosquitto_port, devices=[{**device, "downlinks": downlinks}])
+        events.driver_added(entry.name)
+        driver = LorawanDriver(entry, clock, events)
+        task = asyncio.create_task(driver.run(sink))
+        await until(lambda: events.drivers[entry.name].value == "running", "subscribed")
+        server = Client(CallbackAPIVersion.VERSION2, "server")
+        server.on_message = lambda _client, _data, message: told.append(
+            base64.b64decode(json.loads(message.payload)["data"])
+        )
+        server.on_connect = lambda client, *_: client.subscribe("application/7/device/+/command/down", 1)
+        subscribed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def is_subscribed(*_: Any) -> None:
+            loop.call_soon_threadsafe(subscribed.set)
+
+        server.on_subscribe = is_subscribed
+        server.connect("127.0.0.1", mosquitto_port)
+        server.loop_start()
+        await subscribed.wait()
+        for frame in range(1, 4):
+            server.publish(f"application/7/device/{EUI}/event/up", uplink(frame, "0382e803"), 1)
+        await until(lambda: len(sink.readings) == 3, "readings")
+        await until(lambda: len(told) == 1, "its own rhythm, once")
+        driver.pace({"mh-1": 60, "mh-2": 60})
+        driver.pace({"mh-1": 30})
+        await until(lambda: len(told) == 2, "to report more often")
+        driver.pace({})
+        await until(lambda: len(told) == 3, "to go back")
+        server.disconnect()
+        server.loop_stop()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert [data.hex() for data in told] == ["ff038403", "ff033c00", "ff038403"]
 
     asyncio.run(run())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from gateway.driver import Sink
 from gateway.drivers.lorawan.decoders import Measured, decode_payload
+from gateway.drivers.lorawan.downlink import encode_downlink
 from gateway.drivers.lorawan.settings import LorawanDevice, LorawanSettings
 from gateway.drivers.lorawan.uplink import Uplink, decode_uplink
 from gateway.events import Events
@@ -13,7 +15,7 @@ from gateway.repeats import KeptOnce
 from gateway.scan import EARLIEST_MS
 from gateway.subscription import Message, Subscription
 from telemetry.clock import Clock
-from telemetry.errors import BadInput
+from telemetry.errors import BadInput, Unavailable
 from telemetry.quality import Quality
 from telemetry.reading import Reading
 
@@ -28,12 +30,39 @@ class LorawanDriver:
         self._devices = {device.eui: device for device in settings.devices}
         self._decoders = settings.all_decoders
         self._kept = KeptOnce(events, settings.remembered_max)
+        self._wanted: frozenset[str] = frozenset()  # EUIs of those that are to report more often
+        self._topics: dict[str, str] = {}  # EUI -> where its uplinks come from
+        # EUI -> whether it was told to report more often; whoever ran before us may have told it anything.
+        self._told: dict[str, bool] = {}
+        self._subscription: Subscription | None = None
+
+    def pace(self, every_s: Mapping[str, float]) -> None:
+        """Implements `Paced`, as far as sensors have `downlinks`; theirs is the rhythm."""
+        self._wanted = frozenset(device.eui for device in self._settings.devices if device.device in every_s)
+        for device in self._settings.devices:
+            self._steer(device)
+
+    def _steer(self, device: LorawanDevice) -> None:
+        """Tell a sensor what it was not told yet; again with its next uplink where that does not work now."""
+        downlinks, topic, is_wanted = device.downlinks, self._topics.get(device.eui), device.eui in self._wanted
+        if downlinks is None or topic is None or self._subscription is None or self._told.get(device.eui) == is_wanted:
+            return
+        data = bytes.fromhex(downlinks.faster if is_wanted else downlinks.own)
+        try:
+            self._subscription.publish(*encode_downlink(topic, device.eui, downlinks.port, data))
+        except BadInput as error:
+            self._events.message_refused(self._settings.name, error)
+        except Unavailable:
+            pass  # the connection has ended, which is said elsewhere; the sensor is told with its next uplink
+        else:
+            self._told[device.eui] = is_wanted
 
     async def run(self, sink: Sink) -> None:
         settings = self._settings
         subscription = await Subscription.open(settings.broker, settings.client_id, settings.topics)
         try:
             self._events.available(settings.name)
+            self._subscription = subscription
             while True:
                 messages = await subscription.messages()
                 done = await asyncio.gather(
@@ -43,6 +72,7 @@ class LorawanDriver:
                     if error is not None:
                         raise error
         finally:
+            self._subscription = None
             await subscription.abort()
 
     async def _take(self, subscription: Subscription, message: Message, sink: Sink) -> None:
@@ -52,6 +82,8 @@ class LorawanDriver:
             if device is None:
                 raise BadInput("unknown-device", f"no sensor with EUI '{uplink.eui}' is declared at this gateway")
             await self._kept.keep(sink, device.device, uplink.identity, self._readings(device, uplink))
+            self._topics[device.eui] = message.topic
+            self._steer(device)
         except BadInput as error:
             self._events.message_refused(self._settings.name, error)
         subscription.acknowledge(message)

@@ -23,6 +23,27 @@ class PayloadQuantity(Quantity):
     suspect_if: str | None = None  # a field that makes it suspect when it is not 0: `tilted`
 
 
+def _hexadecimal(value: str) -> str:
+    try:
+        bytes.fromhex(value)
+    except ValueError as error:
+        raise ValueError(f"'{value[:60]}' is not bytes in hexadecimal") from error
+    return value
+
+
+Hexadecimal = Annotated[str, AfterValidator(_hexadecimal)]
+
+
+class Downlinks(BaseModel):
+    """What makes a sensor report more often, and what makes it go back; its maker says how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: int = Field(ge=1, le=223)
+    faster: Hexadecimal
+    own: Hexadecimal
+
+
 class LorawanDevice(BaseModel):
     """One sensor, known by its EUI."""
 
@@ -32,6 +53,7 @@ class LorawanDevice(BaseModel):
     eui: Annotated[str, AfterValidator(str.lower)] = Field(pattern=r"^[0-9A-Fa-f]{16}$")
     decoder: str
     quantities: tuple[PayloadQuantity, ...] = Field(min_length=1)
+    downlinks: Downlinks | None = None
 
 
 class LorawanSettings(DriverSettings):
