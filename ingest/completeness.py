@@ -37,6 +37,7 @@ MEASURE_EVERY_S = 60.0  # the metrics
 _MOVE_EVERY_S = 60.0  # of the cursor, while there is nothing but ticks
 _FORGET_EVERY_S = 3600.0
 _RECORDS_AT_ONCE = 500
+_GATHER_S = 0.5  # between two looks while there is less than that
 _DAY_MS = 86_400_000
 
 
@@ -95,11 +96,11 @@ class CompletenessLoop:
         """Until `stop`, and then once more so that nothing waits uncounted."""
         while not stop.is_set():
             if not self.step():
-                stop.wait(0.5) if self._is_away else self._journal.wait(self._read, 0.5)
+                stop.wait(_GATHER_S)  # many records are counted at the price of one
         self._patiently(self._keep)
 
     def step(self) -> bool:
-        """One bounded piece of what is to be done; False when there is nothing just now."""
+        """One bounded piece of what is to be done; False when there is little or nothing just now."""
         now_s = self._clock.monotonic_s()
         due_s = _MOVE_EVERY_S
         if self._gathered or self._lost or self._frames:
@@ -123,7 +124,7 @@ class CompletenessLoop:
                 self._take(record)
         self._gather(batches)
         self._read = records[-1].offset if records else self._read
-        return bool(records)
+        return len(records) == _RECORDS_AT_ONCE
 
     def _take(self, record: Stored) -> None:
         if record.kind is Kind.GAPS:
