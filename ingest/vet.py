@@ -39,6 +39,7 @@ EXCERPT_MAX = 200
 _LEAVES = ("frames", "readings", "status")  # the topics that the core subscribes to end in these
 _TIME_MAX_MS = 2**53  # past it, it is no time of ours, and JSON cannot carry it exactly
 REJECTS_PER_MESSAGE_MAX = 50  # kinds of reject shown of one message; all are counted
+REJECTS_MAX = 200  # shown of one read, so that who floods us with nonsense costs little; all are counted
 _EPOCHS_KEPT_MAX = 256  # of lanes that a gateway says it no longer holds, so that a restored copy of one is still known
 _EPOCHS_MAX = 4 * _EPOCHS_KEPT_MAX  # of a gateway that never says which it holds
 _COUNT_MAX = 10**9  # frames that one jump may tell of: counts are added up, and what is added up must stay countable
@@ -241,6 +242,7 @@ class Vetter:
         for gateway in group.behind.keys() & group.behind_backlog.keys():
             group.behind[gateway] = max(group.behind[gateway], 1)
         group.seen = seen
+        group.rejects = _few(group.rejects)
         for gateway in {source.partition("/")[0] for source in seen}:
             # An epoch of this very group is not forgotten yet: it is no more than what one read holds.
             known = self._epochs.get(gateway, {})
@@ -718,6 +720,15 @@ def _summarised(found: Mapping[tuple[str, str, str], int]) -> list[Reject]:
     return rejects + [
         Reject(reason, "further ones like those before", topic, "", n) for (reason, topic), n in rest.items()
     ]
+
+
+def _few(rejects: list[Reject]) -> list[Reject]:
+    """The first of a read, and how many more there were of each reason and topic."""
+    rest: dict[tuple[str, str], int] = {}
+    for reject in rejects[REJECTS_MAX:]:
+        rest[reject.reason, reject.topic] = rest.get((reject.reason, reject.topic), 0) + reject.count
+    said = "further ones like those before"
+    return rejects[:REJECTS_MAX] + [Reject(reason, said, topic, "", n) for (reason, topic), n in rest.items()]
 
 
 def _gaps(said: Sequence[frames.Gap], names: SeriesIndexes) -> list[Gap]:

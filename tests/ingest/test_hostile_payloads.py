@@ -17,6 +17,7 @@ from gatehouse.settings import load_settings
 from ingest.history.completeness import LOSSES_MAX
 from ingest.packets import PacketReader, ProtocolError, connect, publish
 from ingest.subscriber import PAYLOAD_MAX
+from ingest.vet import REJECTS_MAX
 from telemetry import frames
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
@@ -126,6 +127,15 @@ def test_a_gateway_that_makes_epochs_without_end_is_remembered_within_bounds(wor
     assert f"seen/{hostile.GATEWAY}/e4999" in held
     world.hear(*sent[-10:])  # those that are remembered are taken once
     assert set(world.core.journal.state("seen/")) <= set(held)
+
+
+def test_of_nonsense_without_end_a_few_are_shown_and_all_are_counted(world: World) -> None:
+    world.hear(*[(f"{TOPIC}/readings", b"{"), (f"{TOPIC}/readings", b"[]")] * 2_500)
+    assert world.rows("SELECT reason, count FROM quarantine_count ORDER BY reason") == [
+        ("bad-value", 2_500),
+        ("broken-json", 2_500),
+    ]
+    assert world.rows("SELECT count(*) FROM quarantine") == [(REJECTS_MAX + 2,)]
 
 
 def test_gaps_without_end_are_added_up_within_bounds(world: World) -> None:
