@@ -208,16 +208,26 @@ def doctor(
     config: ConfigFile,
     as_json: Annotated[bool, typer.Option("--json", help="As data: a list of {about, state, what, do}.")] = False,
 ) -> None:
-    """Find what is wrong and say what to do, changing nothing. Exit code 0: nothing; 1: soon; 2: something does not work."""
+    """Find what is wrong and say what to do, changing nothing. Exit code 0: nothing; 1: soon; 2: something does not work.
+
+    With a gateway's file it looks at the gateway's box: its spool, disk, certificates, lines and way to the broker.
+    """
     import json
 
     from rich.console import Console
     from rich.text import Text
 
-    from gatehouse.doctor import State, examine
+    from gatehouse import box
+    from gatehouse.finding import State
     from telemetry.clock import SystemClock
 
-    findings = examine(config, SystemClock())
+    if box.is_box(config):
+        findings = box.examine(config, SystemClock())
+    else:
+        # With packages that a gateway's box does not have.
+        from gatehouse.doctor import examine
+
+        findings = examine(config, SystemClock())
     if as_json:
         typer.echo(json.dumps([finding.as_data() for finding in findings], ensure_ascii=False, indent=1))
     else:
