@@ -20,6 +20,7 @@ from bench import (
     catch_up,
     codecs,
     drain,
+    hostile,
     influx_history,
     ladder,
     latency,
@@ -47,6 +48,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
     "ladder": ladder.run,
     "drain": drain.run,
     "latency": latency.run,
+    "hostile": hostile.run,
     "memory": memory.run,
     "catch_up": catch_up.run,
     "behind": behind.run,
@@ -77,6 +79,7 @@ MEASUREMENTS: dict[str, Callable[[], Report]] = {
 QUICK: dict[str, Callable[[], Report]] = {
     "ladder": partial(ladder.run, readings=400_000, rounds=1, alarm_readings=40_000),
     "drain": partial(drain.run, readings=20_000, rounds=2, frame_rounds=1),
+    "hostile": partial(hostile.run, seconds=3.0),
     "latency": partial(latency.run, seconds=6.0, flood=50_000),
     "memory": partial(memory.run, seconds=15.0),
     "behind": partial(behind.run, readings=200_000),

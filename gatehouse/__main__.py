@@ -208,16 +208,26 @@ def doctor(
     config: ConfigFile,
     as_json: Annotated[bool, typer.Option("--json", help="As data: a list of {about, state, what, do}.")] = False,
 ) -> None:
-    """Find what is wrong and say what to do, changing nothing. Exit code 0: nothing; 1: soon; 2: something does not work."""
+    """Find what is wrong and say what to do, changing nothing. Exit code 0: nothing; 1: soon; 2: something does not work.
+
+    With a gateway's file it looks at the gateway's box: its spool, disk, certificates, lines and way to the broker.
+    """
     import json
 
     from rich.console import Console
     from rich.text import Text
 
-    from gatehouse.doctor import State, examine
+    from gatehouse import box
+    from gatehouse.finding import State
     from telemetry.clock import SystemClock
 
-    findings = examine(config, SystemClock())
+    if box.is_box(config):
+        findings = box.examine(config, SystemClock())
+    else:
+        # With packages that a gateway's box does not have.
+        from gatehouse.doctor import examine
+
+        findings = examine(config, SystemClock())
     if as_json:
         typer.echo(json.dumps([finding.as_data() for finding in findings], ensure_ascii=False, indent=1))
     else:
@@ -798,16 +808,50 @@ def pki_renew(
 
 @pki_app.command("revoke")
 def pki_revoke(
-    name: Annotated[str, typer.Argument(help="An identity; `pki list` shows them.")], pki: PkiFolder = Path("pki")
+    name: Annotated[str, typer.Argument(help="An identity; `pki list` shows them.")],
+    pki: PkiFolder = Path("pki"),
+    config: Annotated[Optional[Path], typer.Option(help="The server's configuration file; with --broker.")] = None,  # noqa: UP045
+    broker: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The folder that `broker-config` wrote, where the broker reads it: written anew."),
+    ] = None,
+    restart: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A command that restarts the broker, e.g. 'systemctl restart mosquitto': run at the end."),
+    ] = None,
 ) -> None:
-    """Put every certificate of an identity on the revocation list."""
-    from gatehouse.pki import Authority
-    from telemetry.clock import SystemClock
+    """Put every certificate of an identity on the revocation list, and end the session that it has at the broker."""
+    import shlex
+    import subprocess
 
+    from gatehouse.access import withdraw
+    from gatehouse.pki import Authority
+    from gatehouse.settings import load_settings
+    from telemetry.clock import SystemClock
+    from telemetry.errors import BadConfiguration
+
+    if broker is not None and config is None:
+        raise BadConfiguration("--broker needs --config: who may do what follows from the catalogue")
+    if restart is not None and broker is None:
+        raise BadConfiguration(
+            "--restart needs --broker: a broker that is restarted with the old list lets it in again"
+        )
     count = Authority(pki, SystemClock()).revoke(name)
     typer.echo(f"{name}: {count} certificates revoked in {pki / 'crl.pem'}")
-    typer.echo("write the broker's folder anew (gatehouse broker-config), put it in place and restart the broker:")
-    typer.echo("a reload takes what it may do, also from a session that stands; only a restart reads the list")
+    if broker is None or config is None:
+        typer.echo("write the broker's folder anew (gatehouse broker-config), put it in place and restart the broker:")
+        typer.echo("a reload takes what it may do, also from a session that stands; only a restart reads the list")
+        return
+    withdraw(load_settings(config), pki, broker)
+    typer.echo(f"{broker}: the access list and what is revoked are written anew")
+    if restart is None:
+        typer.echo("restart the broker now: until then a session that stands goes on, and new ones are let in")
+        return
+    try:
+        subprocess.run(shlex.split(restart), check=True, stdin=subprocess.DEVNULL)  # noqa: S603 - whoever calls us says what to run
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BadConfiguration(f"the broker was not restarted, restart it now: {error}") from error
+    typer.echo("the broker was restarted: the session is over, and the certificate is refused")
 
 
 @pki_app.command("list")

@@ -8,6 +8,7 @@ Source: mosquitto.conf(5), 2.0.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gatehouse.identities import gateway_identities, server_identities
@@ -89,22 +90,17 @@ def write_broker(settings: Settings, pki: Path, out: Path, at: Path, port: int, 
     """
     if any(character.isspace() for character in str(at)):
         raise BadConfiguration(f"--at '{at}' has a blank in it, which mosquitto.conf cannot say; choose another folder")
-    catalogue = Catalogue.load(settings.catalogue)
-    allowed = grants(catalogue, settings.client_id)
-    # An identity whose certificate was taken away loses its rights with it.
-    held = {name: topics_ for name, topics_ in allowed.items() if (pki / f"{name}.pem").exists()}
+    allowed = grants(Catalogue.load(settings.catalogue), settings.client_id)
+    held = _held(allowed, pki)
     configuration = _CONFIGURATION.format(
         at=at, port=port, bind=f" {bind}" if bind else "", connections=2 * len(allowed) + 20
     )
-    lines = ["# Written by `gatehouse broker-config` from the catalogue. What is not here is refused."]
-    for name, granted in held.items():
-        lines += ["", f"user {name}", *(f"topic {access} {topic}" for access, topic in granted)]
     try:
         files = {name: (pki / name).read_bytes() for name in ("ca.crt", "crl.pem", f"{BROKER}.pem")}
         (out / "data").mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             put(out / name, data, 0o600 if name == f"{BROKER}.pem" else 0o644)
-        put(out / "acl", ("\n".join(lines) + "\n").encode(), 0o600)
+        put(out / "acl", _access_list(held), 0o600)
         put(out / "mosquitto.conf", configuration.encode(), 0o644)
     except OSError as error:
         raise BadConfiguration(f"{error}; `gatehouse pki make` makes the certificates") from error
@@ -112,3 +108,36 @@ def write_broker(settings: Settings, pki: Path, out: Path, at: Path, port: int, 
     if missing := sorted(allowed.keys() - held.keys()):
         said.append(f"without a certificate, and so without a right: {', '.join(missing)}")
     return said
+
+
+def withdraw(settings: Settings, pki: Path, out: Path) -> None:
+    """Write anew what a revocation changes in a broker's folder: the access list and what is revoked. Owners stay.
+
+    Raises BadConfiguration.
+    """
+    if not (out / "mosquitto.conf").exists():
+        raise BadConfiguration(f"{out} is no folder that `gatehouse broker-config` wrote: it has no mosquitto.conf")
+    held = _held(grants(Catalogue.load(settings.catalogue), settings.client_id), pki)
+    try:
+        for name, data, mode in (
+            ("crl.pem", (pki / "crl.pem").read_bytes(), 0o644),
+            ("acl", _access_list(held), 0o600),
+        ):
+            owner = (out / name).stat()
+            put(out / name, data, mode)
+            if os.geteuid() == 0:  # the broker runs as another user, who must read it
+                os.chown(out / name, owner.st_uid, owner.st_gid)
+    except OSError as error:
+        raise BadConfiguration(f"{error}; `gatehouse broker-config` writes the folder") from error
+
+
+def _held(allowed: Grants, pki: Path) -> Grants:
+    """The grants of those who have a certificate: an identity whose certificate was taken away loses its rights with it."""
+    return {name: granted for name, granted in allowed.items() if (pki / f"{name}.pem").exists()}
+
+
+def _access_list(held: Grants) -> bytes:
+    lines = ["# Written by `gatehouse broker-config` from the catalogue. What is not here is refused."]
+    for name, granted in held.items():
+        lines += ["", f"user {name}", *(f"topic {access} {topic}" for access, topic in granted)]
+    return ("\n".join(lines) + "\n").encode()

@@ -11,12 +11,9 @@ import json
 import os
 import socket
 import ssl
-import stat
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from enum import IntEnum
 from pathlib import Path
 
 import apsw
@@ -31,6 +28,7 @@ from gatehouse import faults
 from gatehouse.admission import check_transport, openings
 from gatehouse.check import check_configuration
 from gatehouse.faults import Fault
+from gatehouse.finding import NOT_OWNER, Finding, State, holds_secrets_for_all
 from gatehouse.identities import server_identities
 from gatehouse.migrate import newest_schema
 from gatehouse.record import make_accounts
@@ -40,37 +38,12 @@ from telemetry import journal_files
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
 from telemetry.database import open_database
-from telemetry.declaration import read_document
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.tls import context_for, why
 
-_OTHERS = stat.S_IRWXO
-_NOT_OWNER = stat.S_IRWXG | stat.S_IRWXO
-_SECRETS = {"password", "token", "secret"}
 _AHEAD_MAX_MS = 60_000
 _BEHIND_MAX = 10_000  # records; a reader that is further behind does not merely rest
 _TIMEOUT_S = 5.0
-
-
-class State(IntEnum):
-    """How bad it is; also the exit code."""
-
-    WELL = 0
-    SOON = 1  # it works, and something wants to be done
-    WRONG = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line."""
-
-    about: str
-    state: State
-    what: str
-    do: str = ""
-
-    def as_data(self) -> dict[str, str]:
-        return {**asdict(self), "state": self.state.name.lower()}
 
 
 def examine(file: Path, clock: Clock) -> list[Finding]:
@@ -100,7 +73,7 @@ def examine(file: Path, clock: Clock) -> list[Finding]:
 
 
 def _files(file: Path, settings: Settings) -> Iterator[Finding]:
-    if _names(read_document(file).data) & _SECRETS and file.stat().st_mode & _OTHERS:
+    if holds_secrets_for_all(file):
         yield Finding("files", State.WRONG, f"{file} holds secrets and can be read by others", f"chmod 640 {file}")
     keys = []
     if settings.broker.tls is not None and settings.broker.tls.certificate is not None:
@@ -108,7 +81,7 @@ def _files(file: Path, settings: Settings) -> Iterator[Finding]:
     if settings.watch.pki is not None:
         keys.append(settings.watch.pki / "ca.pem")
     for key in dict.fromkeys(keys):
-        if key.exists() and key.stat().st_mode & _NOT_OWNER:
+        if key.exists() and key.stat().st_mode & NOT_OWNER:
             yield Finding("files", State.WRONG, f"{key} holds a key and can be read by others", f"chmod 600 {key}")
     register = settings.visitor_register
     try:
@@ -345,13 +318,6 @@ def _is_there(url: str) -> bool:
     """Whether a database of a file has its file; of a server nobody can tell without asking it."""
     parsed = sa.make_url(url)
     return parsed.get_backend_name() != "sqlite" or bool(parsed.database and Path(parsed.database).exists())
-
-
-def _names(data: object) -> set[str]:
-    """Every name in a document, however deep."""
-    if isinstance(data, dict):
-        return {str(name) for name in data}.union(*(_names(value) for value in data.values()))
-    return set().union(*(_names(each) for each in data)) if isinstance(data, list) else set()
 
 
 def _bracketed(host: str) -> str:

@@ -31,6 +31,7 @@ from telemetry.topics import parse_gateway_topic
 CURSOR = "completeness"
 ROWS_MAX = 200_000  # gathered before they are summed up
 CELLS_MAX = 1_000_000  # sums held before they are kept
+LOST_MAX = 50_000  # losses held before they are kept: one gap of a gateway is one for each day that it spans
 KEEP_EVERY_S = 5.0  # or less often where keeping takes long:
 _KEEP_SHARE = 20  # it takes no more than one part in so many of the time
 MEASURE_EVERY_S = 60.0  # the metrics
@@ -105,7 +106,8 @@ class CompletenessLoop:
         due_s = _MOVE_EVERY_S
         if self._gathered or self._lost or self._frames:
             due_s = max(KEEP_EVERY_S, _KEEP_SHARE * self._keep_took_s)
-        if self._read > self._kept and (self._cell_count >= CELLS_MAX or now_s - self._kept_s >= due_s):
+        is_full = self._cell_count >= CELLS_MAX or len(self._lost) >= LOST_MAX
+        if self._read > self._kept and (is_full or now_s - self._kept_s >= due_s):
             return self._patiently(self._keep)
         if now_s - self._told_s >= KEEP_EVERY_S:
             self._told_s = now_s
@@ -122,9 +124,11 @@ class CompletenessLoop:
                     batches, row_count = [], 0
             else:
                 self._take(record)
+            self._read = record.offset
+            if len(self._lost) >= LOST_MAX:
+                break
         self._gather(batches)
-        self._read = records[-1].offset if records else self._read
-        return len(records) == _RECORDS_AT_ONCE
+        return len(records) == _RECORDS_AT_ONCE or len(self._lost) >= LOST_MAX
 
     def _take(self, record: Stored) -> None:
         if record.kind is Kind.GAPS:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from telemetry.clock import TimeMs
 from telemetry.errors import BadInput
 from telemetry.journal import Journal
 
@@ -28,9 +29,9 @@ class LocalAlarm(msgspec.Struct, frozen=True):
     rule: _Name
     device: _Name
     metric: _Name
-    onset_ms: int
-    raised_ms: int
-    cleared_ms: int | None = None
+    onset_ms: TimeMs
+    raised_ms: TimeMs
+    cleared_ms: TimeMs | None = None
     key: Annotated[str, msgspec.Meta(max_length=100)] | None = None
 
 

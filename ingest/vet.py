@@ -26,6 +26,7 @@ from ingest.recent import Recent, message_digest, row_hashes
 from telemetry import frames
 from telemetry.batch import Floats, ReadingBatch, SeriesIndexes, Times, concatenate, empty_batch
 from telemetry.catalogue import Catalogue
+from telemetry.clock import TimeMs
 from telemetry.decision import decode_decision
 from telemetry.errors import BadInput
 from telemetry.quality import Quality
@@ -38,7 +39,11 @@ EXCERPT_MAX = 200
 _LEAVES = ("frames", "readings", "status")  # the topics that the core subscribes to end in these
 _TIME_MAX_MS = 2**53  # past it, it is no time of ours, and JSON cannot carry it exactly
 REJECTS_PER_MESSAGE_MAX = 50  # kinds of reject shown of one message; all are counted
+REJECTS_MAX = 200  # shown of one read, so that who floods us with nonsense costs little; all are counted
 _EPOCHS_KEPT_MAX = 256  # of lanes that a gateway says it no longer holds, so that a restored copy of one is still known
+_EPOCHS_MAX = 4 * _EPOCHS_KEPT_MAX  # of a gateway that never says which it holds
+_COUNT_MAX = 10**9  # frames that one jump may tell of: counts are added up, and what is added up must stay countable
+_REASONS = ("thinned", "refused")  # why a gateway lets go of readings
 _REMEMBERED_MAX = 2048  # topics and name tables remembered
 _LINES_MAX = 512  # plain messages decoded at once: one that is out of the ordinary slows no more neighbours than these
 _LINES_MIN = 8  # fewer are cheaper one by one
@@ -128,10 +133,13 @@ _LANES = msgspec.json.Decoder(
 )
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_TIME_MAX_MS)]
+
+
 class _Figures(msgspec.Struct):
-    spooled: int | None = None
-    oldest_ms: int | None = None
-    behind: int | None = None
+    spooled: _Count | None = None
+    oldest_ms: TimeMs | None = None
+    behind: _Count | None = None
     full: bool | None = None
 
 
@@ -234,6 +242,13 @@ class Vetter:
         for gateway in group.behind.keys() & group.behind_backlog.keys():
             group.behind[gateway] = max(group.behind[gateway], 1)
         group.seen = seen
+        group.rejects = _few(group.rejects)
+        for gateway in {source.partition("/")[0] for source in seen}:
+            # An epoch of this very group is not forgotten yet: it is no more than what one read holds.
+            known = self._epochs.get(gateway, {})
+            if len(known) > _EPOCHS_MAX:
+                oldest = list(known)[: len(known) - _EPOCHS_MAX]
+                group.forgotten += [f"{gateway}/{e}" for e in oldest if f"{gateway}/{e}" not in seen]
         return group
 
     def _message(
@@ -442,9 +457,7 @@ class Vetter:
             raise BadInput("foreign-device", f"a frame of '{frame.gateway}' on the topic of '{topic.gateway}'")
         if not self._takes_turn(topic, frame, group, seen):
             return
-        for gap in frame.gaps:
-            if names[gap.line] != UNKNOWN:
-                group.gaps.append(Gap(int(names[gap.line]), gap.first_ms, gap.last_ms, gap.missing, gap.reason[:64]))
+        group.gaps += _gaps(frame.gaps, names)
         for text in frame.decisions:
             self._decided_locally(topic, text, group)
         if not len(frame):
@@ -492,7 +505,7 @@ class Vetter:
         if frame.seq > last + 1:
             # The spool no longer holds what lies between: an earlier core gave a receipt for it and was lost since.
             detail = f"frames {last + 1} to {frame.seq - 1} are gone from the spool: restore this core's journal"
-            group.rejects.append(Reject("gap", detail, str(topic), "", frame.seq - last - 1))
+            group.rejects.append(Reject("gap", detail, str(topic), "", min(frame.seq - last - 1, _COUNT_MAX)))
         if is_next:
             seen[source] = last = frame.seq
         else:
@@ -707,6 +720,32 @@ def _summarised(found: Mapping[tuple[str, str, str], int]) -> list[Reject]:
     return rejects + [
         Reject(reason, "further ones like those before", topic, "", n) for (reason, topic), n in rest.items()
     ]
+
+
+def _few(rejects: list[Reject]) -> list[Reject]:
+    """The first of a read, and how many more there were of each reason and topic."""
+    rest: dict[tuple[str, str], int] = {}
+    for reject in rejects[REJECTS_MAX:]:
+        rest[reject.reason, reject.topic] = rest.get((reject.reason, reject.topic), 0) + reject.count
+    said = "further ones like those before"
+    return rejects[:REJECTS_MAX] + [Reject(reason, said, topic, "", n) for (reason, topic), n in rest.items()]
+
+
+def _gaps(said: Sequence[frames.Gap], names: SeriesIndexes) -> list[Gap]:
+    """What a frame says is missing of its gateway's own series, one of each and reason, however often it says so."""
+    found: dict[tuple[int, str], Gap] = {}
+    for gap in said:
+        series = int(names[gap.line])
+        if series == UNKNOWN:
+            continue
+        reason = gap.reason if gap.reason in _REASONS else "other"
+        before = found.get((series, reason))
+        new = Gap(series, gap.first_ms, gap.last_ms, gap.missing, reason)
+        if before is not None:
+            spanned = min(before.first_ms, new.first_ms), max(before.last_ms, new.last_ms)
+            new = Gap(series, *spanned, before.missing + new.missing, reason)
+        found[series, reason] = new
+    return list(found.values())
 
 
 def _reject(error: BadInput, topic: str, payload: bytes | None, count: int) -> Reject:

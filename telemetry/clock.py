@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Annotated, Protocol
+
+import msgspec
+
+TIME_MAX_MS = 253_402_300_799_999  # the end of 9999, the last day that a date can say
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=TIME_MAX_MS)]
+"""A moment that somebody else says, epoch milliseconds, UTC: one that every date, database and language can hold."""
 
 
 class Clock(Protocol):

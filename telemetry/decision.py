@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from telemetry.clock import TimeMs
 from telemetry.errors import BadInput
 from telemetry.identity import alarm_id
 
@@ -26,15 +27,15 @@ class LocalDecision(msgspec.Struct, frozen=True, kw_only=True):
     device: _Name
     metric: _Name
     key: Annotated[str, msgspec.Meta(max_length=100)]  # of the passage
-    onset_ms: int
+    onset_ms: TimeMs
     guard: _Name
-    decided_ms: int
+    decided_ms: TimeMs
     disposition: Disposition
     note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
-    asked_ms: int | None = None  # when the second measurement was asked for
+    asked_ms: TimeMs | None = None  # when the second measurement was asked for
     value: float | None = None  # what it was
     method: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    measured_ms: int | None = None
+    measured_ms: TimeMs | None = None
 
     @property
     def alarm(self) -> str:

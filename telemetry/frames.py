@@ -37,6 +37,8 @@ from telemetry.errors import BadInput
 
 VERSION = 2
 READINGS_MAX = 65_536
+_INT_MAX = 2**53  # of a number in a gap, either side of nothing: whoever keeps it can, and can add it up
+_MISSING_MAX = 10**12  # readings that one gap may tell of
 _HEADER_OF_FOURTEEN, _HEADER_OF_FIFTEEN = b"\x8e", b"\x8f"  # CBOR: array of so many items
 _CBOR_ARRAY = 4  # major type, in the upper three bits of an item's first byte
 
@@ -136,12 +138,14 @@ def decode(payload: bytes) -> Frame:
         return _from_json(payload)
     try:
         items = cbor2.loads(payload)
-    except (cbor2.CBORDecodeError, RecursionError, ValueError, OverflowError, MemoryError, TypeError) as error:
+    except _UNREADABLE as error:
         raise BadInput("bad-frame", f"not CBOR: {error}") from error
     if not isinstance(items, list) or not items:
         raise BadInput("bad-frame", "a frame is a CBOR array")
+    if type(items[0]) is not int:
+        raise BadInput("bad-frame", f"'version' must be int, not {type(items[0]).__name__}")
     if items[0] != VERSION:
-        raise BadInput("bad-frame", f"frame version {items[0]!r}; this core reads version {VERSION}: update it")
+        raise BadInput("bad-frame", f"frame version {_said(items[0])}; this core reads version {VERSION}: update it")
     decisions = items.pop(7) if len(items) == 15 else []
     if len(items) != 14:
         raise BadInput("bad-frame", f"a frame has 14 items, or 15 with decisions, this one {len(items)}")
@@ -190,17 +194,9 @@ def header(payload: bytes) -> Header | None:
         else:
             items = cbor2.loads(payload)
         version, gateway, epoch, seq, base = items[:5]
-    except (
-        cbor2.CBORDecodeError,
-        msgspec.MsgspecError,
-        RecursionError,
-        ArithmeticError,
-        ValueError,
-        TypeError,
-        LookupError,
-    ):
+    except (msgspec.MsgspecError, LookupError, *_UNREADABLE):
         return None
-    if version != VERSION or not isinstance(gateway, str) or not isinstance(epoch, str):
+    if type(version) is not int or version != VERSION or not isinstance(gateway, str) or not isinstance(epoch, str):
         return None
     if type(seq) is not int or type(base) is not int or not 1 <= base <= seq < 2**62 or not 1 <= len(epoch) <= 64:
         return None
@@ -225,6 +221,7 @@ class _JsonFrame(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=T
 
 
 _JSON = msgspec.json.Decoder(_JsonFrame)
+_UNREADABLE = (cbor2.CBORDecodeError, RecursionError, ValueError, ArithmeticError, MemoryError, TypeError)
 
 
 def _from_json(payload: bytes) -> Frame:
@@ -267,18 +264,28 @@ def _checked(frame: Frame) -> Frame:
     if not (0 < count <= READINGS_MAX or (count == 0 and (frame.gaps or frame.decisions))):
         said = f"a frame holds 1 to {READINGS_MAX} readings, or gaps, or decisions; this one {count}"
         raise BadInput("bad-frame", said)
+    lines = frame.names.count("\n")
     for gap in frame.gaps:
-        if gap.missing < 1 or gap.first_ms > gap.last_ms or not 0 <= gap.line <= frame.names.count("\n"):
-            raise BadInput("bad-frame", f"a gap is [line, first_ms, last_ms, missing, reason], not {list(gap)}")
+        is_number = -_INT_MAX < gap.first_ms <= gap.last_ms < _INT_MAX and 1 <= gap.missing <= _MISSING_MAX
+        if not is_number or not 0 <= gap.line <= lines:
+            said = ", ".join(_said(number) for number in gap[:4])
+            raise BadInput("bad-frame", f"a gap is [line, first_ms, last_ms, missing, reason], not [{said}, …]")
     if not (count == len(frame.time_ms) == len(frame.value) == len(frame.quality)):
         raise BadInput("bad-frame", "the columns differ in length")
     if not 1 <= frame.base <= frame.seq < 2**62:
-        raise BadInput("bad-frame", f"seq {frame.seq} with base {frame.base}: both count from 1, base ≤ seq")
+        raise BadInput(
+            "bad-frame", f"seq {_said(frame.seq)} with base {_said(frame.base)}: both count from 1, base ≤ seq"
+        )
     if not 0 <= frame.behind < 2**62:
-        raise BadInput("bad-frame", f"'behind' {frame.behind} counts frames: it is not negative")
+        raise BadInput("bad-frame", f"'behind' {_said(frame.behind)} counts frames: it is not negative")
     if not 1 <= len(frame.epoch) <= 64:
         raise BadInput("bad-frame", "'epoch' must be 1 to 64 characters")
     for position, key in frame.keys.items():
         if type(position) is not int or not isinstance(key, str) or not 0 <= position < count or len(key) > 100:
             raise BadInput("bad-frame", "'keys' maps a reading's number to a text of at most 100 characters")
     return frame
+
+
+def _said(number: int) -> str:
+    """A number in a message: one of thousands of digits Python does not print."""
+    return str(number) if number.bit_length() <= 64 else f"of {number.bit_length()} bits"

@@ -15,6 +15,7 @@ from bench import (
     catch_up,
     codecs,
     drain,
+    hostile,
     influx_history,
     ladder,
     latency,
@@ -297,3 +298,8 @@ def test_closing_valves_are_scored(tmp_path: Path) -> None:
     report = valve.run(runs=2)
     check(report, tmp_path)
     assert report.figure("share of runs found within 60 s, flow") == 1
+
+
+@pytest.mark.integration
+def test_hostile_clients(tmp_path: Path) -> None:
+    check(hostile.run(seconds=2.0, attacks=["odd topics"]), tmp_path)

@@ -24,8 +24,10 @@ from telemetry.catalogue import Catalogue
 from telemetry.database import metadata
 from telemetry.segments import group
 
+LOSSES_MAX = 100  # kept of one series and day: with twice as many the smaller ones become one that spans them
 GAPS_MAX = 50  # shown of one series and day, the longest; the rest is counted
 _AT_ONCE = 500  # pairs held in memory together, and parameters in one query
+_COUNT_MAX = 1 << 53  # that JSON carries exactly
 _DAY = 1 << 32  # keys are series · _DAY + day
 
 _Row = dict[str, object]  # of `days`
@@ -187,6 +189,7 @@ class Completeness:
                 db.execute(days.insert().values(series=sa.bindparam("of_series"), day=sa.bindparam("of_day")), new)
             if lost:
                 db.execute(losses.insert(), [loss._asdict() | {"day": date.fromordinal(loss.day)} for loss in lost])
+                _merge_losses(db, {date.fromordinal(loss.day) for loss in lost})
             for (gateway, day), count in frames.items():
                 here = (frames_lost.c.gateway == gateway) & (frames_lost.c.day == date.fromordinal(day))
                 more = {"count": frames_lost.c.count + count}
@@ -298,6 +301,26 @@ def _add_pairs(
         }
         place = {"of_series": key // _DAY, "of_day": date.fromordinal(key % _DAY)}
         (changed if before else new).append(row | place)
+
+
+def _merge_losses(db: sa.Connection, days_: Iterable[date]) -> None:
+    """Hold the losses of each series and day within bounds, their total as it is."""
+    wanted = list(days_)
+    for start in range(0, len(wanted), _AT_ONCE):
+        many = sa.select(losses.c.series, losses.c.day).where(losses.c.day.in_(wanted[start : start + _AT_ONCE]))
+        many = many.group_by(losses.c.series, losses.c.day).having(sa.func.count() > 2 * LOSSES_MAX)
+        for series, day in db.execute(many).all():
+            here = (losses.c.series == series) & (losses.c.day == day)
+            rows = db.execute(sa.select(losses).where(here).order_by(losses.c.missing, losses.c.id.desc())).all()
+            small = rows[: len(rows) - LOSSES_MAX + 1]
+            for first in range(0, len(small), _AT_ONCE):
+                db.execute(losses.delete().where(losses.c.id.in_([row.id for row in small[first : first + _AT_ONCE]])))
+            first_ms, last_ms = min(row.first_ms for row in small), max(row.last_ms for row in small)
+            missing = min(sum(row.missing for row in small), _COUNT_MAX)
+            reasons = {row.reason for row in small}
+            reason = reasons.pop() if len(reasons) == 1 else "other"
+            one = {"first_ms": first_ms, "last_ms": last_ms, "missing": missing, "reason": reason}
+            db.execute(losses.insert().values(series=series, day=day, **one))
 
 
 def _sums(index: NDArray[np.int64], weight: NDArray[np.int64], length: int) -> NDArray[np.int64]:

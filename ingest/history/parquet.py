@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +95,8 @@ class ParquetWriter:
         self._doomed: list[tuple[float, Path]] = []
         self._touched: set[Path] = set()
         self._roller = Roller(folder)
-        self._keeper = Keeper(settings or ParquetSettings(folder=folder), self._roller, clock or SystemClock())
+        self._clock = clock or SystemClock()
+        self._keeper = Keeper(settings or ParquetSettings(folder=folder), self._roller, self._clock)
         self._unrolled: dict[tuple[str, int], _Unrolled] = {}
         self._rolled_rows: dict[tuple[str, int], int] = {}
         self._unjoined: set[tuple[str, str]] = set()  # (kind, month)
@@ -119,13 +119,13 @@ class ParquetWriter:
                 kind, day = folder.parent.name.removeprefix("kind="), day_number(folder.name.removeprefix("day="))
                 self._unjoined.add((kind, month_of(day)))
                 if not self._roller.is_current(kind, day):
-                    self._unrolled[kind, day] = _Unrolled(0, time.monotonic())
+                    self._unrolled[kind, day] = _Unrolled(0, self._clock.monotonic_s())
             self._written = cursor
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"history in {self._folder}: {error}") from error
 
     def write(self, batch: ReadingBatch, first: int, last: int) -> Sequence[Refused]:
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic_s()
         try:
             for kind, day, table in self._by_day(batch):
                 folder = day_folder(self._folder, kind, day)
@@ -214,7 +214,7 @@ class ParquetWriter:
 
     def tidy(self) -> None:
         """A piece of housekeeping: merge files of like size, roll a day up, delete what was replaced a while ago."""
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic_s()
         while self._doomed and self._doomed[0][0] <= now_s:
             self._doomed.pop(0)[1].unlink(missing_ok=True)
         if self._touched:

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from api.access import Role
 from gatehouse.__main__ import app
-from gatehouse.doctor import Finding, State, _could_listen, examine
+from gatehouse.doctor import _could_listen, examine
+from gatehouse.finding import Finding, State
 from gatehouse.identities import make
 from gatehouse.init import init
 from gatehouse.record import open_accounts

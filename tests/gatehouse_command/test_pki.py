@@ -156,3 +156,7 @@ def test_the_commands_do_it(settings: Settings, tmp_path: Path) -> None:
     assert "user gw-east" not in (out / "acl").read_text() and "user gw-west" in (out / "acl").read_text()
     assert stat.S_IMODE((out / "broker.pem").stat().st_mode) == 0o600
     assert not (out / "ca.pem").exists()
+    said = say("pki", "revoke", "gw-west", "--pki", pki, "--config", config, "--broker", str(out))
+    assert "restart the broker now" in said
+    assert "user gw-west" not in (out / "acl").read_text()
+    assert (out / "crl.pem").read_bytes() == (tmp_path / "pki" / "crl.pem").read_bytes()

@@ -274,7 +274,7 @@ def test_only_what_was_merged_is_deleted_and_not_before_its_readers_are_done(
     assert len(parts_of(folder)) == 2
     assert len(list(folder.iterdir())) == 2 + MERGE_COUNT  # a reader that listed them may still open them
     later_s = time.monotonic() + 61
-    monkeypatch.setattr("ingest.history.parquet.time.monotonic", lambda: later_s)
+    monkeypatch.setattr("time.monotonic", lambda: later_s)
     writer.tidy()
     assert len(list(folder.iterdir())) == 2
     assert store.read() == before

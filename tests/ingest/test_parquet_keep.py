@@ -124,6 +124,7 @@ def test_a_day_is_rolled_up_before_it_goes_whatever_else_waits(tmp_path: Path, m
     store.keep(1)
     store.clock.advance(601)
     monkeypatch.setattr(store.writer, "_touched", set())
+    monkeypatch.setattr("ingest.history.parquet._ROLL_QUIET_S", 1e9)
     store.writer.tidy()
     assert store.days == []
     assert store.counts(10) == [24.0]

@@ -12,7 +12,8 @@ import yaml
 from gatehouse import admission
 from gatehouse.access import write_broker
 from gatehouse.admission import check_transport, openings
-from gatehouse.doctor import Finding, State, examine
+from gatehouse.doctor import examine
+from gatehouse.finding import Finding, State
 from gatehouse.identities import make, server_identities
 from gatehouse.pki import Authority
 from gatehouse.settings import Settings, load_settings

@@ -12,6 +12,7 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -163,6 +164,12 @@ class Client:
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         """QoS 0, and through: what is sent after it on any connection comes after it."""
         self._send(packet(0x30 | retain, text(topic) + payload.encode()))
+
+    def publish_surely(self, topic: str, payload: str) -> None:
+        """QoS 1; returns once the broker has it."""
+        number = struct.pack(">H", next(self._numbers))
+        self._send(packet(0x32, text(topic) + number + payload.encode()))
+        self.subscribe("settled")  # its answer comes after the one to the message
 
     def settle(self) -> list[Message]:
         """What has come up to now."""
@@ -420,6 +427,51 @@ def test_a_revoked_certificate_loses_its_rights_with_a_reload_and_its_connection
         # The gateway itself comes back with a new one.
         make(broker.settings, broker.pki, ["localhost"], SystemClock())
         broker.client("gw-east").leave()
+
+
+def test_the_command_that_revokes_ends_the_session_that_stands_and_nobody_elses_readings_are_lost(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    broker = written(tmp_path)
+    lost = broker.context("gw-east")
+    with servers.secure_mosquitto(broker.folder, broker.port) as running:
+        core = broker.client(CORE, keeps_session=True)
+        core.subscribe("gatehouse/v1/+/+/frames", qos=1)
+        stolen = Client(broker.port, lost, "gw-east", keeps_session=True)
+        innocent = broker.client("gw-west", keeps_session=True)
+        for client in (core, stolen, innocent):
+            stack.callback(client.leave)
+        innocent.publish_surely("gatehouse/v1/west/gw-west/frames", "before")
+        core.leave()  # what comes now waits for it, over the restart
+        innocent.publish_surely("gatehouse/v1/west/gw-west/frames", "waiting")
+        command: list[str | Path] = [
+            "pki",
+            "revoke",
+            "gw-east",
+            "--pki",
+            broker.pki,
+            "--config",
+            tmp_path / "gatehouse.yaml",
+        ]
+        # What restarts a service, by hand: end it here, begin it below.
+        command += ["--broker", broker.folder, "--restart", f"kill {running.pid}"]
+        said = subprocess.run(servers.gatehouse(*command), check=True, capture_output=True, text=True).stdout
+        assert "the session is over" in said
+        running.wait(20)
+        with pytest.raises(Closed):
+            stolen.publish("gatehouse/v1/east/gw-east/frames", "stolen")
+            stolen.settle()
+    with servers.secure_mosquitto(broker.folder, broker.port):
+        refused(broker, lost)
+        again = broker.client("gw-west", keeps_session=True)
+        stack.callback(again.leave)
+        assert again.session_present
+        again.publish_surely("gatehouse/v1/west/gw-west/frames", "after")
+        core = broker.client(CORE, keeps_session=True)
+        stack.callback(core.leave)
+        assert core.session_present
+        payloads = [message.payload for message in core.settle()]
+        assert set(payloads) >= {b"waiting", b"after"} and b"stolen" not in payloads
 
 
 def test_a_renewed_certificate_works_beside_the_old_one(tmp_path: Path) -> None:

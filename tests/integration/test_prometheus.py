@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gatehouse.doctor import State, examine
+from gatehouse.doctor import examine
+from gatehouse.finding import State
 from gatehouse.identities import make
 from gatehouse.settings import load_settings
 from telemetry.clock import SystemClock
