@@ -28,6 +28,8 @@ LOSSES_MAX = 100  # kept of one series and day: with twice as many the smaller o
 GAPS_MAX = 50  # shown of one series and day, the longest; the rest is counted
 _AT_ONCE = 500  # pairs held in memory together, and parameters in one query
 _COUNT_MAX = 1 << 53  # that JSON carries exactly
+_MINUTE_BITS = 11  # of a local day's minute
+_SORTED_FROM = 8  # so many times as many cells as readings, and sorting these costs less than adding up in place
 _DAY = 1 << 32  # keys are series · _DAY + day
 
 _Row = dict[str, object]  # of `days`
@@ -364,17 +366,30 @@ def summed_up(counted: Sequence[Counted]) -> Counted:
         np.concatenate([np.empty(0, dtype), *(getattr(each, name) for each in counted)])
         for name, dtype in zip(Counted.__slots__, dtypes, strict=True)
     )
-    # One number a cell: 16 bits of days from the earliest on (179 years), 11 of minutes, 2 of quality, 1 of lateness.
-    first = int(day.min(initial=1 << 40))
-    code = (((series.astype(np.int64) << 16 | (day - first)) << 11 | minute) << 2 | quality) << 1 | is_late
-    cells, cell = np.unique(code, return_inverse=True)
+    if not len(series):
+        return Counted(series, day, minute, quality, is_late, count)
+    # One number a cell: series, then minutes from the earliest on, then 2 bits of quality and 1 of lateness.
+    moment = day << _MINUTE_BITS | minute
+    first = int(moment.min())
+    span = int(moment.max()) - first + 1
+    code = (series.astype(np.int64) * span + (moment - first)) << 3 | quality << 1 | is_late
+    size = (int(series.max()) + 1) * span << 3
+    if size <= _SORTED_FROM * len(code):
+        sums = _sums(code, count, size)
+        cells = np.flatnonzero(sums)
+        sums = sums[cells]
+    else:
+        cells, cell = np.unique(code, return_inverse=True)
+        sums = _sums(cell, count, len(cells))
+    which, moment = np.divmod(cells >> 3, span)
+    moment += first
     return Counted(
-        (cells >> 30).astype(np.uint32),
-        (cells >> 14 & 0xFFFF) + first,
-        cells >> 3 & 0x7FF,
+        which.astype(np.uint32),
+        moment >> _MINUTE_BITS,
+        moment & ((1 << _MINUTE_BITS) - 1),
         (cells >> 1 & 3).astype(np.uint8),
         (cells & 1).astype(np.bool_),
-        _sums(cell, count, len(cells)),
+        sums,
     )
 
 

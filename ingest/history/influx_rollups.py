@@ -42,6 +42,8 @@ _LATE_MS = 60_000  # how long what is late waits for company
 _DEVICE_HOURS = 50  # of one query: its answer is held in memory
 _LINES_MAX = 5_000  # of eight fields each
 _RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
+_RECORDS_AT_ONCE = 1000
+_NO_HOUR = -(1 << 40)
 _HOURS = 1 << 32  # keys are series · _HOURS + hour
 
 
@@ -98,6 +100,7 @@ class InfluxRollups:
     def __init__(self, journal: Journal, settings: InfluxSettings, series: Sequence[SeriesPlace]) -> None:
         self._journal = journal
         self._series_count = len(series)
+        self._hour_of = np.full(len(series), _NO_HOUR, np.int64)  # (S,) that was touched last and is in `_touched`
         self._roller = HourRoller(settings, series)
         self._random = random.Random()  # jitter only
         self._read = journal.cursor(CURSOR)
@@ -125,7 +128,11 @@ class InfluxRollups:
     def step(self) -> bool:
         """Do a bounded piece of work; True when there is more to do at once. Raises Unavailable."""
         stored = self._journal.cursor(HISTORY_CURSOR)
-        records = [record for record in self._journal.read(self._read) if record.offset <= stored]
+        # What history does not have yet is not looked at: it may be much, while the database is slow.
+        records = (
+            self._journal.read(self._read, min(stored - self._read, _RECORDS_AT_ONCE)) if stored > self._read else []
+        )
+        records = [record for record in records if record.offset <= stored]
         for record in records:
             if record.kind in (Kind.READINGS, Kind.BACKLOG):
                 self._touch(decode_batch(record.payload), record.offset, record.time_ms)
@@ -136,9 +143,13 @@ class InfluxRollups:
         return bool(records)
 
     def _touch(self, batch: ReadingBatch, record: int, known_ms: int) -> None:
-        keys = np.unique(batch.series.astype(np.int64) * _HOURS + batch.time_ms // HOUR_MS)
-        for key in keys.tolist():
-            self._touched.setdefault(key, (record, known_ms))
+        hour = batch.time_ms // HOUR_MS
+        rows = np.flatnonzero(hour != self._hour_of[batch.series])  # most are of the hour that was touched last
+        if len(rows):
+            series, hour = batch.series[rows].astype(np.int64), hour[rows]
+            self._hour_of[series] = hour
+            for key in np.unique(series * _HOURS + hour).tolist():
+                self._touched.setdefault(key, (record, known_ms))
 
     def _is_due(self, key: int, known_ms: int) -> bool:
         over_ms = (key % _HOURS + 1) * HOUR_MS
@@ -150,6 +161,9 @@ class InfluxRollups:
         self._roller.roll_up(divmod(key, _HOURS) for key in due)
         for key in due:
             del self._touched[key]
+            series, hour = divmod(key, _HOURS)
+            if self._hour_of[series] == hour:
+                self._hour_of[series] = _NO_HOUR
         # Everything that was read up to here and is old enough is in; what is still to be rolled up holds the cursor back.
         through_ms = (self._now_ms - _GRACE_MS) // HOUR_MS * HOUR_MS
         if through_ms > self._rolled_ms:

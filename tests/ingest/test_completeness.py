@@ -428,3 +428,34 @@ def test_while_it_adds_up_others_can_write(tmp_path: Path, monkeypatch: pytest.M
     assert len(written) == 4
     with database.connect() as db:
         assert db.execute(sa.select(completeness_history.days.c.suspect)).scalars().all() == [2] * series
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 40),
+            st.sampled_from([739_914, 739_915]),
+            st.integers(0, MINUTES_MAX - 1),
+            st.integers(0, 2),
+            st.booleans(),
+            st.integers(1, 9),
+        ),
+        max_size=60,
+    )
+)
+def test_sums_are_the_same_whichever_way_they_are_made(rows: list[tuple[int, int, int, int, bool, int]]) -> None:
+    columns = list(zip(*rows, strict=True)) or [()] * 6
+    dtypes = (np.uint32, np.int64, np.int64, np.uint8, np.bool_, np.int64)
+    counted = Counted(*(np.array(column, dtype) for column, dtype in zip(columns, dtypes, strict=True)))
+    expected: dict[tuple[int, ...], int] = {}
+    for *cell, number in rows:
+        expected[tuple(cell)] = expected.get(tuple(cell), 0) + number
+    for sorted_from in (0, 1 << 40):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(completeness_history, "_SORTED_FROM", sorted_from)
+            found = completeness_history.summed_up([counted])
+        columns_found = [getattr(found, name) for name in Counted.__slots__]
+        assert [column.dtype for column in columns_found] == [np.dtype(dtype) for dtype in dtypes]
+        assert [(*cell,) for cell in zip(*(column.tolist() for column in columns_found), strict=True)] == [
+            (*cell, number) for cell, number in sorted(expected.items())
+        ]
