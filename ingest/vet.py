@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -98,12 +98,58 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class _Arrived:
-    """Decoded readings before they are checked. `topics`: one for all, or one a reading; the rest is a frame's."""
+    """Readings before they are checked: plain rows with a topic each, or a frame with one for all."""
 
-    readings: ReadingBatch
     topics: Sequence[str]
-    names: str = ""
-    index: memoryview[Any] | None = None
+    rows: ReadingBatch | None
+    frame: frames.Frame | None = None
+    lines: SeriesIndexes = field(default_factory=lambda: np.empty(0, np.uint32))  # the series of its name table
+
+    @property
+    def readings(self) -> ReadingBatch:
+        """By themselves."""
+        if self.frame is not None:
+            return _in_columns([self], [self.frame])
+        assert self.rows is not None
+        return self.rows
+
+
+def _joined(arrived: Sequence[_Arrived]) -> ReadingBatch:
+    """All readings, in order."""
+    framed = [each.frame for each in arrived if each.frame is not None]
+    if framed and len(framed) == len(arrived):
+        return _in_columns(arrived, framed)
+    return concatenate([each.readings for each in arrived])
+
+
+def _in_columns(arrived: Sequence[_Arrived], framed: Sequence[frames.Frame]) -> ReadingBatch:
+    """The readings of frames: their bytes are put together first, and looked at once."""
+    tables: dict[int, tuple[SeriesIndexes, int]] = {}  # each once, with where it begins among all
+    end = 0
+    for each in arrived:
+        if id(each.lines) not in tables:
+            tables[id(each.lines)] = each.lines, end
+            end += len(each.lines)
+    index = np.frombuffer(b"".join([frame.index for frame in framed]), np.uint16)
+    if len(tables) == 1:
+        series = arrived[0].lines[index]
+    else:
+        starts = [tables[id(each.lines)][1] for each in arrived]
+        table = np.concatenate([lines for lines, _ in tables.values()])
+        series = table[index + np.repeat(starts, [len(frame) for frame in framed])]
+    keys: dict[int, str] = {}
+    if any(frame.keys for frame in framed):
+        first = 0
+        for frame in framed:
+            keys.update((first + number, key) for number, key in frame.keys.items())
+            first += len(frame)
+    return ReadingBatch(
+        series,
+        np.frombuffer(b"".join([frame.time_ms for frame in framed]), np.int64),
+        np.frombuffer(b"".join([frame.value for frame in framed]), np.float64),
+        np.frombuffer(b"".join([frame.quality for frame in framed]), np.uint8),
+        keys,
+    )
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -343,7 +389,7 @@ class Vetter:
             self.gateways = {**self.gateways, **group.gateways}  # a new one: other threads read it
 
     def _vetted(self, arrived: Sequence[_Arrived], now_ms: int, group: Group) -> ReadingBatch:
-        whole = concatenate([batch.readings for batch in arrived])
+        whole = _joined(arrived)
         # One look at everything; only where something is wrong is each frame looked at by itself.
         if not self._is_clean(whole, now_ms):
             whole = concatenate([self._checked(batch, now_ms, group) for batch in arrived])
@@ -462,18 +508,12 @@ class Vetter:
             self._decided_locally(topic, text, group)
         if not len(frame):
             return
-        batch = ReadingBatch(
-            names[np.frombuffer(frame.index, np.uint16)],
-            np.frombuffer(frame.time_ms, np.int64),
-            np.frombuffer(frame.value, np.float64),
-            np.frombuffer(frame.quality, np.uint8),
-            frame.keys,
-        )
+        here = _Arrived([message.topic], None, frame, names)
         if frame.is_backlog:
-            backlog.append(_Arrived(batch, [message.topic], frame.names, frame.index))
+            backlog.append(here)
             group.behind_backlog[frame.gateway] = frame.behind
         else:
-            arrived.append(_Arrived(batch, [message.topic], frame.names, frame.index))
+            arrived.append(here)
             group.behind[frame.gateway] = max(frame.behind, group.behind.get(frame.gateway, 0))
 
     def _decided_locally(self, topic: GatewayTopic, text: str, group: Group) -> None:
@@ -579,7 +619,7 @@ class Vetter:
         hashes = row_hashes(batch)
         group.rows = set(hashes)
         if not rows.untimed and len(group.rows) == len(hashes) and self._recent.is_new(group.rows):
-            return _Arrived(batch, topics)
+            return _Arrived(topics, batch)
         repeated = self._recent.repeated(group.rows)
         keep = np.ones(len(batch), np.bool_)
         taken = set[int]()
@@ -590,7 +630,7 @@ class Vetter:
             taken.add(each)
         group.rows = taken - repeated
         events.rows_repeated(len(batch) - int(keep.sum()))
-        return _Arrived(_kept(batch, keep), [topic for topic, kept in zip(topics, keep.tolist(), strict=True) if kept])
+        return _Arrived([topic for topic, kept in zip(topics, keep.tolist(), strict=True) if kept], _kept(batch, keep))
 
     def _stranger(self, device: str, metric: str, gateway: str) -> BadInput:
         """Why a series is not one that this gateway may publish."""
@@ -618,7 +658,7 @@ class Vetter:
 
     def _checked(self, arrived: _Arrived, now_ms: int, group: Group) -> ReadingBatch:
         """Drop what cannot be a reading, lower the quality of what is doubtful."""
-        batch, topics, names, index = arrived.readings, arrived.topics, arrived.names, arrived.index
+        batch, topics, frame = arrived.readings, arrived.topics, arrived.frame
         series, time_ms, value, quality = batch.series, batch.time_ms, batch.value, batch.quality
         stranger = series == UNKNOWN
         not_finite = ~np.isfinite(value)
@@ -626,13 +666,13 @@ class Vetter:
         wrong_quality = quality > Quality.BAD
         refused = stranger | not_finite | behind | wrong_quality
         if refused.any():
-            lines = names.split("\n")
+            lines = [] if frame is None else frame.names.split("\n")
             found: dict[tuple[str, str, str], int] = {}
             for row in np.flatnonzero(refused).tolist():
                 topic = topics[row if len(topics) > 1 else 0]
                 if stranger[row]:
-                    assert index is not None
-                    device, _, metric = lines[index[row]].partition("/")
+                    assert frame is not None
+                    device, _, metric = lines[frame.index[row]].partition("/")
                     error = self._stranger(device, metric, parse_gateway_topic(topic).gateway)
                 elif not_finite[row]:
                     error = BadInput("bad-value", f"{self._shown(series[row])}: {value[row]} is not a number")

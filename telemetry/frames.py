@@ -49,6 +49,19 @@ _CAST: dict[int, Literal["B", "H", "q", "d"]] = {_TAG_U8: "B", _TAG_U16: "H", _T
 if sys.byteorder != "little":  # the columns are used as they arrive, without a copy
     raise ImportError("Gatehouse runs on little-endian machines only")
 
+_PLAIN: Mapping[str, type] = {
+    "gateway": str,
+    "epoch": str,
+    "seq": int,
+    "base": int,
+    "is_backlog": bool,
+    "behind": int,
+    "names": str,
+    "keys": dict,
+    "gaps": list,
+}
+_KINDS = tuple(_PLAIN.values())
+
 Buffer: TypeAlias = "memoryview | array[Any] | bytes"
 """Anything whose bytes are the column: array.array, a numpy array's .data, or bytes."""
 
@@ -152,19 +165,11 @@ def decode(payload: bytes) -> Frame:
     if type(decisions) is not list or not all(isinstance(each, str) for each in decisions):
         raise BadInput("bad-frame", "'decisions' must be a list of texts")
     _, gateway, epoch, seq, base, is_backlog, behind, names, index, time_ms, value, quality, keys, gaps = items
-    for name, item, kind in (
-        ("gateway", gateway, str),
-        ("epoch", epoch, str),
-        ("seq", seq, int),
-        ("base", base, int),
-        ("is_backlog", is_backlog, bool),
-        ("behind", behind, int),
-        ("names", names, str),
-        ("keys", keys, dict),
-        ("gaps", gaps, list),
-    ):
-        if type(item) is not kind:
-            raise BadInput("bad-frame", f"'{name}' must be {kind.__name__}, not {type(item).__name__}")
+    plain = (gateway, epoch, seq, base, is_backlog, behind, names, keys, gaps)
+    if tuple(map(type, plain)) != _KINDS:
+        for (name, kind), item in zip(_PLAIN.items(), plain, strict=True):
+            if type(item) is not kind:
+                raise BadInput("bad-frame", f"'{name}' must be {kind.__name__}, not {type(item).__name__}")
     return _checked(
         Frame(
             gateway,
@@ -179,7 +184,7 @@ def decode(payload: bytes) -> Frame:
             _column("value", value, _TAG_F64),
             _column("quality", quality, _TAG_U8),
             keys,
-            _gaps(gaps),
+            _gaps(gaps) if gaps else [],
             decisions,
         )
     )
