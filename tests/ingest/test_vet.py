@@ -1,8 +1,11 @@
 import json
 from array import array
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.history.gateways import GatewayState
 from ingest.local_alarms import LISTED_MAX, TOLD_MAX, Told
@@ -188,6 +191,46 @@ def test_a_frame_becomes_readings_and_is_owed_a_receipt(vetter: Vetter) -> None:
         (f"{EAST}/receipt", "epoch"): 1
     }
     assert group.seen == {"gw-east/epoch": 1}
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.lists(st.integers(0, 1), min_size=1, max_size=5), st.booleans(), st.booleans()),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_frames_of_one_read_are_what_each_is_by_itself(
+    drawn: list[tuple[bool, list[int], bool, bool]],
+) -> None:
+    with TemporaryDirectory() as name:
+        catalogue, registry, _ = district.load(Path(name))
+    messages = []
+    for seq, (is_west, index, is_turned, has_keys) in enumerate(drawn, 1):
+        gateway, lines = ("gw-west", ["meter/power"]) if is_west else ("gw-east", ["level-1/level", "level-2/level"])
+        lines = lines[::-1] if is_turned else lines
+        count = len(index)
+        columns = frames.encode_columns(
+            "\n".join(lines),
+            array("H", [min(each, len(lines) - 1) for each in index]),
+            array("q", [NOW_MS - 1000 * seq - each for each in range(count)]),
+            array("d", [seq + each / 10 for each in range(count)]),
+            array("B", [seq % 3] * count),
+            {count - 1: f"p{seq}"} if has_keys else {},
+        )
+        topic = WEST if is_west else EAST
+        messages.append(Message(f"{topic}/frames", frames.encode(gateway, f"e{seq}", 1, 1, columns), seq, False))
+    together = Vetter(catalogue, registry, {}).vet(messages, NOW_MS)
+    alone = [Vetter(catalogue, registry, {}).vet([message], NOW_MS).readings for message in messages]
+    assert not together.rejects
+    for column in ("series", "time_ms", "value", "quality"):
+        expected = [each for batch in alone for each in getattr(batch, column).tolist()]
+        assert getattr(together.readings, column).tolist() == expected
+    keys, first = {}, 0
+    for batch in alone:
+        keys |= {first + number: key for number, key in batch.keys.items()}
+        first += len(batch)
+    assert together.readings.keys == keys
 
 
 def test_a_frame_counts_once_and_its_repetition_gets_its_receipt_again(vetter: Vetter) -> None:
