@@ -51,6 +51,8 @@ ZONE = ZoneInfo("Europe/Berlin")
 HOUR_S, HOUR_MS, DAY_MS = 3600, 3_600_000, 86_400_000
 SEGMENT_BYTES = 300_000  # of the journal: of a small district a large one would never be full
 KEEP_MB = 1
+KEEP_RAW_DAYS = 60
+_TIDIES = 60  # pieces of housekeeping of history each time; while nothing comes the core does one twice a second
 _KEPT_BACKUPS = 4
 _SHIPS_EVERY_H = 6  # a gateway at the end of a line that is dear
 _CONNECTED = b"\x20\x02\x01\x00" + b"\x90\x05\x00\x01\x01\x01\x01"  # CONNACK, SUBACK
@@ -152,6 +154,7 @@ class Outcome:
     restarts: int
     trims: int  # of the journal
     readings: int
+    raw_days: int  # of readings in history at the end, from the oldest to the newest
     took_s: float
 
 
@@ -198,7 +201,7 @@ class Years:
             "channels": {"pager": {"url": url, "allow_networks": ["127.0.0.0/8"]}},
             "metrics": {"port": 0},
             "journal": {"keep_mb": KEEP_MB},
-            "history": {"store": "parquet", "keep_raw_days": 60, "keep_rollup_days": 150},
+            "history": {"store": "parquet", "keep_raw_days": KEEP_RAW_DAYS, "keep_rollup_days": 150},
             "completeness": {"keep_days": 100},
             "reports": {"keep_days": 100},
             "register": {"keep_days": 30},
@@ -282,7 +285,7 @@ class Years:
             pass
         while core.history.step():
             pass
-        for _ in range(3):
+        for _ in range(_TIDIES):
             core.history.step()
         core.keep_house()
         self.keeper.turn()
@@ -391,6 +394,12 @@ class Years:
         memory_kb = int(Path("/proc/self/status").read_text(encoding="ascii").partition("VmRSS:")[2].split()[0])
         return Census(month, rows, {name: len(found) for name, found in files.items()}, sizes, memory_kb / 1000)
 
+    def _raw_days(self) -> int:
+        days = [
+            date.fromisoformat(f.name.removeprefix("day=")) for f in (self.folder / "data").glob("history/kind=*/day=*")
+        ]
+        return (max(days) - min(days)).days + 1
+
     def _outcome(self, took_s: float) -> Outcome:
         engine = open_database(self.settings.database.url)
         with engine.connect() as db:
@@ -406,7 +415,7 @@ class Years:
             self.months, self.censuses, alarms, self.nights, sum(h in (22, 23, 0) for h in hours),
             sum(11 <= h <= 14 for h in hours), self.bills,
             self.day_hours, {row.kind: row[1] for row in kinds}, self.renewed, self.backups,
-            self.restarts, self.trims, self.readings, took_s,
+            self.restarts, self.trims, self.readings, self._raw_days(), took_s,
         )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from tests.years.verdict import mistakes
 
 def test_two_months_need_no_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.years.run.SEGMENT_BYTES", 100_000)
-    monkeypatch.setattr("tests.years.run.KEEP_MB", 1)
+    monkeypatch.setattr("tests.years.run.KEEP_RAW_DAYS", 20)
     with years(tmp_path, date(2028, 2, 1), 2, certificates_left_days=50) as made:
         outcome = made.run()
     assert mistakes(outcome) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.years import run
 from tests.years.run import Outcome
 
 RECORDS = {
@@ -36,6 +37,8 @@ def mistakes(outcome: Outcome) -> list[str]:
     if outcome.renewed == 0 or (is_long and not outcome.trims) or outcome.restarts < outcome.months - 1:
         said = f"{outcome.renewed} renewals, {outcome.trims} trims, {outcome.restarts} restarts"
         wrong.append(f"{said}: it did not go through what it should")
+    if outcome.raw_days > run.KEEP_RAW_DAYS + 2:
+        wrong.append(f"history holds readings of {outcome.raw_days} days, where {run.KEEP_RAW_DAYS} are to be kept")
     return wrong + _growth(outcome)
 
 
