@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help env screens types fuzz-api demo docs reference test check format faults crashes kills fuzz bench bench-quick bundle bundle-test audit locks clean
+.PHONY: help env screens types fuzz-api demo docs reference test check format faults crashes years kills fuzz bench bench-quick bundle bundle-test audit locks clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,10 @@ faults: env  ## many runs of a simulated district under faults, SEEDS of them fr
 
 crashes: env  ## a short run of the same, with the power gone at each step of each disk
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.sim.every_crash
+
+years: MONTHS ?= 24
+years: env  ## MONTHS of operation on virtual time: does anything grow without bound, is a hand needed? (about ten minutes of one core)
+	$(BIN)/python -m tests.years --months $(MONTHS)
 
 kills: N ?= 50
 kills: env  ## real processes killed under load, N times, and what was lost, doubled or missed (needs mosquitto, influxd)

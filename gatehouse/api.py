@@ -43,7 +43,7 @@ from ingest.history.parquet_reader import ParquetReader
 from ingest.history.quarantine import Quarantine
 from ingest.history.settings import ParquetSettings
 from telemetry.catalogue import Catalogue
-from telemetry.clock import SystemClock
+from telemetry.clock import Clock, SystemClock
 from telemetry.database import open_database
 
 _CONNECTIONS_MAX = 2_000  # a screen has two; who comes after the last is told to try again
@@ -53,16 +53,21 @@ def run_api(settings: Settings) -> None:
     """Serve until stopped."""
     clock = SystemClock()
     check_transport(settings, server_identities(settings.client_id)[3:], clock)
+    uvicorn.Server(server_config(make_app(make_parts(settings, clock)), settings.api)).run()
+
+
+def make_parts(settings: Settings, clock: Clock) -> Parts:
+    """What the routes work with, the tables brought up to date. Raises BadConfiguration or Unavailable."""
     catalogue = Catalogue.load(settings.catalogue)
     migrate(settings.database.url)
     database = open_database(settings.database.url)
     alarms = Alarms(database, clock)
     history = _history_reader(settings)
     declared = load_rule_files(settings.rules, catalogue)
-    accounts = make_accounts(settings, database)
+    accounts = make_accounts(settings, database, clock)
     people = load_people(settings.people)
     register = open_register(settings.visitor_register, clock)
-    parts = Parts(
+    return Parts(
         catalogue=catalogue,
         rules=Rules(database, declared.rules),
         history=history,
@@ -94,7 +99,6 @@ def run_api(settings: Settings) -> None:
         is_behind_https=settings.api.is_behind_https,
         is_insecure=settings.insecure,
     )
-    uvicorn.Server(server_config(make_app(parts), settings.api)).run()
 
 
 def server_config(app: FastAPI, settings: ApiSettings) -> uvicorn.Config:

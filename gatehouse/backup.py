@@ -35,6 +35,7 @@ from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.parquet_files import CHANGED, parts_of
 from ingest.history.settings import ParquetSettings
 from telemetry import journal_files
+from telemetry.clock import Clock, SystemClock
 from telemetry.database import open_database, snapshot
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
@@ -54,7 +55,7 @@ class _DoesNotFit(Exception):
     """The parts were copied too far apart in time."""
 
 
-def backup(config: Path, target: Path) -> None:
+def backup(config: Path, target: Path, clock: Clock | None = None) -> None:
     """Copy the district of a configuration file into a new folder. The core and the API may be running.
 
     Raises BadConfiguration when the folder exists, Unavailable when something cannot be read or written.
@@ -78,7 +79,8 @@ def backup(config: Path, target: Path) -> None:
                 ) as error:  # the journal was trimmed, or history merged, meanwhile
                     if attempt + 1 == _ATTEMPTS_MAX:
                         raise Unavailable(f"the parts changed faster than they could be copied: {error}") from error
-            _seal(folder, "parquet" if isinstance(settings.history, ParquetSettings) else "influxdb")
+            store = "parquet" if isinstance(settings.history, ParquetSettings) else "influxdb"
+            _seal(folder, store, (clock or SystemClock()).now_ms())
             folder.rename(target)
             _sync_folder(target.parent)
         except (OSError, apsw.Error, sa.exc.SQLAlchemyError) as error:
@@ -224,7 +226,7 @@ def _copy_history(source: Path, target: Path, cursor: int, progress: Progress) -
         progress.advance(task)
 
 
-def _seal(folder: Path, history: str) -> None:
+def _seal(folder: Path, history: str, now_ms: int) -> None:
     """Make every file durable and write down its checksum; the manifest comes last."""
     files = {}
     for path in sorted(folder.rglob("*")):
@@ -233,7 +235,7 @@ def _seal(folder: Path, history: str) -> None:
         else:
             files[str(path.relative_to(folder))] = _digest(path)
             _sync_file(path)
-    made = datetime.now(UTC).isoformat(timespec="seconds")
+    made = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="seconds")
     manifest = folder / _MANIFEST
     manifest.write_bytes(msgspec.json.format(msgspec.json.encode(_Manifest(FORMAT, made, history, files))))
     _sync_file(manifest)

@@ -283,19 +283,23 @@ class Core:
         self._look_at_certificates()
         self._watch.look()
         while not stop.wait(_TRIM_EVERY_S):
-            self._look_at_certificates()
-            self._watch.look()
-            self._tell_of_faults()
-            self._tell_of_damage()
-            self._tell_of_history()
-            try:
-                cursors = {ALERTS_CURSOR: 0, HISTORY_CURSOR: 0, COMPLETENESS_CURSOR: 0} | self.journal.cursors()
-                seen = min(cursors.values())
-                if not self.journal.trim_to(self._settings.journal.keep_mb * 1_000_000, seen):
-                    slowest = min(cursors, key=lambda name: cursors[name])
-                    _log.warning("the journal holds more than it should: a reader is behind", reader=slowest, at=seen)
-            except Unavailable as error:
-                _log.warning("the journal could not be trimmed; it is tried again", error=str(error))
+            self.keep_house()
+
+    def keep_house(self) -> None:
+        """One round, due every minute: look at ourselves, tell of what is wrong, let go of what everybody has read."""
+        self._look_at_certificates()
+        self._watch.look()
+        self._tell_of_faults()
+        self._tell_of_damage()
+        self._tell_of_history()
+        try:
+            cursors = {ALERTS_CURSOR: 0, HISTORY_CURSOR: 0, COMPLETENESS_CURSOR: 0} | self.journal.cursors()
+            seen = min(cursors.values())
+            if not self.journal.trim_to(self._settings.journal.keep_mb * 1_000_000, seen):
+                slowest = min(cursors, key=lambda name: cursors[name])
+                _log.warning("the journal holds more than it should: a reader is behind", reader=slowest, at=seen)
+        except Unavailable as error:
+            _log.warning("the journal could not be trimmed; it is tried again", error=str(error))
 
     def _look_at_certificates(self) -> None:
         """What of ours at the broker ends soon; the authority is the same for all."""

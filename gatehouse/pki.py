@@ -63,6 +63,7 @@ class Authority:
         """Make key, certificate and an empty revocation list. Raises BadConfiguration where there is one already."""
         if self.exists:
             raise BadConfiguration(f"{self._folder} holds an authority already; every certificate hangs on it: keep it")
+        self._check_not_lost()
         with _writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             (self._folder / "issued").mkdir(exist_ok=True)
@@ -146,7 +147,9 @@ class Authority:
 
     def all(self) -> list[Issued]:
         """Every certificate, the authority's first, then by name and end."""
-        _, authority = self._read_authority()
+        if not (self._folder / "ca.crt").exists():
+            self._read_authority()  # says what is missing
+        authority = self._read_certificate(self._folder / "ca.crt")  # it holds no key, and is there when that is lost
         revoked = {entry.serial_number for entry in self._read_revoked()}
         made = [self._read_certificate(file) for file in sorted((self._folder / "issued").glob("*.crt"))]
         current = {self._read_certificate(file).serial_number for file in self._folder.glob("*.pem") if _is_one(file)}
@@ -203,6 +206,7 @@ class Authority:
 
     def _read_authority(self) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         file = self._folder / "ca.pem"
+        self._check_not_lost()
         if not self.exists:
             raise BadConfiguration(f"{self._folder} holds no authority: run `gatehouse pki make` first")
         with _reading(file):
@@ -212,6 +216,12 @@ class Authority:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise BadConfiguration(f"{file}: the key is not one that this program made")
         return key, certificate
+
+    def _check_not_lost(self) -> None:
+        """Another authority in its place would put everybody out whose certificate it did not make."""
+        if not self.exists and (self._folder / "ca.crt").exists():
+            said = f"{self._folder / 'ca.pem'}, the authority's key, is gone: put it back from its copy; without one"
+            raise BadConfiguration(f"{said} docs/security.md, “The authority's key is lost”")
 
     @staticmethod
     def _read_certificate(file: Path) -> x509.Certificate:

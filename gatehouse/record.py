@@ -8,7 +8,7 @@ from api.audit import Audit
 from api.people.accounts import Accounts
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings
-from telemetry.clock import SystemClock
+from telemetry.clock import Clock, SystemClock
 from telemetry.database import open_database
 
 
@@ -18,11 +18,11 @@ def open_accounts(settings: Settings) -> Accounts:
     return make_accounts(settings, open_database(settings.database.url))
 
 
-def make_accounts(settings: Settings, database: sa.Engine) -> Accounts:
+def make_accounts(settings: Settings, database: sa.Engine, clock: Clock | None = None) -> Accounts:
     """Users as the settings want them."""
     return Accounts(
         database,
-        SystemClock(),
+        clock or SystemClock(),
         settings.api.session_hours,
         idle_hours=settings.api.session_idle_hours,
         requires_second_factor=settings.requires_second_factor,

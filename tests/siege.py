@@ -144,9 +144,10 @@ class Link:
 class Innocent:
     """The gateway that does nothing wrong; its receipts are what is waited for."""
 
-    def __init__(self, siege: Siege, every_s: float = 0.02) -> None:
+    def __init__(self, siege: Siege, every_s: float = 0.02, patience_s: float = 60.0) -> None:
         self._siege = siege
         self._every_s = every_s
+        self._patience_s = patience_s  # for the last receipts
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="innocent")
         self.epoch = f"innocent{time.time_ns()}"
@@ -172,7 +173,7 @@ class Innocent:
                     if not self._stop.is_set() and time.monotonic() >= due_s:
                         self.due_s.append(due_s)
                         link.socket.sendall(self._frame(len(self.due_s)))
-                    elif self._stop.is_set() and time.monotonic() > self.due_s[-1] + 60:
+                    elif self._stop.is_set() and time.monotonic() > self.due_s[-1] + self._patience_s:
                         raise TimeoutError(f"{len(self.receipt_s)} of {len(self.due_s)} receipts came")
                     if link.socket.pending() or select.select([link.socket], [], [], 0.002)[0]:
                         self._take(link)

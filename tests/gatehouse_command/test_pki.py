@@ -132,6 +132,26 @@ def test_an_authority_is_never_made_over_another(tmp_path: Path) -> None:
         authority.create("east")
 
 
+def test_a_lost_key_of_the_authority_is_said_and_nothing_takes_its_place(settings: Settings, tmp_path: Path) -> None:
+    pki = tmp_path / "pki"
+    make(settings, pki, ["localhost"], SystemClock())
+    listed, _ = listing(pki, SystemClock())
+    (pki / "ca.pem").rename(tmp_path / "copy")
+    before = {file: file.read_bytes() for file in pki.rglob("*") if file.is_file()}
+    for attempt in (
+        lambda: make(settings, pki, ["localhost"], SystemClock()),
+        lambda: renew(pki, ["gw-east"], SystemClock()),
+        lambda: Authority(pki, SystemClock()).revoke("gw-east"),
+        lambda: Authority(pki, SystemClock()).create("again"),
+    ):
+        with pytest.raises(BadConfiguration, match=r"ca\.pem, the authority's key, is gone: .*docs/security\.md"):
+            attempt()
+    assert {file: file.read_bytes() for file in pki.rglob("*") if file.is_file()} == before
+    assert listing(pki, SystemClock())[0] == listed
+    (tmp_path / "copy").rename(pki / "ca.pem")
+    assert renew(pki, ["gw-east"], SystemClock()) == [f"{pki / 'gw-east'}.pem: copy it to where it is used"]
+
+
 def test_the_commands_do_it(settings: Settings, tmp_path: Path) -> None:
     run, pki = CliRunner(), str(tmp_path / "pki")
     config = str(tmp_path / "gatehouse.yaml")

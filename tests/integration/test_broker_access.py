@@ -474,6 +474,22 @@ def test_the_command_that_revokes_ends_the_session_that_stands_and_nobody_elses_
         assert set(payloads) >= {b"waiting", b"after"} and b"stolen" not in payloads
 
 
+def test_with_the_authoritys_key_lost_everybody_works_on_until_there_is_a_new_one(tmp_path: Path) -> None:
+    broker = written(tmp_path)
+    (broker.pki / "ca.pem").unlink()
+    broker.write()  # the broker's folder needs no key of the authority
+    old = broker.context("gw-east")
+    with servers.secure_mosquitto(broker.folder, broker.port):
+        broker.client("gw-east").leave()
+    broker.pki.rename(tmp_path / "pki-lost")
+    make(broker.settings, broker.pki, ["localhost"], SystemClock())
+    Authority(broker.pki, SystemClock()).issue("observer")
+    broker.write()
+    with servers.secure_mosquitto(broker.folder, broker.port):
+        refused(broker, old)
+        broker.client("gw-east").leave()
+
+
 def test_a_renewed_certificate_works_beside_the_old_one(tmp_path: Path) -> None:
     broker = written(tmp_path)
     old = broker.context("gw-east")
