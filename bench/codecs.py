@@ -131,9 +131,12 @@ def _sl651(number: int) -> bytes:
     return sl651.encode(sl651.Frame(True, 1, "0012345678", "1234", sl651.Function.TIMED, body, sl651.End.ETX))
 
 
-def _hj212(number: int) -> bytes:
+def _hj212(number: int, factor_count: int = 3) -> bytes:
     time = {"DataTime": "20261123080000"}
-    factors = [{f"e416{i:02}-Rtd": f"{number % 10_000 / 1000:.3f}", f"e416{i:02}-Flag": "N"} for i in range(1, 4)]
+    factors = [
+        {f"e416{i:02}-Rtd": f"{number % 10_000 / 1000:.3f}", f"e416{i:02}-Flag": "N"}
+        for i in range(1, 1 + factor_count)
+    ]
     return hj212.encode(hj212.Packet("20261123080000123", "52", "2011", "100000", "0" * 24, 5, (time, *factors)))
 
 
@@ -150,6 +153,7 @@ CODECS: Sequence[Codec] = (
     Codec("IEC 62056-21", _iec62056, iec62056.message_reader, _iec62056_quantities, 1e-7),
     Codec("SL 651", _sl651, sl651.frame_reader, sl651.decode_report, 2e-15),
     Codec("HJ 212", _hj212, hj212.packet_reader, hj212.factor_values, 1e-20),
+    Codec("HJ 212, 15 factors", lambda number: _hj212(number, 15), hj212.packet_reader, hj212.factor_values, 1e-20),
 )
 
 
