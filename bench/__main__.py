@@ -97,7 +97,7 @@ QUICK: dict[str, Callable[[], Report]] = {
     "telegraf": partial(telegraf.run, readings=20_000, frame_messages=400, rounds=1),
     "backtest": partial(backtest.run, days=2, series=200),
     "small_gateway": partial(small_gateway.run, readings=200_000, steady_s=10.0),
-    "codecs": partial(codecs.run, frames=5_000, noise_bytes=1_000_000, damaged=5_000),
+    "codecs": partial(codecs.run, frames=5_000, noise_bytes=1_000_000, damaged=5_000, lines=1_000),
     "polling": partial(polling.run, lines=5, every_s=2.0, seconds=4.0, meters=4),
     "sim_devices": partial(sim_devices.run, devices=(1_000,), seconds=3.0),
     "detection_water": partial(water.run, users=2),

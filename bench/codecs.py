@@ -6,6 +6,9 @@ then. Damage: every input is an answer with a few bytes changed, lost, doubled o
 intact one must be found, and nothing but BadInput may be raised. A check of 8 bits lets one damaged frame in 256 pass; when
 such a one has taken the beginning of the next with it, that is lost, which is what the third figure counts.
 
+Noisy line: one byte in a hundred is another one and up to twenty of noise lie between answers; those that came whole must be
+found, and nothing that nobody sent.
+
 Messages of scanners are whole when they come: only their speed is measured, without a reader of frames.
 
 Non-goals: the line, which is slower by four orders of magnitude; coverage-guided search (the tests' hypothesis strategies
@@ -17,6 +20,7 @@ from __future__ import annotations
 import random
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,9 +42,11 @@ from gateway.drivers.dlt698.apdu import parse_response
 from gateway.drivers.face_mqtt import codec as face
 from gateway.drivers.hikvision import codec as hikvision
 from gateway.drivers.iec62056 import codec as iec62056
+from gateway.drivers.level_uart import codec as level_uart
 from gateway.drivers.mbus import codec as mbus
 from gateway.drivers.mbus.records import parse_telegram
 from gateway.drivers.modbus_rtu import codec as modbus_rtu
+from gateway.drivers.sdi12 import codec as sdi12
 from gateway.drivers.sl651 import codec as sl651
 from gateway.drivers.zkteco import codec as zkteco
 from gateway.framing import FrameReader
@@ -50,6 +56,7 @@ from telemetry.errors import BadInput
 
 GOAL_FRAMES = 20_000.0
 GOAL_LOST = 1e-4
+GOAL_UNHEARD = 1e-3  # noise that completes a sum of 8 bits may take an intact frame with it
 _PIECE_BYTES = 256
 
 
@@ -59,7 +66,7 @@ class Codec:
 
     name: str
     answer: Callable[[int], bytes]
-    reader: Callable[[], FrameReader[Any]]
+    reader: Callable[[], FrameReader[Any] | Sdi12Reader]
     quantities: Callable[[Any], object]
     odds: float  # of a frame at a position of random bytes
 
@@ -131,9 +138,12 @@ def _sl651(number: int) -> bytes:
     return sl651.encode(sl651.Frame(True, 1, "0012345678", "1234", sl651.Function.TIMED, body, sl651.End.ETX))
 
 
-def _hj212(number: int) -> bytes:
+def _hj212(number: int, factor_count: int = 3) -> bytes:
     time = {"DataTime": "20261123080000"}
-    factors = [{f"e416{i:02}-Rtd": f"{number % 10_000 / 1000:.3f}", f"e416{i:02}-Flag": "N"} for i in range(1, 4)]
+    factors = [
+        {f"e416{i:02}-Rtd": f"{number % 10_000 / 1000:.3f}", f"e416{i:02}-Flag": "N"}
+        for i in range(1, 1 + factor_count)
+    ]
     return hj212.encode(hj212.Packet("20261123080000123", "52", "2011", "100000", "0" * 24, 5, (time, *factors)))
 
 
@@ -150,7 +160,53 @@ CODECS: Sequence[Codec] = (
     Codec("IEC 62056-21", _iec62056, iec62056.message_reader, _iec62056_quantities, 1e-7),
     Codec("SL 651", _sl651, sl651.frame_reader, sl651.decode_report, 2e-15),
     Codec("HJ 212", _hj212, hj212.packet_reader, hj212.factor_values, 1e-20),
+    Codec("HJ 212, 15 factors", lambda number: _hj212(number, 15), hj212.packet_reader, hj212.factor_values, 1e-20),
 )
+
+
+class Sdi12Reader:
+    """Lines of SDI-12 that hold values and the checksum that was asked for."""
+
+    def __init__(self) -> None:
+        self._lines = sdi12.line_reader()
+
+    def feed(self, data: bytes) -> list[sdi12.Values]:
+        return _checked(self._lines.feed(data))
+
+    def flush(self) -> list[sdi12.Values]:
+        return _checked(self._lines.flush())
+
+
+def _checked(lines: Sequence[str]) -> list[sdi12.Values]:
+    values = []
+    for line in lines:
+        try:
+            values.append(sdi12.decode_values(line, needs_checksum=True))
+        except BadInput:
+            pass
+    return values
+
+
+def _sdi12(number: int) -> bytes:
+    text = f"{number % 10}+{number % 10_000 / 1000:.3f}-{number % 400 / 10:.1f}+12.1"
+    return (text + sdi12.checksum(text) + "\r\n").encode("ascii")
+
+
+def _auto(number: int) -> bytes:
+    frame = b"\xff" + struct.pack(">H", number % 9_000)
+    return frame + bytes([sum(frame) & 0xFF])
+
+
+def _urm(number: int) -> bytes:
+    return level_uart.encode_urm(level_uart.UrmFrame(0x11, level_uart.READ_DISTANCE, struct.pack(">H", number % 900)))
+
+
+LEVELS: Sequence[Codec] = (
+    Codec("SDI-12", _sdi12, Sdi12Reader, lambda values: values.values, 1e-12),
+    Codec("level sensors, automatic", _auto, level_uart.auto_reader, lambda frame: frame.distance_mm, 2.0**-16),
+    Codec("level sensors, asked", _urm, level_uart.urm_reader, lambda frame: frame.distance_mm, 2.0**-24),
+)
+"""Sensors whose frames carry a check, beside the meters and stations."""
 
 
 _NOW_MS = 1_795_392_000_000
@@ -190,21 +246,26 @@ SCANNERS: Sequence[Scanner] = (
 )
 
 
-def run(frames: int = 50_000, noise_bytes: int = 10_000_000, damaged: int = 100_000, seed: int = 1) -> Report:
+def run(
+    frames: int = 50_000, noise_bytes: int = 10_000_000, damaged: int = 100_000, lines: int = 20_000, seed: int = 1
+) -> Report:
     """Each codec in turn."""
     report = Report(
         "codecs",
         "how fast is each codec, and what comes out of noise?",
-        {"frames": frames, "noise_bytes": noise_bytes, "damaged": damaged, "seed": seed},
+        {"frames": frames, "noise_bytes": noise_bytes, "damaged": damaged, "lines": lines, "seed": seed},
     )
     rows: list[list[Cell]] = []
-    slowest, missed, extra = float("inf"), 0.0, 0.0
-    for codec in steps(CODECS, "codecs"):
+    slowest, missed, extra, unheard = float("inf"), 0.0, 0.0, 0.0
+    for codec in steps((*CODECS, *LEVELS), "codecs"):
         rate, byte_rate = speed(codec, frames)
         false = noise(codec, noise_bytes, seed)
         lost = damage(codec, damaged, seed)
         expected = codec.odds * noise_bytes
-        rows.append([codec.name, rate, byte_rate / 1e6, false, round(expected, 4), lost])
+        heard = noisy_line(codec, lines, seed)
+        unheard = max(unheard, 1 - heard.found / max(1, heard.intact))
+        row: list[Cell] = [codec.name, rate, byte_rate / 1e6, false, round(expected, 4), lost]
+        rows.append([*row, heard.intact, heard.found, heard.extra])
         slowest, missed = min(slowest, rate), max(missed, lost / damaged)
         extra = max(extra, false - expected - 4 * expected**0.5)
     said: list[list[Cell]] = []
@@ -216,13 +277,15 @@ def run(frames: int = 50_000, noise_bytes: int = 10_000_000, damaged: int = 100_
         rate = len(messages) / (time.process_time() - start_s)
         said.append([scanner.name, rate, len(messages[0])])
         slowest = min(slowest, rate)
-    columns = ("codec", "frames/CPU s", "MB/CPU s", "frames in noise", "expected by odds", "intact frames lost")
+    speeds = ("codec", "frames/CPU s", "MB/CPU s", "frames in noise", "expected by odds", "intact frames lost")
+    columns = (*speeds, "intact on a noisy line", "found", "nobody sent")
     report.tables.append(Table("one core", columns, rows))
     report.tables.append(Table("scanners, one core", ("family", "messages/CPU s", "bytes"), said))
     report.goals += [
         Goal("frames a second, slowest codec", f"≥ {GOAL_FRAMES:,.0f}", slowest, slowest >= GOAL_FRAMES),
         Goal("share of intact frames lost behind damaged ones", f"≤ {GOAL_LOST}", missed, missed <= GOAL_LOST),
         Goal("frames in noise past four sigmas of the odds", "≤ 1", extra, extra <= 1),
+        Goal("share of intact frames of a noisy line not found", f"≤ {GOAL_UNHEARD}", unheard, unheard <= GOAL_UNHEARD),
     ]
     return report
 
@@ -245,6 +308,38 @@ def noise(codec: Codec, byte_count: int, seed: int) -> int:
     """Frames in random bytes."""
     rng, reader = random.Random(seed), codec.reader()
     return sum(len(reader.feed(rng.randbytes(min(65_536, byte_count - at)))) for at in range(0, byte_count, 65_536))
+
+
+@dataclass(frozen=True, slots=True)
+class NoisyLine:
+    """What came over a noisy line: answers that came whole, those of them that were found, and frames that nobody sent."""
+
+    intact: int
+    found: int
+    extra: int
+
+
+def noisy_line(codec: Codec, frames: int, seed: int, error_rate: float = 0.01) -> NoisyLine:
+    """Answers with wrong bytes at that rate, and noise between them, in pieces of any size; the line is silent at the end."""
+    rng, stream = random.Random(seed), bytearray()
+    sent: list[tuple[Any, bool]] = []  # what each answer says, and whether it came whole
+    for number in range(frames):
+        answer = codec.answer(number)
+        stream += rng.randbytes(rng.randrange(20))
+        hit = bytes(rng.randrange(256) if rng.random() < error_rate else byte for byte in answer)
+        stream += hit
+        sent += [(frame, hit == answer) for frame in codec.reader().feed(answer)]
+    reader, at = codec.reader(), 0
+    heard: list[Any] = []
+    while at < len(stream):
+        size = rng.randrange(1, 64)
+        heard += reader.feed(bytes(stream[at : at + size]))
+        at += size
+    heard += reader.flush()
+    # By their words, and how often: a damaged answer may say the same as before, when its wake-up bytes were hit.
+    came, whole = Counter(map(repr, heard)), Counter(repr(frame) for frame, is_intact in sent if is_intact)
+    extra = came - Counter(repr(frame) for frame, _ in sent)
+    return NoisyLine(whole.total(), (came & whole).total(), extra.total())
 
 
 def damage(codec: Codec, inputs: int, seed: int) -> int:

@@ -33,6 +33,7 @@ EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: a clock before it was never set
 _PEOPLE_MAX = 10_000
 _KEY_HEX = 32  # 128 bits: no two passages of a compound's life meet
 _NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{0,15})?")
+_TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _FAHRENHEIT_FROM = 80.0  # a scanner that names no unit and says 97.7 does not mean Celsius
 
 ScanField = Literal["temperature", "ambient", "abnormal", "mask"]
@@ -161,9 +162,7 @@ def truth(sent: object) -> bool | None:
     """True or false however it was written; None for anything else."""
     if isinstance(sent, bool):
         return sent
-    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
-        str(sent).strip().lower()
-    )
+    return _TRUTHS.get(str(sent).strip().lower())
 
 
 def time_ms(sent: object, zone: ZoneInfo | None, now_ms: int) -> tuple[int, Quality]:
@@ -220,4 +219,5 @@ def first(*candidates: object) -> object:
 
 def shown(value: object) -> str:
     """Somebody else's text, short enough and harmless to print."""
-    return "".join(c if c.isprintable() else "?" for c in str(value)[:60])
+    words = str(value)[:60]
+    return words if words.isprintable() else "".join(c if c.isprintable() else "?" for c in words)

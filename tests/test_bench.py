@@ -83,7 +83,7 @@ def test_the_ladder_stores_and_raises_what_was_generated(tmp_path: Path) -> None
 
 
 def test_every_codec_finds_what_is_intact_and_nothing_in_noise(tmp_path: Path) -> None:
-    report = codecs.run(frames=200, noise_bytes=100_000, damaged=300)
+    report = codecs.run(frames=200, noise_bytes=100_000, damaged=300, lines=300)
     check(report, tmp_path)
     assert report.figure("share of intact frames lost behind damaged ones") <= 0.01
 

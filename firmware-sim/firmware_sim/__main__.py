@@ -18,7 +18,8 @@ from rich.progress import Progress
 
 from firmware_sim.broadcast import broadcast
 from firmware_sim.district import District
-from firmware_sim.field import FieldOfDevices, FieldSettings
+from firmware_sim.field import FieldOfDevices
+from firmware_sim.field_settings import FieldSettings
 from firmware_sim.live import Endpoints, LiveDistrict
 from firmware_sim.load import Broker, Null, Shape
 from firmware_sim.load import load as send_load

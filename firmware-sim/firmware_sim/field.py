@@ -13,251 +13,77 @@ import math
 import random
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
-from dataclasses import asdict, fields
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import TypeAlias
 
 import httpx
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from firmware_sim.devices import face_terminal, isapi
-from firmware_sim.devices.cjt188 import Layout, Meter188
-from firmware_sim.devices.dlt645 import Edition, Meter645
+from firmware_sim.devices.cjt188 import Meter188
+from firmware_sim.devices.dialling import Speaker, Station
+from firmware_sim.devices.dlt645 import Meter645
 from firmware_sim.devices.face_terminal import FaceTerminal, face_mqtt
 from firmware_sim.devices.faults import (
-    ClockDrift,
     Fault,
-    Frozen,
     MeterClock,
     Misbehaving,
-    Reboot,
-    Reset,
+    MisbehavingTalker,
+    Misdeeds,
     Silence,
     with_faults,
 )
+from firmware_sim.devices.hj212 import Station212
 from firmware_sim.devices.isapi import IsapiDevice, isapi_port
-from firmware_sim.devices.line import Device, SerialLine, Wire
+from firmware_sim.devices.level_uart import DistanceSensor
+from firmware_sim.devices.line import Device, SerialLine
+from firmware_sim.devices.lorawan import LoraSensor
 from firmware_sim.devices.mbus import MeterMbus
+from firmware_sim.devices.modbus_tcp import Converter, converter_port
 from firmware_sim.devices.modbus_unit import MODELS, ModbusUnit
 from firmware_sim.devices.ports import pty_port, tcp_port
 from firmware_sim.devices.quantities import Quantities
 from firmware_sim.devices.scanner import Pusher, Seen
-from firmware_sim.devices.zkteco import Edition as ZktecoEdition
+from firmware_sim.devices.sdi12 import Sensor12
+from firmware_sim.devices.sl651 import Station651
 from firmware_sim.devices.zkteco import ZktecoTerminal
+from firmware_sim.field_settings import (
+    ConverterSettings,
+    FaceSettings,
+    FieldSettings,
+    Hj212Settings,
+    IsapiSettings,
+    JsonSettings,
+    LevelUartSettings,
+    LineSettings,
+    LorawanSettings,
+    Measures,
+    Meter188Settings,
+    Meter645Settings,
+    MeterMbusSettings,
+    ModbusSettings,
+    OnLine,
+    ScannerBase,
+    ScannerSettings,
+    Sdi12Settings,
+    Signal,
+    Sl651Settings,
+    StationSettings,
+    ZktecoSettings,
+)
 from telemetry.clock import Clock
-from telemetry.declaration import read_document, validate
 
 _HOUR_MS = 3_600_000
 _HEALTHY_C, _HEALTHY_SD_C, _HEALTHY_MAX_C = 36.4, 0.25, 37.1  # as in `gates`
 _FEVER_C = (37.5, 39.5)
 _PEOPLE = 5_000  # who come and go
 
-_Address = Annotated[str, Field(pattern=r"^[^:/\s]+:\d{1,5}$")]  # host:port; port 0 takes a free one
-_Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
-
-
-class _Declared(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Signal(_Declared):
-    """One quantity over time: start + per_hour · t + swing · sin(2π t / period_h) + noise · N(0, 1)."""
-
-    start: float = 0.0
-    per_hour: float = 0.0
-    swing: float = 0.0
-    period_h: PositiveFloat = 24.0
-    noise: NonNegativeFloat = 0.0
-
-
-Measures: TypeAlias = dict[str, float | Signal]
-
-
-class Meter645Settings(_Declared):
-    """A meter of DL/T 645."""
-
-    protocol: Literal["dlt645"]
-    address: str = Field(pattern=r"^\d{12}$")
-    edition: Edition = 2007
-    measures: Measures
-    faults: tuple[Fault, ...] = ()
-    answers_as_wildcard: bool = False
-    hides: frozenset[str] = frozenset()
-    is_mute_about_unknown: bool = False
-    refuses_for_others: bool = False
-
-
-class Meter188Settings(_Declared):
-    """A water meter of CJ/T 188."""
-
-    protocol: Literal["cjt188"]
-    address: str = Field(pattern=r"^\d{14}$")
-    measures: Measures
-    faults: tuple[Fault, ...] = ()
-    is_swapped: bool = False
-    layout: Layout = "standard"
-    is_battery_low: bool = False
-    numbers_answers_wrong: bool = False
-
-
-class MeterMbusSettings(_Declared):
-    """A water or heat meter of M-Bus."""
-
-    protocol: Literal["mbus"]
-    number: str = Field(pattern=r"^\d{8}$")
-    primary: int = Field(default=0, ge=0, le=250)
-    measures: Measures
-    faults: tuple[Fault, ...] = ()
-    is_busy: bool = False
-
-
-class ModbusSettings(_Declared):
-    """A Modbus unit of a known model."""
-
-    protocol: Literal["modbus"]
-    unit: int = Field(ge=1, le=247)
-    model: str
-    measures: Measures
-    faults: tuple[Fault, ...] = ()
-    is_deaf: bool = False
-
-    @model_validator(mode="after")
-    def _is_known(self) -> Self:
-        if self.model not in MODELS:
-            raise ValueError(f"there is no model '{self.model}'; there are {', '.join(MODELS)}")
-        return self
-
-
-OnLine: TypeAlias = Meter645Settings | Meter188Settings | MeterMbusSettings | ModbusSettings
-
-
-class LineSettings(_Declared):
-    """A line with devices, behind a pseudo-terminal or a TCP port as serial servers have it."""
-
-    at: Literal["pty"] | _Address
-    link: Path | None = None  # a name for the pseudo-terminal, which is called otherwise each time
-    baud: int = Field(default=2400, ge=300, le=921_600)
-    bits_per_byte: int = Field(default=11, ge=9, le=12)
-    echoes: bool = False
-    bit_error_rate: float = Field(default=0.0, ge=0, lt=1)
-    byte_loss_rate: float = Field(default=0.0, ge=0, lt=1)
-    devices: tuple[Annotated[OnLine, Field(discriminator="protocol")], ...]
-
-    @property
-    def wire(self) -> Wire:
-        return Wire(**{each.name: getattr(self, each.name) for each in fields(Wire)})
-
-
-class People(_Declared):
-    """Who comes to a scanner, by chance."""
-
-    per_min: PositiveFloat = 4.0
-    fever_share: float = Field(default=0.005, ge=0, le=1)
-    stranger_share: float = Field(default=0.1, ge=0, le=1)
-    unmeasured_share: float = Field(default=0.02, ge=0, le=1)
-    mask_share: float = Field(default=0.5, ge=0, le=1)
-
-
-class _Scanner(_Declared):
-    name: str
-    people: People = People()
-    utc_offset_h: float = Field(default=8.0, ge=-12, le=14)
-    faults: tuple[Annotated[ClockDrift | Reboot, Field(discriminator="fault")], ...] = ()  # of its clock
-
-
-class IsapiSettings(_Scanner):
-    """A Hikvision terminal or camera: asked at `listen`, or pushing to `url`, or both."""
-
-    protocol: Literal["isapi"]
-    mac: str = Field(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
-    listen: _Address | None = None
-    url: _Url | None = None
-    repeats: float = Field(default=0.0, ge=0, lt=1)
-    username: str = "gateway"
-    password: str = "simulated"
-    form: isapi.Form = "terminal"
-    language: Literal["json", "xml"] = "json"
-    unit: isapi.Unit = "celsius"
-    unmeasured: isapi.Unmeasured = "left-out"
-    can_search: bool = True
-    has_pictures: bool = True
-
-    @model_validator(mode="after")
-    def _is_reached(self) -> Self:
-        if self.listen is None and self.url is None:
-            raise ValueError("an ISAPI device is asked at 'listen', pushes to 'url', or both: give one")
-        return self
-
-
-class FaceSettings(_Scanner):
-    """A terminal of the mqtt/face family at a broker, or its HTTP twin that posts to `url`."""
-
-    protocol: Literal["mqtt-face"]
-    id: str = Field(pattern=r"^[^+#/\s]{1,60}$")
-    broker: _Address | None = None
-    url: _Url | None = None
-    spelling: face_terminal.Spelling = "rec-push"
-    writes_slashes: bool = False
-    misspells_name: bool = False
-    has_temperature: bool = True
-    resumes: bool = True
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.broker is None) == (self.url is None):
-            raise ValueError("a face terminal publishes to 'broker' or posts to 'url': give one of them")
-        return self
-
-
-class ZktecoSettings(_Scanner):
-    """A ZKTeco terminal that pushes to `url`."""
-
-    protocol: Literal["zkteco"]
-    serial: str = Field(pattern=r"^[0-9A-Za-z]{1,40}$")
-    url: _Url
-    edition: ZktecoEdition = 3
-
-
-ScannerSettings: TypeAlias = Annotated[IsapiSettings | FaceSettings | ZktecoSettings, Field(discriminator="protocol")]
-
-
-class JsonSettings(_Declared):
-    """A sensor that says its values as plain JSON, every so often, to a topic or a URL."""
-
-    name: str
-    broker: _Address | None = None
-    topic: str | None = None
-    url: _Url | None = None
-    every_s: PositiveFloat = 10.0
-    measures: Measures
-    faults: tuple[Annotated[Silence | Frozen | Reset, Field(discriminator="fault")], ...] = ()
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.broker is None) == (self.url is None) or (self.broker is None) != (self.topic is None):
-            raise ValueError("give either 'broker' and 'topic', or 'url'")
-        return self
-
-
-class FieldSettings(_Declared):
-    """The whole file."""
-
-    seed: int = 1
-    lines: tuple[LineSettings, ...] = ()
-    scanners: tuple[ScannerSettings, ...] = ()
-    json_sensors: tuple[JsonSettings, ...] = Field(default=(), alias="json")
-
-    @classmethod
-    def load(cls, file: Path) -> Self:
-        """Read a file. Raises Mistakes, naming line and field."""
-        return validate(read_document(file), cls)
-
-
 _Saw: TypeAlias = Callable[[Seen], None]
+_Tell: TypeAlias = Callable[[bytes], Awaitable[None]]
 _Run: TypeAlias = Callable[[Coroutine[None, None, None]], None]
 
 
@@ -269,20 +95,13 @@ class FieldOfDevices:
         self._clock = clock
         self._truth = truth
         self._start_ms = clock.now_ms()
-        self._misbehaving: list[Misbehaving] = []
-        self._serial_lines: list[SerialLine] = []
-        self._json_injected: Counter[str] = Counter()
+        self._counted: list[Counter[str]] = []
+        self._silenced: Counter[str] = Counter()
 
     @property
     def injected(self) -> Mapping[str, int]:
         """What was done to answers and bytes, by its name."""
-        total = Counter(self._json_injected)
-        for counted in (
-            *(each.injected for each in self._misbehaving),
-            *(line.injected for line in self._serial_lines),
-        ):
-            total += counted
-        return dict(total)
+        return dict(+sum(self._counted, self._silenced))
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[list[str]]:
@@ -294,18 +113,38 @@ class FieldOfDevices:
             tasks = await stack.enter_async_context(_tasks())
             said: list[str] = []
             for line in self._settings.lines:
-                said += await self._line(line, stack)
+                said += await self._line(line, stack, tasks)
+            for converter in self._settings.modbus_tcp:
+                said += await self._converter(converter, stack)
+            for station in self._settings.stations:
+                said.append(self._station(station, tasks))
+            for lora in self._settings.lorawan:
+                sensor = self._lora_sensor(lora)
+                tasks.append(asyncio.create_task(self._uplinks(lora, sensor), name=lora.eui))
+                said.append(f"lorawan {lora.eui}: {lora.broker} {sensor.topic}")
             for scanner in self._settings.scanners:
                 said.append(await self._scanner(scanner, stack, tasks))
-            for sensor in self._settings.json_sensors:
-                tasks.append(asyncio.create_task(self._json(sensor), name=sensor.name))
-                said.append(f"json {sensor.name}: {sensor.url or f'{sensor.broker} {sensor.topic}'}")
+            for one in self._settings.json_sensors:
+                tasks.append(asyncio.create_task(self._json(one), name=one.name))
+                said.append(f"json {one.name}: {one.url or f'{one.broker} {one.topic}'}")
             yield said
 
-    async def _line(self, settings: LineSettings, stack: contextlib.AsyncExitStack) -> list[str]:
-        devices = [self._device(each) for each in settings.devices]
+    async def _line(
+        self, settings: LineSettings, stack: contextlib.AsyncExitStack, tasks: list[asyncio.Task[None]]
+    ) -> list[str]:
+        devices, talkers = [], []
+        for each in settings.devices:
+            if isinstance(each, LevelUartSettings):
+                sensor = self._distance_sensor(each)
+                if each.speaks == "urm":
+                    devices.append(self._misbehaving(sensor, each))
+                else:
+                    talkers.append(self._misbehaving_talker(sensor, each))
+            else:
+                devices.append(self._misbehaving(self._device(each), each))
         line = SerialLine(settings.wire, devices, self._clock, self._settings.seed)
-        self._serial_lines.append(line)
+        self._counted.append(line.injected)
+        tasks += [asyncio.create_task(line.speaks_up(talker), name="talker") for talker in talkers]
         if settings.at == "pty":
             where = await stack.enter_async_context(pty_port(line))
             if settings.link is not None:
@@ -320,19 +159,118 @@ class FieldOfDevices:
         quantities = self._quantities(_who(settings), settings.measures, settings.faults)
         clock = MeterClock(self._start_ms, settings.faults)
         habits = settings.model_dump(exclude={"protocol", "measures", "faults"})
-        device: Device
         match settings:
             case Meter645Settings():
-                device = Meter645(quantities=quantities, clock=clock, **habits)
+                return Meter645(quantities=quantities, clock=clock, **habits)
             case Meter188Settings():
-                device = Meter188(quantities=quantities, clock=clock, **habits)
+                return Meter188(quantities=quantities, clock=clock, **habits)
             case MeterMbusSettings():
-                device = MeterMbus(quantities=quantities, **habits)
+                return MeterMbus(quantities=quantities, **habits)
             case ModbusSettings():
-                device = ModbusUnit(settings.unit, MODELS[settings.model], quantities, is_deaf=settings.is_deaf)
+                return ModbusUnit(settings.unit, MODELS[settings.model], quantities, is_deaf=settings.is_deaf)
+            case Sdi12Settings():
+                return Sensor12(quantities=quantities, gives=tuple(settings.measures), **habits)
+            case LevelUartSettings():
+                return self._distance_sensor(settings)
+
+    def _distance_sensor(self, settings: LevelUartSettings) -> DistanceSensor:
+        habits = settings.model_dump(exclude={"protocol", "name", "measures", "faults"})
+        quantities = self._quantities(settings.name, settings.measures, settings.faults)
+        return DistanceSensor(quantities=quantities, seed=self._seed(settings.name), **habits)
+
+    def _misbehaving(self, device: Device, settings: OnLine) -> Misbehaving:
         wrong = Misbehaving(device, settings.faults, self._start_ms, self._seed(_who(settings)))
-        self._misbehaving.append(wrong)
+        self._counted.append(wrong.injected)
         return wrong
+
+    def _misbehaving_talker(self, sensor: DistanceSensor, settings: LevelUartSettings) -> MisbehavingTalker:
+        wrong = MisbehavingTalker(sensor, settings.faults, self._start_ms, self._seed(settings.name))
+        self._counted.append(wrong.injected)
+        return wrong
+
+    async def _converter(self, settings: ConverterSettings, stack: contextlib.AsyncExitStack) -> list[str]:
+        units = []
+        for each in settings.units:
+            name = f"{settings.at} {each.unit}"
+            quantities = self._quantities(name, each.measures, each.faults)
+            unit = ModbusUnit(each.unit, MODELS[each.model], quantities, is_deaf=each.is_deaf)
+            misdeeds = Misdeeds(each.faults, self._start_ms, self._seed(name))
+            self._counted.append(misdeeds.injected)
+            units.append((unit, misdeeds))
+        converter = Converter(units, settings.habits, self._clock, self._seed(settings.at))
+        self._counted.append(converter.injected)
+        host, port = _split(settings.at)
+        where = f"{host}:{await stack.enter_async_context(converter_port(converter, host, port))}"
+        return [f"modbus-tcp {each.model} {each.unit}: {where}" for each in settings.units]
+
+    def _station(self, settings: StationSettings, tasks: list[asyncio.Task[None]]) -> str:
+        quantities = self._quantities(settings.name, settings.measures, settings.faults)
+        clock = MeterClock(self._start_ms, settings.faults, settings.utc_offset_h)
+        speaker: Speaker
+        match settings:
+            case Sl651Settings():
+                speaker = Station651(
+                    settings.station,
+                    quantities,
+                    clock,
+                    settings.password,
+                    settings.centre,
+                    sort=None if settings.leaves_out_sort else 0x48,
+                    limit_m=settings.limit_m,
+                    packet_bytes=settings.packet_bytes,
+                    counts_packets=settings.counts_packets,
+                    is_deaf=settings.is_deaf,
+                    fill=settings.fill,
+                    hides_failure=settings.hides_failure,
+                )
+            case Hj212Settings():
+                speaker = Station212(
+                    settings.station,
+                    quantities,
+                    clock,
+                    settings.password,
+                    factors=settings.factors,
+                    tells_minutes=settings.tells_minutes,
+                    wants_answer=settings.wants_answer,
+                    checksum=settings.checksum,
+                    flag=settings.flag,
+                    is_deaf=settings.is_deaf,
+                    splits=settings.splits,
+                    writes_spaces=settings.writes_spaces,
+                )
+        misdeeds = Misdeeds(settings.faults, self._start_ms, self._seed(settings.name))
+        self._counted.append(misdeeds.injected)
+        station = Station(speaker, settings.habits, misdeeds, self._clock, self._seed(settings.name))
+        tasks.append(asyncio.create_task(station.run(*_split(settings.centre_at)), name=settings.name))
+        return f"{settings.protocol} {settings.name}: dials {settings.centre_at}"
+
+    def _lora_sensor(self, settings: LorawanSettings) -> LoraSensor:
+        again_s = settings.starts_again_s
+        sensor = LoraSensor(
+            settings.eui,
+            settings.model,
+            self._quantities(settings.eui, settings.measures, settings.faults),
+            settings.server,
+            is_deaf=settings.is_deaf,
+            is_tilted=settings.is_tilted,
+            has_unknown=settings.has_unknown,
+            lost_share=settings.lost_share,
+            doubled_share=settings.doubled_share,
+            starts_again_ms=None if again_s is None else self._start_ms + round(again_s * 1000),
+            seed=self._seed(settings.eui),
+        )
+        self._counted.append(sensor.injected)
+        return sensor
+
+    async def _uplinks(self, settings: LorawanSettings, sensor: LoraSensor) -> None:
+        is_silent = self._silences(settings.eui, settings.faults)
+        async with _publisher(settings.eui, settings.broker, sensor.topic) as publish:
+            while True:
+                now_ms = self._clock.now_ms()
+                if not is_silent(now_ms):
+                    for message in sensor.messages(now_ms):
+                        await publish(message)
+                await asyncio.sleep(settings.every_s)
 
     async def _scanner(
         self, settings: ScannerSettings, stack: contextlib.AsyncExitStack, tasks: list[asyncio.Task[None]]
@@ -400,10 +338,10 @@ class FieldOfDevices:
 
         return saw, str(settings.url)
 
-    def _scanner_clock(self, settings: _Scanner) -> MeterClock:
+    def _scanner_clock(self, settings: ScannerBase) -> MeterClock:
         return MeterClock(self._start_ms, settings.faults, settings.utc_offset_h)
 
-    async def _come(self, settings: _Scanner, saw: _Saw) -> None:
+    async def _come(self, settings: ScannerBase, saw: _Saw) -> None:
         """People, one after the other, for ever."""
         rng, people = random.Random(self._seed(settings.name)), settings.people
         while True:
@@ -421,21 +359,30 @@ class FieldOfDevices:
     async def _json(self, settings: JsonSettings) -> None:
         """Say the values until cancelled. It waits for nobody: what cannot be said now is not said."""
         measure = self._quantities(settings.name, settings.measures, settings.faults)
-        silences = [fault for fault in settings.faults if isinstance(fault, Silence)]
-        rng = random.Random(self._seed(settings.name))
+        is_silent = self._silences(settings.name, settings.faults)
         async with _teller(settings) as tell:
             while True:
                 now_ms = self._clock.now_ms()
-                elapsed_s = (now_ms - self._start_ms) / 1000
-                if any(fault.is_on(elapsed_s) and rng.random() < fault.share for fault in silences):
-                    self._json_injected["silence"] += 1
-                else:
+                if not is_silent(now_ms):
                     time = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
                     values = {name: round(value, 4) for name, value in measure(now_ms).items()}
                     await tell(json.dumps({"device": settings.name, "time": time, **values}).encode())
                 await asyncio.sleep(settings.every_s)
 
-    def _quantities(self, name: str, measures: Measures, faults: tuple[Fault, ...]) -> Quantities:
+    def _silences(self, name: str, faults: Sequence[Fault]) -> Callable[[int], bool]:
+        """Whether a sensor that speaks by itself keeps silent this time; counted when it does."""
+        silences = [fault for fault in faults if isinstance(fault, Silence)]
+        rng = random.Random(self._seed(name))
+
+        def is_silent(now_ms: int) -> bool:
+            elapsed_s = (now_ms - self._start_ms) / 1000
+            is_one = any(fault.is_on(elapsed_s) and rng.random() < fault.share for fault in silences)
+            self._silenced["silence"] += is_one
+            return is_one
+
+        return is_silent
+
+    def _quantities(self, name: str, measures: Measures, faults: Sequence[Fault]) -> Quantities:
         signals = _signals(measures, self._seed(name), self._start_ms)
         return with_faults(signals, faults, self._start_ms)
 
@@ -474,23 +421,30 @@ async def _tasks() -> AsyncIterator[list[asyncio.Task[None]]]:
 
 
 @contextlib.asynccontextmanager
-async def _teller(settings: JsonSettings) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+async def _publisher(name: str, broker: str, topic: str) -> AsyncIterator[_Tell]:
+    """What publishes a message at a broker; what is said while that is away is lost."""
+    client = Client(CallbackAPIVersion.VERSION2, f"sim-{name}", protocol=MQTTProtocolVersion.MQTTv311)
+    client.reconnect_delay_set(1, 5)
+    client.connect_async(*_split(broker))
+    client.loop_start()
+
+    async def publish(body: bytes) -> None:
+        if client.is_connected():
+            client.publish(topic, body, 1)
+
+    try:
+        yield publish
+    finally:
+        client.disconnect()
+        await asyncio.to_thread(client.loop_stop)
+
+
+@contextlib.asynccontextmanager
+async def _teller(settings: JsonSettings) -> AsyncIterator[_Tell]:
     """What says a message of a sensor, to its broker or URL."""
     if settings.broker is not None:
-        client = Client(CallbackAPIVersion.VERSION2, f"sim-{settings.name}", protocol=MQTTProtocolVersion.MQTTv311)
-        client.reconnect_delay_set(1, 5)
-        client.connect_async(*_split(settings.broker))
-        client.loop_start()
-
-        async def publish(body: bytes) -> None:
-            if client.is_connected():
-                client.publish(str(settings.topic), body, 1)
-
-        try:
+        async with _publisher(settings.name, settings.broker, str(settings.topic)) as publish:
             yield publish
-        finally:
-            client.disconnect()
-            await asyncio.to_thread(client.loop_stop)
         return
     async with httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
 
@@ -524,6 +478,8 @@ def _who(settings: OnLine) -> str:
             return settings.number
         case ModbusSettings():
             return f"{settings.model} {settings.unit}"
+        case LevelUartSettings():
+            return settings.name
     return settings.address
 
 

@@ -19,7 +19,11 @@ _PF_ELECTRONICS = 0.93
 _WATER_HOUR = np.array(  # share of the day's water by local hour: morning, noon, late evening
     [1, 0.4, 0.3, 0.3, 0.4, 1.2, 5, 9, 6, 3, 2.5, 4, 8, 5, 2.5, 2, 2.5, 4, 6, 7, 8, 10, 8, 4], np.float64
 )
-_LITRES_PER_DRAW = 6.0
+# What people draw: taps, cisterns and bowls; showers; machines and buckets. Share of the water, litres of one, their spread.
+_DRAWS = ((0.5, 5.0, 1.0), (0.35, 30.0, 6.0), (0.15, 45.0, 12.0))
+_DAYS_SPREAD = 0.42  # of a room's water from day to day, over its mean: guests, laundry, days away
+_LITRES_PER_H_MAX = 900.0  # what the taps of a room give together: a shower takes its minutes
+_DAYS_MAX = 30  # that are remembered
 _RIPPLE_MAX = 0.02
 
 
@@ -231,6 +235,8 @@ class Water:
         self.litres = rng.uniform(5_000, 120_000, len(self.meters))
         self._rng = generator(seed, "water", "live")
         self._leak_l_per_h = np.zeros(len(self.meters), np.float64)
+        self._wanted = np.zeros(len(self.meters), np.float64)  # litres of draws that still run
+        self._days: dict[int, Floats] = {}
 
     def past(self, end_ms: int, every_ms: int, leak: tuple[str, int, int, float]) -> WaterHistory:
         """Run up to `end_ms` and remember every `every_ms`.
@@ -254,9 +260,12 @@ class Water:
     def advance(self, now_ms: int) -> None:
         """Let the water run until now."""
         if now_ms > self.time_ms:
-            drawn = self._drawn(self._rng, np.array([now_ms], np.int64), now_ms - self.time_ms)
-            leaked = self._leak_l_per_h * (now_ms - self.time_ms) / HOUR_MS
-            self.litres, self.time_ms = self.litres + drawn[0] + leaked, now_ms
+            span_ms = now_ms - self.time_ms
+            wanted = self._wanted + self._drawn(self._rng, np.array([now_ms], np.int64), span_ms)[0]
+            drawn = np.minimum(wanted, _LITRES_PER_H_MAX * span_ms / HOUR_MS)
+            leaked = self._leak_l_per_h * span_ms / HOUR_MS
+            self._wanted = wanted - drawn
+            self.litres, self.time_ms = self.litres + drawn + leaked, now_ms
 
     def leak(self, meter: str, litres_per_h: float) -> None:
         """Let water run behind a meter until told otherwise."""
@@ -267,14 +276,29 @@ class Water:
         self._litres_per_day[self.meters.index(meter)] = 0.0
 
     def _drawn(self, rng: np.random.Generator, time_ms: Times, span_ms: int) -> Floats:
-        """Litres (N, R) drawn in the spans that end at the instants: a Poisson number of draws, each exponential."""
+        """Litres (N, R) drawn in the spans that end at the instants: of each sort a Poisson number of draws.
+
+        How much a day asks for is drawn by chance for each room and day, the same whoever asks.
+        """
         hour = ((time_ms + self._offset_ms) % DAY_MS // HOUR_MS).astype(np.intp)
         share = _WATER_HOUR[hour] / _WATER_HOUR.sum() * span_ms / HOUR_MS
-        draws = rng.poisson(share[:, None] * self._litres_per_day / _LITRES_PER_DRAW)
-        litres = np.zeros(draws.shape, np.float64)
-        some = draws > 0
-        litres[some] = rng.gamma(draws[some], _LITRES_PER_DRAW)
+        days, row = np.unique((time_ms + self._offset_ms) // DAY_MS, return_inverse=True)
+        asked = share[:, None] * self._litres_per_day * np.array([self._day(int(day)) for day in days])[row]
+        litres = np.zeros(asked.shape, np.float64)
+        for part, mean, shape in _DRAWS:
+            draws = rng.poisson(asked * part / mean)
+            some = draws > 0
+            litres[some] += rng.gamma(shape * draws[some], mean / shape)
         return litres
+
+    def _day(self, day: int) -> Floats:
+        """What each room draws on a local day (days since 1970), over what it does on the average (R,)."""
+        if day not in self._days:
+            if len(self._days) > _DAYS_MAX:
+                self._days.clear()
+            shape = _DAYS_SPREAD**-2
+            self._days[day] = generator(self._seed, "water", "day", day).gamma(shape, 1 / shape, len(self.meters))
+        return self._days[day]
 
 
 def _ripple(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:

@@ -12,23 +12,26 @@ Source: HJ 212-2017, §6 and appendix A, with its worked example.
 
 from __future__ import annotations
 
+import functools
 import re
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from gateway.framing import FrameReader
 from telemetry.errors import BadInput
 
 SEGMENT_MAX_BYTES = 1024
 _START = b"##"
-_LENGTH = re.compile(rb"[0-9]{4}")
+_HEAD = re.compile(rb"##([0-9]{4})")
 _CHECKSUM = re.compile(rb"[0-9A-Fa-f]{4}")
 _HEAD_BYTES, _TAIL_BYTES = 6, 6
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{0,15})?").fullmatch
+_VALUE = re.compile(r"=([^,;]*)")
 _SMALL = re.compile(r"[0-9]{1,4}").fullmatch
+_FOLDED_TO = 8  # bytes, from where on one after the other is faster
+_LAYOUTS_MAX = 512
 _NO_VALUES = ("Flag", "SampleTime", "EFlag")
 
 
@@ -60,6 +63,58 @@ class Flag(IntEnum):
     VERSION_2017 = 4
 
 
+class Layout(NamedTuple):
+    """What stands where in a data area, whatever its values are. A station sends the same one each time."""
+
+    groups: tuple[Mapping[str, int], ...]  # of one factor each: which value an item has
+    measured: tuple[tuple[int, str, str, int | None], ...]  # value, factor, aspect, value of its flag
+
+
+class Area(Sequence[Mapping[str, str]]):
+    """A data area: factors in order, each its items. Equal to a tuple of the same."""
+
+    __slots__ = ("layout", "values")
+
+    def __init__(self, layout: Layout, values: Sequence[str]) -> None:
+        self.layout = layout
+        self.values = values
+
+    @classmethod
+    def of(cls, data: Sequence[Mapping[str, str]]) -> Area:
+        """Of factors that somebody put together."""
+        names = [f"{',' if at else ';'}{name}" for items in data for at, name in enumerate(items)]
+        return cls(_layout((*names, "")), [value for items in data for value in items.values()])
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Mapping[str, str]]: ...
+    def __getitem__(self, index: int | slice) -> Mapping[str, str] | Sequence[Mapping[str, str]]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[Mapping[str, str]]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self.layout.groups)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Area | tuple) and self._all() == tuple(other)
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    __hash__ = None  # type: ignore[assignment]  # as a tuple of dicts has none
+
+    def item(self, name: str) -> str | None:
+        """The first item of that name."""
+        return next((self.values[items[name]] for items in self.layout.groups if name in items), None)
+
+    def _all(self) -> tuple[Mapping[str, str], ...]:
+        values = self.values
+        return tuple({name: values[at] for name, at in items.items()} for items in self.layout.groups)
+
+
 @dataclass(frozen=True, slots=True)
 class Packet:
     """A packet whose checksum is right."""
@@ -70,7 +125,7 @@ class Packet:
     password: str  # PW
     station: str  # MN
     flag: int | None
-    data: tuple[Mapping[str, str], ...]  # factors in order, each its items; items of no factor stand alone
+    data: Sequence[Mapping[str, str]]  # factors in order, each its items; items of no factor stand alone
     packets: tuple[int, int] | None = None  # how many, which
 
     @property
@@ -79,6 +134,8 @@ class Packet:
 
     def item(self, name: str) -> str | None:
         """The first item of that name."""
+        if isinstance(self.data, Area):
+            return self.data.item(name)
         return next((items[name] for items in self.data if name in items), None)
 
 
@@ -116,23 +173,37 @@ def encode(packet: Packet) -> bytes:
 
 
 def checksum(segment: bytes) -> int:
-    """The register, shifted down before each byte is taken in: what is left of it then is one byte.
+    """The register, shifted down before each byte is taken in: what is left of it then is one byte, whose step is linear.
 
-    So two bytes at a time can be looked up; the last one or two are taken in by themselves, for both halves of the register.
+    So the first half of the bytes can be brought to where the second stands, all at once, and the two be added; and so on
+    until one byte is left. The last one is taken in by itself, for both halves of the register.
     """
-    left, pairs = 0xFF, _PAIRS
-    even = max(0, len(segment) - 1) & ~1
-    for pair in struct.unpack(f"<{even // 2}H", segment[:even]):
-        left = pairs[pair ^ left]
-    register = left << 8 | 0xFF  # what is in its lower half makes no difference any more
-    for byte in segment[even:]:
-        register = _TABLE[register >> 8 ^ byte]
-    return register
+    if not segment:
+        return 0xFFFF
+    folded = bytes((segment[0] ^ 0xFF,)) + segment[1:-1] if len(segment) > 1 else b""
+    size = 1 << max(0, len(folded) - 1).bit_length()
+    while size > _FOLDED_TO:
+        size //= 2
+        both = int.from_bytes(folded[:-size].translate(_STEPS[size])) ^ int.from_bytes(folded[-size:])
+        folded = both.to_bytes(size)
+    left, step = 0 if folded else 0xFF, _STEPS[1]
+    for byte in folded:
+        left = step[left ^ byte]
+    return _TABLE[left ^ segment[-1]]
 
 
 def factor_values(packet: Packet) -> Sequence[FactorValue]:
     """The measured values of a packet, in order. DataTime, SystemTime and other items of no factor are left out."""
-    return list(_factor_values(packet))
+    area = packet.data if isinstance(packet.data, Area) else Area.of(packet.data)
+    values, make = area.values, tuple.__new__  # what the constructor of a named tuple ends in, without the call between
+    return [
+        make(
+            FactorValue,
+            (factor, aspect, float(value) if _NUMBER(value) else None, None if flag is None else values[flag]),
+        )
+        for at, factor, aspect, flag in area.layout.measured
+        for value in (values[at],)
+    ]
 
 
 def check_password(packet: Packet, password: str) -> None:
@@ -143,21 +214,12 @@ def check_password(packet: Packet, password: str) -> None:
         )
 
 
-def _factor_values(packet: Packet) -> Iterator[FactorValue]:
-    for items in packet.data:
-        for name, value in items.items():
-            factor, dash, aspect = name.rpartition("-")
-            if dash and aspect not in _NO_VALUES:
-                number = float(value) if _NUMBER(value) else None
-                yield FactorValue(factor, aspect, number, items.get(f"{factor}-Flag") if len(items) > 1 else None)
-
-
 def _size(buffer: bytearray, start: int) -> int | None:
-    if len(buffer) - start < _HEAD_BYTES:
-        return 0 if not _START.startswith(bytes(buffer[start : start + 2])) else None
-    if buffer[start : start + 2] != _START or not _LENGTH.fullmatch(bytes(buffer[start + 2 : start + _HEAD_BYTES])):
-        return 0
-    length = int(buffer[start + 2 : start + _HEAD_BYTES])
+    head = bytes(buffer[start : start + _HEAD_BYTES])
+    if len(head) < _HEAD_BYTES:
+        return None if _START.startswith(head[:2]) else 0
+    begun = _HEAD.fullmatch(head)
+    length = int(begun[1]) if begun else SEGMENT_MAX_BYTES + 1
     return _HEAD_BYTES + length + _TAIL_BYTES if length <= SEGMENT_MAX_BYTES else 0
 
 
@@ -169,7 +231,7 @@ def _parse(data: bytes) -> Packet | None:
     if not mark or not data_area.endswith("&&"):
         return None
     head = _items(begun.split(";"))
-    factors = tuple(items for part in data_area[:-2].split(";") if (items := _items(part.split(","))))
+    pieces = _VALUE.split(data_area[:-2])  # what stands before the first value, it, what stands before the second, …
     packets = _packets(head)
     return Packet(
         head.get("QN", ""),
@@ -178,9 +240,29 @@ def _parse(data: bytes) -> Packet | None:
         head.get("PW", ""),
         head.get("MN", ""),
         int(head["Flag"]) if _SMALL(head.get("Flag", "")) else None,
-        factors,
+        Area(_layout(tuple(pieces[::2])), pieces[1::2]),
         packets,
     )
+
+
+@functools.lru_cache(_LAYOUTS_MAX)
+def _layout(between: tuple[str, ...]) -> Layout:
+    """Read what stands between the values, and behind the last one."""
+    groups: list[dict[str, int]] = [{}]
+    for at, piece in enumerate(between[:-1]):  # behind the last value there is none
+        for number, part in enumerate(piece.split(";")):
+            if number:
+                groups.append({})
+            name = part.rpartition(",")[2]
+        if name:
+            groups[-1][name] = at
+    measured = []
+    for items in groups:
+        for name, at in items.items():
+            factor, dash, aspect = name.rpartition("-")
+            if dash and aspect not in _NO_VALUES:
+                measured.append((at, factor, aspect, items.get(f"{factor}-Flag")))
+    return Layout(tuple(items for items in groups if items), tuple(measured))
 
 
 def _packets(head: Mapping[str, str]) -> tuple[int, int] | None:
@@ -204,11 +286,13 @@ def _table() -> list[int]:
     return table
 
 
-def _pairs() -> bytes:
-    """What is left of the register after two bytes, by the second and, beside it, the first with what was left before."""
-    one = bytes(register >> 8 for register in _TABLE)
-    return b"".join(bytes(first ^ second for first in one).translate(one) for second in range(256))
+def _steps() -> dict[int, bytes]:
+    """What is left of the register after so many bytes more that are zero, by what was left before."""
+    steps = {1: bytes(register >> 8 for register in _TABLE)}
+    while (size := 2 * max(steps)) <= SEGMENT_MAX_BYTES:
+        steps[size] = steps[size // 2].translate(steps[size // 2])
+    return steps
 
 
 _TABLE = _table()
-_PAIRS = _pairs()
+_STEPS = _steps()

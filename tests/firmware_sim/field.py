@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from firmware_sim.devices.faults import Fault, MeterClock, Misbehaving, with_faults
-from firmware_sim.devices.line import Device, SerialLine, Wire
+from firmware_sim.devices.line import Device, SerialLine, Talker, Wire
 from firmware_sim.devices.quantities import Quantities
 from pydantic import TypeAdapter
 
@@ -120,6 +122,50 @@ def polled(
         await asyncio.wait([task], timeout=for_s)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        return Outcome(sink, events, line)
+
+    outcome = on_virtual_time(work)
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
+def listened(
+    driver: str,
+    peers: Sequence[Device] = (),
+    talkers: Sequence[Talker] = (),
+    *,
+    for_s: float = 100.0,
+    wire: Wire | None = None,
+    seed: int = 1,
+    **settings: Any,
+) -> Outcome:
+    """A driver that opens its line itself, on virtual time, for so long."""
+    wire = wire or Wire(1200, 10)
+    kind = DRIVERS[driver]
+    line_settings = {"port": "/dev/unused", "baud": wire.baud}
+    checked: Any = kind.settings.model_validate({"driver": driver, "line": line_settings, **settings})
+
+    async def work(clock: SimClock) -> Outcome:
+        events, sink, line = Events(clock), ListSink(), SerialLine(wire, peers, clock, seed)
+
+        async def open_line(_settings: Any) -> MasterEnd:
+            return MasterEnd(line)
+
+        async def run() -> None:
+            while True:  # as the gateway does
+                with contextlib.suppress(Unavailable):
+                    await made.run(sink)
+                await asyncio.sleep(1)
+
+        made: Any = kind.make(checked, clock, events)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(inspect.getmodule(type(made)), "open_line", open_line)
+            tasks = [asyncio.create_task(run()), *(asyncio.create_task(line.speaks_up(each)) for each in talkers)]
+            await asyncio.wait(tasks, timeout=for_s)
+            for task in tasks:
+                assert not task.done(), task.exception()
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return Outcome(sink, events, line)
 
     outcome = on_virtual_time(work)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from firmware_sim.field import FieldOfDevices, FieldSettings, Signal, _signals
+from firmware_sim.field import FieldOfDevices, _signals
+from firmware_sim.field_settings import FieldSettings, Signal
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from typer.testing import CliRunner
@@ -40,7 +41,37 @@ def test_the_file_in_the_documentation_is_one() -> None:
     block = re.search(r"(?m)^    seed: 1.*\n(?:(?:    .*)?\n)+", PAGE.read_text(encoding="utf-8"))
     assert block is not None
     field = FieldSettings.model_validate(yaml.safe_load(textwrap.dedent(block[0])))
-    assert (len(field.lines), len(field.scanners), len(field.json_sensors)) == (2, 4, 2)
+    assert (len(field.lines), len(field.scanners), len(field.json_sensors)) == (4, 4, 2)
+    assert (len(field.modbus_tcp), len(field.stations), len(field.lorawan)) == (1, 2, 1)
+
+
+def test_everything_in_the_file_of_the_documentation_runs_beside_each_other() -> None:
+    """Nobody listens at its brokers, centres and URLs: its devices go on trying."""
+
+    async def run() -> None:
+        block = re.search(r"(?m)^    seed: 1.*\n(?:(?:    .*)?\n)+", PAGE.read_text(encoding="utf-8"))
+        assert block is not None
+        declared = yaml.safe_load(textwrap.dedent(block[0]))
+        for part in [*declared["lines"], *declared["modbus_tcp"]]:
+            part["at"] = "127.0.0.1:0" if part["at"] != "pty" else "pty"
+            part.pop("link", None)
+        for scanner in declared["scanners"]:
+            scanner |= {"listen": "127.0.0.1:0"} if "listen" in scanner else {}
+        async with running([], **declared) as said:
+            port = int(next(line for line in said if line.startswith("modbus-tcp")).rpartition(":")[2])
+            device = {"device": "m1", "unit": 3, "profile": "sdm120"}
+            sink = await ran("modbus-tcp", 8, host="127.0.0.1", port=port, every_s=0.1, devices=[device])
+            assert {r.value for r in sink.readings if r.metric == "voltage"} == {231.0}
+            for what in (
+                "sdi12 0",
+                "level-uart drain-2",
+                "sl651 river-1: dials",
+                "hj212 works-1: dials",
+                "lorawan 24e1",
+            ):
+                assert any(what in line for line in said), said
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(
@@ -53,6 +84,16 @@ def test_the_file_in_the_documentation_is_one() -> None:
         ("json:\n  - {name: a, broker: b:1, measures: {}}", "'broker' and 'topic'"),
         ("scanners:\n  - {name: a, protocol: isapi, mac: 'a4:d5:c2:24:dd:74'}", "give one"),
         ("lines:\n  - {at: pty, devices: [], bauds: 3}", "bauds"),
+        (
+            "lines:\n  - {at: pty, devices: [{protocol: level-uart, name: a, speaks: auto, measures: {}}, "
+            "{protocol: mbus, number: '00000001', measures: {}}]}",
+            "no line in common",
+        ),
+        (
+            "modbus_tcp:\n  - {at: 'b:1', units: [{unit: 1, model: sdm120, measures: {}, "
+            "faults: [{fault: wrong-checksum}]}]}",
+            "wrong-checksum",
+        ),
     ],
 )
 def test_a_mistake_in_a_file_is_named_with_its_line(content: str, what: str, tmp_path: Path) -> None:

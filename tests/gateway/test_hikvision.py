@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 import hashlib
 import json
+import random
 import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.drivers.hikvision.codec import Event, decode_event, decode_page
+from gateway.drivers.hikvision.codec import Event, _plain, decode_event, decode_page
 from gateway.drivers.hikvision.driver import HikvisionDriver
 from gateway.drivers.hikvision.settings import HikvisionSettings
 from gateway.drivers.hikvision_listen.driver import HikvisionListenDriver
@@ -24,6 +26,7 @@ from gateway.drivers.hikvision_listen.settings import HikvisionListenSettings
 from gateway.events import Events
 from telemetry.clock import ManualClock
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
+from tests.fuzz.damage import damaged
 from tests.gateway import field_cases
 from tests.gateway.support import ListSink, until
 
@@ -421,3 +424,67 @@ def test_what_can_never_be_read_is_counted_and_answered_so_that_the_next_can_com
         assert events.counters()["refused_messages_broken-event"] == 1
 
     check_listening(scenario)
+
+
+def read_by_a_parser(data: bytes) -> object:
+    """What an XML parser makes of it, as names and texts; None where it refuses."""
+
+    def content(element: ElementTree.Element) -> Any:
+        if len(element) == 0:
+            return element.text
+        found: dict[str, list[Any]] = {}
+        for child in element:
+            found.setdefault(child.tag.rpartition("}")[2], []).append(content(child))
+        return {name: each[0] if len(each) == 1 else each for name, each in found.items()}
+
+    try:
+        return content(ElementTree.fromstring(data))
+    except (ElementTree.ParseError, ValueError, LookupError):
+        return None
+
+
+PLAIN = [
+    b"<a><b>1</b><c><d>x</d></c><b>2</b></a>",
+    b'<?xml version="1.0"?>\n<r v="1" xmlns="u"><f><g>1</g></f><f><g>2</g></f>\n<e></e></r>\n',
+    '<?xml version="1.0" encoding="UTF-8"?><r>\n <n>\u4f60\u597d</n>\n <m>\n <k> </k>\n </m>\n</r>'.encode(),
+]
+NOT_PLAIN = [
+    b"<a><b>1</a></b>",
+    b"<a><b>1</b></a><a><b>1</b></a>",
+    b"<a><b>1</b></a>x",
+    b"x<a><b>1</b></a>",
+    b"<a><b>1</b>x</a>",
+    b"<a><b>1</b>",
+    b"<a><c ></c><b>1</b></a>",
+    b"<b>1</b>",
+    b"<a><b>&amp;</b></a>",
+    b"<a><b>\x01</b></a>",
+    b"<a><b>\r\n</b></a>",
+    b"<a><b>\xef\xbf\xbf</b></a>",
+    b"<a><b>\xff</b></a>",
+    b'<a v="1" v="1"><b>1</b></a>',
+    b'<a><c v="1"><b>1</b></c></a>',
+    b'<a xmlns="http://www.w3.org/2000/xmlns/"><b>1</b></a>',
+    b'<a xmlns="}"><b>1</b></a>',
+    b'<?xml version="1.0" encoding="GBK"?><a><b>1</b></a>',
+    b' <?xml version="1.0"?><a><b>1</b></a>',
+    b"<p:a><b>1</b></p:a>",
+    b"<1a><b>1</b></1a>",
+    b"<a><b>]]></b></a>",
+    b"<a>" * 20 + b"<b>1</b>" + b"</a>" * 20,
+]
+
+
+def test_plain_xml_is_read_as_a_parser_reads_it_and_nothing_else_is_plain() -> None:
+    for data in PLAIN:
+        assert _plain(data) == read_by_a_parser(data) is not None
+    for data in NOT_PLAIN:
+        assert _plain(data) is None
+    rng, taken = random.Random(5), 0
+    for _ in range(20_000):
+        data = damaged(PLAIN, rng)
+        content = None if b"<!" in data or b"\0" in data else _plain(data)  # those are refused before
+        if content is not None:
+            taken += 1
+            assert content == read_by_a_parser(data), data
+    assert taken > 250

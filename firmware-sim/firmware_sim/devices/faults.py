@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 
-from firmware_sim.devices.line import Answer, Device
+from firmware_sim.devices.line import Answer, Device, Talker
 from firmware_sim.devices.quantities import Quantities
 
 _DAY_MS = 86_400_000
@@ -91,20 +91,17 @@ Fault: TypeAlias = Annotated[
 ]
 
 
-class Misbehaving:
-    """Implements `Device`: another one, with faults in how it answers. `injected` counts them."""
+class Misdeeds:
+    """What the faults do to what a device says. `injected` counts them."""
 
-    def __init__(self, device: Device, faults: Sequence[Fault], start_ms: int, seed: int) -> None:
+    def __init__(self, faults: Sequence[Fault], start_ms: int, seed: int) -> None:
         self.injected: Counter[str] = Counter()
-        self._device = device
         self._faults = tuple(faults)
         self._start_ms = start_ms
         self._rng = random.Random(seed)
 
-    def hear(self, burst: bytes, now_ms: int) -> Answer | None:
-        answer = self._device.hear(burst, now_ms)
-        if answer is None:
-            return None
+    def done_to(self, answer: Answer, now_ms: int) -> Answer | None:
+        """What comes of it; None where nothing is said."""
         elapsed_s = (now_ms - self._start_ms) / 1000
         for fault in self._faults:
             if not fault.is_on(elapsed_s) or self._rng.random() >= fault.share:
@@ -118,16 +115,43 @@ class Misbehaving:
                     return None
                 case Slow():
                     answer = replace(answer, after_s=answer.after_s + fault.by_s)
-                case WrongChecksum():
+                case WrongChecksum() if answer.checksum_at is not None:
                     data = bytearray(answer.data)
                     data[answer.checksum_at] ^= self._rng.randrange(1, 256)
                     answer = replace(answer, data=bytes(data))
                 case CutOff():
-                    answer = replace(answer, data=answer.data[: self._rng.randrange(1, len(answer.data))])
+                    answer = replace(answer, data=answer.data[: self._rng.randrange(1, len(answer.data))], then=None)
                 case _:
                     continue  # a fault of what is measured: see `with_faults`
             self.injected[fault.fault] += 1
         return answer
+
+
+class Misbehaving:
+    """Implements `Device`: another one, with faults in how it answers. `injected` counts them."""
+
+    def __init__(self, device: Device, faults: Sequence[Fault], start_ms: int, seed: int) -> None:
+        self._device = device
+        self._misdeeds = Misdeeds(faults, start_ms, seed)
+        self.injected = self._misdeeds.injected
+
+    def hear(self, burst: bytes, now_ms: int) -> Answer | None:
+        answer = self._device.hear(burst, now_ms)
+        return None if answer is None else self._misdeeds.done_to(answer, now_ms)
+
+
+class MisbehavingTalker:
+    """Implements `Talker`: another one, with faults in what it says unasked. `injected` counts them."""
+
+    def __init__(self, talker: Talker, faults: Sequence[Fault], start_ms: int, seed: int) -> None:
+        self.every_s = talker.every_s
+        self._talker = talker
+        self._misdeeds = Misdeeds(faults, start_ms, seed)
+        self.injected = self._misdeeds.injected
+
+    def speak(self, now_ms: int) -> Answer | None:
+        said = self._talker.speak(now_ms)
+        return None if said is None else self._misdeeds.done_to(said, now_ms)
 
 
 def with_faults(quantities: Quantities, faults: Sequence[Fault], start_ms: int) -> Quantities:

@@ -29,8 +29,9 @@ class Answer:
     """What a device says, and how long it thinks."""
 
     data: bytes
-    checksum_at: int  # where in `data` its checksum begins
+    checksum_at: int | None  # where in `data` its checksum begins, if there is one
     after_s: float
+    then: Answer | None = None  # what it says later, unasked; counted from the same moment
 
 
 class Device(Protocol):
@@ -38,6 +39,16 @@ class Device(Protocol):
 
     def hear(self, burst: bytes, now_ms: int) -> Answer | None:
         """What it answers to bytes that may hold a request, or noise, or a request to another."""
+        ...
+
+
+class Talker(Protocol):
+    """A device that speaks unasked, every so often."""
+
+    every_s: float
+
+    def speak(self, now_ms: int) -> Answer | None:
+        """What it says this time."""
         ...
 
 
@@ -88,6 +99,18 @@ class SerialLine:
             self._burst_over.cancel()
         self._burst_over = loop.call_at(self._sent_s + self._silent_s, self._hear)
         return self._sent_s - loop.time()
+
+    async def speaks_up(self, talker: Talker) -> None:
+        """Let a device speak on this line, until cancelled."""
+        while True:
+            self._say(talker.speak(self._clock.now_ms()))
+            await asyncio.sleep(talker.every_s)
+
+    def _say(self, answer: Answer | None) -> None:
+        now_s = asyncio.get_running_loop().time()
+        while answer is not None and len(self._talks) < _TALKS_MAX:
+            self._talk(answer.data, now_s + answer.after_s, is_request=False)
+            answer = answer.then
 
     def _talk(self, data: bytes, start_s: float, *, is_request: bool) -> float:
         """Begin to talk; when it ends [s]."""
@@ -141,8 +164,5 @@ class SerialLine:
     def _hear(self) -> None:
         burst = bytes(self._burst)
         self._burst.clear()
-        now_s = asyncio.get_running_loop().time()
         for device in self._devices:
-            answer = device.hear(burst, self._clock.now_ms())
-            if answer is not None and len(self._talks) < _TALKS_MAX:
-                self._talk(answer.data, now_s + answer.after_s, is_request=False)
+            self._say(device.hear(burst, self._clock.now_ms()))

@@ -172,10 +172,10 @@ class ModbusUnit:
         request = find_request(burst, self.unit)
         if request is None:
             return None
-        body = bytes([self.unit]) + self._pdu(request, now_ms)
+        body = bytes([self.unit]) + self.pdu(request, now_ms)
         return Answer(body + crc16(body), len(body), self.thinks_s)
 
-    def _pdu(self, request: Request, now_ms: int) -> bytes:
+    def pdu(self, request: Request, now_ms: int) -> bytes:
         """The answer without what a carrier puts around it."""
         span = request.span
         if self.model.is_even_only and span is not None and (span[0] % 2 or span[1] % 2):

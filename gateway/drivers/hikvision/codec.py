@@ -8,7 +8,10 @@ Source: field captures; Hikvision ISAPI, Access Control on Person: EventNotifica
 
 from __future__ import annotations
 
+import functools
+import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +25,14 @@ from telemetry.quality import Quality
 PAGE_MAX = 30  # events of one page of a search, the most that devices give
 _ACCESS_EVENT = 5  # major: an event of access control, such as somebody who was recognised or was not
 _DEPTH_MAX = 12
+# Of XML no more than devices write; `_plain` says what it is for.
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
+_DECLARATION = re.compile(rb"""<\?xml[ \t\n]+version="1\.0"(?:[ \t\n]+encoding="(?:[Uu][Tt][Ff]-8)")?[ \t\n]*\?>""")
+_NOT_PLAIN = bytes(byte for byte in range(0x20) if byte not in b"\t\n") + b"&"
+_LEAF = re.compile(rf"<({_NAME})>([^<>]*)</({_NAME})>[ \t\n]*")
+_TAG = re.compile(rf"""[ \t\n]*(?:</({_NAME})[ \t\n]*>|<({_NAME})((?:[ \t\n]+{_NAME}="[^"<}}]*")*)[ \t\n]*>)[ \t\n]*""")
+_PLAIN_MAX = 20_000  # characters: what is remembered of messages is bounded
+_ATTRIBUTE = re.compile(rf"({_NAME})=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +220,102 @@ def _whole(sent: object) -> int | None:
 
 def _xml(data: bytes) -> dict[str, Any]:
     """An XML event as the JSON of the same event would be."""
-    if b"<!" in data.replace(b"<!--", b"") or b"\0" in data:  # a zero: not in an encoding in which "<!" can be seen
+    if (
+        b"<!" in data and b"<!" in data.replace(b"<!--", b"")
+    ) or b"\0" in data:  # a zero: not in an encoding in which "<!" can be seen
         raise BadInput("broken-event", "an event needs no document type and no entities")
+    if (plain := _plain(data)) is not None:
+        return plain
     try:
         root = ElementTree.fromstring(data)  # noqa: S314  (without a DTD there is nothing to expand)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise BadInput("broken-event", f"not XML: {error}") from error
     content = _content(root, 0)
     return content if isinstance(content, dict) else {}
+
+
+def _plain(data: bytes) -> dict[str, Any] | None:
+    """The same of what devices of this family do send: elements in elements, without attributes but the root's.
+
+    None for everything else: entities, comments, prefixes, other encodings, and whatever is not well-formed. Nothing is taken
+    here that a parser would refuse, or read otherwise.
+    """
+    if len(data.translate(None, _NOT_PLAIN)) < len(data):
+        return None
+    try:
+        begun = _DECLARATION.match(data)
+        said = data[begun.end() if begun else 0 :].decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    pieces = _LEAF.split(said)
+    names = pieces[1::4]
+    if "\ufffe" in said or "\uffff" in said or names != pieces[3::4] or len(said) > _PLAIN_MAX:
+        return None
+    shape = _shape(tuple(pieces[::4]), tuple(names))
+    return None if shape is None else _filled(shape, [text or None for text in pieces[2::4]])
+
+
+@functools.lru_cache(64)  # a device says the same elements each time
+def _shape(between: Sequence[str], names: Sequence[str]) -> dict[str, Any] | None:
+    """The content of a root with numbers for texts; None where it is none that `_plain` takes.
+
+    Args:
+        between: What stands before each element of text alone, and behind the last one.
+        names: Of these elements.
+    """
+    within: list[tuple[str, dict[str, Any]]] = []  # the elements that are open, and what stood before each in its own
+    here: dict[str, Any] = {}  # what the root stands in
+    for at, tags in enumerate(between):
+        end = 0
+        for tag in _TAG.finditer(tags):
+            closed, opened, attributes = tag.groups("")
+            if tag.start() != end:
+                return None
+            end = tag.end()
+            if opened:
+                if attributes and (within or not _are_plain(attributes)):
+                    return None
+                within.append((opened, here))
+                here = {}
+            elif not within or within[-1][0] != closed or not here:
+                return None  # where there is no element in it, its text is its content
+            else:
+                _put(within[-1][1], closed, here)
+                here = within.pop()[1]
+        if end != len(tags):
+            return None
+        if at < len(names):
+            if len(within) > _DEPTH_MAX:
+                return None
+            _put(here, names[at], at)
+    content = next(iter(here.values()), None)
+    return content if not within and len(here) == 1 and isinstance(content, dict) else None
+
+
+def _are_plain(attributes: str) -> bool:
+    names = _ATTRIBUTE.findall(attributes)
+    return len(names) == len(set(names)) and "w3.org" not in attributes  # a namespace of XML's own has rules of its own
+
+
+def _filled(shape: dict[str, Any], texts: Sequence[str | None]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for name, what in shape.items():
+        if what.__class__ is int:
+            content[name] = texts[what]
+        elif isinstance(what, dict):
+            content[name] = _filled(what, texts)
+        else:
+            content[name] = [_filled(each, texts) if isinstance(each, dict) else texts[each] for each in what]
+    return content
+
+
+def _put(content: dict[str, Any], name: str, value: object) -> None:
+    if name not in content:
+        content[name] = value
+    elif isinstance(content[name], list):
+        content[name].append(value)
+    else:
+        content[name] = [content[name], value]
 
 
 def _content(element: ElementTree.Element, depth: int) -> dict[str, Any] | str | None:
@@ -227,11 +326,5 @@ def _content(element: ElementTree.Element, depth: int) -> dict[str, Any] | str |
     content: dict[str, Any] = {}
     for child in element:
         name = child.tag.rpartition("}")[2]
-        value = _content(child, depth + 1) if len(child) else child.text
-        if name not in content:
-            content[name] = value
-        elif isinstance(content[name], list):
-            content[name].append(value)
-        else:
-            content[name] = [content[name], value]
+        _put(content, name, _content(child, depth + 1) if len(child) else child.text)
     return content

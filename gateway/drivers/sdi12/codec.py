@@ -101,6 +101,8 @@ def decode_announcement(line: str) -> Announcement:
 def decode_values(line: str, needs_checksum: bool = False) -> Values:
     """Read values. A checksum is checked wherever there is one.
 
+    Noise that could be text may stand before an answer; where a checksum was asked for, it tells where the answer begins.
+
     Raises BadInput: no values, or a wrong or missing checksum. Ask again.
     """
     if not line or not line.isascii() or not _ADDRESS.fullmatch(line[0]):
@@ -109,6 +111,8 @@ def decode_values(line: str, needs_checksum: bool = False) -> Values:
     if len(body) >= 3 and all("\x40" <= c <= "\x7f" for c in body[-3:]):
         body, sent = body[:-3], body[-3:]
         if checksum(line[:-3]) != sent:
+            if needs_checksum and (behind := _behind_noise(line)):
+                return decode_values(behind, needs_checksum)
             raise BadInput("bad-checksum", f"{_shown(line)!r} should end in {checksum(line[:-3])}")
     if needs_checksum and sent is None:
         raise BadInput("bad-checksum", f"{_shown(line)!r} carries no checksum, which was asked for")
@@ -124,6 +128,21 @@ def decode_identity(line: str) -> Identity:
         raise BadInput("bad-answer", f"{_shown(line)!r} is too short or too long to say who a sensor is")
     address, major, minor, vendor, model, firmware, serial = match.groups()
     return Identity(address, f"{major}.{minor}", vendor.strip(), model.strip(), firmware.strip(), serial.strip())
+
+
+def _behind_noise(line: str) -> str | None:
+    """The longest end of a line that is an answer with values under its checksum."""
+    return next(
+        (
+            line[at:]
+            for at in range(1, len(line) - 4)
+            if line[at] in ADDRESSES
+            and line[at + 1] in "+-"
+            and _VALUES.fullmatch(line, at + 1, len(line) - 3)
+            and checksum(line[at:-3]) == line[-3:]
+        ),
+        None,
+    )
 
 
 def _line_size(buffer: bytearray, start: int) -> int | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import random
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.drivers.hj212.driver import Hj212Driver
 from gateway.drivers.hj212.settings import Hj212Settings
 from gateway.events import Events
+from gateway.hj212 import codec
 from gateway.hj212.codec import Packet, encode, factor_values, packet_reader
 from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
@@ -118,6 +122,56 @@ def test_any_segment_with_a_right_checksum_is_read_or_left(data: bytes) -> None:
         found = packet_reader().feed(f"##{len(segment):04}".encode() + segment + checksum(segment).encode() + b"\r\n")
         for packet in found:
             factor_values(packet)
+
+
+def plainly(area: str) -> list[dict[str, str]]:
+    """A data area as the standard's words have it: factors by ";", their items by ",", a name and a value by "="."""
+    factors = []
+    for part in area.split(";"):
+        items = {}
+        for item in part.split(","):
+            if item.find("=") > 0:
+                items[item[: item.index("=")]] = item[item.index("=") + 1 :]
+        if items:
+            factors.append(items)
+    return factors
+
+
+def values_plainly(factors: list[dict[str, str]]) -> list[tuple[str, str, float | None, str | None]]:
+    values = []
+    for items in factors:
+        for name, value in items.items():
+            at = name.rfind("-")
+            if at >= 0 and name[at + 1 :] not in ("Flag", "SampleTime", "EFlag"):
+                is_number = re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]{0,15})?", value) is not None
+                flag = items.get(name[:at] + "-Flag")
+                values.append((name[:at], name[at + 1 :], float(value) if is_number else None, flag))
+    return values
+
+
+names = st.sampled_from(["a-Rtd", "a-Flag", "b-Rtd", "b-Flag", "a-Avg", "DataTime", "-Rtd", "a-", "-", "", "a"])
+numbers = st.sampled_from(["1", "-2.5", "", "N", "=", "a=1", "1e5", "0001", ".5"])
+items = st.builds("{}={}".format, names, numbers) | names
+areas = st.lists(st.lists(items, max_size=4).map(",".join), max_size=5).map(";".join)
+
+
+@given(areas)
+def test_a_data_area_is_read_as_the_plain_reading_of_it(area: str) -> None:
+    (packet,) = packet_reader().feed(wire(f"QN=1;CP=&&{area}&&"))
+    assert list(packet.data) == plainly(area) and len(packet.data) == len(plainly(area))
+    assert [tuple(value) for value in factor_values(packet)] == values_plainly(plainly(area))
+    assert packet.item("a-Rtd") == next((each["a-Rtd"] for each in plainly(area) if "a-Rtd" in each), None)
+    by_hand = dataclasses.replace(packet, data=tuple(plainly(area)))
+    assert by_hand == packet and factor_values(by_hand) == factor_values(packet)
+
+
+@pytest.mark.parametrize(
+    "size", [*range(20), 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1024]
+)
+def test_the_checksum_of_any_size_is_that_of_the_standard(size: int) -> None:
+    for seed in range(5):
+        segment = random.Random(f"{size} {seed}").randbytes(size)
+        assert f"{codec.checksum(segment):04X}" == checksum(segment)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -57,6 +57,18 @@ def test_one_changed_character_is_never_taken_with_a_checksum(address: str, valu
             decode_values(changed, needs_checksum=True)
 
 
+printable = st.builds("{}{}".format, st.sampled_from("0a5"), st.text(st.sampled_from("0a+-.5?~@ "), max_size=20))
+
+
+@given(printable, st.sampled_from("05z"), st.lists(numbers, min_size=1, max_size=5))
+def test_noise_before_an_answer_with_a_checksum_costs_nothing(noise: str, address: str, values: list[float]) -> None:
+    text = address + "".join(f"{value:+.3f}" for value in values if abs(value) < 1_000) + "+1"
+    found = decode_values(noise + text + checksum(text), needs_checksum=True)
+    assert found == decode_values(text + checksum(text))
+    with pytest.raises(BadInput):
+        decode_values(noise + text + checksum(text)[:-1] + "~~")
+
+
 @pytest.mark.parametrize(
     "line", ["", "0+1.2.3", "0 1.2", "0+", "!+1", "0+12345678", "0+3.14OqX", "0nan", "0+1e5", "0\x80@@@"]
 )
