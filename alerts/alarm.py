@@ -139,6 +139,7 @@ class Alarm(msgspec.Struct, gc=False):
     )  # (event time, severity) of each new severity_max
     recheck: Recheck | None = None  # of a passage
     assigned_to: str | None = None  # who is to see to it
+    said: dict[str, str] | None = None  # why, by language, where whoever told of it knows that and nobody here does
 
     @property
     def is_open(self) -> bool:

@@ -169,6 +169,7 @@ class PeopleFile(Declared):
     rosters: tuple[Roster, ...] = ()
     routes: tuple[Route, ...] = ()
     system_route: Name | None = None  # who hears that messages do not get through, or that nobody answered
+    duty_route: Name | None = None  # who hears that a daily duty was missed; `system_route` when not given
     templates: dict[Language, Template] = Field(default={})
 
 
@@ -233,6 +234,7 @@ def load_people(folder: Path) -> People:
         rosters=tuple(roster for _, file in parsed for roster in file.rosters),
         routes=tuple(route for _, file in parsed for route in file.routes),
         system_route=next((file.system_route for _, file in parsed if file.system_route), None),
+        duty_route=next((file.duty_route for _, file in parsed if file.duty_route), None),
         templates={language: made for _, file in parsed for language, made in file.templates.items()},
     )
 
@@ -269,7 +271,7 @@ def _cross_check(parsed: list[tuple[Document, PeopleFile]]) -> list[Mistake]:
     roles = {role for _, file in parsed for person in file.people for role in person.roles}
     rosters = {roster.id for _, file in parsed for roster in file.rosters}
     callable_ = people | roles | rosters
-    system_routes: list[str] = []
+    given: set[str] = set()
     for document, file in parsed:
         # A step calls all three by one name, so no two may share it.
         for part in ("people", "rosters"):
@@ -292,12 +294,14 @@ def _cross_check(parsed: list[tuple[Document, PeopleFile]]) -> list[Mistake]:
             for path, name in _on(roster):
                 if name not in people:
                     mistakes.append(document.mistake(("rosters", number, *path), f"there is no person '{name}'"))
-        if file.system_route is not None:
-            system_routes.append(file.system_route)
-            if file.system_route not in routes:
-                mistakes.append(document.mistake(("system_route",), f"there is no route '{file.system_route}'"))
-            elif len(system_routes) > 1:
-                mistakes.append(document.mistake(("system_route",), "stands in another file, too; keep one"))
+        for field, wanted in (("system_route", file.system_route), ("duty_route", file.duty_route)):
+            if wanted is None:
+                continue
+            if wanted not in routes:
+                mistakes.append(document.mistake((field,), f"there is no route '{wanted}'"))
+            elif field in given:
+                mistakes.append(document.mistake((field,), "stands in another file, too; keep one"))
+            given.add(field)
         for language, template in file.templates.items():
             for field in ("title", "text"):
                 try:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alerts.alarm import Alarm, Transition
-from alerts.escalation import FAULTS, SYSTEM, UNDELIVERED
+from alerts.escalation import DUTY_MISSED, FAULTS, SYSTEM, UNDELIVERED
 from alerts.masks import Mask
 from alerts.notify.routing import FLOOD_MS, Flood, Heard, Router, Told, is_recent
 from alerts.people import NOBODY, People, Route
@@ -342,9 +342,20 @@ class Store:
         with self._database.connect() as db:
             return {f"{row.rule}/{row.device}" for row in db.execute(query)}
 
-    def report(self, action: str, subject: str, error: str, now_ms: int) -> bool:
+    def duties(self, since_ms: int) -> dict[str, bool]:
+        """Duties that were told as missed since then, SITE/DUTY/DAY: whether that still stands."""
+        ours = (alarms.c.rule == DUTY_MISSED) & (alarms.c.is_open | (alarms.c.raised_ms >= since_ms))
+        with self._database.connect() as db:
+            rows = db.execute(
+                sa.select(alarms.c.site, alarms.c.device, alarms.c.is_open, alarms.c.document).where(ours)
+            )
+            return {f"{row.site}/{row.device}/{row.document['key']}": row.is_open for row in rows}
+
+    def report(self, action: str, subject: str, error: str, now_ms: int, said: Mapping[str, str] | None = None) -> bool:
         """Tell the engine, through the journal, how a channel does; not, and False, while it is still to hear the last."""
-        body = {"action": action, "alarm": subject, "seq": 0, "actor": "core", "note": error[:500]}
+        body: dict[str, Any] = {"action": action, "alarm": subject, "seq": 0, "actor": "core", "note": error[:500]}
+        if said is not None:
+            body["said"] = dict(said)
         name = hashlib.sha256(f"{action}/{subject}/{now_ms}".encode()).hexdigest()[:32]
         with self._database.begin() as db:
             pending = sa.select(commands.c.body).where(commands.c.state.in_(("waiting", "journaled")))

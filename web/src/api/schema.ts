@@ -4207,6 +4207,8 @@ export interface components {
         /**
          * DutyShown
          * @description A duty on a day: `late` is signed after its time, `missed` not signed at all.
+         *
+         *     `alarm` is what reminded of it once it was missed, and `told` whom.
          */
         DutyShown: {
             /** Duty */
@@ -4233,6 +4235,10 @@ export interface components {
             note: string | null;
             /** May Sign */
             may_sign: boolean;
+            /** Alarm */
+            alarm: string | null;
+            /** Told */
+            told: components["schemas"]["DutyTold"][];
         };
         /**
          * DutySigned
@@ -4251,6 +4257,20 @@ export interface components {
              * @default
              */
             note?: string;
+        };
+        /**
+         * DutyTold
+         * @description One message about a missed duty, to a person by a channel; `state` as of every notice.
+         */
+        DutyTold: {
+            /** Recipient */
+            recipient: string;
+            /** Channel */
+            channel: string;
+            /** State */
+            state: string;
+            /** Delivered Ms */
+            delivered_ms: number | null;
         };
         /** Entry */
         Entry: {
@@ -14325,4 +14345,4 @@ export interface operations {
         };
     };
 }
-// 8232d5a5fe4ba11da379d699ab4ddc5a7e753de08bb9c037a4f641abdf44f53f
+// fdb4c1583d99fd0236109fcc1e2d7cde0d1975ff8bd84954cce1bbced95799c5
