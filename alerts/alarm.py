@@ -160,6 +160,7 @@ class Effects:
     answers: dict[str, str] = field(default_factory=dict)  # command id -> "" when done, else why not
     masks: dict[str, Any] = field(default_factory=dict)  # what people declared or took back, by id
     rules: list[Any] = field(default_factory=list)  # (change, document, when): rules that have another version now
+    rosters: list[Any] = field(default_factory=list)  # the same of duty rosters
     late: int = 0  # readings that a newer one of their series had overtaken
     too_late: int = 0  # of these, what could not be judged in its own place any more
     incomplete: list[str] = field(default_factory=list)  # gateways whose outage could not be judged to its end

@@ -291,7 +291,7 @@ def _cross_check(parsed: list[tuple[Document, PeopleFile]]) -> list[Mistake]:
                     message = f"there is no person, role or roster '{name}'"
                     mistakes.append(document.mistake(("routes", number, *path), message))
         for number, roster in enumerate(file.rosters):
-            for path, name in _on(roster):
+            for path, name in names_on(roster):
                 if name not in people:
                     mistakes.append(document.mistake(("rosters", number, *path), f"there is no person '{name}'"))
         for field, wanted in (("system_route", file.system_route), ("duty_route", file.duty_route)):
@@ -323,7 +323,8 @@ def _named_in(route: Route) -> Iterator[tuple[tuple[str | int, ...], str]]:
                 yield (severity.word, "steps", number, "to", at), name
 
 
-def _on(roster: Roster) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def names_on(roster: Roster) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """(where it stands, who) of everybody whom a roster names."""
     for part in ("shifts", "holiday_shifts", "overrides"):
         for number, shift in enumerate(getattr(roster, part)):
             for at, name in enumerate(shift.people):

@@ -132,6 +132,17 @@ rule_versions = sa.Table(
     sa.Column("note", sa.Text),
     sa.Column("origin", sa.String(8), nullable=False),  # file or api
 )
+roster_versions = sa.Table(
+    "roster_version",
+    metadata,
+    sa.Column("roster", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("actor", sa.String(64)),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.Text),
+    sa.Column("origin", sa.String(8), nullable=False),  # file or api
+)
 memory = sa.Table(
     "engine_memory",
     metadata,
@@ -212,6 +223,7 @@ class Store:
         ending = {"ended_ms": keep_masks.excluded["ended_ms"]}
         self._keep_masks = keep_masks.on_conflict_do_update(index_elements=["id"], set_=ending)
         self._keep_versions = insert(rule_versions).on_conflict_do_nothing(index_elements=["rule", "version"])
+        self._keep_rosters = insert(roster_versions).on_conflict_do_nothing(index_elements=["roster", "version"])
         # PostgreSQL's driver writes many rows as one statement, and counts them only when it is asked to.
         self._keep_notices = (
             insert(notices).on_conflict_do_nothing(index_elements=["key"]).execution_options(preserve_rowcount=True)
@@ -236,6 +248,7 @@ class Store:
         calling: Calling = _NO_CALLS,
         declared: Sequence[Mask] = (),
         versions: Sequence[Mapping[str, Any]] = (),
+        rosters: Sequence[Mapping[str, Any]] = (),
     ) -> bool:
         """Write what a stretch of the journal came to, up to record `cursor`; tell whether notices were added.
 
@@ -245,6 +258,7 @@ class Store:
             calling: Whom steps call.
             declared: Masks that people made or that ended.
             versions: Rules that have another version now.
+            rosters: Duty rosters that have.
         """
         alarm_rows = [_alarm_row(alarm, documents[alarm.id]) for alarm in changed.values()]
         with self._database.begin() as db:
@@ -256,6 +270,8 @@ class Store:
                 db.execute(self._keep_masks, [_mask_row(mask) for mask in declared])
             if versions:
                 db.execute(self._keep_versions, list(versions))
+            if rosters:
+                db.execute(self._keep_rosters, list(rosters))
             owed, floods = self._owed(db, steps, documents, channels, calling)
             has_notices = bool(owed) and db.execute(self._keep_notices, owed).rowcount > 0
             for command, why_not in answers.items():
