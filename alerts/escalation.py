@@ -416,6 +416,8 @@ def route_of(rule: str, alarm_class: str, people: People, route_names: Mapping[s
         name = people.system_route
     if name is None and rule == DUTY_MISSED and alarm_class == DUTY:
         name = people.duty_route or people.system_route
+    if name is None and rule not in OURS:
+        name = people.route_of_class.get(alarm_class)
     return None if name is None else people.route.get(name)
 
 

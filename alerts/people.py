@@ -81,6 +81,7 @@ class Route(Declared):
 
     id: Name
     name: LocalText | None = None
+    classes: tuple[Name, ...] = ()  # of alarms whose rule names no route: they take this one
     duty: tuple[Name, ...] = ()
     lead: tuple[Name, ...] = ()  # called when duty does not answer
     manager: tuple[Name, ...] = ()
@@ -189,6 +190,11 @@ class People(PeopleFile):
         return {route.id: route for route in self.routes}
 
     @cached_property
+    def route_of_class(self) -> dict[str, str]:
+        """Alarm class -> the route that takes its alarms where the rule names none."""
+        return {name: route.id for route in self.routes for name in route.classes}
+
+    @cached_property
     def with_role(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
         for person in self.people:
@@ -272,6 +278,7 @@ def _cross_check(parsed: list[tuple[Document, PeopleFile]]) -> list[Mistake]:
     rosters = {roster.id for _, file in parsed for roster in file.rosters}
     callable_ = people | roles | rosters
     given: set[str] = set()
+    claimed: dict[str, str] = {}
     for document, file in parsed:
         # A step calls all three by one name, so no two may share it.
         for part in ("people", "rosters"):
@@ -286,6 +293,11 @@ def _cross_check(parsed: list[tuple[Document, PeopleFile]]) -> list[Mistake]:
             if f"route {route.id}" in seen:
                 mistakes.append(document.mistake(("routes", number, "id"), f"'{route.id}' is taken"))
             seen[f"route {route.id}"] = ""
+            for at, name in enumerate(route.classes):
+                if name in claimed:
+                    message = f"alarms of class '{name}' take route '{claimed[name]}' already"
+                    mistakes.append(document.mistake(("routes", number, "classes", at), message))
+                claimed[name] = route.id
             for path, name in _named_in(route):
                 if name not in callable_:
                     message = f"there is no person, role or roster '{name}'"

@@ -1,6 +1,6 @@
 """Duty rosters as people read them: a week of shifts, and who would be called now about what.
 
-People and routes are files (docs/notices.md). What a roster says can be changed over HTTP, version by version; the core decides
+People and routes are files (docs/notices.md). What a roster says can be changed over HTTP, version by version; the core says
 which is in force (`alerts.rosterbook`). No address is shown: of a person there is the name, and by which channels they can be
 reached.
 """
@@ -179,7 +179,7 @@ def shown_route(people: People, route: Route, now_ms: int) -> dict[str, Any]:
     }
 
 
-def shown_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+def shown_rule(people: People, rule: Mapping[str, Any]) -> dict[str, Any]:
     """Which route a rule takes, and how grave its alarms can be."""
     levels = rule.get("levels") or [rule]
     grave = sorted(
@@ -190,7 +190,7 @@ def shown_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
         "name": rule.get("name"),
         "class": rule["class"],
         "severities": [severity.word for severity in grave],
-        "route": rule.get("route"),
+        "route": rule.get("route") or people.route_of_class.get(rule["class"]),
         "notify": list(rule.get("notify") or ()),
     }
 

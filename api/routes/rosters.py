@@ -192,7 +192,7 @@ def calls(session: Looking, parts: PartsOf) -> dict[str, Any]:
     return {
         "as_of_ms": now_ms,
         "routes": [shown_route(people, route, now_ms) for route in people.routes],
-        "rules": [shown_rule(rule) for rule in parts.rules.in_force()],
+        "rules": [shown_rule(people, rule) for rule in parts.rules.in_force()],
     }
 
 

@@ -19,6 +19,7 @@ from alerts.escalation import (
     UNSTORED,
     Escalation,
     Kept,
+    route_of,
 )
 from alerts.people import People
 from alerts.rule import Severity
@@ -288,6 +289,27 @@ def test_people_may_see_to_an_alarm_about_ourselves() -> None:
     assert ladder.hear(2, "acknowledge", "b") is None
     assert ladder.hear(2, "acknowledge", alarm) == ""
     assert ladder.hear(3, "close", alarm) == "the alarm has changed: step 2 is the latest, you saw 1"
+
+
+def test_an_alarm_takes_the_route_of_its_rule_else_that_of_its_class_and_ours_neither() -> None:
+    routes = [{"id": name, "duty": ["li"], "channels": ["push"]} for name in ("own", "drains", "machine")]
+    routes[1] |= {"classes": ["drain", "system"]}
+    people = People.model_validate(
+        {
+            "people": [{"id": "li", "name": "Li", "addresses": {"push": "1"}}],
+            "routes": routes,
+            "system_route": "machine",
+        }
+    )
+    for rule, alarm_class, named, expected in (
+        ("level", "drain", {"level": "own"}, "own"),
+        ("level", "drain", {}, "drains"),
+        ("fever", "fever", {}, None),
+        (UNSTORED, "system", {}, "machine"),
+        (DUTY_MISSED, "duty", {}, "machine"),
+    ):
+        found = route_of(rule, alarm_class, people, named)
+        assert (None if found is None else found.id) == expected
 
 
 def test_a_missed_duty_is_told_once_and_nobody_is_called_until_somebody_answers() -> None:
