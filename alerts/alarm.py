@@ -139,6 +139,7 @@ class Alarm(msgspec.Struct, gc=False):
     )  # (event time, severity) of each new severity_max
     recheck: Recheck | None = None  # of a passage
     assigned_to: str | None = None  # who is to see to it
+    said: dict[str, str] | None = None  # why, by language, where whoever told of it knows that and nobody here does
 
     @property
     def is_open(self) -> bool:
@@ -159,6 +160,7 @@ class Effects:
     answers: dict[str, str] = field(default_factory=dict)  # command id -> "" when done, else why not
     masks: dict[str, Any] = field(default_factory=dict)  # what people declared or took back, by id
     rules: list[Any] = field(default_factory=list)  # (change, document, when): rules that have another version now
+    rosters: list[Any] = field(default_factory=list)  # the same of duty rosters
     late: int = 0  # readings that a newer one of their series had overtaken
     too_late: int = 0  # of these, what could not be judged in its own place any more
     incomplete: list[str] = field(default_factory=list)  # gateways whose outage could not be judged to its end

@@ -76,6 +76,7 @@ class Command:
     mask: Mapping[str, str] | None = None  # what a mask covers and its kind; or {"id": …} of one to take back
     value: float | None = None  # of a second measurement
     method: str | None = None  # how it was taken
+    said: Mapping[str, str] | None = None  # what a missed duty's alarm tells people, by language
 
 
 def _no_journal(after: int, through: int) -> Iterator[Stored]:
@@ -297,7 +298,7 @@ class Engine:
             effects.answers[command.id] = self._mask(command, known_ms, effects)
             return
         asked = command.action, command.alarm, command.seq, command.actor, command.note
-        answer = self._escalation.hear(*asked, known_ms, effects)
+        answer = self._escalation.hear(*asked, known_ms, effects, command.said)
         if answer is not None:
             effects.answers[command.id] = answer
             return

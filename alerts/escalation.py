@@ -46,10 +46,18 @@ FAULTS: Mapping[str, Severity] = {
     "backup-old": Severity.MEDIUM,
     "incomplete": Severity.MEDIUM,
 }
-OURS = frozenset({UNANSWERED, UNDELIVERED, DAMAGED, UNSTORED, *FAULTS})
-"""Every alarm about ourselves."""
+DUTY_MISSED, DUTY_OVER = "duty-missed", "duty-over"
+"""Actions of the commands by which the core says that a daily duty was not signed in time, and that this is no matter any
+more (the note says why); they speak of SITE/DUTY/DAY. The first is the alarm's name, too."""
+DUTY = "duty"
+"""Class of that alarm. It belongs to the duty's site."""
+TOLD_ONCE = frozenset({DUTY_MISSED})
+"""A reminder, and no emergency: people are told with the raise and at once, and nobody is called until somebody answers."""
+OURS = frozenset({UNANSWERED, UNDELIVERED, DAMAGED, UNSTORED, DUTY_MISSED, *FAULTS})
+"""Every alarm that no rule stands behind."""
 _STARTS = (What.RAISED, What.SEVERITY_UP, What.REOPENED, What.REALARMED)
 _UNSEEN = "unacknowledged"
+_DUTIES_KEPT_MS = 30 * 86_400_000  # nobody says of an older one that it was missed
 
 
 @dataclass(slots=True)
@@ -72,6 +80,7 @@ class Kept(msgspec.Struct):
     calls: list[Call]
     system: list[Alarm]
     damages: list[str] = []  # of the journal, that were told
+    duties: dict[str, int] = {}  # missed ones that were told, and when
 
 
 class Escalation:
@@ -95,6 +104,7 @@ class Escalation:
         self._find = find
         self._is_quiet = is_quiet
         self._damages: list[str] = []
+        self._duties: dict[str, int] = {}
         self._calls: dict[str, Call] = {}
         self._due: list[tuple[int, str]] = []  # a heap; entries that no longer hold are passed over
         self.system: dict[str, Alarm] = {}  # open alarms about ourselves
@@ -123,11 +133,20 @@ class Escalation:
             self._wait(call, alarm)
 
     def hear(
-        self, action: str, subject: str, seq: int, actor: str, note: str | None, known_ms: int, effects: Effects
+        self,
+        action: str,
+        subject: str,
+        seq: int,
+        actor: str,
+        note: str | None,
+        known_ms: int,
+        effects: Effects,
+        said: Mapping[str, str] | None = None,
     ) -> str | None:
         """Do what a command asks where it is about ourselves: "" when done, else why not; None when it is not.
 
-        Senders say how it goes with CHANNEL or CHANNEL/RECIPIENT; people speak of an alarm by its id.
+        Senders say how it goes with CHANNEL or CHANNEL/RECIPIENT; people speak of an alarm by its id. `said` is what a
+        missed duty's alarm tells people, by language.
         """
         if action in (CHANNEL_FAILS, CHANNEL_WORKS):
             found = [
@@ -161,6 +180,8 @@ class Escalation:
                 self._damages.append(subject)
                 self._raise(DAMAGED, subject, None, Severity.HIGH, known_ms, note, effects)
             return ""
+        if action in (DUTY_MISSED, DUTY_OVER):
+            return self._hear_of_duty(action, subject, note, said, known_ms, effects)
         about = self.system.get(subject)
         if about is None:
             return None
@@ -177,17 +198,45 @@ class Escalation:
             return "an alarm about ourselves can be acknowledged, commented and closed"
         return ""
 
+    def _hear_of_duty(
+        self,
+        action: str,
+        subject: str,
+        note: str | None,
+        said: Mapping[str, str] | None,
+        known_ms: int,
+        effects: Effects,
+    ) -> str:
+        if subject.count("/") != 2:
+            return "a duty is named as SITE/DUTY/DAY"
+        site, duty, day = subject.split("/")
+        standing = [
+            a for a in self.system.values() if (a.rule, a.site, a.device, a.key) == (DUTY_MISSED, site, duty, day)
+        ]
+        if action == DUTY_OVER:
+            for alarm in standing:
+                self._close(alarm, What.RETURNED, known_ms, note or "signed-late", effects)
+        elif subject not in self._duties:  # once, also when somebody has closed it by hand since
+            kept_ms = known_ms - _DUTIES_KEPT_MS
+            self._duties = {name: told_ms for name, told_ms in self._duties.items() if told_ms > kept_ms}
+            self._duties[subject] = known_ms
+            self._raise(
+                DUTY_MISSED, duty, day, Severity.MEDIUM, known_ms, None, effects, alarm_class=DUTY, site=site, said=said
+            )
+        return ""
+
     # --- memory -----------------------------------------------------------------------------------------------------
 
     def save(self) -> Kept:
         """Everything it knows."""
-        return Kept(list(self._calls.values()), list(self.system.values()), self._damages)
+        return Kept(list(self._calls.values()), list(self.system.values()), self._damages, self._duties)
 
     def load(self, kept: Kept | None, open_alarms: Iterable[Alarm], now_ms: int) -> None:
         """Go on from what `save` gave, perhaps by other routes: an alarm that has one only now is called for now."""
         if kept is not None:
             self.system = {alarm.id: alarm for alarm in kept.system}
             self._damages = list(kept.damages)
+            self._duties = dict(kept.duties)
             self._calls = {call.alarm: call for call in kept.calls if self._alarm(call.alarm) is not None}
         for alarm in (*open_alarms, *self.system.values()):
             call = self._calls.get(alarm.id)
@@ -296,7 +345,7 @@ class Escalation:
             self._raise(UNANSWERED, alarm.rule, alarm.id, Severity.CRITICAL, now_ms, alarm.id, effects)
 
     def _ladder(self, alarm: Alarm, severity: Severity) -> Ladder | None:
-        route = self.route(alarm)
+        route = None if alarm.rule in TOLD_ONCE else self.route(alarm)
         return None if route is None else route.ladder(severity)
 
     def route(self, alarm: Alarm) -> Route | None:
@@ -317,12 +366,16 @@ class Escalation:
         known_ms: int,
         note: str | None,
         effects: Effects,
+        *,
+        alarm_class: str = SYSTEM,
+        site: str = SYSTEM,
+        said: Mapping[str, str] | None = None,
     ) -> None:
         alarm = Alarm(
-            id=alarm_id(rule, subject, SYSTEM, key, known_ms),
+            id=alarm_id(rule, subject, site, key, known_ms),
             rule=rule,
-            alarm_class=SYSTEM,
-            site=SYSTEM,
+            alarm_class=alarm_class,
+            site=site,
             place="",
             device=subject,
             metric=SYSTEM,
@@ -334,6 +387,7 @@ class Escalation:
             raised_ms=known_ms,
             value=None,
             limit=None,
+            said=None if said is None else dict(said),
         )
         self.system[alarm.id] = alarm
         _note(alarm, What.RAISED, known_ms, known_ms, rule, effects, note=note)
@@ -360,6 +414,10 @@ def route_of(rule: str, alarm_class: str, people: People, route_names: Mapping[s
     # A rule of the district may be of this class, too, and then names its own.
     if name is None and rule in OURS and alarm_class == SYSTEM:
         name = people.system_route
+    if name is None and rule == DUTY_MISSED and alarm_class == DUTY:
+        name = people.duty_route or people.system_route
+    if name is None and rule not in OURS:
+        name = people.route_of_class.get(alarm_class)
     return None if name is None else people.route.get(name)
 
 

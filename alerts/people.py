@@ -81,6 +81,7 @@ class Route(Declared):
 
     id: Name
     name: LocalText | None = None
+    classes: tuple[Name, ...] = ()  # of alarms whose rule names no route: they take this one
     duty: tuple[Name, ...] = ()
     lead: tuple[Name, ...] = ()  # called when duty does not answer
     manager: tuple[Name, ...] = ()
@@ -169,6 +170,7 @@ class PeopleFile(Declared):
     rosters: tuple[Roster, ...] = ()
     routes: tuple[Route, ...] = ()
     system_route: Name | None = None  # who hears that messages do not get through, or that nobody answered
+    duty_route: Name | None = None  # who hears that a daily duty was missed; `system_route` when not given
     templates: dict[Language, Template] = Field(default={})
 
 
@@ -186,6 +188,11 @@ class People(PeopleFile):
     @cached_property
     def route(self) -> dict[str, Route]:
         return {route.id: route for route in self.routes}
+
+    @cached_property
+    def route_of_class(self) -> dict[str, str]:
+        """Alarm class -> the route that takes its alarms where the rule names none."""
+        return {name: route.id for route in self.routes for name in route.classes}
 
     @cached_property
     def with_role(self) -> dict[str, tuple[str, ...]]:
@@ -233,6 +240,7 @@ def load_people(folder: Path) -> People:
         rosters=tuple(roster for _, file in parsed for roster in file.rosters),
         routes=tuple(route for _, file in parsed for route in file.routes),
         system_route=next((file.system_route for _, file in parsed if file.system_route), None),
+        duty_route=next((file.duty_route for _, file in parsed if file.duty_route), None),
         templates={language: made for _, file in parsed for language, made in file.templates.items()},
     )
 
@@ -269,7 +277,8 @@ def _cross_check(parsed: list[tuple[Document, PeopleFile]]) -> list[Mistake]:
     roles = {role for _, file in parsed for person in file.people for role in person.roles}
     rosters = {roster.id for _, file in parsed for roster in file.rosters}
     callable_ = people | roles | rosters
-    system_routes: list[str] = []
+    given: set[str] = set()
+    claimed: dict[str, str] = {}
     for document, file in parsed:
         # A step calls all three by one name, so no two may share it.
         for part in ("people", "rosters"):
@@ -284,20 +293,27 @@ def _cross_check(parsed: list[tuple[Document, PeopleFile]]) -> list[Mistake]:
             if f"route {route.id}" in seen:
                 mistakes.append(document.mistake(("routes", number, "id"), f"'{route.id}' is taken"))
             seen[f"route {route.id}"] = ""
+            for at, name in enumerate(route.classes):
+                if name in claimed:
+                    message = f"alarms of class '{name}' take route '{claimed[name]}' already"
+                    mistakes.append(document.mistake(("routes", number, "classes", at), message))
+                claimed[name] = route.id
             for path, name in _named_in(route):
                 if name not in callable_:
                     message = f"there is no person, role or roster '{name}'"
                     mistakes.append(document.mistake(("routes", number, *path), message))
         for number, roster in enumerate(file.rosters):
-            for path, name in _on(roster):
+            for path, name in names_on(roster):
                 if name not in people:
                     mistakes.append(document.mistake(("rosters", number, *path), f"there is no person '{name}'"))
-        if file.system_route is not None:
-            system_routes.append(file.system_route)
-            if file.system_route not in routes:
-                mistakes.append(document.mistake(("system_route",), f"there is no route '{file.system_route}'"))
-            elif len(system_routes) > 1:
-                mistakes.append(document.mistake(("system_route",), "stands in another file, too; keep one"))
+        for field, wanted in (("system_route", file.system_route), ("duty_route", file.duty_route)):
+            if wanted is None:
+                continue
+            if wanted not in routes:
+                mistakes.append(document.mistake((field,), f"there is no route '{wanted}'"))
+            elif field in given:
+                mistakes.append(document.mistake((field,), "stands in another file, too; keep one"))
+            given.add(field)
         for language, template in file.templates.items():
             for field in ("title", "text"):
                 try:
@@ -319,7 +335,8 @@ def _named_in(route: Route) -> Iterator[tuple[tuple[str | int, ...], str]]:
                 yield (severity.word, "steps", number, "to", at), name
 
 
-def _on(roster: Roster) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def names_on(roster: Roster) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """(where it stands, who) of everybody whom a roster names."""
     for part in ("shifts", "holiday_shifts", "overrides"):
         for number, shift in enumerate(getattr(roster, part)):
             for at, name in enumerate(shift.people):

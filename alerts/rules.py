@@ -165,6 +165,17 @@ class Change(Declared):
     command: str | None = None
 
 
+class RosterChange(Declared):
+    """A duty roster has another version from here on."""
+
+    roster: Name
+    version: int
+    origin: Literal["file", "api"]
+    actor: str | None = None
+    note: str | None = None
+    command: str | None = None
+
+
 class _InForce(Declared):
     """Rules with the catalogue that they speak of, the people they call, and how they came to be."""
 
@@ -173,6 +184,7 @@ class _InForce(Declared):
     people: People = NOBODY
     changes: tuple[Change, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    roster_changes: tuple[RosterChange, ...] = ()
 
 
 def encode_rules(
@@ -181,6 +193,7 @@ def encode_rules(
     people: People = NOBODY,
     schedules: Sequence[Schedule] = (),
     changes: Sequence[Change] = (),
+    roster_changes: Sequence[RosterChange] = (),
 ) -> bytes:
     """What holds from here on, as a journal record's payload: the same bytes for the same of everything."""
     made = _InForce(
@@ -189,6 +202,7 @@ def encode_rules(
         people=people,
         schedules=tuple(schedules),
         changes=tuple(changes),
+        roster_changes=tuple(roster_changes),
     )
     return made.model_dump_json(by_alias=True).encode()
 
@@ -207,6 +221,11 @@ def schedules_in(payload: bytes) -> tuple[Schedule, ...]:
 def changes_in(payload: bytes) -> tuple[Change, ...]:
     """Which rules a record has changed."""
     return _InForce.model_validate_json(payload).changes
+
+
+def roster_changes_in(payload: bytes) -> tuple[RosterChange, ...]:
+    """Which duty rosters a record has changed."""
+    return _InForce.model_validate_json(payload).roster_changes
 
 
 def load_rules(folder: Path, catalogue: Catalogue) -> tuple[Rule, ...]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from alerts.alarm import Alarm, Transition
-from alerts.escalation import FAULTS, SYSTEM, UNDELIVERED
+from alerts.escalation import DUTY_MISSED, FAULTS, SYSTEM, UNDELIVERED
 from alerts.masks import Mask
 from alerts.notify.routing import FLOOD_MS, Flood, Heard, Router, Told, is_recent
 from alerts.people import NOBODY, People, Route
@@ -132,6 +132,17 @@ rule_versions = sa.Table(
     sa.Column("note", sa.Text),
     sa.Column("origin", sa.String(8), nullable=False),  # file or api
 )
+roster_versions = sa.Table(
+    "roster_version",
+    metadata,
+    sa.Column("roster", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("actor", sa.String(64)),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.Text),
+    sa.Column("origin", sa.String(8), nullable=False),  # file or api
+)
 memory = sa.Table(
     "engine_memory",
     metadata,
@@ -212,6 +223,7 @@ class Store:
         ending = {"ended_ms": keep_masks.excluded["ended_ms"]}
         self._keep_masks = keep_masks.on_conflict_do_update(index_elements=["id"], set_=ending)
         self._keep_versions = insert(rule_versions).on_conflict_do_nothing(index_elements=["rule", "version"])
+        self._keep_rosters = insert(roster_versions).on_conflict_do_nothing(index_elements=["roster", "version"])
         # PostgreSQL's driver writes many rows as one statement, and counts them only when it is asked to.
         self._keep_notices = (
             insert(notices).on_conflict_do_nothing(index_elements=["key"]).execution_options(preserve_rowcount=True)
@@ -236,6 +248,7 @@ class Store:
         calling: Calling = _NO_CALLS,
         declared: Sequence[Mask] = (),
         versions: Sequence[Mapping[str, Any]] = (),
+        rosters: Sequence[Mapping[str, Any]] = (),
     ) -> bool:
         """Write what a stretch of the journal came to, up to record `cursor`; tell whether notices were added.
 
@@ -245,6 +258,7 @@ class Store:
             calling: Whom steps call.
             declared: Masks that people made or that ended.
             versions: Rules that have another version now.
+            rosters: Duty rosters that have.
         """
         alarm_rows = [_alarm_row(alarm, documents[alarm.id]) for alarm in changed.values()]
         with self._database.begin() as db:
@@ -256,6 +270,8 @@ class Store:
                 db.execute(self._keep_masks, [_mask_row(mask) for mask in declared])
             if versions:
                 db.execute(self._keep_versions, list(versions))
+            if rosters:
+                db.execute(self._keep_rosters, list(rosters))
             owed, floods = self._owed(db, steps, documents, channels, calling)
             has_notices = bool(owed) and db.execute(self._keep_notices, owed).rowcount > 0
             for command, why_not in answers.items():
@@ -342,9 +358,20 @@ class Store:
         with self._database.connect() as db:
             return {f"{row.rule}/{row.device}" for row in db.execute(query)}
 
-    def report(self, action: str, subject: str, error: str, now_ms: int) -> bool:
+    def duties(self, since_ms: int) -> dict[str, bool]:
+        """Duties that were told as missed since then, SITE/DUTY/DAY: whether that still stands."""
+        ours = (alarms.c.rule == DUTY_MISSED) & (alarms.c.is_open | (alarms.c.raised_ms >= since_ms))
+        with self._database.connect() as db:
+            rows = db.execute(
+                sa.select(alarms.c.site, alarms.c.device, alarms.c.is_open, alarms.c.document).where(ours)
+            )
+            return {f"{row.site}/{row.device}/{row.document['key']}": row.is_open for row in rows}
+
+    def report(self, action: str, subject: str, error: str, now_ms: int, said: Mapping[str, str] | None = None) -> bool:
         """Tell the engine, through the journal, how a channel does; not, and False, while it is still to hear the last."""
-        body = {"action": action, "alarm": subject, "seq": 0, "actor": "core", "note": error[:500]}
+        body: dict[str, Any] = {"action": action, "alarm": subject, "seq": 0, "actor": "core", "note": error[:500]}
+        if said is not None:
+            body["said"] = dict(said)
         name = hashlib.sha256(f"{action}/{subject}/{now_ms}".encode()).hexdigest()[:32]
         with self._database.begin() as db:
             pending = sa.select(commands.c.body).where(commands.c.state.in_(("waiting", "journaled")))

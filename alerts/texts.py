@@ -11,7 +11,7 @@ import msgspec
 
 from alerts.alarm import Alarm, Forecast
 from alerts.detectors.trend import ForecastRule, RateRule
-from alerts.escalation import DAMAGED, OURS, SYSTEM, UNANSWERED, UNDELIVERED, UNSTORED
+from alerts.escalation import DAMAGED, DUTY_MISSED, OURS, SYSTEM, UNANSWERED, UNDELIVERED, UNSTORED
 from alerts.rule import LevelledRule, Shown
 from alerts.rules import InferredRule, LevelRule, Rule, SilenceRule
 from telemetry.catalogue import Catalogue, Place, Text
@@ -23,6 +23,7 @@ _OURS = {
     DAMAGED: {"en": "Records of the journal are damaged", "zh": "日志记录损坏"},
     UNDELIVERED: {"en": "Messages do not get through", "zh": "通知无法送达"},
     UNSTORED: {"en": "History does not let us in", "zh": "历史库拒绝访问"},
+    DUTY_MISSED: {"en": "A daily duty was missed", "zh": "日常任务漏办"},
     "disk-low": {"en": "A disk fills up", "zh": "磁盘空间不足"},
     "certificate-ends": {"en": "A certificate ends", "zh": "证书即将到期"},
     "clock-wrong": {"en": "A clock is wrong", "zh": "时钟不准"},
@@ -34,6 +35,7 @@ _ADVICE_OURS = {
     DAMAGED: {"en": "Look at the disk; make the days anew.", "zh": "检查磁盘，并重建相关日期的历史数据。"},
     UNDELIVERED: {"en": "Look at the channel's address and secret.", "zh": "检查通道的地址与密钥。"},
     UNSTORED: {"en": "Put token or bucket right.", "zh": "修正令牌或存储桶。"},
+    DUTY_MISSED: {"en": "Do it now, and sign it off as late.", "zh": "请立即补做，并在“日常任务”页面补签。"},
     "disk-low": {"en": "Make room before it is full.", "zh": "请在磁盘写满之前腾出空间。"},
     "certificate-ends": {"en": "Renew it and copy it to where it is used.", "zh": "续签证书并复制到使用处。"},
     "clock-wrong": {"en": "Set the clock, and what sets it by itself.", "zh": "校准时钟，并检查自动对时。"},
@@ -70,6 +72,10 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
     metric = catalogue.metric.get((alarm.device, alarm.metric))
     unit = metric.unit if metric else "1"
     path = catalogue.path_of(alarm.place) if alarm.place in catalogue.place else ()
+    # A duty is a site's, and of no place in it.
+    named = [place.name for place in path] or [
+        catalogue.site[s].name for s in (alarm.site,) if alarm.said and s in catalogue.site
+    ]
     return {
         "id": alarm.id,
         "rule": alarm.rule,
@@ -79,8 +85,8 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
         "timezone": _zone(alarm, catalogue).key,
         "place": alarm.place,
         "place_name": {
-            "en": " / ".join(place.name.en for place in path),
-            "zh": " / ".join(place.name.zh for place in path),
+            "en": " / ".join(name.en for name in named),
+            "zh": " / ".join(name.zh for name in named),
         },
         "device": alarm.device,
         "metric": alarm.metric,
@@ -151,6 +157,8 @@ def _why(
     alarm: Alarm, rule: Rule | None, unit: str, decimals: int, zone: ZoneInfo, path: Sequence[Place]
 ) -> dict[str, str]:
     """Why this alarm, with the numbers that decided it."""
+    if alarm.said is not None and rule is None:
+        return dict(alarm.said)
     if alarm.alarm_class == SYSTEM and rule is None:
         return _why_ours(alarm)
     if alarm.metric == ONLINE:

@@ -26,8 +26,18 @@ from alerts.escalation import route_of
 from alerts.notify.upkeep import Wanted
 from alerts.people import NOBODY, People, Route, mistakes_of
 from alerts.program import Program, compile_rules
+from alerts.rosterbook import STATE as ROSTERS_STATE
+from alerts.rosterbook import RosterBook
 from alerts.rulebook import STATE, RuleBook
-from alerts.rules import Rule, changes_in, decode_rules, encode_rules, mistakes_in, schedules_in
+from alerts.rules import (
+    Rule,
+    changes_in,
+    decode_rules,
+    encode_rules,
+    mistakes_in,
+    roster_changes_in,
+    schedules_in,
+)
 from alerts.snapshot import SNAPSHOT_VERSION
 from alerts.store import Calling, Store
 from alerts.texts import document
@@ -45,6 +55,7 @@ _RECORDS_MAX = 200  # read at once: so much is stored in one transaction
 _REREAD_AT_ONCE = 1000
 REREAD_RECORDS_MAX = 5_000_000  # some days: a gateway that never finishes must not keep the journal for ever
 CHANGE_RULE = "change-rule"
+CHANGE_ROSTER = "change-roster"
 _DIGEST = "rules"  # in the journal's state, of the last rules that went into it
 
 
@@ -112,7 +123,12 @@ class AlertWorker:
         self._on_notices = on_notices
         self._random = random.Random()  # jitter only
         self._registry = SeriesRegistry(program.names)
-        self._catalogue, self._people, self._schedules = catalogue, people, tuple(program.schedules.values())
+        self._catalogue, self._schedules = catalogue, tuple(program.schedules.values())
+        self._rosters = RosterBook(people, journal.state(ROSTERS_STATE).get(ROSTERS_STATE))
+        if self._rosters.unfit:
+            told = "; ".join(self._rosters.unfit)
+            raise BadConfiguration(f"{told}; it was changed over HTTP: declare it in the files again, or the person")
+        self._people = people = self._rosters.people
         self._book = RuleBook(program.rules, journal.state(STATE).get(STATE))
         rules = tuple(self._book.rules.values())
         for number, where, said in mistakes_in(rules, catalogue, self._schedules):
@@ -196,15 +212,23 @@ class AlertWorker:
 
     def _announce_rules(self, encoded: bytes) -> None:
         digest = hashlib.sha256(encoded).digest()
-        if self._journal.state(_DIGEST).get(_DIGEST) != digest or self._book.changes:
-            self._append_rules(self._book, digest)
+        if self._journal.state(_DIGEST).get(_DIGEST) != digest or self._book.changes or self._rosters.changes:
+            self._append_rules(self._book, self._rosters, digest)
 
-    def _append_rules(self, book: RuleBook, digest: bytes) -> None:
-        payload = encode_rules(tuple(book.rules.values()), self._catalogue, self._people, self._schedules, book.changes)
+    def _append_rules(self, book: RuleBook, rosters: RosterBook, digest: bytes) -> None:
+        payload = encode_rules(
+            tuple(book.rules.values()),
+            self._catalogue,
+            rosters.people,
+            self._schedules,
+            book.changes,
+            rosters.changes,
+        )
         record = Record(Kind.RULES, self._clock.now_ms(), payload)
-        self._journal.append([record], {_DIGEST: digest, STATE: book.kept()})
-        book.changes = []
-        self._book = book
+        state = {_DIGEST: digest, STATE: book.kept(), ROSTERS_STATE: rosters.kept()}
+        self._journal.append([record], state)
+        book.changes, rosters.changes = [], []
+        self._book, self._rosters, self._people = book, rosters, rosters.people
 
     def _change_rule(self, command: str, body: Mapping[str, Any]) -> str:
         """Let a person change a rule, through the journal; why not, or ""."""
@@ -226,7 +250,19 @@ class AlertWorker:
         except BadConfiguration as error:
             return str(error)
         encoded = encode_rules(rules, self._catalogue, self._people, self._schedules)
-        self._append_rules(book, hashlib.sha256(encoded).digest())
+        self._append_rules(book, self._rosters, hashlib.sha256(encoded).digest())
+        return ""
+
+    def _change_roster(self, command: str, body: Mapping[str, Any]) -> str:
+        """Let a person change a duty roster, through the journal; why not, or ""."""
+        if self._rosters.is_done(command):
+            return ""
+        rosters, why_not = self._rosters.take(command, body)
+        if rosters is None:
+            return why_not
+        rules = tuple(self._book.rules.values())
+        encoded = encode_rules(rules, self._catalogue, rosters.people, self._schedules)
+        self._append_rules(self._book, rosters, hashlib.sha256(encoded).digest())
         return ""
 
     def _switch(self, record: Stored) -> Effects:
@@ -248,6 +284,13 @@ class AlertWorker:
             effects.rules.append(row)
             if change.command is not None:
                 effects.answers[change.command] = ""
+        rosters = self._in_force.people.roster
+        for moved in roster_changes_in(record.payload):
+            document = rosters[moved.roster].model_dump(mode="json", by_alias=True)
+            row = moved.model_dump(exclude={"command"}) | {"document": document, "time_ms": record.time_ms}
+            effects.rosters.append(row)
+            if moved.command is not None:
+                effects.answers[moved.command] = ""
         return effects
 
     def _put_in_force(self, encoded: bytes, since_ms: int) -> None:
@@ -295,9 +338,10 @@ class AlertWorker:
             merged.answers |= new.answers
             merged.masks |= new.masks
             merged.rules += new.rules
+            merged.rosters += new.rosters
 
     def _keep(self, effects: Effects) -> None:
-        if not (effects.transitions or effects.answers or effects.masks or effects.rules):
+        if not (effects.transitions or effects.answers or effects.masks or effects.rules or effects.rosters):
             # Nothing to store; the cursor follows with the next snapshot.
             self._kept, self._described_by = self.position, self._in_force
             return
@@ -316,6 +360,7 @@ class AlertWorker:
             Calling(words.people, routes),
             list(effects.masks.values()),
             effects.rules,
+            effects.rosters,
         )
         self._stored = cursor
         self._kept, self._described_by = self.position, self._in_force
@@ -333,14 +378,15 @@ class AlertWorker:
         if not waiting:
             return
         done = []
-        for name, body in [(name, body) for name, body in waiting if body["action"] == CHANGE_RULE]:
-            why_not = self._change_rule(name, body)
+        for name, body in [(name, body) for name, body in waiting if body["action"] in (CHANGE_RULE, CHANGE_ROSTER)]:
+            change = self._change_rule if body["action"] == CHANGE_RULE else self._change_roster
+            why_not = change(name, body)
             if why_not:
                 self._store.answer(name, why_not)
             else:
                 done.append(name)
         self._store.journaled(done)
-        waiting = [(name, body) for name, body in waiting if body["action"] != CHANGE_RULE]
+        waiting = [(name, body) for name, body in waiting if body["action"] not in (CHANGE_RULE, CHANGE_ROSTER)]
         now_ms = self._clock.now_ms()
         records = [Record(Kind.COMMAND, now_ms, msgspec.json.encode({**body, "id": name})) for name, body in waiting]
         self._journal.append(records)

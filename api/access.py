@@ -42,6 +42,7 @@ class Permission(StrEnum):
     GUARD = "guard"  # a gate: who comes in, and hand it over
     MASK = "mask"  # say that something is in maintenance or out of service
     CHANGE_RULES = "change-rules"
+    CHANGE_ROSTERS = "change-rosters"  # who is on duty when
     TRY_RULES = "try-rules"
     CLEAN = "clean"  # plan, do and sign off the cleaning of drains
     SEE_REFUSED = "see-refused"  # input that was quarantined, which belongs to no site
@@ -66,6 +67,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         Permission.MASK,
         Permission.CLEAN,
         Permission.CHANGE_RULES,
+        Permission.CHANGE_ROSTERS,
         Permission.TRY_RULES,
         Permission.SEE_REFUSED,
         Permission.SCHEDULE_REPORTS,
@@ -73,6 +75,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.MANAGER: _EVERYBODY
     | {
         Permission.ACT,
+        Permission.CHANGE_ROSTERS,
         Permission.TRY_RULES,
         Permission.SEE_REFUSED,
         Permission.ANNOUNCE,
@@ -86,6 +89,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 EVERYWHERE = frozenset(
     {
         Permission.CHANGE_RULES,
+        Permission.CHANGE_ROSTERS,
         Permission.TRY_RULES,
         Permission.SEE_REFUSED,
         Permission.MANAGE_USERS,
@@ -294,6 +298,7 @@ Cleaning = Annotated[Session, Depends(Needs(Permission.CLEAN))]
 Guarding = Annotated[Session, Depends(Needs(Permission.GUARD))]
 Masking = Annotated[Session, Depends(Needs(Permission.MASK))]
 ChangingRules = Annotated[Session, Depends(Needs(Permission.CHANGE_RULES))]
+ChangingRosters = Annotated[Session, Depends(Needs(Permission.CHANGE_ROSTERS))]
 TryingRules = Annotated[Session, Depends(Needs(Permission.TRY_RULES))]
 SeeingRefused = Annotated[Session, Depends(Needs(Permission.SEE_REFUSED))]
 ManagingUsers = Annotated[Session, Depends(Needs(Permission.MANAGE_USERS, in_person=True))]

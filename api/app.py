@@ -12,7 +12,6 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
-from fastapi.staticfiles import StaticFiles
 
 from api import problems
 from api.description import describe
@@ -46,6 +45,7 @@ from api.routes import (
     visits,
     world,
 )
+from api.screen_files import ScreenFiles
 
 _log = structlog.get_logger("api")
 
@@ -145,7 +145,7 @@ def make_app(parts: Parts) -> FastAPI:
         app.include_router(module.router, prefix="/api/v1", tags=[module.__name__.rpartition(".")[2]])
     app.include_router(live.outside)
     if SCREENS.is_dir():
-        app.mount("/", StaticFiles(directory=SCREENS, html=True), name="screens")
+        app.mount("/", ScreenFiles(SCREENS), name="screens")
     return app
 
 

@@ -939,6 +939,7 @@ class RosterWeek(BaseModel):
     """A week of a duty roster, in its own zone."""
 
     id: str
+    version: int
     name: Named | None
     timezone: str
     monday: str = Field(examples=["2026-11-23"])

@@ -1,7 +1,8 @@
 """Daily duties: what must be done at a site on which days, by when and by whom; and who has signed it.
 
 Definitions are data, files in a folder. What was signed is kept; a duty that was not signed in time is missed, by the
-definition alone, so that nothing has to run for it to be noticed.
+definition alone, so that nothing has to run for it to be noticed. That people are told of it is the core's work
+(`gatehouse/missed.py`); whom it told is read here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from alerts.duty import ClockTime, Day, Weekday, instant_ms
+from alerts.escalation import DUTY_MISSED
 from alerts.rule import Declared
+from alerts.store import alarms, notices
 from api.access import Role
 from telemetry.catalogue import Catalogue, LocalText, Name
 from telemetry.database import metadata
@@ -87,6 +90,24 @@ class Due:
         return State.MISSED if now_ms > self.due_ms else State.OPEN if now_ms >= self.opens_ms else State.LATER
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """That somebody was told that a duty was missed, or is being told: one message by one channel."""
+
+    recipient: str
+    channel: str
+    state: str  # of the notice
+    delivered_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """The alarm of a missed duty, and whom it told."""
+
+    alarm: str
+    told: tuple[Told, ...]
+
+
 def load_duties(folder: Path, catalogue: Catalogue) -> tuple[Duty, ...]:
     """The duties of a folder's *.yaml; none when there is no folder. Raises Mistakes with all that is wrong."""
     mistakes: list[Mistake] = []
@@ -136,6 +157,32 @@ class Duties:
     def one(self, site: str, day: date, duty: str) -> Due | None:
         """A duty of a day; None when there is none."""
         return next((due for due in self.of_days(site, day, day) if due.duty.id == duty), None)
+
+    def is_signed(self, site: str, day: date, duty: str) -> bool:
+        """Whether somebody has signed, also where no file has the duty any more."""
+        query = sa.select(signed.c.person).where(signed.c.site == site, signed.c.day == day, signed.c.duty == duty)
+        with self._database.connect() as db:
+            return db.execute(query).first() is not None
+
+    def reminders(self, site: str, first: date) -> dict[tuple[date, str], Reminder]:
+        """What was told of a site's duties from a day on that were missed, by (day, duty)."""
+        since_ms = instant_ms(first, time(0), ZoneInfo(self._catalogue.site[site].timezone))
+        raised = sa.select(alarms.c.id, alarms.c.device, alarms.c.document).where(
+            alarms.c.rule == DUTY_MISSED, alarms.c.site == site, alarms.c.raised_ms >= since_ms
+        )
+        sent = (
+            sa.select(notices.c.alarm, notices.c.recipient, notices.c.channel, notices.c.state, notices.c.delivered_ms)
+            .where(notices.c.sort == "call", notices.c.alarm.in_(raised.with_only_columns(alarms.c.id)))
+            .order_by(notices.c.id)
+        )
+        told: dict[str, list[Told]] = {}
+        with self._database.connect() as db:
+            for alarm, *how in db.execute(sent):
+                told.setdefault(alarm, []).append(Told(*how))
+            return {
+                (date.fromisoformat(row.document["key"]), row.device): Reminder(row.id, tuple(told.get(row.id, ())))
+                for row in db.execute(raised)
+            }
 
     def sign(self, due: Due, person: str, now_ms: int, note: str) -> bool:
         """Put on record that it is done; False when somebody else has."""

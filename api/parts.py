@@ -28,6 +28,7 @@ from api.people.openid import OpenId
 from api.register.reads import Reads
 from api.register.store import Register
 from api.reports.made import Reports
+from api.rosters import Rosters
 from api.rules import Rules
 from api.visits import Visits
 from ingest.history.completeness import Completeness
@@ -44,6 +45,7 @@ class Parts:
 
     catalogue: Catalogue
     rules: Rules
+    rosters: Rosters
     history: HistoryReader
     quarantine: Quarantine
     counts: Completeness

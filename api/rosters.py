@@ -1,7 +1,8 @@
 """Duty rosters as people read them: a week of shifts, and who would be called now about what.
 
-Rosters, people and routes are files (docs/notices.md); here they are only read. No address is shown: of a person there is the
-name, and by which channels they can be reached.
+People and routes are files (docs/notices.md). What a roster says can be changed over HTTP, version by version; the core says
+which is in force (`alerts.rosterbook`). No address is shown: of a person there is the name, and by which channels they can be
+reached.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from alerts.duty import Roster, instant_ms, on_duty, zone_of
 from alerts.people import Ladder, People, Person, Route, Step
+from alerts.rosterbook import with_rosters
 from alerts.rule import Severity
+from alerts.store import roster_versions
 from api.contract import named
+from api.rules import changes
 
 _WEEK_DAYS = 7
+GAPS_WEEKS = 4
+"""So far ahead a change of a roster is looked through for times with nobody; and in the week of each dated exception."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,83 @@ class Span:
     start_ms: int
     end_ms: int
     people: tuple[str, ...]
+
+
+class Rosters:
+    """Reads the alert core's table of versions.
+
+    Args:
+        files: What the files declare: who there is, and the rosters until the core has told what is in force.
+    """
+
+    def __init__(self, database: sa.Engine, files: People) -> None:
+        self._database = database
+        self._files = files
+
+    def in_force(self) -> tuple[People, dict[str, int]]:
+        """Everybody, with the rosters that are in force; and the version of each."""
+        newest = sa.select(roster_versions.c.roster, sa.func.max(roster_versions.c.version).label("version"))
+        found = newest.group_by(roster_versions.c.roster).subquery()
+        same = (roster_versions.c.roster == found.c.roster) & (roster_versions.c.version == found.c.version)
+        with self._database.connect() as db:
+            rows = db.execute(sa.select(roster_versions).join(found, same)).all()
+        made = {row.roster: Roster.model_validate(row.document) for row in rows}
+        versions = {row.roster: row.version for row in rows}
+        return with_rosters(self._files, made), {each.id: versions.get(each.id, 0) for each in self._files.rosters}
+
+    def versions(self, roster: str) -> list[dict[str, Any]]:
+        """Newest first, each with what it changed."""
+        query = sa.select(roster_versions).where(roster_versions.c.roster == roster).order_by(roster_versions.c.version)
+        found: list[dict[str, Any]] = []
+        before: Any = None
+        with self._database.connect() as db:
+            for row in db.execute(query):
+                told = {name: getattr(row, name) for name in ("version", "actor", "time_ms", "note", "origin")}
+                found.append({**told, "changes": changes(before, row.document)})
+                before = row.document
+        return found[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Nobody is on duty then, and somebody was before the change."""
+
+    field: str  # of the roster, that says so
+    start_ms: int
+    end_ms: int
+
+
+def new_gaps(old: Roster, new: Roster, now_ms: int) -> list[Gap]:
+    """When nobody would be on duty any more, from now on: in the next weeks, and in the week of each dated exception."""
+    first = monday_of(today_of(new, now_ms))
+    mondays = {first + timedelta(weeks=number) for number in range(GAPS_WEEKS)}
+    mondays |= {monday_of(override.date) for override in (*old.overrides, *new.overrides) if override.date >= first}
+    found: list[Gap] = []
+    for monday in sorted(mondays):
+        manned = [span for span in week(old, monday) if span.people]
+        for empty in (span for span in week(new, monday) if not span.people):
+            for span in manned:
+                start_ms, end_ms = max(empty.start_ms, span.start_ms, now_ms), min(empty.end_ms, span.end_ms)
+                if start_ms < end_ms:
+                    found.append(Gap(_saying(new, start_ms), start_ms, end_ms))
+    return found
+
+
+def _saying(roster: Roster, now_ms: int) -> str:
+    """The field that leaves an instant to nobody."""
+    zone = zone_of(roster.timezone)
+    day = datetime.fromtimestamp(now_ms / 1000, zone).date()
+    for number, override in enumerate(roster.overrides):
+        last = override.date if override.end > override.start else override.date + timedelta(days=1)
+        start_ms, end_ms = instant_ms(override.date, override.start, zone), instant_ms(last, override.end, zone)
+        if not override.people and start_ms <= now_ms < end_ms:
+            return f"overrides[{number}].people"
+    return "holiday_shifts" if day in roster.holidays else "shifts"
+
+
+def document_of(roster: Roster) -> dict[str, Any]:
+    """A roster as it is written in a file."""
+    return roster.model_dump(mode="json", by_alias=True)
 
 
 def monday_of(day: date) -> date:
@@ -63,20 +148,21 @@ def week(roster: Roster, monday: date) -> list[Span]:
     return found
 
 
-def shown_roster(people: People, roster: Roster, monday: date, now_ms: int) -> dict[str, Any]:
+def shown_roster(people: People, roster: Roster, version: int, monday: date, now_ms: int) -> dict[str, Any]:
     """A roster's week."""
     spans = week(roster, monday)
     on_duty_then = {name for span in spans for name in span.people}
     return {
         "id": roster.id,
+        "version": version,
         "name": None if roster.name is None else named(roster.name),
         "timezone": roster.timezone,
         "monday": monday.isoformat(),
         "start_ms": spans[0].start_ms,
         "end_ms": spans[-1].end_ms,
         "spans": [{"start_ms": span.start_ms, "end_ms": span.end_ms, "people": list(span.people)} for span in spans],
-        "now": [_person(people.person[name]) for name in on_duty(roster, now_ms)],
-        "people": [_person(people.person[name]) for name in sorted(on_duty_then)],
+        "now": [_person(people.person[name]) for name in on_duty(roster, now_ms) if name in people.person],
+        "people": [_person(people.person[name]) for name in sorted(on_duty_then) if name in people.person],
     }
 
 
@@ -93,7 +179,7 @@ def shown_route(people: People, route: Route, now_ms: int) -> dict[str, Any]:
     }
 
 
-def shown_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+def shown_rule(people: People, rule: Mapping[str, Any]) -> dict[str, Any]:
     """Which route a rule takes, and how grave its alarms can be."""
     levels = rule.get("levels") or [rule]
     grave = sorted(
@@ -104,7 +190,7 @@ def shown_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
         "name": rule.get("name"),
         "class": rule["class"],
         "severities": [severity.word for severity in grave],
-        "route": rule.get("route"),
+        "route": rule.get("route") or people.route_of_class.get(rule["class"]),
         "notify": list(rule.get("notify") or ()),
     }
 
@@ -127,6 +213,11 @@ def _called(people: People, step: Step, now_ms: int) -> Iterator[dict[str, Any]]
     for role, person in people.called(step.to, now_ms):
         reached = [channel for channel in step.channels if channel in person.addresses]
         yield {"role": role, **_person(person), "channels": reached}
+
+
+def everybody(people: People) -> list[dict[str, Any]]:
+    """Who could be on a roster."""
+    return [_person(person) for person in people.people]
 
 
 def _person(person: Person) -> dict[str, Any]:

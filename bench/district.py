@@ -63,7 +63,7 @@ def write_config(folder: Path, series_count: int, broker_port: int, metrics_port
 def _catalogue(series_count: int) -> dict[str, Any]:
     gateways = sorted({gateway(number) for number in range(series_count)} | {gateway(0)})
     level = {"id": METRIC, "name": "Level", "unit": "m", "plausible": [-0.1, 5], "decimals": 3}
-    skin = {"id": SCANNER_METRIC, "name": "Skin temperature", "unit": "degC", "plausible": [30, 45]}
+    skin = {"id": SCANNER_METRIC, "name": "Skin temperature", "unit": "degC", "plausible": [30, 45], "decimals": 2}
     return {
         "sites": [{"id": SITE, "name": "Bench"}],
         "kinds": [

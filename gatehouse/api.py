@@ -28,6 +28,7 @@ from api.people.openid import OpenId
 from api.register.reads import Reads
 from api.register.store import open_register
 from api.reports.made import Reports
+from api.rosters import Rosters
 from api.rules import Rules
 from api.visits import Visits
 from gatehouse.admission import check_transport
@@ -70,6 +71,7 @@ def make_parts(settings: Settings, clock: Clock) -> Parts:
     return Parts(
         catalogue=catalogue,
         rules=Rules(database, declared.rules),
+        rosters=Rosters(database, people),
         history=history,
         quarantine=Quarantine(database),
         counts=Completeness(database),

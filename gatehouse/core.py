@@ -34,12 +34,14 @@ from alerts.store import Store
 from alerts.worker import CURSOR as ALERTS_CURSOR
 from alerts.worker import AlertWorker
 from api.audit import Audit
+from api.duties import Duties, load_duties
 from gatehouse.admission import admit, check_transport
 from gatehouse.anchor import Anchoring, mistakes_of_anchor
 from gatehouse.catching_up import CatchUp
 from gatehouse.guards import Guards
 from gatehouse.identities import server_identities
 from gatehouse.migrate import migrate
+from gatehouse.missed import MissedDuties
 from gatehouse.mqtt import Publisher
 from gatehouse.settings import Settings
 from gatehouse.watch import Watch
@@ -100,6 +102,7 @@ class Core:
         people = load_people(settings.people)
         for mistake in mistakes_of(people, [(rule.id, rule.route) for rule in rules], settings.channels):
             raise BadConfiguration(mistake)
+        duties = load_duties(settings.duties, catalogue)
         migrate(settings.database.url)
         database = open_database(settings.database.url)
         self.journal = Journal(settings.journal.path, on_damage=events.journal_damaged)
@@ -178,6 +181,7 @@ class Core:
             lambda: self._records_behind() > _BEHIND_MAX,
         )
         self._sampling = SamplingLoop(database, self.alerts.in_force, self._publisher.publish, clock)
+        self._missed = MissedDuties(Duties(database, catalogue, duties), store, catalogue, clock)
         self._live = LiveValues(self.journal, places, self._publisher.publish, self.readiness)
 
     def run(self, stop: threading.Event) -> None:
@@ -290,6 +294,7 @@ class Core:
         self._look_at_certificates()
         self._watch.look()
         self._tell_of_faults()
+        self._tell_of_duties()
         self._tell_of_damage()
         self._tell_of_history()
         try:
@@ -321,6 +326,13 @@ class Core:
             self._watch.tell()
         except sa.exc.OperationalError as error:
             _log.warning("what is wrong with us could not be reported; it is tried again", error=str(error))
+
+    def _tell_of_duties(self) -> None:
+        try:
+            if (count := self._missed.tell()) > 0:
+                _log.info("told of daily duties that were missed or made good", count=count)
+        except sa.exc.OperationalError as error:
+            _log.warning("missed duties could not be reported; it is tried again", error=str(error))
 
     def _tell_of_damage(self) -> None:
         for damage in self.journal.damages():

@@ -41,6 +41,7 @@ from api.alarms import Alarms, Filter
 from gatehouse.record import open_accounts
 from gatehouse.settings import load_settings
 from gatehouse.supervisor import Cable, Child
+from gatehouse.telephone import Telephone
 from gatehouse.verdict import Verdict, judge, rounded
 from gateway.spool import Spool
 from ingest.history.settings import ParquetSettings
@@ -100,6 +101,7 @@ class _Demo:
         self._config = folder / "gatehouse.yaml"
         self._logs = folder / "logs"
         self._logs.mkdir(exist_ok=True)
+        self._phone = Telephone(folder / "messages.jsonl")
         self._ports = _Ports(_free_port(), port if with_screens else _free_port(), _free_port())
         self._cables: dict[str, Cable] = {}
         self._children: dict[str, Child] = {}
@@ -134,6 +136,7 @@ class _Demo:
                     await self._children[name].stop()
             for child in self._children.values():
                 child.kill_now()
+            self._phone.hang_up()
         return 0
 
     def verdict(self) -> Verdict:
@@ -170,6 +173,8 @@ class _Demo:
         config["broker"] = {"host": "127.0.0.1", "port": self._ports.broker}
         config["insecure"] = True  # the embedded broker listens on the loopback only
         config["api"] = {"host": "127.0.0.1", "port": self._ports.api}
+        phone = {"type": "webhook", "url": self._phone.url, "allow_networks": ["127.0.0.0/8"]}
+        config["channels"] = {"phone": phone}
         config["metrics"] = {"host": "127.0.0.1", "port": self._ports.metrics}
         self._config.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 

@@ -13,7 +13,7 @@ from firmware_sim.truth import ExpectedAlarm
 from rich.console import Console
 from rich.table import Table
 
-from alerts.escalation import FAULTS
+from alerts.escalation import DUTY_MISSED, FAULTS
 from alerts.notify.routing import MQTT_CHANNEL
 from alerts.store import alarms, notices, transitions
 from ingest.history.history import GATEWAY_KIND
@@ -183,7 +183,7 @@ def _raised(database: sa.Engine) -> list[RaisedAlarm]:
             alarms.c.id, alarms.c.rule, alarms.c.device, alarms.c.document, transitions.c.event_ms, alarms.c.closed_ms
         )
         .join(transitions, (transitions.c.alarm == alarms.c.id) & (transitions.c.seq == 1))
-        .where(alarms.c.rule.not_in(FAULTS))  # of the machine that the demo runs on
+        .where(alarms.c.rule.not_in((*FAULTS, DUTY_MISSED)))  # of the machine that the demo runs on, and of its date
         .order_by(transitions.c.event_ms)
     )
     with database.connect() as db:

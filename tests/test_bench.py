@@ -30,6 +30,7 @@ from bench import (
     restart,
     row_latency,
     rules,
+    screens,
     sim_devices,
     small_gateway,
     steady,
@@ -131,6 +132,37 @@ def test_the_drain_takes_in_every_reading(tmp_path: Path) -> None:
 def test_every_fever_comes_back_as_an_alarm(tmp_path: Path) -> None:
     needs_mosquitto()
     check(latency.run(seconds=0.5, series=20, flood=100), tmp_path)
+
+
+def test_a_stream_of_events_is_counted_whatever_it_is_cut_into() -> None:
+    alarms = [f"{number:020x}" for number in range(40)]
+    events = ["retry: 2000\n\n", 'event: health\ndata: {"ready":true}\n\n']
+    events += [
+        f'id: {number}\nevent: alarm\ndata: {{"id":"{name}","rule":"fever"}}\n\n' for number, name in enumerate(alarms)
+    ]
+    sent = b"".join(f"{len(event):x}\r\n{event}\r\n".encode() for event in events)
+    for size in (1, 7, 61, 64, len(sent)):
+        client = screens._Client()
+        for start in range(0, len(sent), size):
+            client.take(sent[start : start + size])
+        assert client.alarms == {name.encode() for name in alarms}
+        assert (client.last_id, client.event_count) == (b"39", 41)
+    # What is cut off within an event is no event, and its id none to resume from.
+    client = screens._Client()
+    client.take(events[2].encode() + events[3].encode()[:-4])
+    assert (client.alarms, client.last_id) == ({alarms[0].encode()}, b"0")
+
+
+@pytest.mark.integration
+def test_screens_are_waited_for(tmp_path: Path) -> None:
+    needs_mosquitto()
+    if shutil.which("chromium") is None:
+        servers.missing("chromium", "apt-get install chromium")
+    report = screens.run(
+        seconds=2.0, screens=2, clients=3, requests_per_s=5.0, ingest_per_s=50.0, visits=1, hours=0.1, series=10
+    )
+    check(report, tmp_path)
+    assert report.figure("alarms missed by streams that resumed") == 0
 
 
 @pytest.mark.integration

@@ -18,6 +18,7 @@ from typing import Any
 
 from alerts.alarm import LATE_DATA, Transition, What
 from alerts.duty import next_business_ms
+from alerts.escalation import TOLD_ONCE
 from alerts.notify.words import flood_words, words
 from alerts.people import Ladder, People, Person, Route, Step
 from alerts.rule import Severity
@@ -184,7 +185,7 @@ class Router:
         called = self.called(taken)
         held_until: dict[str, int | None] = {}
         for role in dict.fromkeys(one.role for one in called):
-            if ladder.digest:
+            if ladder.digest and self._documents[taken.alarm]["rule"] not in TOLD_ONCE:
                 held_until[role] = _business_ms(self._people, role, taken.known_ms)
                 continue
             flood = self._floods.setdefault(role, Flood())

@@ -30,6 +30,10 @@ _CALLED_ANEW = {
     RECHECK_OVERDUE: ("the second measurement has not come in time", "复测超时，未测得结果"),
     DECISION_OVERDUE: ("measured again, and nobody has decided", "已复测，尚未作出处置决定"),
 }
+_OVER_OTHERWISE = {
+    "signed-late": ("over: somebody has signed it off, late", "已补签"),
+    "cannot-be-signed": ("over: it can no longer be signed off, and stays missed", "已过补签期限，记为漏办"),
+}
 _RETRACTED = ("taken back: readings that came late say that it never was", "撤回：补传数据表明并未发生")
 _TEXT = {
     "en": "{what}\nWhere: {where}\n{why}\nSince: {since}\nLast value: {last}\nThis message: {reason}\nWhat to do: {advice}",
@@ -114,6 +118,8 @@ def _reason(what: What, reason: str, zh: bool) -> str:
         return _RETRACTED[zh]
     if reason in _CALLED_ANEW:
         return _CALLED_ANEW[reason][zh]
+    if reason in _OVER_OTHERWISE:
+        return _OVER_OTHERWISE[reason][zh]
     return _REASONS.get(what, (what.value, what.value))[zh]
 
 

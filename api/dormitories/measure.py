@@ -56,7 +56,12 @@ def measure(
             if (device, tariff.metric) in catalogue.metric
         ]
         registers = _registers(history, catalogue, tariff, metered, edges)
-        use = {device: used(read, edges, _register(tariff, building, device)) for device, read in registers.items()}
+        # What everything passes through may run as fast as all rooms together.
+        fold = dict.fromkeys(building.main, len(rooms) + len(building.common))
+        use = {
+            device: used(read, edges, _register(tariff, building, device, fold.get(device, 1)))
+            for device, read in registers.items()
+        }
 
         def uses(devices: Iterable[str], use: Mapping[str, Use] = use) -> list[Use]:
             return [use[device] for device in devices if device in use]
@@ -97,13 +102,15 @@ def _registers(
     return found
 
 
-def _register(tariff: Tariff, building: Building, device: str) -> Register:
+def _register(tariff: Tariff, building: Building, device: str, fold: int) -> Register:
     def digits(amount: Decimal | None) -> int | None:
         return None if amount is None else round(amount.scaleb(tariff.decimals))
 
     return Register(
         modulus=digits(tariff.modulus),
-        most_per_h=None if tariff.max_rate_per_h is None else Fraction(tariff.max_rate_per_h.scaleb(tariff.decimals)),
+        most_per_h=None
+        if tariff.max_rate_per_h is None
+        else fold * Fraction(tariff.max_rate_per_h.scaleb(tariff.decimals)),
         exchanges=tuple(
             Exchange(round(each.time.timestamp() * 1000), digits(each.old_last), digits(each.new_first))
             for each in building.exchanged

@@ -1,6 +1,8 @@
 """Daily duties: what is due today at a site, signed, and the month behind."""
 
 from calendar import monthrange
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -10,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Acting, Looking, Role, User
 from api.answers import Route
-from api.duties import LATE_DAYS_MAX, Due, State
+from api.duties import LATE_DAYS_MAX, Due, Reminder, State
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
 
@@ -34,8 +36,20 @@ class Words(BaseModel):
     zh: str
 
 
+class DutyTold(BaseModel):
+    """One message about a missed duty, to a person by a channel; `state` as of every notice."""
+
+    recipient: str
+    channel: str
+    state: str
+    delivered_ms: int | None
+
+
 class DutyShown(BaseModel):
-    """A duty on a day: `late` is signed after its time, `missed` not signed at all."""
+    """A duty on a day: `late` is signed after its time, `missed` not signed at all.
+
+    `alarm` is what reminded of it once it was missed, and `told` whom.
+    """
 
     duty: str
     name: Words
@@ -49,6 +63,8 @@ class DutyShown(BaseModel):
     signed_ms: int | None
     note: str | None
     may_sign: bool
+    alarm: str | None
+    told: list[DutyTold]
 
 
 class DutyList(BaseModel):
@@ -75,12 +91,13 @@ def duties(session: Looking, parts: PartsOf, site: str) -> DutyList:
     _must_see(parts, session.user, site)
     today = _today(parts, site)
     past = parts.duties.of_days(site, today - timedelta(days=LATE_DAYS_MAX), today - timedelta(days=1))
+    reminders = parts.duties.reminders(site, today - timedelta(days=LATE_DAYS_MAX))
     now_ms = parts.clock.now_ms()
     missed = [due for due in past if due.state(now_ms) is State.MISSED]
     return DutyList(
         day=today,
-        items=[_shown(parts, session.user, due) for due in parts.duties.of_days(site, today, today)],
-        missed=[_shown(parts, session.user, due) for due in missed],
+        items=[_shown(parts, session.user, due, reminders) for due in parts.duties.of_days(site, today, today)],
+        missed=[_shown(parts, session.user, due, reminders) for due in missed],
     )
 
 
@@ -93,7 +110,8 @@ def duty_history(
     year, number = (int(part) for part in month.split("-"))
     last = min(date(year, number, monthrange(year, number)[1]), _today(parts, site))
     found = parts.duties.of_days(site, date(year, number, 1), last)
-    items = [_shown(parts, session.user, due) for due in reversed(found)]
+    reminders = parts.duties.reminders(site, date(year, number, 1))
+    items = [_shown(parts, session.user, due, reminders) for due in reversed(found)]
     counts = {state: sum(item.state is state for item in items) for state in State}
     return DutyMonth(month=month, counts=counts, items=items)
 
@@ -119,7 +137,7 @@ def sign_duty(session: Acting, parts: PartsOf, duty: str, body: DutySigned) -> D
     parts.accounts.record(user.name, "duty-sign", f"{duty} {body.site} {body.day}", "done", body.site)
     made = parts.duties.one(body.site, body.day, duty)
     assert made is not None
-    return _shown(parts, user, made)
+    return _shown(parts, user, made, parts.duties.reminders(body.site, body.day))
 
 
 def _must_see(parts: Parts, user: User, site: str) -> None:
@@ -136,8 +154,9 @@ def _today(parts: Parts, site: str) -> date:
     return datetime.fromtimestamp(parts.clock.now_ms() / 1000, zone).date()
 
 
-def _shown(parts: Parts, user: User, due: Due) -> DutyShown:
+def _shown(parts: Parts, user: User, due: Due, reminders: Mapping[tuple[date, str], Reminder]) -> DutyShown:
     now_ms = parts.clock.now_ms()
+    reminder = reminders.get((due.day, due.duty.id))
     return DutyShown(
         duty=due.duty.id,
         name=Words(en=due.duty.name.en, zh=due.duty.name.zh),
@@ -151,4 +170,6 @@ def _shown(parts: Parts, user: User, due: Due) -> DutyShown:
         signed_ms=due.signed_ms,
         note=due.note,
         may_sign=due.signed_ms is None and now_ms >= due.opens_ms and _may_sign(user, due),
+        alarm=None if reminder is None else reminder.alarm,
+        told=[] if reminder is None else [DutyTold(**asdict(told)) for told in reminder.told],
     )

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.escalation import SYSTEM
+from alerts.escalation import DUTY, SYSTEM
 from api.access import (
     COOKIE,
     TABLET_COOKIE,
@@ -242,6 +242,8 @@ def _session(parts: Parts, session: Session) -> dict[str, Any]:
     acts_on = {name for name in classes if any(user.acts_on(name, each.site) for each in user.grants)}
     if user.acts_on(SYSTEM, SYSTEM):  # what is about ourselves is of all sites, and of no rule
         acts_on.add(SYSTEM)
+    if any(user.acts_on(DUTY, each.site) for each in user.grants):
+        acts_on.add(DUTY)
     return {
         "user": {
             "name": user.name,

@@ -94,6 +94,9 @@ class Past:
             self.world.rooms.meters, "power_factor", rooms.time_ms, _float32(np.round(rooms.power_factor, 3))
         )
         self._add_matrix(self.world.rooms.meters, "energy", rooms.time_ms, _float32(np.round(rooms.energy_kwh, 3)))
+        main = _float32(np.round(self.world.rooms.main_kwh(rooms.energy_kwh), 3))
+        for device in self.world.rooms.mains:
+            self._add(device, "energy", rooms.time_ms, main)
         note = f"heater of {facts.heater.watts:.0f} W for {facts.heater.minutes:.0f} min"
         by_ms = on_ms + POWER_EVERY_MS + HEATER_HOLD_MS + POWER_EVERY_MS + _SLACK_MS
         last_ms = off_ms - POWER_EVERY_MS

@@ -25,6 +25,8 @@ _DAYS_SPREAD = 0.42  # of a room's water from day to day, over its mean: guests,
 _LITRES_PER_H_MAX = 900.0  # what the taps of a room give together: a shower takes its minutes
 _DAYS_MAX = 30  # that are remembered
 _RIPPLE_MAX = 0.02
+MAIN_SHARE = 1.03
+"""What passes the main meter for each kWh in the rooms: the stairs' light, pumps and losses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class Rooms:
     """All rooms with an electricity meter."""
 
     def __init__(self, district: District, seed: int, time_ms: int) -> None:
-        self.meters = district.devices_with("energy")
+        self.meters = district.devices_with("power")
+        self.mains = [device for device in district.devices_with("energy") if device not in self.meters]
         self.time_ms = time_ms
         self._seed = seed
         self._offset_ms = district.utc_offset_ms(district.catalogue.site_of(self.meters[0]), time_ms)
@@ -127,6 +130,11 @@ class Rooms:
         every = every_ms // MINUTE_MS
         whole = slice(every - 1, None, every)
         return RoomHistory(time_ms[whole], power[whole], factor[whole], energy[whole])
+
+    def main_kwh(self, energy_kwh: Floats) -> Floats:
+        """What a building's main meter has counted when its rooms' meters have counted this, (…, R) to (…,)."""
+        passed: Floats = MAIN_SHARE * energy_kwh.sum(axis=-1)
+        return passed
 
     def advance(self, now_ms: int) -> None:
         """Let the meters count until now."""

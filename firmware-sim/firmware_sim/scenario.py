@@ -232,7 +232,7 @@ class Scenario(_Declared):
 def _strangers(action: Action, district: District) -> Iterator[tuple[str, str]]:
     """(field, what is wrong with it) for every name in an action that the district does not have."""
     catalogue = district.catalogue
-    powered, watered = set(district.devices_with("energy")), set(district.devices_with("volume"))
+    powered, watered = set(district.devices_with("power")), set(district.devices_with("volume"))
     devices = {HeaterOn: powered, HeaterOff: powered, Appliance: powered, Leak: watered, MoveOut: powered | watered}
     known: dict[str, set[str]] = {
         "site": set(catalogue.site),

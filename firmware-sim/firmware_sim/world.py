@@ -134,6 +134,8 @@ class World:
                 return round(float(self.rooms.power_w[self.rooms.meters.index(device)]), 1)
             case "power_factor":
                 return round(float(self.rooms.power_factor[self.rooms.meters.index(device)]), 3)
+            case "energy" if device in self.rooms.mains:
+                return round(float(self.rooms.main_kwh(self.rooms.energy_kwh)), 3)
             case "energy":
                 return round(float(self.rooms.energy_kwh[self.rooms.meters.index(device)]), 3)
             case "air_temperature":

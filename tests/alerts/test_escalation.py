@@ -6,7 +6,21 @@ import msgspec
 import pytest
 
 from alerts.alarm import Alarm, Effects, Transition, What
-from alerts.escalation import CHANNEL_FAILS, CHANNEL_WORKS, DAMAGED, FAULT, MENDED, STORED, UNSTORED, Escalation, Kept
+from alerts.escalation import (
+    CHANNEL_FAILS,
+    CHANNEL_WORKS,
+    DAMAGED,
+    DUTY,
+    DUTY_MISSED,
+    DUTY_OVER,
+    FAULT,
+    MENDED,
+    STORED,
+    UNSTORED,
+    Escalation,
+    Kept,
+    route_of,
+)
 from alerts.people import People
 from alerts.rule import Severity
 
@@ -275,3 +289,43 @@ def test_people_may_see_to_an_alarm_about_ourselves() -> None:
     assert ladder.hear(2, "acknowledge", "b") is None
     assert ladder.hear(2, "acknowledge", alarm) == ""
     assert ladder.hear(3, "close", alarm) == "the alarm has changed: step 2 is the latest, you saw 1"
+
+
+def test_an_alarm_takes_the_route_of_its_rule_else_that_of_its_class_and_ours_neither() -> None:
+    routes = [{"id": name, "duty": ["li"], "channels": ["push"]} for name in ("own", "drains", "machine")]
+    routes[1] |= {"classes": ["drain", "system"]}
+    people = People.model_validate(
+        {
+            "people": [{"id": "li", "name": "Li", "addresses": {"push": "1"}}],
+            "routes": routes,
+            "system_route": "machine",
+        }
+    )
+    for rule, alarm_class, named, expected in (
+        ("level", "drain", {"level": "own"}, "own"),
+        ("level", "drain", {}, "drains"),
+        ("fever", "fever", {}, None),
+        (UNSTORED, "system", {}, "machine"),
+        (DUTY_MISSED, "duty", {}, "machine"),
+    ):
+        found = route_of(rule, alarm_class, people, named)
+        assert (None if found is None else found.id) == expected
+
+
+def test_a_missed_duty_is_told_once_and_nobody_is_called_until_somebody_answers() -> None:
+    ladder = Ladder()
+    for second in (1, 2):
+        assert ladder.hear(second, DUTY_MISSED, "east/round/2026-11-18") == ""
+    assert ladder.hear(3, DUTY_MISSED, "west/round/2026-11-18") == ""
+    assert ladder.hear(3, DUTY_MISSED, "round") == "a duty is named as SITE/DUTY/DAY"
+    ladder.crash()
+    ladder.ticks(400, 4_000, 20_000, 200_000)
+    ladder.hear(200_001, DUTY_MISSED, "east/round/2026-11-18")
+    ladder.hear(200_002, DUTY_OVER, "east/round/2026-11-18")
+    ladder.crash()
+    ladder.hear(200_003, DUTY_MISSED, "east/round/2026-11-18")  # closed, and not told anew
+    said = [(second, what) for second, _, what, _ in ladder.said]
+    assert said == [(1, What.RAISED), (3, What.RAISED), (200_002, What.RETURNED)]
+    assert [(a.site, a.device, a.key, a.alarm_class) for a in ladder.escalation.system.values()] == [
+        ("west", "round", "2026-11-18", DUTY)
+    ]

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from alerts.people import NOBODY
 from alerts.rules import load_rules
 from alerts.store import Store, commands
 from alerts.worker import AlertWorker
@@ -35,6 +36,7 @@ from api.register.reads import Reads
 from api.register.settings import RegisterSettings
 from api.register.store import Register, open_register
 from api.reports.made import Reports
+from api.rosters import Rosters
 from api.rules import Rules
 from api.visits import Visits
 from gatehouse.migrate import migrate
@@ -166,6 +168,7 @@ def world(tmp_path: Path, database_with_users: Path | sa.URL) -> Iterator[World]
     parts = Parts(
         catalogue=catalogue,
         rules=Rules(database, load_rules(tmp_path / "rules", catalogue)),
+        rosters=Rosters(database, NOBODY),
         history=ParquetReader(tmp_path / "history"),
         quarantine=quarantine,
         counts=Completeness(database),

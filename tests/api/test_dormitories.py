@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.dormitories.building import load_dormitories
+from api.dormitories.measure import _register
 from api.dormitories.remembered import KEPT_MS
 from api.dormitories.steps import power_steps
 from telemetry.batch import ReadingBatch
@@ -256,3 +257,19 @@ def test_every_mistake_in_a_dormitory_is_named(tmp_path: Path) -> None:
         file.write_text(dormitory.DORMITORIES.replace(before, after), encoding="utf-8")
         with pytest.raises(BadConfiguration, match=told):
             load_dormitories(tmp_path / "dormitories", Catalogue.load(tmp_path / "catalogue"))
+
+
+def test_a_main_meter_may_run_as_fast_as_everything_behind_it_and_a_rooms_only_as_fast_as_a_room(
+    tmp_path: Path,
+) -> None:
+    district.write_district(tmp_path)
+    (tmp_path / "catalogue" / "dormitory.yaml").write_text(dormitory.CATALOGUE, encoding="utf-8")
+    text = dormitory.DORMITORIES.replace("    unit: kWh\n", "    unit: kWh\n    max_rate_per_h: 0.3\n")
+    (tmp_path / "dormitories").mkdir()
+    (tmp_path / "dormitories" / "all.yaml").write_text(text, encoding="utf-8")
+    catalogue = Catalogue.load(tmp_path / "catalogue")
+    houses = load_dormitories(tmp_path / "dormitories", catalogue)
+    (building,) = houses.buildings
+    tariff = houses.tariff("electricity")
+    assert _register(tariff, building, "e-1", 1).most_per_h == 30
+    assert _register(tariff, building, "e-main", 4).most_per_h == 120

@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from alerts.alarm import Effects
+from alerts.escalation import DUTY_MISSED, Escalation
+from alerts.people import People
+from alerts.store import Calling, Store
+from alerts.texts import document
 from api.duties import load_duties
 from telemetry.declaration import Mistakes
 from tests import district
@@ -99,6 +104,37 @@ def test_the_month_tells_how_many_were_how(world: World) -> None:
     assert month["counts"] == {"later": 0, "open": 0, "done": 1, "late": 0, "missed": 4}
     assert next(item["day"] for item in month["items"]) == WEDNESDAY
     assert world.client.get("/api/v1/duties/history?site=east&month=2026-12").json()["items"] == []
+
+
+def test_a_missed_duty_shows_whom_it_was_told_and_whether_that_arrived(world: World) -> None:
+    database, now_ms = world.database, world.clock.now_ms()
+    store = Store(database)
+    people = People.model_validate(
+        {
+            "people": [{"id": "li", "name": "Li", "addresses": {"pager": "1"}}],
+            "routes": [{"id": "duties", "duty": ["li"], "channels": ["pager"]}],
+            "duty_route": "duties",
+        }
+    )
+    effects = Effects()
+    said = {"en": "nobody has signed", "zh": "无人签字"}
+    Escalation(people, {}, lambda _: None).hear(
+        DUTY_MISSED, f"east/drains/{WEDNESDAY}", 0, "core", None, now_ms, effects, said
+    )
+    (alarm,) = effects.alarms.values()
+    shown = document(alarm, None, world.worker.engine.program.catalogue)
+    calling = Calling(people, {alarm.id: people.route["duties"]})
+    store.apply(0, effects.transitions, effects.alarms, {alarm.id: shown}, {alarm.id: ()}, {}, calling)
+    world.log_in()
+    told = {each["duty"]: (each["alarm"], each["told"]) for each in listed(world)["items"]}
+    waiting = {"recipient": "li", "channel": "pager", "state": "waiting", "delivered_ms": None}
+    assert told == {"drains": (alarm.id, [waiting]), "round": (None, [])}
+    (notice,) = store.due_notices("pager", now_ms, 10)
+    store.delivered([notice.id], now_ms + 5)
+    month = world.client.get("/api/v1/duties/history?site=east&month=2026-11").json()["items"]
+    (drains,) = (each for each in month if (each["duty"], each["day"]) == ("drains", WEDNESDAY))
+    assert drains["told"] == [waiting | {"state": "delivered", "delivered_ms": now_ms + 5}]
+    assert [each["told"] for each in listed(world, "west")["items"]] == [[]]
 
 
 def test_every_mistake_in_the_files_is_named(tmp_path: Path) -> None:

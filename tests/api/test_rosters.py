@@ -3,17 +3,22 @@
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.duty import Roster, on_duty
-from alerts.people import load_people
-from api.rosters import monday_of, week
+from alerts.people import People, load_people
+from alerts.store import Store
+from alerts.worker import AlertWorker
+from api.access import Role
+from api.rosters import Rosters, document_of, monday_of, new_gaps, week
+from telemetry.errors import BadConfiguration
 from tests.alerts.test_people import PEOPLE, at
-from tests.api.test_app import World
+from tests.api.test_app import PASSWORD, World, ask
 
 __all__ = ["database_with_users", "world"]
 import itertools
@@ -78,7 +83,8 @@ def on_file(world: World, tmp_path: Path) -> TestClient:
     (tmp_path / "people").mkdir()
     (tmp_path / "people" / "all.yaml").write_text(PEOPLE, encoding="utf-8")
     app = world.client.app
-    parts = replace(app.state.parts, people=load_people(tmp_path / "people"))  # type: ignore[attr-defined]
+    people = load_people(tmp_path / "people")
+    parts = replace(app.state.parts, people=people, rosters=Rosters(world.database, people))  # type: ignore[attr-defined]
     app.state.parts = parts  # type: ignore[attr-defined]
     return world.client
 
@@ -126,3 +132,177 @@ def test_a_day_that_is_none_is_refused(world: World) -> None:
     world.log_in("viewer")
     assert world.client.get("/api/v1/rosters?day=0001-01-01").status_code == 422
     assert world.client.get("/api/v1/rosters").json()["items"] == []
+
+
+def changed(roster: Roster, **fields: object) -> dict[str, object]:
+    return {**document_of(roster), **fields}
+
+
+@given(
+    st.lists(_shifts, min_size=1, max_size=3),
+    st.lists(_shifts, min_size=1, max_size=3),
+    st.lists(_overrides, max_size=2),
+    st.sampled_from([0, 7, 31]),
+)
+@settings(max_examples=30)
+def test_a_gap_is_told_where_somebody_was_and_nobody_would_be(
+    before: list[object], after: list[object], overrides: list[object], hours: int
+) -> None:
+    old = Roster.model_validate({"id": "r", "timezone": "Europe/Berlin", "shifts": before})
+    new = Roster.model_validate({"id": "r", "timezone": "Europe/Berlin", "shifts": after, "overrides": overrides})
+    now_ms = at("2026-11-23", "Europe/Berlin") + hours * _HOUR_MS + 1
+    gaps = new_gaps(old, new, now_ms)
+    # Everything begins at a quarter of an hour, so that one instant of each says it all.
+    for instant_ms in range(at("2026-11-23", "Europe/Berlin"), at("2026-12-07", "Europe/Berlin"), _HOUR_MS // 4):
+        look_ms = instant_ms + 60_000
+        is_lost = look_ms >= now_ms and bool(on_duty(old, look_ms)) and not on_duty(new, look_ms)
+        assert any(gap.start_ms <= look_ms < gap.end_ms for gap in gaps) == is_lost
+
+
+def test_a_gap_stands_at_the_field_that_makes_it() -> None:
+    old = Roster.model_validate({"id": "r", "shifts": [{"people": ["li"]}]})
+    override = {"date": "2027-02-10", "from": "08:00", "to": "12:00", "people": []}
+    filled = {"date": "2026-12-23", "from": "08:00", "to": "12:00", "people": ["wang"]}
+    weekdays = {"days": ["mon", "tue", "wed", "thu", "fri"], "people": ["li"]}
+    holiday = {"from": "08:00", "to": "20:00", "people": ["li"]}
+    cases: list[tuple[dict[str, object], set[str]]] = [
+        ({"overrides": [filled, override]}, {"overrides[1].people"}),  # months ahead, and found
+        ({"shifts": [weekdays]}, {"shifts"}),
+        ({"overrides": [filled]}, set()),
+        ({"holidays": ["2026-11-25"], "holiday_shifts": [holiday]}, {"holiday_shifts"}),
+    ]
+    for fields, named in cases:
+        found = new_gaps(old, Roster.model_validate(changed(old, **fields)), at("2026-11-23"))
+        assert {gap.field for gap in found} == named, fields
+
+
+@pytest.fixture
+def on_duty_here(world: World, on_file: TestClient, tmp_path: Path) -> World:
+    """The core has the people of the files, too."""
+    made = replace(world, worker=worker_of(world, load_people(tmp_path / "people")))
+    made.work()
+    return made
+
+
+def worker_of(world: World, people: People) -> AlertWorker:
+    program, catalogue = world.worker.engine.program, world.worker._catalogue
+    return AlertWorker(world.journal, program, catalogue, Store(world.database), world.clock, lambda: None, people)
+
+
+def put(world: World, headers: dict[str, str], roster: object, version: int, **more: object) -> Any:
+    body = {"roster": roster, "version": version, "note": "Li is ill", **more}
+    return ask(world, headers, "PUT", "rosters/guards", **body)
+
+
+def given_roster(world: World) -> Roster:
+    return Roster.model_validate(world.client.get("/api/v1/rosters/guards").json()["roster"])
+
+
+def test_a_roster_is_changed_and_the_change_decides_who_is_called(on_duty_here: World) -> None:
+    world = on_duty_here
+    headers = world.log_in()
+    given = world.client.get("/api/v1/rosters/guards").json()
+    assert given["version"] == 1
+    assert [person["id"] for person in given["people"]] == ["li", "wang", "chen"]
+    roster = given["roster"]
+    roster["overrides"].append({"date": "2026-11-26", "from": "08:00", "to": "20:00", "people": ["wang"]})
+    answer = put(world, headers, roster, 1)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["version"] == 2
+    thursday = at("2026-11-26T10:00")
+    assert on_duty(world.worker.wanted().people.roster["guards"], thursday) == ("wang",)
+    (shown,) = world.client.get("/api/v1/rosters?day=2026-11-26").json()["items"]
+    assert [span["people"] for span in shown["spans"] if span["start_ms"] <= thursday < span["end_ms"]] == [["wang"]]
+    newest, first = world.client.get("/api/v1/rosters/guards/versions").json()["items"]
+    assert (newest["actor"], newest["origin"], newest["note"]) == ("admin", "api", "Li is ill")
+    assert (first["origin"], first["actor"]) == ("file", None)
+    assert {"field": "overrides[1].people[0]", "from": None, "to": "wang"} in newest["changes"]
+    (entry,) = (e for e in world.client.get("/api/v1/audit").json()["items"] if e["action"] == "put-roster")
+    assert (entry["actor"], entry["outcome"]) == ("admin", "done")
+    assert "overrides[1].people[0] None -> wang" in entry["subject"]
+
+
+def test_two_who_change_the_same_roster_do_not_undo_each_other(on_duty_here: World) -> None:
+    world = on_duty_here
+    headers = world.log_in()
+    roster = given_roster(world)
+    mine, theirs = (changed(roster, name={"en": name, "zh": name}) for name in ("Mine", "Theirs"))
+    assert put(world, headers, theirs, 1).status_code == 200
+    refused = put(world, headers, mine, 1)
+    assert (refused.status_code, "version 2 is in force" in refused.json()["detail"]) == (409, True)
+    # Also where both were read before either was written: the core decides.
+    body = {"action": "change-roster", "roster_id": "guards", "seq": 1, "actor": "x", "note": "n", "document": mine}
+    assert "version 2 is in force" in world.worker._change_roster("c1", body)
+    assert put(world, headers, mine, 2).json()["version"] == 3
+
+
+def test_what_does_not_fit_is_said_at_its_field_and_changes_nothing(on_duty_here: World) -> None:
+    world = on_duty_here
+    headers = world.log_in()
+    roster = given_roster(world)
+    shift = {"days": ["mon"], "from": "08:00", "to": "20:00", "people": ["nobody-here"]}
+    for document, field in (
+        (changed(roster, shifts=[shift]), "shifts[0].people[0]"),
+        (changed(roster, shifts=[shift | {"people": []}]), "shifts[0].people"),
+        (changed(roster, shifts=[]), "shifts"),
+        (changed(roster, timezone="Mars/Olympus"), "timezone"),
+        (changed(roster, overrides=[{"date": "2026-13-01"}]), "overrides[0].date"),
+        (changed(roster, id="others"), "id"),
+    ):
+        answer = put(world, headers, document, 1)
+        assert answer.status_code == 422, field
+        assert [each["field"] for each in answer.json()["errors"]] == [field]
+    assert put(world, headers, changed(roster), 1, note="  ").status_code == 422
+    assert world.client.get("/api/v1/rosters/guards").json()["version"] == 1
+    assert world.client.get("/api/v1/rosters/cooks").status_code == 404
+    assert world.client.get("/api/v1/rosters/cooks/versions").status_code == 404
+
+
+def test_that_nobody_would_be_on_duty_is_said_at_the_field_and_may_be_on_purpose(on_duty_here: World) -> None:
+    world = on_duty_here
+    headers = world.log_in()
+    override = {"date": "2026-11-26", "from": "08:00", "to": "12:00", "people": []}
+    empty = changed(given_roster(world), overrides=[override])
+    refused = put(world, headers, empty, 1)
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {"field": "overrides[0].people", "message": "nobody is on duty from 2026-11-26 08:00 to 2026-11-26 12:00"}
+    ]
+    assert refused.json()["gaps"][0]["start_ms"] == at("2026-11-26T08:00")
+    assert put(world, headers, empty, 1, accepts_gaps=True).status_code == 200
+
+
+def test_a_role_decides_who_may_change_a_roster(on_duty_here: World) -> None:
+    world = on_duty_here
+    world.accounts.add_user("chief", PASSWORD, [Role.ENGINEER], None)
+    for name, status in (("guard", 403), ("viewer", 403), ("engineer", 403), ("chief", 200)):  # engineer: of one site
+        headers = world.log_in(name)
+        given = world.client.get("/api/v1/rosters/guards").json()
+        assert put(world, headers, given["roster"], given["version"]).status_code == status, name
+
+
+def test_a_changed_roster_survives_a_restart_until_the_files_say_otherwise(on_duty_here: World, tmp_path: Path) -> None:
+    world = on_duty_here
+    headers = world.log_in()
+    override = {"date": "2026-11-26", "people": ["wang"]}
+    assert put(world, headers, changed(given_roster(world), overrides=[override]), 1).status_code == 200
+    again = worker_of(world, load_people(tmp_path / "people"))
+    assert [each.date for each in again.wanted().people.roster["guards"].overrides] == [date(2026, 11, 26)]
+    text = PEOPLE.replace("people: [li]}", "people: [chen]}")
+    (tmp_path / "people" / "all.yaml").write_text(text, encoding="utf-8")
+    declared = replace(world, worker=worker_of(world, load_people(tmp_path / "people")))
+    declared.work()
+    assert world.client.get("/api/v1/rosters/guards").json()["version"] == 3
+    assert [each.date for each in given_roster(world).overrides] == [date(2026, 11, 25)]
+
+
+def test_a_core_refuses_to_start_where_a_change_named_somebody_who_is_gone(on_duty_here: World, tmp_path: Path) -> None:
+    world = on_duty_here
+    headers = world.log_in()
+    override = {"date": "2026-11-26", "people": ["wang"]}
+    assert put(world, headers, changed(given_roster(world), overrides=[override]), 1).status_code == 200
+    files = load_people(tmp_path / "people")
+    # The declared roster is as it was; somebody whom only the change names has left.
+    gone = files.model_copy(update={"people": tuple(person for person in files.people if person.id != "wang")})
+    with pytest.raises(BadConfiguration, match="there is no person 'wang'"):
+        worker_of(world, People.model_construct(**{name: getattr(gone, name) for name in People.model_fields}))

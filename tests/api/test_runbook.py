@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from alerts.alarm import Effects
-from alerts.escalation import CHANNEL_FAILS, DAMAGED, FAULT, FAULTS, OURS, UNDELIVERED, UNSTORED, Escalation
+from alerts.escalation import (
+    CHANNEL_FAILS,
+    DAMAGED,
+    DUTY_MISSED,
+    FAULT,
+    FAULTS,
+    OURS,
+    UNDELIVERED,
+    UNSTORED,
+    Escalation,
+)
 from alerts.people import People
 from alerts.texts import document
 
@@ -17,9 +27,11 @@ SAID = [
     (CHANNEL_FAILS, "push", UNDELIVERED),
     (DAMAGED, "5-9", DAMAGED),
     (UNSTORED, "influxdb", UNSTORED),
+    (DUTY_MISSED, "east/drains/2026-11-18", DUTY_MISSED),
     *((FAULT, f"{name}/thing", name) for name in FAULTS),
 ]
 """What the engine is told, and the alarm that comes of it; UNANSWERED comes of no command."""
+SAID_BY = {DUTY_MISSED: {"en": "drains: nobody has signed it off", "zh": "drains：无人签字"}}
 FOLDER = Path(__file__).parent.parent.parent / "docs" / "runbook"
 
 
@@ -50,7 +62,9 @@ def test_an_alarm_about_ourselves_says_what_is_wrong_and_leads_to_its_page(world
     world.log_in()
     for action, subject, rule in SAID:
         effects = Effects()
-        Escalation(People(), {}, lambda _: None).hear(action, subject, 0, "core", "note", 0, effects)
+        Escalation(People(), {}, lambda _: None).hear(
+            action, subject, 0, "core", "note", 0, effects, SAID_BY.get(action)
+        )
         (alarm,) = effects.alarms.values()
         shown = document(alarm, None, world.worker.engine.program.catalogue)
         assert alarm.device in shown["why"]["en"] and alarm.device in shown["why"]["zh"]

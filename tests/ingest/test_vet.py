@@ -226,7 +226,8 @@ def test_frames_of_one_read_are_what_each_is_by_itself(
     for column in ("series", "time_ms", "value", "quality"):
         expected = [each for batch in alone for each in getattr(batch, column).tolist()]
         assert getattr(together.readings, column).tolist() == expected
-    keys, first = {}, 0
+    keys: dict[int, str] = {}
+    first = 0
     for batch in alone:
         keys |= {first + number: key for number, key in batch.keys.items()}
         first += len(batch)

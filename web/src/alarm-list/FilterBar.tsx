@@ -15,7 +15,7 @@ export function FilterBar({ filters }: { filters: Filters }) {
   const shared = useTexts();
   const language = useLanguage();
   const { sites, rules } = useCatalogue();
-  const classes = [...new Set([...rules.map((rule) => rule.class), "system"])];
+  const classes = [...new Set([...rules.map((rule) => rule.class), "system", "duty"])];
   const wordOf = (code: string) => (Object.hasOwn(words.classes, code) ? words.classes[code as keyof typeof words.classes] : code);
 
   return (

@@ -8,7 +8,7 @@ export const texts = inBoth(
     states: { open: "Open", closed: "Closed", all: "All" },
     class: "Kind",
     classes: {
-      fever: "Fever", drain: "Drains", dormitory: "Dormitories", sensor: "Sensors", gateway: "Gateways", system: "Gatehouse itself",
+      fever: "Fever", drain: "Drains", dormitory: "Dormitories", sensor: "Sensors", gateway: "Gateways", system: "Gatehouse itself", duty: "Daily duties",
     },
     site: "Site",
     severity: "Severity",
@@ -55,7 +55,7 @@ export const texts = inBoth(
     states: { open: "未关闭", closed: "已关闭", all: "全部" },
     class: "类别",
     classes: {
-      fever: "发热", drain: "排水", dormitory: "宿舍", sensor: "传感器", gateway: "网关", system: "平台自身",
+      fever: "发热", drain: "排水", dormitory: "宿舍", sensor: "传感器", gateway: "网关", system: "平台自身", duty: "日常任务",
     },
     site: "院区",
     severity: "级别",

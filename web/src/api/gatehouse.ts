@@ -3,7 +3,7 @@
 import type {
   Account, AccountDetail, Aggregate, Alarm, AlarmDetail, AlarmFigures, AlarmPage, AuditPage, AuditVerdict, BacktestJob, Calls, CompletenessPage, DayCount, Disposition, DueDevice, Duty, DutyList,
   DutyMonth, Gate, GateName, GatewayState, Grant, Instrument, Kind, Mask, Missed, OutcomeLabel, Quarantine, ReadingColumns,
-  RosterWeek, RegisterAsked, RegisterBoard, Rule, RuleDocument, RuleVersion, Session, SessionShown, Shift, Site, TemperatureGiven, TokenShown, Visit, VisitorTold,
+  RosterDocument, RosterVersion, RosterWeek, RosterWritten, RegisterAsked, RegisterBoard, Rule, RuleDocument, RuleVersion, Session, SessionShown, Shift, Site, TemperatureGiven, TokenShown, Visit, VisitorTold,
   VisitPage,
 } from "./contract";
 import { fetchFile, fetchJson, LONG_MS, sendForFile, sendJson } from "./request";
@@ -232,6 +232,13 @@ export const exportAudit = (query: AuditQuery) => fetchFile("/audit/export", que
 
 export const fetchRosters = async (day: string | undefined) =>
   (await fetchJson<{ items: RosterWeek[] }>("/rosters", { day })).items;
+const rosterPath = (id: string) => `/rosters/${encodeURIComponent(id)}`;
+export const fetchRoster = (id: string) => fetchJson<RosterDocument>(rosterPath(id));
+export const fetchRosterVersions = async (id: string) =>
+  (await fetchJson<{ items: RosterVersion[] }>(`${rosterPath(id)}/versions`)).items;
+/** `version` is the one the change is based on: another one in force answers 409. Where nobody would be on duty: 422. */
+export const putRoster = (roster: RosterWritten, version: number, note: string, accepts_gaps: boolean) =>
+  sendJson<RosterDocument>("PUT", rosterPath(roster.id), { roster, version, note, accepts_gaps });
 export const fetchCalls = () => fetchJson<Calls>("/calls");
 export const fetchFigures = (start_ms: number, end_ms: number, site: string | undefined) =>
   fetchJson<AlarmFigures>("/figures", { start: start_ms, end: end_ms, site });

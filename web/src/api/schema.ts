@@ -715,6 +715,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rosters/{roster}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Roster Document
+         * @description A roster as it is written, to change it.
+         */
+        get: operations["rosters-roster_document"];
+        /**
+         * Put Roster
+         * @description Change a roster. Refused where nobody would be on duty any more, unless that is said to be on purpose.
+         */
+        put: operations["rosters-put_roster"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rosters/{roster}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Roster Versions
+         * @description Who changed what, when and why.
+         */
+        get: operations["rosters-roster_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calls": {
         parameters: {
             query?: never;
@@ -4221,6 +4265,8 @@ export interface components {
         /**
          * DutyShown
          * @description A duty on a day: `late` is signed after its time, `missed` not signed at all.
+         *
+         *     `alarm` is what reminded of it once it was missed, and `told` whom.
          */
         DutyShown: {
             /** Duty */
@@ -4247,6 +4293,10 @@ export interface components {
             note: string | null;
             /** May Sign */
             may_sign: boolean;
+            /** Alarm */
+            alarm: string | null;
+            /** Told */
+            told: components["schemas"]["DutyTold"][];
         };
         /**
          * DutySigned
@@ -4265,6 +4315,20 @@ export interface components {
              * @default
              */
             note?: string;
+        };
+        /**
+         * DutyTold
+         * @description One message about a missed duty, to a person by a channel; `state` as of every notice.
+         */
+        DutyTold: {
+            /** Recipient */
+            recipient: string;
+            /** Channel */
+            channel: string;
+            /** State */
+            state: string;
+            /** Delivered Ms */
+            delivered_ms: number | null;
         };
         /** Entry */
         Entry: {
@@ -6970,7 +7034,7 @@ export interface components {
          * @description What a route is about, as far as it decides who may call it.
          * @enum {string}
          */
-        Permission: "look" | "act" | "guard" | "mask" | "change-rules" | "try-rules" | "clean" | "see-refused" | "manage-users" | "read-audit" | "schedule-reports" | "register-write" | "register-read" | "announce";
+        Permission: "look" | "act" | "guard" | "mask" | "change-rules" | "change-rosters" | "try-rules" | "clean" | "see-refused" | "manage-users" | "read-audit" | "schedule-reports" | "register-write" | "register-read" | "announce";
         /**
          * Person
          * @description Somebody who can be told, and by which channels.
@@ -7538,6 +7602,40 @@ export interface components {
             shares: components["schemas"]["Share"][];
         };
         /**
+         * RosterDocument
+         * @description A roster to change: `version` is what a change is based on, `people` who can be on it.
+         */
+        RosterDocument: {
+            /** Version */
+            version: number;
+            roster: components["schemas"]["RosterWritten"];
+            /** People */
+            people: components["schemas"]["NamedPerson"][];
+        };
+        /**
+         * RosterOverride
+         * @description On one date others are on duty, instead of the shifts that cover the same instants; nobody, when `people` is empty.
+         */
+        RosterOverride: {
+            /**
+             * Date
+             * @example 2026-11-25
+             */
+            date: string;
+            /**
+             * From
+             * @example 08:00:00
+             */
+            from: string;
+            /**
+             * To
+             * @example 12:00:00
+             */
+            to: string;
+            /** People */
+            people: string[];
+        };
+        /**
          * RosterPage
          * @description Every roster.
          */
@@ -7555,6 +7653,32 @@ export interface components {
              * @description the 'cursor' of the next page; null on the last one
              */
             next: string | null;
+        };
+        /**
+         * RosterShift
+         * @description So long somebody is on duty; `to` that is not later than `from` means into the next day.
+         */
+        RosterShift: {
+            /**
+             * Days
+             * @example [
+             *       "mon",
+             *       "tue"
+             *     ]
+             */
+            days: string[];
+            /**
+             * From
+             * @example 08:00:00
+             */
+            from: string;
+            /**
+             * To
+             * @example 20:00:00
+             */
+            to: string;
+            /** People */
+            people: string[];
         };
         /**
          * RosterSpan
@@ -7577,12 +7701,62 @@ export interface components {
             people: string[];
         };
         /**
+         * RosterVersion
+         * @description One version of a roster, by whom and why.
+         */
+        RosterVersion: {
+            /** Version */
+            version: number;
+            /** Actor */
+            actor: string | null;
+            /** Time Ms */
+            time_ms: number;
+            /** Note */
+            note: string | null;
+            /** Origin */
+            origin: string;
+            /** Changes */
+            changes: components["schemas"]["ChangedField"][];
+        };
+        /**
+         * RosterVersions
+         * @description Newest first.
+         */
+        RosterVersions: {
+            /** Items */
+            items: components["schemas"]["RosterVersion"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * RosterWanted
+         * @description A whole roster, the version it is based on, and why.
+         */
+        RosterWanted: {
+            /** Roster */
+            roster: {
+                [key: string]: unknown;
+            };
+            /** Version */
+            version: number;
+            /** Note */
+            note: string;
+            /**
+             * Accepts Gaps
+             * @description that nobody is on duty where somebody was, on purpose
+             * @default false
+             */
+            accepts_gaps?: boolean;
+        };
+        /**
          * RosterWeek
          * @description A week of a duty roster, in its own zone.
          */
         RosterWeek: {
             /** Id */
             id: string;
+            /** Version */
+            version: number;
             name: components["schemas"]["Named"] | null;
             /** Timezone */
             timezone: string;
@@ -7609,6 +7783,28 @@ export interface components {
             now: components["schemas"]["NamedPerson"][];
             /** People */
             people: components["schemas"]["NamedPerson"][];
+        };
+        /**
+         * RosterWritten
+         * @description A roster as it stands in a file.
+         */
+        RosterWritten: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: {
+                [key: string]: string;
+            } | null;
+            /** Timezone */
+            timezone: string;
+            /** Shifts */
+            shifts: components["schemas"]["RosterShift"][];
+            /** Holidays */
+            holidays: string[];
+            /** Holiday Shifts */
+            holiday_shifts: components["schemas"]["RosterShift"][];
+            /** Overrides */
+            overrides: components["schemas"]["RosterOverride"][];
         };
         /**
          * RuleDocument
@@ -11487,6 +11683,121 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    "rosters-roster_document": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the ETag of an earlier answer */
+                "If-None-Match"?: components["parameters"]["Known"];
+            };
+            path: {
+                roster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description changes with the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RosterDocument"];
+                };
+            };
+            /** @description Nothing has changed since the answer with that ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    "rosters-put_roster": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the 'csrf' of the log-in; not needed with a token */
+                "X-CSRF-Token"?: components["parameters"]["Csrf"];
+            };
+            path: {
+                roster: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RosterWanted"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RosterDocument"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            411: components["responses"]["Problem411"];
+            413: components["responses"]["Problem413"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    "rosters-roster_versions": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the ETag of an earlier answer */
+                "If-None-Match"?: components["parameters"]["Known"];
+            };
+            path: {
+                roster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description changes with the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RosterVersions"];
+                };
+            };
+            /** @description Nothing has changed since the answer with that ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     "rosters-calls": {
         parameters: {
             query?: never;
@@ -14379,4 +14690,4 @@ export interface operations {
         };
     };
 }
-// 7504d28afd235088e0180925abc062d63a5b00516fae4484b35b0ff6d606915a
+// 5fb4b383686bc07cb63a66b6d9712c523219573ff3aa0af806002f24be94196f

@@ -8,12 +8,13 @@ import type { Duty, Site } from "../api/contract";
 import { fetchDuties, fetchDutyMonth, signDuty } from "../api/gatehouse";
 import { Problem } from "../api/request";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, listed, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { changeFailureText } from "../show/failure";
 import { dayOf, minuteOfDay, timeOnDay } from "../show/time";
 import { nowMs, useNow } from "../state/clock";
+import { pageAddress } from "../state/route";
 import { useSite } from "../state/site";
 import { texts } from "./texts";
 import "./duties.css";
@@ -93,6 +94,7 @@ function DutyCards({ duties, zone, withDay = false, sign }: CardsProps) {
               {` · ${words.roles[duty.role as keyof typeof words.roles] ?? duty.role}`}
             </div>
             {duty.note && <div>{duty.note}</div>}
+            <Reminded duty={duty} zone={zone} />
           </div>
           <div className="duty-state">
             <strong>{words.states[duty.state]}</strong>
@@ -104,6 +106,24 @@ function DutyCards({ duties, zone, withDay = false, sign }: CardsProps) {
         </li>
       ))}
     </ul>
+  );
+}
+
+/** That people were told of a missed duty: whom, how, and whether it arrived. */
+function Reminded({ duty, zone }: { duty: Duty; zone: string }) {
+  const words = useWords(texts);
+  const language = useLanguage();
+  const { alarm, told } = duty;
+  if (alarm === null) return null;
+  const who = told.map(({ recipient, channel, state, delivered_ms }) => {
+    const how = words.notices[state as keyof typeof words.notices] ?? state;
+    return `${recipient} (${channel}, ${how}${delivered_ms === null ? "" : ` ${timeOnDay(delivered_ms, zone, nowMs())}`})`;
+  });
+  return (
+    <div className="soft duty-told">
+      {who.length === 0 ? words.toldNobody : words.told(listed(who, language))}{" "}
+      <a href={pageAddress("alarm", { of: alarm })}>{words.alarm}</a>
+    </div>
   );
 }
 

@@ -1,4 +1,4 @@
-/** Who is on duty when, and who would be called now about what: as the files say, which are changed at the server. */
+/** Who is on duty when, and who would be called now about what; each roster leads to its form. */
 
 import { LeftOutlined, RightOutlined, WarningFilled } from "@ant-design/icons";
 import { Button, Empty, Segmented, Skeleton } from "antd";
@@ -14,9 +14,11 @@ import { Failure } from "../parts/Failure";
 import { SeverityMark } from "../parts/SeverityMark";
 import { dayAfter, dayOf, minuteOfDay, timeOfDay, zoneOffset } from "../show/time";
 import { nowMs, useNow } from "../state/clock";
-import { replaceRoute, useRoute } from "../state/route";
+import { pageAddress, replaceRoute, useRoute } from "../state/route";
+import { useMay } from "../state/session";
 import { useZone } from "../state/site";
 import { daysOf, type Piece } from "./days";
+import { RosterEditor } from "./RosterEditor";
 import { texts } from "./texts";
 import "./rosters.css";
 
@@ -26,7 +28,7 @@ const DAY = /^20\d\d-\d\d-\d\d$/;
 
 export default function RostersPage() {
   const words = useWords(texts);
-  const { tab } = useRoute();
+  const { tab, roster } = useRoute();
   const shown = tab === "calls" ? "calls" : "week";
   return (
     <div className="plain-page">
@@ -36,11 +38,11 @@ export default function RostersPage() {
           size="large"
           value={shown}
           options={[{ value: "week", label: words.week }, { value: "calls", label: words.calls }]}
-          onChange={(value) => replaceRoute({ tab: value })}
+          onChange={(value) => replaceRoute({ tab: value, roster: "" })}
         />
       </div>
       <p className="soft">{words.hint}</p>
-      {shown === "week" ? <Weeks /> : <CallsNow />}
+      {roster !== undefined ? <RosterEditor key={roster} id={roster} /> : shown === "week" ? <Weeks /> : <CallsNow />}
     </div>
   );
 }
@@ -76,13 +78,19 @@ function Weeks() {
 function Roster({ roster }: { roster: RosterWeek }) {
   const words = useWords(texts);
   const language = useLanguage();
+  const mayChange = useMay("change-rosters");
   const names = new Map(roster.people.map(({ id, name }) => [id, inLanguage(name, language, id)]));
   const order = roster.people.map(({ id }) => id);
   const today = dayOf(nowMs(), roster.timezone);
   const title = inLanguage(roster.name, language, roster.id);
   return (
     <section className="roster" aria-label={title}>
-      <h3>{title} <span className="soft">{zoneOffset(roster.timezone, language, roster.start_ms)}</span></h3>
+      <h3>
+        {title} <span className="soft">{zoneOffset(roster.timezone, language, roster.start_ms)}</span>{" "}
+        <a className="roster-edit" href={pageAddress("rosters", { roster: roster.id })} aria-label={`${mayChange ? words.edit : words.look}: ${title}`}>
+          {mayChange ? words.edit : words.look}
+        </a>
+      </h3>
       <p className={roster.now.length === 0 ? "roster-now roster-nobody" : "roster-now"}>
         {roster.now.length === 0 && <WarningFilled aria-hidden />} {words.onDuty(namesOf(roster.now, language) || words.nobody)}
       </p>

@@ -1,0 +1,534 @@
+"""What do people at screens wait for, and how many screens does one API process carry?
+
+A real broker, core and API; a real Chromium for what is seen, bare connections for screens beyond it: those read the event
+stream and do nothing else, so that the generator does not take the machine from what is measured. Publish → visible counts
+from the *intended* time of sending to the frame after the alarm's card is in the page, by one machine's clock. Requests are
+sent on time whether earlier ones were answered or not, and count from when they were due. A visit counts from the address
+being opened, by somebody who is logged in, to the first tile with data. Eight hours at a screen are played on the page's
+own clock: its timers run, its stream is fed an event of live values a second, and the heap is read after a collection.
+
+Non-goals: a network between server and screen, drawing on the tablets that guards have, many people acting at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+
+from bench import district, link, processes, stream
+from bench.report import Cell, Goal, Report, Table
+from ingest import packets
+from telemetry.errors import BadConfiguration
+from telemetry.topics import readings_topic
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+SCREENS_READINGS_PER_S = 200
+_PASSWORD = "a password for benches and nothing else"
+_COOKIE = "gatehouse_session"
+_CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+_STEP_S = 0.005
+_GRACE_S = 20.0
+_EVENT_ID = re.compile(rb"^id: (\d+)", re.MULTILINE)
+_LENGTH = re.compile(rb"(?:\r\n|\A)[0-9a-f]+\r\n")
+_ALARM = re.compile(rb'"id":"([0-9a-f]{20})"')
+# In the page: when each temperature was first painted in an alarm's card.
+_WATCH = """
+window.seenMs = {};
+const look = () => {
+  for (const card of document.querySelectorAll('.alarm-card')) {
+    const found = card.textContent.match(/(\\d\\d\\.\\d\\d)\\u00a0°C/);
+    if (found && !(found[1] in window.seenMs)) {
+      window.seenMs[found[1]] = 0;
+      requestAnimationFrame(() => { window.seenMs[found[1]] = Date.now(); });
+    }
+  }
+};
+new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+look();
+"""
+# In the page, before its own scripts: when the first tile was there. What is fetched ahead for other pages comes after it.
+_MARK_TILE = """
+const watch = new MutationObserver(() => {
+  if (document.querySelector('.tile') === null) return;
+  window.tileAt = performance.now();
+  watch.disconnect();
+});
+watch.observe(document, { childList: true, subtree: true });
+"""
+# In the page, before its own scripts: the streams that it opens are kept, to be fed.
+_KEEP_STREAMS = """
+const Real = window.EventSource;
+window.streams = [];
+window.EventSource = class extends Real { constructor(...given) { super(...given); window.streams.push(this); } };
+"""
+_FEED = """
+([events, values]) => {
+  const now = Date.now();
+  for (let number = 0; number < events; number++) {
+    const time_ms = now - (events - number) * 1000;
+    const told = values.map(([device, metric, value]) => [device, metric, time_ms, value + (number % 60) / 1000, 0]);
+    const data = JSON.stringify({ time_ms, values: told });
+    window.streams.at(-1).dispatchEvent(new MessageEvent('live', { data }));
+  }
+}
+"""
+
+
+@dataclass(slots=True)
+class _Service:
+    """Everything that runs, and a session in it."""
+
+    broker_port: int
+    core: processes.CoreProcess
+    api_pid: int
+    url: str
+    token: str
+    port: int
+
+
+@dataclass(slots=True)
+class _Client:
+    """One event stream, as a screen reads it."""
+
+    alarms: set[bytes] = field(default_factory=set)
+    last_id: bytes = b""
+    event_count: int = 0
+    tail: bytes = b""
+
+    def take(self, data: bytes) -> None:
+        """What has arrived, wherever it is cut. An event ends with an empty line; how long each piece is stands between."""
+        whole, _, self.tail = (self.tail + data).rpartition(b"\n\n")
+        if not whole:
+            return
+        whole = _LENGTH.sub(b"", whole)
+        self.event_count += whole.count(b"\nevent: ") + whole.startswith(b"event: ")
+        self.alarms.update(_ALARM.findall(whole))
+        if ids := _EVENT_ID.findall(whole):
+            self.last_id = ids[-1]
+
+
+def run(
+    seconds: float = 60.0,
+    screens: int = 50,
+    clients: int = 950,
+    requests_per_s: float = 200.0,
+    ingest_per_s: float = 3_000.0,
+    visits: int = 5,
+    hours: float = 8.0,
+    series: int = 400,
+) -> Report:
+    """Each part by itself, one after the other, against one core and API.
+
+    Args:
+        clients: Event streams at once; the API takes 1,000.
+        ingest_per_s: Readings a second, a message each, beside the requests.
+        hours: That a screen is open, on its own clock.
+    """
+    report = Report(
+        "screens",
+        "what do people at screens wait for?",
+        {
+            "seconds": seconds,
+            "screens": screens,
+            "clients": clients,
+            "requests_per_s": requests_per_s,
+            "ingest_per_s": ingest_per_s,
+            "visits": visits,
+            "hours": hours,
+            "series": series,
+        },
+    )
+    with _running(series) as service:
+        _requests(report, service, seconds, requests_per_s, ingest_per_s, series)
+        _streams(report, service, seconds, clients)
+    with _running(series) as service, _chromium() as browser:
+        _visits(report, service, browser, visits)
+        _visible(report, service, browser, seconds, screens, series)
+        _memory(report, service, browser, hours)
+    report.notes.append("of the screens one is a page in Chromium and the others are event streams, as said on top")
+    return report
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def _requests(report: Report, service: _Service, seconds: float, rate: float, ingest: float, series: int) -> None:
+    paths = ("/api/v1/alarms?state=all&limit=100", f"/api/v1/devices?site={district.SITE}&limit=100")
+    with _load(service.broker_port, ingest, series, fevers_per_s=1.0):
+        time.sleep(min(2.0, seconds))
+        before = service.core.metrics("gatehouse_readings_total")[0], time.monotonic()
+        waited_ms = asyncio.run(_ask(service, paths, rate, seconds))
+        taken = (service.core.metrics("gatehouse_readings_total")[0] - before[0]) / (time.monotonic() - before[1])
+    rows: list[list[Cell]] = []
+    for path, waits in zip(paths, waited_ms, strict=True):
+        p50, p90, p99 = (float(x) for x in np.percentile(waits, [50, 90, 99]))
+        route = path.partition("?")[0]
+        rows.append([route, len(waits), p50, p90, p99, max(waits)])
+        what = f"p99 of {route} at {rate:.0f} requests/s beside {ingest:,.0f} readings/s, ms"
+        report.goals.append(Goal(what, "≤ 100", p99, p99 <= 100))
+    title = f"answers, ms, while the core took {taken:,.0f} readings/s"
+    report.tables.append(Table(title, ("route", "samples", "p50", "p90", "p99", "max"), rows))
+
+
+async def _ask(service: _Service, paths: tuple[str, ...], rate: float, seconds: float) -> list[list[float]]:
+    """Milliseconds of each answer, by path, from when the request was due."""
+    found: list[list[float]] = [[] for _ in paths]
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+    cookies = {_COOKIE: service.token}
+    async with httpx.AsyncClient(base_url=service.url, cookies=cookies, limits=limits, timeout=None) as client:
+
+        async def one(number: int, due_s: float) -> None:
+            which = number % len(paths)
+            answer = await client.get(paths[which])
+            assert answer.status_code == 200, answer.text
+            found[which].append((time.monotonic() - due_s) * 1000)
+
+        begin_s = time.monotonic()
+        asked: dict[asyncio.Task[None], tuple[int, float]] = {}
+        for number in range(round(rate * seconds)):
+            due_s = begin_s + number / rate
+            if (left_s := due_s - time.monotonic()) > 0:
+                await asyncio.sleep(left_s)
+            asked[asyncio.create_task(one(number, due_s))] = number % len(paths), due_s
+        done, waiting = await asyncio.wait(asked, timeout=_GRACE_S)
+        for task in done:
+            task.result()
+        for task in waiting:  # it took that long at least
+            task.cancel()
+            which, due_s = asked[task]
+            found[which].append((time.monotonic() - due_s) * 1000)
+    return found
+
+
+# --- event streams ----------------------------------------------------------------------------------------------------
+
+
+def _streams(report: Report, service: _Service, seconds: float, clients: int) -> None:
+    """Ten alarms a second to all; in the middle all are cut off for three seconds and resume."""
+    before = {alarm["id"].encode() for alarm in _alarms(service)}
+    found = [_Client() for _ in range(clients)]
+    with _load(service.broker_port, 1.0, 1, fevers_per_s=10.0) as load:
+        used, rate = asyncio.run(_listen(service, found, seconds))
+        load.stop()
+        # What was raised while they listened or were cut off; the last ones are waited for.
+        raised = {alarm["id"].encode() for alarm in _alarms(service)} - before
+        asyncio.run(_follow(service, found, min(_GRACE_S, seconds)))
+    missed = sum(len(raised - client.alarms) for client in found)
+    per_core = clients / used
+    columns = ("streams", "events/s each", "API's cores", "streams per core", "alarms", "missed by all")
+    row: list[Cell] = [clients, rate, used, per_core, len(raised), missed]
+    report.tables.append(Table("event streams that all hear everything", columns, [row]))
+    report.goals.append(
+        Goal("event streams per core, 10 alarms a second each", "≥ 1,000", per_core, per_core >= 1_000 and rate >= 10)
+    )
+    report.goals.append(Goal("alarms missed by streams that resumed", "0", float(missed), missed == 0))
+
+
+async def _listen(service: _Service, found: list[_Client], seconds: float) -> tuple[float, float]:
+    """(cores that the API used, events a second of each stream) while nobody connects."""
+    await _follow(service, found, 0.0)  # everybody has been there once and has a place to resume from
+    used = []
+    for half in range(2):
+        opened = await _connect(service, found)
+        tasks = [asyncio.create_task(_read(reader, client)) for (reader, _), client in zip(opened, found, strict=True)]
+        await asyncio.sleep(min(3.0, seconds))
+        count, cpu_s = sum(client.event_count for client in found), processes.cpu_s(service.api_pid)
+        began_s = time.monotonic()
+        await asyncio.sleep(seconds / 2)
+        wall_s = time.monotonic() - began_s
+        rate = (sum(client.event_count for client in found) - count) / wall_s / len(found)
+        used.append(((processes.cpu_s(service.api_pid) - cpu_s) / wall_s, rate))
+        for task in tasks:
+            task.cancel()
+        for _, writer in opened:
+            writer.close()
+        for client in found:
+            client.tail = b""  # what was cut off in the middle comes again
+        if half == 0:
+            await asyncio.sleep(min(3.0, seconds))
+    return float(np.mean([cores for cores, _ in used])), float(np.mean([each for _, each in used]))
+
+
+async def _follow(service: _Service, found: list[_Client], seconds: float) -> None:
+    """Read for a while, from where each left off."""
+    opened = await _connect(service, found)
+    tasks = [asyncio.create_task(_read(reader, client)) for (reader, _), client in zip(opened, found, strict=True)]
+    await asyncio.sleep(max(seconds, 0.5))
+    for task in tasks:
+        task.cancel()
+    for _, writer in opened:
+        writer.close()
+    for client in found:
+        client.tail = b""
+
+
+async def _connect(service: _Service, found: list[_Client]) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    opened = []
+    for number, client in enumerate(found):
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        last = b"Last-Event-ID: " + client.last_id + b"\r\n" if client.last_id else b""
+        head = f"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\nCookie: {_COOKIE}={service.token}\r\n"
+        writer.write(head.encode() + last + b"\r\n")
+        opened.append((reader, writer))
+        if number % 50 == 49:
+            await asyncio.sleep(0.05)
+    return opened
+
+
+async def _read(reader: asyncio.StreamReader, client: _Client) -> None:
+    while data := await reader.read(65_536):
+        client.take(data)
+
+
+def _alarms(service: _Service) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    cursor: str | None = None
+    with httpx.Client(base_url=service.url, cookies={_COOKIE: service.token}, timeout=60) as client:
+        while True:
+            query = {"state": "all", "limit": "500"} | ({} if cursor is None else {"cursor": cursor})
+            page = client.get("/api/v1/alarms", params=query).json()
+            found += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return found
+
+
+# --- Chromium ---------------------------------------------------------------------------------------------------------
+
+
+def _visits(report: Report, service: _Service, browser: Browser, visits: int) -> None:
+    cold, warm, script_kb = [], [], 0.0
+    for _ in range(visits):
+        with _context(service, browser) as context:
+            page = context.new_page()
+            page.add_init_script(_MARK_TILE)
+            cold.append(_visit(page, service))
+            sizes = page.evaluate(
+                "performance.getEntriesByType('resource')"
+                ".filter(r => r.name.endsWith('.js') && r.responseEnd <= window.tileAt).map(r => r.encodedBodySize)"
+            )
+            script_kb = max(script_kb, sum(sizes) / 1000)
+            page.wait_for_timeout(1_000)  # its service worker puts the rest aside
+            warm.append(_visit(page, service))
+    rows: list[list[Cell]] = [
+        ["cold", len(cold), float(np.median(cold)), max(cold)],
+        ["warm", len(warm), float(np.median(warm)), max(warm)],
+    ]
+    report.tables.append(Table("a visit to the first tile with data, s", ("visit", "samples", "median", "max"), rows))
+    report.goals.append(
+        Goal("first visit, cold, s (median)", "≤ 2.5", float(np.median(cold)), bool(np.median(cold) <= 2.5))
+    )
+    report.goals.append(
+        Goal("first visit, warm, s (median)", "≤ 1", float(np.median(warm)), bool(np.median(warm) <= 1))
+    )
+    report.goals.append(Goal("script before the first screen, compressed, kB", "≤ 350", script_kb, script_kb <= 350))
+
+
+def _visit(page: Page, service: _Service) -> float:
+    began_s = time.monotonic()
+    page.goto(service.url)
+    page.wait_for_selector(".tile", timeout=60_000)
+    return time.monotonic() - began_s
+
+
+def _visible(report: Report, service: _Service, browser: Browser, seconds: float, screens: int, series: int) -> None:
+    others = _Beside(service, [_Client() for _ in range(screens - 1)])
+    with _context(service, browser) as context, others:
+        page = context.new_page()
+        _visit(page, service)
+        page.evaluate(_WATCH)
+        with _load(service.broker_port, SCREENS_READINGS_PER_S, series, fevers_per_s=2.0) as load:
+            page.wait_for_timeout(1000 * seconds)
+            load.stop()
+            page.wait_for_timeout(2_000)
+        seen_ms: dict[str, float] = page.evaluate("window.seenMs")
+    waited_ms = [seen_ms[value] - due_ms for value, due_ms in load.due_ms.items() if seen_ms.get(value)]
+    lost = len(load.due_ms) - len(waited_ms)
+    p50, p90, p99 = (float(x) for x in np.percentile(waited_ms, [50, 90, 99]))
+    columns = ("screens", "samples", "never seen", "p50", "p90", "p99", "max")
+    row: list[Cell] = [screens, len(waited_ms), lost, p50, p90, p99, max(waited_ms)]
+    report.tables.append(Table("publish → alarm visible in Chromium, ms", columns, [row]))
+    what = f"p99, publish → visible, {screens} screens, {SCREENS_READINGS_PER_S} readings/s, ms"
+    report.goals.append(Goal(what, "≤ 1,000", p99, p99 <= 1_000 and lost == 0))
+    report.samples["visible, ms"] = [round(each, 1) for each in waited_ms]
+
+
+def _memory(report: Report, service: _Service, browser: Browser, hours: float) -> None:
+    values = [[district.device(number), district.METRIC, 0.5] for number in range(100)]
+    with _context(service, browser) as context:
+        page = context.new_page()
+        page.clock.install()
+        page.add_init_script(_KEEP_STREAMS)
+        page.goto(service.url)
+        page.clock.run_for(2_000)
+        page.wait_for_selector(".tile", timeout=60_000)
+        measured = context.new_cdp_session(page)  # the page's own `performance` follows its clock and has no memory
+        measured.send("Performance.enable")
+        heap_mb: list[float] = []
+        minutes = round(60 * hours)
+        # The first minutes fill what has a size: they are no growth.
+        warm = min(10, max(1, minutes // 10))
+        for minute in range(minutes + 1):
+            if minute in (warm, minutes):
+                measured.send("HeapProfiler.collectGarbage")
+                figures = measured.send("Performance.getMetrics")["metrics"]
+                heap_mb.append(next(each["value"] for each in figures if each["name"] == "JSHeapUsedSize") / 1e6)
+            page.evaluate(_FEED, [60, values])
+            page.clock.run_for(60_000)
+    growth = 100 * (heap_mb[-1] / heap_mb[0] - 1)
+    row: list[Cell] = [hours, heap_mb[0], heap_mb[-1], growth]
+    report.tables.append(
+        Table("a screen that stays open", ("hours", "heap after ten minutes, MB", "at the end, MB", "%"), [row])
+    )
+    report.goals.append(Goal(f"growth of a screen's memory in {hours:g} h, %", "≤ 20", growth, growth <= 20))
+
+
+class _Beside:
+    """Event streams that are read beside, in a thread of their own."""
+
+    def __init__(self, service: _Service, clients: list[_Client]) -> None:
+        self._service = service
+        self._clients = clients
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    async def _run(self) -> None:
+        opened = await _connect(self._service, self._clients)
+        tasks = [asyncio.create_task(_read(r, client)) for (r, _), client in zip(opened, self._clients, strict=True)]
+        await asyncio.to_thread(self._stop.wait)
+        for task in tasks:
+            task.cancel()
+        for _, writer in opened:
+            writer.close()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+# --- what runs --------------------------------------------------------------------------------------------------------
+
+
+class _Load:
+    """Readings at a rate and fevers beside them, each with a temperature of its own."""
+
+    def __init__(self, port: int, rate: float, series: int, fevers_per_s: float) -> None:
+        self.due_ms: dict[str, float] = {}  # temperature as shown -> when it was to be published, epoch
+        self._given = (port, rate, series, fevers_per_s)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No more; returns when the last is sent."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        port, rate, series, fevers_per_s = self._given
+        ids = itertools.cycle(range(1, 65_536))
+        topics = [readings_topic(district.SITE, district.gateway(number)) for number in range(series)]
+        value = np.random.default_rng(1).uniform(0.25, 0.75, 4096).round(3).tolist()
+        with link.link(port, f"bench-{id(self)}") as out:
+            begin_s, begin_ms = time.monotonic(), time.time() * 1000
+            readings = fevers = 0
+            while not self._stop.wait(_STEP_S):
+                passed_s, lot = time.monotonic() - begin_s, []
+                while readings < rate * passed_s:
+                    number, due_ms = readings % series, int(begin_ms + 1000 * readings / rate)
+                    payload = stream.reading_json(number, due_ms, value[readings % 4096])
+                    lot.append(packets.publish(topics[number], payload, next(ids)))
+                    readings += 1
+                while fevers < fevers_per_s * passed_s:
+                    due, shown = begin_ms + 1000 * fevers / fevers_per_s, f"{38 + fevers % 600 / 100:.2f}"
+                    payload = stream.plain_json(
+                        district.SCANNER, district.SCANNER_METRIC, int(due), float(shown), f"{id(self)}-{fevers}"
+                    )
+                    lot.append(packets.publish(topics[0], payload, next(ids)))
+                    self.due_ms.setdefault(shown, due)
+                    fevers += 1
+                if lot:
+                    out.socket.sendall(b"".join(lot))
+                out.socket.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while out.socket.recv(65_536):
+                        pass
+                out.socket.setblocking(True)
+
+
+@contextlib.contextmanager
+def _load(port: int, rate: float, series: int, fevers_per_s: float) -> Iterator[_Load]:
+    load = _Load(port, rate, series, fevers_per_s)
+    try:
+        yield load
+    finally:
+        load.stop()
+
+
+@contextlib.contextmanager
+def _running(series: int) -> Iterator[_Service]:
+    with TemporaryDirectory() as name, processes.broker(Path(name)) as broker:
+        folder, port = Path(name), processes.free_port()
+        with processes.core(folder, series, broker.port, api={"port": port}) as core:
+            config = folder / "gatehouse.yaml"
+            gatehouse = [sys.executable, "-m", "gatehouse"]
+            add = [*gatehouse, "user", "add", "bench", "--role", "administrator", "--config", str(config)]
+            environment = {**os.environ, "GATEHOUSE_PASSWORD": _PASSWORD}
+            subprocess.run(add, env=environment, check=True, capture_output=True)
+            with processes.process([*gatehouse, "api", "--config", config], folder / "api.log") as running:
+                processes.wait_until(_listening(port), "the API", running)
+                url = f"http://127.0.0.1:{port}"
+                body = {"name": "bench", "password": _PASSWORD}
+                token = httpx.post(f"{url}/api/v1/session", json=body, timeout=30).cookies[_COOKIE]
+                yield _Service(broker.port, core, running.pid, url, token, port)
+
+
+def _listening(port: int) -> Callable[[], bool]:
+    def is_open() -> bool:
+        with socket.create_connection(("127.0.0.1", port), 0.5):
+            return True
+
+    return is_open
+
+
+@contextlib.contextmanager
+def _chromium() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        raise BadConfiguration("chromium is missing: apt-get install chromium")
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program, args=_CHROMIUM) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _context(service: _Service, browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900})
+    context.add_cookies([{"name": _COOKIE, "value": service.token, "url": service.url}])
+    try:
+        yield context
+    finally:
+        context.close()

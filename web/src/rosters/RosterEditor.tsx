@@ -1,0 +1,308 @@
+/** One roster: its shifts, holidays and dated exceptions as a form; saving with a reason; who changed what. */
+
+import { DeleteOutlined, PlusOutlined } from "@ant-design/icons";
+import { Alert, App, Button, Checkbox, Input, Select, Skeleton } from "antd";
+import { useCallback, useEffect, useState } from "react";
+
+import type { RosterDocument, RosterVersion, RosterWritten } from "../api/contract";
+import { fetchRoster, fetchRosterVersions, putRoster } from "../api/gatehouse";
+import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
+import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { useWords } from "../i18n/words";
+import { Failure } from "../parts/Failure";
+import { Changes } from "../rules/Versions";
+import { changeFailureText } from "../show/failure";
+import { dayAfter, dayOf } from "../show/time";
+import { nowMs } from "../state/clock";
+import { pageAddress } from "../state/route";
+import { useMay } from "../state/session";
+import { DAYS, mistakesOf, type Gap, type Mistakes } from "./draft";
+import { texts } from "./texts";
+import "../rules/rules.css";
+
+type Shift = RosterWritten["shifts"][number];
+type Override = RosterWritten["overrides"][number];
+
+export function RosterEditor({ id }: { id: string }) {
+  const words = useWords(texts);
+  const { answer, problem, load } = useAnswer(useCallback(() => fetchRoster(id), [id]));
+  useEffect(() => void load(), [load]);
+  return (
+    <>
+      <a className="back-link" href={pageAddress("rosters")}>{words.back}</a>
+      {problem !== null && <Failure problem={problem} retry={() => void load()} />}
+      {answer === null && problem === null && <Skeleton active />}
+      {answer !== null && <Editor key={answer.version} given={answer} load={load} />}
+    </>
+  );
+}
+
+function Editor({ given, load }: { given: RosterDocument; load: () => Promise<unknown> }) {
+  const words = useWords(texts);
+  const shared = useTexts();
+  const language = useLanguage();
+  const { message } = App.useApp();
+  const mayChange = useMay("change-rosters");
+  const [draft, setDraft] = useState(given.roster);
+  const [mistakes, setMistakes] = useState<Mistakes>({});
+  const [gaps, setGaps] = useState<Gap[]>([]);
+  const [acceptsGaps, setAcceptsGaps] = useState(false);
+  const [note, setNote] = useState("");
+  const [isNoteMissing, setNoteMissing] = useState(false);
+  const [theirs, setTheirs] = useState<RosterVersion[] | null>(null);
+  const [isBusy, setBusy] = useState(false);
+  const [versions, setVersions] = useState<RosterVersion[]>([]);
+  useEffect(() => {
+    // A roster that nobody has announced yet has no history.
+    fetchRosterVersions(given.roster.id).then(setVersions, () => setVersions([]));
+  }, [given.roster.id, given.version]);
+
+  const people = given.people.map(({ id, name }) => ({ value: id, label: inLanguage(name, language, id) }));
+  const isTouched = JSON.stringify(draft) !== JSON.stringify(given.roster);
+  const change = (part: Partial<RosterWritten>) => {
+    setDraft({ ...draft, ...part });
+    setGaps([]);
+    setAcceptsGaps(false);
+  };
+
+  const failed = async (error: unknown) => {
+    if (!(error instanceof Problem)) throw error;
+    if (error.status === 422) {
+      const { found, gaps: open } = mistakesOf(error.body, draft.timezone, words.nobodyFrom);
+      setMistakes(Object.keys(found).length > 0 ? found : { roster: error.detail });
+      setGaps(open);
+    } else if (error.status === 409) {
+      setTheirs((await fetchRosterVersions(draft.id)).filter(({ version }) => version > given.version));
+    } else {
+      const { title, text } = changeFailureText(error, shared);
+      void message.error(`${title} ${text}`);
+    }
+  };
+
+  const save = async () => {
+    setNoteMissing(note.trim() === "");
+    if (note.trim() === "") return;
+    setBusy(true);
+    setMistakes({});
+    try {
+      const saved = await putRoster(draft, given.version, note.trim(), acceptsGaps);
+      void message.success(words.saved(saved.version));
+      await load();
+    } catch (error) {
+      await failed(error);
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  const title = inLanguage(draft.name as { en: string; zh: string } | null, language, draft.id);
+  const today = dayOf(nowMs(), draft.timezone);
+  return (
+    <>
+      <div className="section-head">
+        <h3 className="rule-title">{title}</h3>
+        <span className="soft">{draft.id} · {draft.timezone} · {words.version} {given.version}</span>
+      </div>
+      {!mayChange && <Alert type="info" showIcon title={words.readOnly} />}
+      {theirs !== null && (
+        <Alert
+          type="warning"
+          showIcon
+          className="rule-conflict"
+          title={words.conflict}
+          description={
+            <>
+              {theirs.map((each) => <Changes key={each.version} of={{ ...each, retired: false }} />)}
+              <Button size="large" onClick={() => void load()}>{words.takeTheirs}</Button>
+            </>
+          }
+        />
+      )}
+      {Object.keys(mistakes).length > 0 && <Alert type="error" showIcon title={words.someWrong} description={mistakes.roster} />}
+      <fieldset className="roster-form" disabled={!mayChange}>
+        <Shifts
+          name="shifts" title={words.shifts} shifts={draft.shifts} people={people} withDays mistakes={mistakes} isEditable={mayChange}
+          change={(shifts) => change({ shifts })}
+        />
+        <section aria-label={words.exceptions}>
+          <h4>{words.exceptions}</h4>
+          <p className="soft">{words.exceptionsHint}</p>
+          {draft.overrides.map((override, at) => (
+            <OverrideRow
+              key={at} at={at} override={override} people={people} mistakes={mistakes} isEditable={mayChange}
+              change={(next) => change({ overrides: draft.overrides.map((each, number) => (number === at ? next : each)) })}
+              remove={() => change({ overrides: draft.overrides.filter((_, number) => number !== at) })}
+            />
+          ))}
+          {mayChange && (
+            <Button
+              size="large" icon={<PlusOutlined />}
+              onClick={() => {
+                const { from, to } = draft.shifts[0] ?? { from: "08:00:00", to: "20:00:00" };
+                change({ overrides: [...draft.overrides, { date: dayAfter(today, 1), from, to, people: [] }] });
+              }}
+            >
+              {words.addException}
+            </Button>
+          )}
+        </section>
+        <Holidays days={draft.holidays} change={(holidays) => change({ holidays })} first={today} isEditable={mayChange} mistakes={mistakes} />
+        {(draft.holidays.length > 0 || draft.holiday_shifts.length > 0) && (
+          <Shifts
+            name="holiday_shifts" title={words.holidayShifts} shifts={draft.holiday_shifts} people={people} mistakes={mistakes}
+            isEditable={mayChange} change={(holiday_shifts) => change({ holiday_shifts })}
+          />
+        )}
+      </fieldset>
+      {mayChange && (
+        <div className="rule-save">
+          {gaps.length > 0 && (
+            <Checkbox className="roster-gaps" checked={acceptsGaps} onChange={({ target }) => setAcceptsGaps(target.checked)}>
+              {words.acceptGaps(gaps.length)}
+            </Checkbox>
+          )}
+          <label htmlFor="roster-note">{words.note}</label>
+          <Input.TextArea
+            id="roster-note" rows={2} maxLength={2000} value={note} status={isNoteMissing ? "error" : ""}
+            aria-describedby="roster-note-missing" onChange={({ target }) => setNote(target.value)}
+          />
+          <p id="roster-note-missing" className="rule-error" role="alert">{isNoteMissing && note.trim() === "" ? words.noteNeeded : null}</p>
+          <div className="rule-buttons">
+            <Button size="large" type="primary" loading={isBusy} disabled={!isTouched} onClick={() => void save()}>{words.save}</Button>
+            <Button size="large" disabled={!isTouched || isBusy} onClick={() => { change(given.roster); setMistakes({}); }}>{words.discard}</Button>
+          </div>
+        </div>
+      )}
+      <section aria-label={words.history}>
+        <h3>{words.history}</h3>
+        {versions.map((each) => <Changes key={each.version} of={{ ...each, retired: false }} />)}
+      </section>
+    </>
+  );
+}
+
+type Choices = readonly { value: string; label: string }[];
+
+interface ShiftsProps {
+  name: "shifts" | "holiday_shifts";
+  title: string;
+  shifts: readonly Shift[];
+  people: Choices;
+  withDays?: boolean;
+  mistakes: Mistakes;
+  isEditable: boolean;
+  change: (shifts: Shift[]) => void;
+}
+
+function Shifts({ name, title, shifts, people, withDays = false, mistakes, isEditable, change }: ShiftsProps) {
+  const words = useWords(texts);
+  const put = (at: number, part: Partial<Shift>) => change(shifts.map((each, number) => (number === at ? { ...each, ...part } : each)));
+  return (
+    <section aria-label={title}>
+      <h4>{title}</h4>
+      <Wrong mistakes={mistakes} field={name} />
+      {shifts.map((shift, at) => (
+        <div key={at} className="roster-row">
+          {withDays && (
+            <Checkbox.Group
+              value={shift.days} disabled={!isEditable} onChange={(days) => put(at, { days: DAYS.filter((day) => days.includes(day)) })}
+              options={DAYS.map((day, number) => ({ value: day, label: words.days[number] ?? day }))}
+            />
+          )}
+          <Hours of={shift} change={(part) => put(at, part)} />
+          <People value={shift.people} people={people} isEditable={isEditable} change={(chosen) => put(at, { people: chosen })} />
+          {isEditable && (
+            <Button size="large" icon={<DeleteOutlined />} aria-label={words.remove} onClick={() => change(shifts.filter((_, number) => number !== at))} />
+          )}
+          <Wrong mistakes={mistakes} field={`${name}[${at}]`} />
+        </div>
+      ))}
+      {isEditable && (
+        <Button size="large" icon={<PlusOutlined />} onClick={() => change([...shifts, { days: [...DAYS], from: "08:00:00", to: "20:00:00", people: [] }])}>
+          {words.addShift}
+        </Button>
+      )}
+    </section>
+  );
+}
+
+interface OverrideProps {
+  at: number;
+  override: Override;
+  people: Choices;
+  mistakes: Mistakes;
+  isEditable: boolean;
+  change: (override: Override) => void;
+  remove: () => void;
+}
+
+function OverrideRow({ at, override, people, mistakes, isEditable, change, remove }: OverrideProps) {
+  const words = useWords(texts);
+  return (
+    <div className="roster-row">
+      <input type="date" aria-label={words.date} value={override.date} onChange={({ target }) => change({ ...override, date: target.value })} />
+      <Hours of={override} change={(part) => change({ ...override, ...part })} />
+      <People value={override.people} people={people} isEditable={isEditable} change={(chosen) => change({ ...override, people: chosen })} />
+      {isEditable && <Button size="large" icon={<DeleteOutlined />} aria-label={words.remove} onClick={remove} />}
+      <Wrong mistakes={mistakes} field={`overrides[${at}]`} />
+    </div>
+  );
+}
+
+function Hours({ of: { from, to }, change }: { of: { from: string; to: string }; change: (part: { from?: string; to?: string }) => void }) {
+  const words = useWords(texts);
+  return (
+    <span className="roster-times">
+      <input type="time" required aria-label={words.from} value={from.slice(0, 5)} onChange={({ target }) => change({ from: target.value })} />
+      {" – "}
+      <input type="time" required aria-label={words.to} value={to.slice(0, 5)} onChange={({ target }) => change({ to: target.value })} />
+    </span>
+  );
+}
+
+function People({ value, people, isEditable, change }: { value: string[]; people: Choices; isEditable: boolean; change: (chosen: string[]) => void }) {
+  const words = useWords(texts);
+  return (
+    <Select<string[]>
+      className="roster-people" mode="multiple" size="large" aria-label={words.people} placeholder={words.nobody} disabled={!isEditable}
+      value={value} options={[...people]} optionFilterProp="label" onChange={change}
+    />
+  );
+}
+
+interface HolidaysProps {
+  days: readonly string[];
+  first: string;
+  mistakes: Mistakes;
+  isEditable: boolean;
+  change: (days: string[]) => void;
+}
+
+function Holidays({ days, first, mistakes, isEditable, change }: HolidaysProps) {
+  const words = useWords(texts);
+  return (
+    <section aria-label={words.holidays}>
+      <h4>{words.holidays}</h4>
+      <Wrong mistakes={mistakes} field="holidays" />
+      <div className="roster-row">
+        {days.map((day, at) => (
+          <span key={at}>
+            <input type="date" aria-label={words.date} value={day} onChange={({ target }) => change(days.map((each, number) => (number === at ? target.value : each)))} />
+            {isEditable && <Button size="large" icon={<DeleteOutlined />} aria-label={words.remove} onClick={() => change(days.filter((_, number) => number !== at))} />}
+          </span>
+        ))}
+        {isEditable && <Button size="large" icon={<PlusOutlined />} onClick={() => change([...days, first])}>{words.addHoliday}</Button>}
+      </div>
+    </section>
+  );
+}
+
+/** What is wrong with a field or within it. */
+function Wrong({ mistakes, field }: { mistakes: Mistakes; field: string }) {
+  const found = Object.entries(mistakes).filter(
+    ([name]) => name === field || name.startsWith(`${field}.`),
+  );
+  if (found.length === 0) return null;
+  return <p className="rule-error roster-wrong" role="alert">{found.map(([, said]) => said).join("; ")}</p>;
+}
