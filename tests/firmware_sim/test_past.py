@@ -5,6 +5,7 @@ import pytest
 from firmware_sim.district import DAY_MS, HOUR_MS, MINUTE_MS, District, Floats, Times
 from firmware_sim.gates import FEVER_ABOVE_C, Label
 from firmware_sim.past import Columns, Past, build_past
+from firmware_sim.rooms import MAIN_SHARE
 
 from telemetry import frames
 from tests.firmware_sim.conftest import END_MS, SEED
@@ -120,11 +121,18 @@ def test_registers_only_grow(series: Series) -> None:
 
 
 def test_energy_is_the_integral_of_power(series: Series) -> None:
-    for name, (times, energy) in named(series, "/energy").items():
-        _, power = series[name.replace("energy", "power")]
+    for name, (_, power) in named(series, "/power").items():
+        times, energy = series[name.replace("power", "energy")]
         hours = np.diff(times) / HOUR_MS
         integral = (power[1:] * hours).sum() / 1000
         assert integral == pytest.approx(energy[-1] - energy[0], rel=0.02), name
+
+
+def test_the_main_meter_counts_what_the_rooms_do_and_a_little_more(series: Series) -> None:
+    rooms = [name.replace("power", "energy") for name in named(series, "/power")]
+    used = {name: energy[-1] - energy[0] for name, (_, energy) in named(series, "/energy").items()}
+    (main,) = used.keys() - set(rooms)
+    assert used[main] == pytest.approx(MAIN_SHARE * sum(used[name] for name in rooms), rel=0.01)
 
 
 def test_a_room_without_a_heater_stays_below_a_kilowatt(past: Past, series: Series) -> None:
