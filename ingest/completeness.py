@@ -38,7 +38,7 @@ MEASURE_EVERY_S = 60.0  # the metrics
 _MOVE_EVERY_S = 60.0  # of the cursor, while there is nothing but ticks
 _FORGET_EVERY_S = 3600.0
 _RECORDS_AT_ONCE = 500
-_GATHER_S = 0.5  # between two looks while there is less than that
+_GATHER_S = 0.5  # between two looks while less than that is waiting
 _DAY_MS = 86_400_000
 
 
@@ -96,12 +96,12 @@ class CompletenessLoop:
     def run(self, stop: threading.Event) -> None:
         """Until `stop`, and then once more so that nothing waits uncounted."""
         while not stop.is_set():
-            if not self.step():
+            if not self.step() or self._journal.last - self._read < _RECORDS_AT_ONCE:
                 stop.wait(_GATHER_S)  # many records are counted at the price of one
         self._patiently(self._keep)
 
     def step(self) -> bool:
-        """One bounded piece of what is to be done; False when there is little or nothing just now."""
+        """One bounded piece of what is to be done; False when there is nothing just now."""
         now_s = self._clock.monotonic_s()
         due_s = _MOVE_EVERY_S
         if self._gathered or self._lost or self._frames:
@@ -128,7 +128,7 @@ class CompletenessLoop:
             if len(self._lost) >= LOST_MAX:
                 break
         self._gather(batches)
-        return len(records) == _RECORDS_AT_ONCE or len(self._lost) >= LOST_MAX
+        return bool(records)
 
     def _take(self, record: Stored) -> None:
         if record.kind is Kind.GAPS:
