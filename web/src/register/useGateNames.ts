@@ -25,16 +25,22 @@ export function useGateNames(): GateNames {
   const [problem, setProblem] = useState<Problem | null>(null);
   const [attempt, setAttempt] = useState(0);
   useEffect(() => {
+    if (site === undefined) return; // there is no site yet whose gates these could be
+    let isOver = false; // an answer that is late must not stand over that of the site chosen since
     fetchGates().then(
       (all) => {
+        if (isOver) return;
         setGates(all.filter((each) => each.site === site));
         setProblem(null);
       },
       (error: unknown) => {
         if (!(error instanceof Problem)) throw error;
-        setProblem(error);
+        if (!isOver) setProblem(error);
       },
     );
+    return () => {
+      isOver = true;
+    };
   }, [site, attempt]);
   const choose = (id: string) => {
     remember(GATE_KEY, id);
