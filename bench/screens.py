@@ -224,14 +224,18 @@ async def _ask(service: _Service, paths: tuple[str, ...], rate: float, seconds: 
 
 def _streams(report: Report, service: _Service, seconds: float, clients: int) -> None:
     """Ten alarms a second to all; in the middle all are cut off for three seconds and resume."""
-    before = {alarm["id"].encode() for alarm in _alarms(service)}
     found = [_Client() for _ in range(clients)]
     with _load(service.broker_port, 1.0, 1, fevers_per_s=10.0) as load:
+        until_s = time.monotonic() + _GRACE_S
+        while not all(client.last_id for client in found):  # until everybody has a place to resume from
+            assert time.monotonic() < until_s, "a stream says nothing"
+            asyncio.run(_follow(service, found, 0.5))
+        before = {alarm["id"].encode() for alarm in _alarms(service)}
         used, rate = asyncio.run(_listen(service, found, seconds))
         load.stop()
         # What was raised while they listened or were cut off; the last ones are waited for.
         raised = {alarm["id"].encode() for alarm in _alarms(service)} - before
-        asyncio.run(_follow(service, found, min(_GRACE_S, seconds)))
+        asyncio.run(_follow(service, found, max(0.5, min(_GRACE_S, seconds))))
     missed = sum(len(raised - client.alarms) for client in found)
     per_core = clients / used
     columns = ("streams", "events/s each", "API's cores", "streams per core", "alarms", "missed by all")
@@ -245,7 +249,6 @@ def _streams(report: Report, service: _Service, seconds: float, clients: int) ->
 
 async def _listen(service: _Service, found: list[_Client], seconds: float) -> tuple[float, float]:
     """(cores that the API used, events a second of each stream) while nobody connects."""
-    await _follow(service, found, 0.0)  # everybody has been there once and has a place to resume from
     used = []
     for half in range(2):
         opened = await _connect(service, found)
@@ -272,7 +275,7 @@ async def _follow(service: _Service, found: list[_Client], seconds: float) -> No
     """Read for a while, from where each left off."""
     opened = await _connect(service, found)
     tasks = [asyncio.create_task(_read(reader, client)) for (reader, _), client in zip(opened, found, strict=True)]
-    await asyncio.sleep(max(seconds, 0.5))
+    await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
     for _, writer in opened:
