@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from api.app import SCREENS
 from tests import servers
 from tests.integration import pictures
 from tests.integration.running import Running, running
+
+# How long a page may take in a test: that it is wrong is what fails here, not that the machine has other work. How soon
+# people see things is measured in bench/.
+_PATIENCE_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,7 @@ def browser() -> Iterator[Browser]:
     if program is None:
         servers.missing("chromium", "apt-get install chromium")
         raise AssertionError
+    expect.set_options(timeout=_PATIENCE_MS)
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=program, args=pictures.ARGUMENTS) as started,

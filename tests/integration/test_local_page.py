@@ -19,7 +19,6 @@ from tests import servers
 from tests.integration.running import PASSWORD, Running
 
 pytestmark = pytest.mark.integration
-_SOON_MS = 10_000
 PIN = "738291"
 
 
@@ -154,7 +153,6 @@ def gate(run: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gat
 def page(gate: Gate, browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 800, "height": 1280})
     found = context.new_page()
-    found.set_default_timeout(_SOON_MS)
     found.goto(f"http://127.0.0.1:{gate.page_port}/")
     yield found
     context.close()

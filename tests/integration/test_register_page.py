@@ -15,7 +15,6 @@ from tests.integration.pictures import View, grave
 from tests.integration.running import EAST, PASSWORD, Running
 
 pytestmark = pytest.mark.integration
-_SOON_MS = 15_000
 _HEARD = "() => { window.print = () => { window.printed = document.querySelector('.register-print').innerText; }; }"
 _COUNT_NOTES = """() => {
     const start = OscillatorNode.prototype.start;
@@ -47,7 +46,6 @@ def seen_by(run: Running, browser: Browser, name: str, view: View, where: str) -
     context.add_init_script("".join(f"localStorage.setItem({key!r}, {value!r});" for key, value in chosen.items()))
     context.request.post(f"{run.http.base_url}/api/v1/session", data={"name": name, "password": PASSWORD})
     page = context.new_page()
-    page.set_default_timeout(_SOON_MS)
     page.goto(f"{run.http.base_url}{where}")
     page.wait_for_selector(".connection-live")
     yield page
@@ -71,14 +69,6 @@ def fits(page: Page, view: View) -> None:
 
 
 Keep = Callable[[Page, str], None]
-
-
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """The board is asked for every few seconds."""
-    expect.set_options(timeout=_SOON_MS)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture

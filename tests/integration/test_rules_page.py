@@ -11,7 +11,6 @@ from tests.integration.running import Running
 
 pytestmark = pytest.mark.integration
 
-_SOON_MS = 20_000
 _REASON = "#rule-note"
 
 
@@ -41,25 +40,21 @@ def test_a_rule_is_changed_tried_and_saved_and_what_does_not_fit_is_said_at_its_
         page.fill("#rule-schedule", "no-such-schedule")
         page.fill(_REASON, "kettles are allowed now")
         page.get_by_role("button", name="Save").click()
-        expect(page.locator("#rule-schedule-error")).to_have_text(
-            "there is no schedule 'no-such-schedule'", timeout=_SOON_MS
-        )
+        expect(page.locator("#rule-schedule-error")).to_have_text("there is no schedule 'no-such-schedule'")
         page.fill("#rule-schedule", "")
         page.fill("#rule-raise_after_s", "-1")
         page.get_by_role("button", name="Try on the past").click()
-        expect(page.locator("#rule-raise_after_s-error")).to_contain_text(
-            "greater than or equal to 0", timeout=_SOON_MS
-        )
+        expect(page.locator("#rule-raise_after_s-error")).to_contain_text("greater than or equal to 0")
         page.fill("#rule-raise_after_s", "0")
         page.fill("#rule-clear_after_s", "0")
         page.get_by_role("button", name="Try on the past").click()
-        expect(page.locator(".rule-backtest")).to_contain_text("3 readings looked at", timeout=60_000)
+        expect(page.locator(".rule-backtest")).to_contain_text("3 readings looked at")
         expect(page.locator(".rule-backtest canvas")).to_be_visible()
         expect(page.locator(".rule-backtest")).to_contain_text("Only with the change: 1")
         limit.fill("1240")
         expect(page.locator(".rule-backtest")).to_contain_text("The rule was changed after this back-test")
         page.get_by_role("button", name="Save").click()
-        expect(page.locator(".rule-version").first).to_contain_text("kettles are allowed now", timeout=_SOON_MS)
+        expect(page.locator(".rule-version").first).to_contain_text("kettles are allowed now")
         expect(page.locator(".rule-version").first.locator("del").first).to_have_text("1000")
     assert in_force(run, "heater")["levels"] == [
         {"severity": "high", "at_least": 1240, "at_most": None, "clear": None, "local": False}
@@ -77,7 +72,7 @@ def test_who_was_slower_sees_the_others_change_and_keeps_what_they_typed(run: Ru
         run.http.put("/api/v1/rules/drain-rise", json=body).raise_for_status()
         page.get_by_role("button", name="Save").click()
         conflict = page.locator(".rule-conflict")
-        expect(conflict).to_contain_text("two in a row", timeout=_SOON_MS)
+        expect(conflict).to_contain_text("two in a row")
         expect(conflict.locator("code")).to_have_text("raise_count")
         expect(page.locator("#rule-deadband")).to_have_value("0.001")
         page.get_by_role("button", name="Take theirs, drop mine").click()
@@ -85,7 +80,7 @@ def test_who_was_slower_sees_the_others_change_and_keeps_what_they_typed(run: Ru
         page.fill(_REASON, "nobody needs it")
         page.get_by_role("button", name="Retire").click()
         page.locator(".ant-modal-container, .ant-modal-content").get_by_role("button", name="Retire").click()
-        expect(page.locator(".rule-list")).to_be_visible(timeout=_SOON_MS)
+        expect(page.locator(".rule-list")).to_be_visible()
         expect(page.locator(".rule-list")).not_to_contain_text("drain-rise")
 
 
@@ -99,7 +94,7 @@ def test_who_may_not_change_rules_reads_them(run: Running, browser: Browser) -> 
         page.context.request.post(f"{run.http.base_url}/api/v1/session", data=login)
         page.goto(f"{run.http.base_url}#page=rules&rule=fever")
         page.reload()
-        expect(page.get_by_text("You may read this rule.")).to_be_visible(timeout=_SOON_MS)
+        expect(page.get_by_text("You may read this rule.")).to_be_visible()
         expect(page.get_by_role("button", name="Save")).to_have_count(0)
         expect(page.locator("#rule-deadband")).not_to_be_editable()
         expect(page.locator(".rule-version").first).to_be_visible()
