@@ -282,7 +282,7 @@ class AtTablet:
         return tablet
 
 
-def anybody() -> None:
+async def anybody() -> None:
     """The rule of a route that needs no log-in."""
 
 

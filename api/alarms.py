@@ -156,9 +156,9 @@ class Alarms:
 
     def silent_devices(self) -> set[str]:
         """Devices of which an open alarm says that they are not heard any more."""
-        query = sa.select(alarms.c.device, alarms.c.document).where(alarms.c.is_open)
+        is_silence = alarms.c.document["rule_type"].as_string() == "silence"
         with self._database.connect() as db:
-            return {row.device for row in db.execute(query) if row.document.get("rule_type") == "silence"}
+            return set(db.execute(sa.select(alarms.c.device).where(alarms.c.is_open, is_silence)).scalars())
 
     def newest_step(self) -> int:
         """The number of the last transition."""

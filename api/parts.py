@@ -23,6 +23,7 @@ from api.events import Events
 from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
+from api.newest import NewestReadings
 from api.people.accounts import Accounts
 from api.people.openid import OpenId
 from api.register.reads import Reads
@@ -47,6 +48,7 @@ class Parts:
     rules: Rules
     rosters: Rosters
     history: HistoryReader
+    newest: NewestReadings
     quarantine: Quarantine
     counts: Completeness
     gateway_states: GatewayStates
@@ -76,7 +78,7 @@ class Parts:
     is_insecure: bool = False  # started without TLS to the broker; every screen says so
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 

@@ -23,6 +23,7 @@ from api.events import Events
 from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
+from api.newest import NewestReadings
 from api.parts import Parts
 from api.people.openid import OpenId
 from api.register.reads import Reads
@@ -68,11 +69,13 @@ def make_parts(settings: Settings, clock: Clock) -> Parts:
     accounts = make_accounts(settings, database, clock)
     people = load_people(settings.people)
     register = open_register(settings.visitor_register, clock)
+    events = Events(settings.broker, f"{settings.client_id}-api", alarms, clock)
     return Parts(
         catalogue=catalogue,
         rules=Rules(database, declared.rules),
         rosters=Rosters(database, people),
         history=history,
+        newest=NewestReadings(history, events.newest, clock),
         quarantine=Quarantine(database),
         counts=Completeness(database),
         gateway_states=GatewayStates(database),
@@ -91,7 +94,7 @@ def make_parts(settings: Settings, clock: Clock) -> Parts:
         register=register,
         reads=Reads(register, accounts.audit, clock),
         reports=Reports(database, settings.reports.folder, clock, settings.reports.keep_days),
-        events=Events(settings.broker, f"{settings.client_id}-api", alarms, clock),
+        events=events,
         clock=clock,
         schedules=declared.schedules,
         people=people,

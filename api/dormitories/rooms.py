@@ -17,6 +17,7 @@ from api.contract import Named, named
 from api.dormitories.building import Building, Dormitories
 from api.dormitories.remembered import KEPT_MS, Remembered
 from api.dormitories.tariff import rounded
+from api.newest import NewestReadings
 from ingest.history.history import Aggregate, Curve, HistoryReader
 from telemetry.catalogue import Catalogue, Device
 
@@ -74,7 +75,7 @@ def room_states(
     dormitories: Dormitories,
     building: Building,
     rooms: Sequence[str],
-    newest: Mapping[tuple[str, str], Any],
+    newest: NewestReadings,
     open_alarms: Sequence[Mapping[str, Any]],
     silent: set[str],
     now_ms: int,
@@ -117,7 +118,7 @@ def room_states(
         leak = _leak(dormitories, building, room, alarms, least_m3, today)
         if leak is not None:
             leaks.append(leak)
-        power = next((newest.get((device.id, POWER)) for device in devices if (device.id, POWER) in newest), None)
+        power = next((last for device in devices if (last := newest.get(device.id, POWER)) is not None), None)
         paying = len(building.beds_on(room, today))
         holds = {
             "forbidden-load": any(is_forbidden_load(alarm) for alarm in alarms),
@@ -136,8 +137,8 @@ def room_states(
                 name=named(catalogue.place[room].name),
                 floor=path[-2].id,
                 states=[state for state in STATES if holds.get(state)] or ["ok"],
-                power_w=None if power is None or not math.isfinite(power[1]) else power[1],
-                power_ms=None if power is None else power[0],
+                power_w=None if power is None or not math.isfinite(power.value) else power.value,
+                power_ms=None if power is None else power.time_ms,
                 today=counted,
                 beds=building.beds,
                 paying=paying,

@@ -21,7 +21,6 @@ from api.dormitories.rooms import POWER, Leak, RoomNow, is_forbidden_load, room_
 from api.dormitories.steps import power_steps
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
-from api.routes.world import newest_readings
 from ingest.history.history import Aggregate
 from telemetry.batch import Floats
 from telemetry.quality import Quality
@@ -323,7 +322,7 @@ def _standing(parts: Parts, building: Building, rooms: list[str], now_ms: int) -
         parts.dormitories,
         building,
         rooms,
-        _newest(parts),
+        parts.newest,
         _alarms(parts, rooms, 0, _ALARMS_MAX, only_open=True),
         parts.alarms.silent_devices(),
         now_ms,
@@ -335,16 +334,6 @@ def _alarms(
 ) -> list[dict[str, Any]]:
     devices = [device.id for device in parts.catalogue.devices if device.place in rooms]
     return parts.cases.alarms(devices, since_ms, limit, only_open=only_open)
-
-
-def _newest(parts: Parts) -> dict[tuple[str, str], tuple[int, float]]:
-    """(time, value) of the last reading of every series, as stored or as heard."""
-    found: dict[tuple[str, str], tuple[int, float]] = {}
-    for source in (newest_readings(parts), dict(parts.events.newest)):
-        for name, (time_ms, value, _quality) in source.items():
-            if name not in found or time_ms >= found[name][0]:
-                found[name] = (time_ms, value)
-    return found
 
 
 def _steps(parts: Parts, kind: str, device: str, now_ms: int) -> list[Step]:

@@ -193,10 +193,9 @@ def network_names(session: Looking, parts: PartsOf) -> NetworkNames:
 def network_now(session: Looking, parts: PartsOf, network: str) -> NetworkNow:
     """Water, forecast, rain, and what explains what."""
     found, now_ms = network_of(parts, session.user, network), parts.clock.now_ms()
-    newest = parts.history.newest(now_ms - 2 * _DAY_MS)
     alarms = _open_alarms(parts, session.user, found)
     rules = parts.rules.in_force()
-    manholes = [_manhole(parts, node, newest, alarms, rules, now_ms) for node in found.nodes]
+    manholes = [_manhole(parts, node, alarms, rules, now_ms) for node in found.nodes]
     level_m = {each.id: each.level.value for each in manholes if each.level is not None and each.health == "ok"}
     folded = cards(found, alarms, level_m)
     return NetworkNow(
@@ -207,7 +206,7 @@ def network_now(session: Looking, parts: PartsOf, network: str) -> NetworkNow:
         as_of_ms=now_ms,
         overflow_share=overflow_share_of(rules),
         manholes=manholes,
-        rain=None if found.gauge is None else _rain(parts, found.gauge, newest, alarms, now_ms),
+        rain=None if found.gauge is None else _rain(parts, found.gauge, alarms, now_ms),
         cards=[_card(card) for card in folded],
         seasons=_seasons(parts, found, rules, now_ms),
     )
@@ -333,12 +332,6 @@ def _open_alarms(parts: Parts, user: User, network: Network) -> list[dict[str, A
     return parts.alarms.open_of(user, sorted(names), _ALARMS_MAX)
 
 
-def _newest(parts: Parts, newest: Any, device: str, metric: str) -> Newest | None:
-    stored, live = newest.get((device, metric)), parts.events.newest.get((device, metric))
-    best = max((x for x in (stored, live) if x is not None), key=lambda x: x[0], default=None)
-    return None if best is None else Newest(*best)
-
-
 def _health(parts: Parts, device: Device, last: Newest | None, alarms: list[dict[str, Any]], now_ms: int) -> Health:
     """What its level is worth: what is not heard, or said to be faulty, is never fine."""
     if last is None:
@@ -355,10 +348,10 @@ def _health(parts: Parts, device: Device, last: Newest | None, alarms: list[dict
 
 
 def _manhole(
-    parts: Parts, node: Node, newest: Any, alarms: list[dict[str, Any]], rules: list[dict[str, Any]], now_ms: int
+    parts: Parts, node: Node, alarms: list[dict[str, Any]], rules: list[dict[str, Any]], now_ms: int
 ) -> Manhole:
     device = node.device
-    last = None if device is None else _newest(parts, newest, device.id, LEVEL)
+    last = None if device is None else parts.newest.get(device.id, LEVEL)
     health: Health = "none" if device is None else _health(parts, device, last, alarms, now_ms)
     forecast = None
     if device is not None:
@@ -416,8 +409,8 @@ def overflow_share_of(rules: list[dict[str, Any]]) -> float:
     return float(shares[0]) if shares else 0.97
 
 
-def _rain(parts: Parts, gauge: Device, newest: Any, alarms: list[dict[str, Any]], now_ms: int) -> RainNow:
-    last = _newest(parts, newest, gauge.id, RAIN)
+def _rain(parts: Parts, gauge: Device, alarms: list[dict[str, Any]], now_ms: int) -> RainNow:
+    last = parts.newest.get(gauge.id, RAIN)
     start_ms = (now_ms // _RAIN_STEP_MS + 1 - _RAIN_STEPS) * _RAIN_STEP_MS
     curve = parts.history.read(
         gauge.kind, gauge.id, RAIN, start_ms, start_ms + _RAIN_STEPS * _RAIN_STEP_MS, _RAIN_STEP_MS, Aggregate.MEAN

@@ -13,7 +13,7 @@ from api.answers import Route
 from api.contract import Gate, GatePage, Shift, named
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
-from api.routes.world import device_now, newest_readings
+from api.routes.world import device_now
 from ingest.history.history import Aggregate
 from telemetry.catalogue import Device
 
@@ -56,13 +56,13 @@ def gate(session: Looking, parts: PartsOf, place: str) -> dict[str, Any]:
     devices = devices_of_gate(parts, session.user, place)
     catalogue, now_ms = parts.catalogue, parts.clock.now_ms()
     rules, metrics = fever_rules(parts), scanned_metrics(parts)
-    newest, silent = newest_readings(parts), parts.alarms.silent_devices()
+    silent = parts.alarms.silent_devices()
     open_alarms = parts.handovers.open_alarms([device.id for device in devices])
     lanes = []
     for device in devices:
         if device.kind not in metrics:
             continue
-        metric, now = metrics[device.kind], device_now(parts, device.id, newest, silent)
+        metric, now = metrics[device.kind], device_now(parts, device.id, silent)
         lanes.append(
             {
                 "place": device.place,

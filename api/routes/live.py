@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from api.access import Anybody, Looking
-from api.answers import Route
+from api.answers import Route, as_json
 from api.contract import Alive, Health
 from api.events import TooManyClients
 from api.parts import PartsOf
@@ -44,8 +44,8 @@ async def live_events(
 
 
 @outside.get("/health/live", response_model=Alive, dependencies=[Anybody])
-def alive() -> dict[str, str]:
-    return {"status": "alive"}
+async def alive() -> Response:
+    return as_json({"status": "alive"})
 
 
 @outside.get("/health/ready", response_model=Health, responses={503: {"model": Health}}, dependencies=[Anybody])

@@ -13,12 +13,9 @@ from api.problems import Problem
 
 router = APIRouter(route_class=Route)
 
-_NEWEST_WITHIN_MS = 2 * 86_400_000
-
 
 @router.get("/sites", response_model=Sites)
 def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
-    newest = newest_readings(parts)
     silent = parts.alarms.silent_devices()
     found = []
     for site in parts.catalogue.sites:
@@ -42,9 +39,7 @@ def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
                     for place in places
                 ],
                 "devices": [
-                    device_now(parts, device.id, newest, silent)
-                    for device in parts.catalogue.devices
-                    if device.place in here
+                    device_now(parts, device.id, silent) for device in parts.catalogue.devices if device.place in here
                 ],
                 "gateways": [
                     gateway_state(gateway.id, parts.events.gateways.get(gateway.id))
@@ -57,21 +52,14 @@ def sites(session: Looking, parts: PartsOf) -> dict[str, Any]:
     return {"sites": found}
 
 
-def newest_readings(parts: Parts) -> Any:
-    """The last reading of every series that was heard lately."""
-    return parts.history.newest(parts.clock.now_ms() - _NEWEST_WITHIN_MS)
-
-
-def device_now(parts: Parts, device_id: str, newest: Any, silent: set[str]) -> dict[str, Any]:
+def device_now(parts: Parts, device_id: str, silent: set[str]) -> dict[str, Any]:
     """A device and its last readings."""
     device = parts.catalogue.device[device_id]
     last = {}
     for metric in parts.catalogue.kind[device.kind].metrics:
-        stored = newest.get((device_id, metric.id))
-        live = parts.events.newest.get((device_id, metric.id))
-        best = max((x for x in (stored, live) if x is not None), key=lambda x: x[0], default=None)
-        if best is not None:
-            last[metric.id] = {"time_ms": best[0], "value": best[1], "quality": best[2]}
+        newest = parts.newest.get(device_id, metric.id)
+        if newest is not None:
+            last[metric.id] = newest._asdict()
     return {
         "id": device.id,
         "name": named(device.name or parts.catalogue.place[device.place].name),
@@ -85,17 +73,15 @@ def device_now(parts: Parts, device_id: str, newest: Any, silent: set[str]) -> d
 
 @router.get("/devices", response_model=DevicePage)
 def devices(session: Looking, parts: PartsOf) -> dict[str, Any]:
-    newest = newest_readings(parts)
     silent = parts.alarms.silent_devices()
     seen = [device.id for device in parts.catalogue.devices if session.user.sees(parts.catalogue.site_of(device.id))]
-    return {"items": [device_now(parts, name, newest, silent) for name in seen], "next": None}
+    return {"items": [device_now(parts, name, silent) for name in seen], "next": None}
 
 
 @router.get("/devices/{device}", response_model=DeviceShown)
 def device(session: Looking, parts: PartsOf, device: str) -> dict[str, Any]:
     kind_of(parts, session.user, device)
-    newest = newest_readings(parts)
-    return device_now(parts, device, newest, parts.alarms.silent_devices())
+    return device_now(parts, device, parts.alarms.silent_devices())
 
 
 @router.get("/kinds", response_model=Kinds)

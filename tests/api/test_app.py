@@ -28,6 +28,7 @@ from api.events import Events
 from api.handovers import Handovers
 from api.instruments import Instruments
 from api.masks import Masks
+from api.newest import NewestReadings
 from api.parts import Parts
 from api.people.accounts import Accounts
 from api.people.sessions import sessions
@@ -69,6 +70,7 @@ class World:
     journal: Journal
     worker: AlertWorker
     history: ParquetWriter
+    newest: NewestReadings
     quarantine: Quarantine
     register: Register
 
@@ -89,7 +91,13 @@ class World:
         )
         last = self.journal.append([Record(Kind.READINGS, now_ms, encode_batch(batch))])
         list(self.history.write(batch, last, last))
+        self.look_into_history()
         self.work()
+
+    def look_into_history(self) -> None:
+        """The API knows all that is in it, also what was stored long after its time."""
+        self.newest._whole_s = float("-inf")
+        self.newest.refresh()
 
     def work(self) -> None:
         """What the core would do with everything that waits."""
@@ -165,11 +173,14 @@ def world(tmp_path: Path, database_with_users: Path | sa.URL) -> Iterator[World]
     quarantine = Quarantine(database)
     kept = RegisterSettings(url=f"sqlite:///{tmp_path}/register.db", key_file=tmp_path / "keys" / "register.key")
     register = open_register(kept, clock)
+    events = _WithoutBroker(BrokerSettings(port=9), "test-api", alarms, clock)
+    newest = NewestReadings(ParquetReader(tmp_path / "history"), events.newest, clock)
     parts = Parts(
         catalogue=catalogue,
         rules=Rules(database, load_rules(tmp_path / "rules", catalogue)),
         rosters=Rosters(database, NOBODY),
         history=ParquetReader(tmp_path / "history"),
+        newest=newest,
         quarantine=quarantine,
         counts=Completeness(database),
         gateway_states=GatewayStates(database),
@@ -188,12 +199,12 @@ def world(tmp_path: Path, database_with_users: Path | sa.URL) -> Iterator[World]
         register=register,
         reads=Reads(register, accounts.audit, clock),
         reports=Reports(database, tmp_path / "reports", clock),
-        events=_WithoutBroker(BrokerSettings(port=9), "test-api", alarms, clock),
+        events=events,
         clock=clock,
     )
     with TestClient(make_app(parts)) as client:
         client.event_hooks = {"response": [checker()]}
-        yield World(client, accounts, clock, database, journal, worker, writer, quarantine, register)
+        yield World(client, accounts, clock, database, journal, worker, writer, newest, quarantine, register)
     register.close()
     database.dispose()
     journal.close()

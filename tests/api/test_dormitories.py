@@ -46,6 +46,7 @@ def keep(world: World, rows: list[tuple[str, str, int, float]]) -> None:
     last = world.history.write(batch, keep.record, keep.record)  # type: ignore[attr-defined]
     assert list(last) == []
     keep.record += 1  # type: ignore[attr-defined]
+    world.look_into_history()
 
 
 keep.record = 1  # type: ignore[attr-defined]
