@@ -123,6 +123,11 @@ class Engine:
         needed = (self._episodes.needed_after, self._lateness.needed_after)
         return min((after for after in needed if after is not None), default=None)
 
+    @property
+    def again_after(self) -> int | None:
+        """Records after this one are being judged again, with what came late among them; None when there are none."""
+        return self._episodes.arriving_after
+
     def apply(self, record: Stored) -> Effects:
         """Take one journal record and say what follows from it."""
         effects = Effects()

@@ -65,6 +65,11 @@ class Episodes:
         """Records after this one are still to be read again; None when there are none."""
         return min(self.after.values(), default=None)
 
+    @property
+    def arriving_after(self) -> int | None:
+        """Records after this one are being read again, for outages that are over; None when there are none."""
+        return min((self.after[gateway] for gateway in self.arriving), default=None)
+
     def known(self, gateways: Iterable[str]) -> set[int]:
         """Those of which there are series, by number."""
         return {self._number[gateway] for gateway in gateways if gateway in self._number}

@@ -147,6 +147,7 @@ class AlertWorker:
         self._described_by = self._in_force
         self._kept = self.position
         self._in_hand: Effects | None = None  # judged and not stored yet
+        self._again = self._left_again()
         self._commands_s = self._snapshot_s = clock.monotonic_s()
         events.watch_lag(lambda: self.lag)
 
@@ -154,6 +155,11 @@ class AlertWorker:
     def lag(self) -> int:
         """Journal records whose effects are still to come."""
         return self._journal.last - self._kept
+
+    @property
+    def behind(self) -> int:
+        """Journal records that alarms do not reflect yet: those to come, and those that an outage's end reads once more."""
+        return self.lag + self._again
 
     def wanted(self) -> Wanted:
         """Who should be told of alarms by the rules in force; asked from another thread."""
@@ -188,6 +194,7 @@ class AlertWorker:
         self._keep(self._in_hand)
         events.progressed(len(list(self.engine.open_alarms)), self._in_hand.late, self._in_hand.too_late)
         self._in_hand = None
+        self._again = self._left_again()
         now_s = self._clock.monotonic_s()
         if now_s - self._commands_s >= COMMANDS_EVERY_S:
             self._commands_s = now_s
@@ -196,6 +203,11 @@ class AlertWorker:
             self._snapshot_s = now_s
             self._snapshot()
         return self.lag > 0
+
+    def _left_again(self) -> int:
+        """Records that the past of an outage that is over has still to see."""
+        after = self.engine.again_after
+        return 0 if after is None else self.position - after
 
     def judge(self, records: Sequence[Stored]) -> Effects:
         """What records come to, up to the first that changes the rules: what came before is told in the words of its own."""

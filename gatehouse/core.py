@@ -266,7 +266,7 @@ class Core:
     def _records_behind(self) -> int:
         # Of a gateway that is offline nobody knows what it holds now, and nothing of it is on its way.
         held = sum(state.spooled or 0 for state in self._vetter.gateways.values() if state.is_online)
-        return self.alerts.lag + held
+        return self.alerts.behind + held
 
     def _heartbeat(self, name: str, channel: Beats) -> Heartbeat | None:
         beat = self._settings.heartbeat

@@ -1,5 +1,7 @@
 """The simulated district under a few seeds, and what it would find. `make faults` runs many more."""
 
+import multiprocessing
+
 import pytest
 
 from tests.sim import every_crash, planted
@@ -11,11 +13,11 @@ from tests.sim.world import run
 FOUND_AT = {
     "acknowledge_before_durable": 2,
     "cursor_before_effect": 5,
-    "duplicates_known_in_memory_only": 79,
+    "duplicates_known_in_memory_only": 20,
     "spool_trusts_the_broker": 6,
     "gateway_promises_before_its_disk": 5,
     "no_sync": 4,
-    "facts_after_records": 40,
+    "facts_after_records": 13,
     "delivered_before_it_is": 4,
     "frames_out_of_turn": 6,
     "plain_readings_are_never_remembered": 1,
@@ -58,7 +60,11 @@ def test_a_share_of_all_crash_points_of_a_short_run() -> None:
 
 
 def test_the_same_seed_is_the_same_run() -> None:
-    first, second = run(4), run(4)
+    """Whatever else its process has done."""
+    with multiprocessing.get_context("spawn").Pool(1) as other:
+        first = other.apply(run, (4,))
+    run(1)
+    second = run(4)
     assert (first.readings, first.alarms, first.crashes, first.simulated_s) == (
         second.readings,
         second.alarms,

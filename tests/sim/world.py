@@ -30,6 +30,7 @@ from influxdb_client.rest import ApiException
 from pydantic import SecretStr
 
 import alerts.engine
+import gatehouse.schema  # noqa: F401 - the first migration loads it, and loading it draws a number that is the seed's
 import gateway.gateway
 import gateway.lane
 import ingest.history.parquet
@@ -847,8 +848,8 @@ class World:
         core = self.core
         if not core.is_running or core.session is None or not core.session.is_connected:
             return "core: not connected"
-        if core.alerts.lag > 3 or core.journal.cursor("history") < core.journal.last - 30:
-            return f"core: {core.alerts.lag} to judge, history at {core.journal.cursors()} of {core.journal.last}"
+        if core.alerts.behind > 3 or core.journal.cursor("history") < core.journal.last - 30:
+            return f"core: {core.alerts.behind} to judge, history at {core.journal.cursors()} of {core.journal.last}"
         with core.database.connect() as db:
             waiting = db.execute(sa.select(sa.func.count()).where(notices.c.state == "waiting")).scalar_one()
         return f"{waiting} notices wait" if waiting else ""
