@@ -24,6 +24,7 @@ from telemetry.journal import Journal, Kind, Record
 from telemetry.series import SeriesRegistry
 from tests import district
 from tests.alerts.test_engine import T0, Row, batch
+from tests.alerts.test_episodes import in_pieces
 
 
 class Crash(BaseException):
@@ -465,4 +466,32 @@ def test_what_was_changed_over_http_stays_until_the_file_says_something_else(tmp
     assert heater(district.RULES) == (5.0, 2)
     assert heater(district.RULES.replace("id: drain-rise", "id: drain-rising")) == (5.0, 2)
     assert heater(district.RULES.replace("raise_after_s: 20", "raise_after_s: 30")) == (30.0, 3)
+    database.dispose()
+
+
+def test_the_core_is_behind_until_the_past_of_an_outage_has_seen_what_came_live(
+    tmp_path: Path, database_url: str
+) -> None:
+    journal, database = Journal(tmp_path / "journal.db"), open_database(database_url)
+
+    def step(at_s: int, kind: Kind = Kind.TICK, left: int = 0) -> int:
+        rows: list[Row] = [("level-1/level", 1.8, at_s if kind is Kind.READINGS else at_s - 1000)]
+        payload = b"connected" if kind is Kind.TICK else encode_batch(batch(rows), {"gw-east": left})
+        journal.append([Record(kind, T0 + at_s * 1000, payload)])
+        worker.step()
+        return worker.behind
+
+    with in_pieces(5):
+        worker = open_worker(tmp_path, journal, database)
+        for second in range(1000, 1040):
+            assert step(second, Kind.READINGS, left=1) == 0
+        behind = step(1040, Kind.BACKLOG)
+        assert 30 <= behind < 40
+        worker._snapshot()
+        worker = open_worker(tmp_path, journal, database)
+        assert worker.behind == behind
+        left = [step(second) for second in range(1041, 1055)]
+    assert left == sorted(left, reverse=True) and left[0] > 0 and left[-1] == 0
+    (alarm,) = [each for each in worker.engine.open_alarms if each.device == "level-1"]
+    assert alarm.onset_ms == T0 + 40_000
     database.dispose()
