@@ -21,7 +21,7 @@ from alerts.rosterbook import with_rosters
 from alerts.rule import Severity
 from alerts.store import roster_versions
 from api.contract import named
-from api.rules import changes
+from api.versions import history, newest
 
 _WEEK_DAYS = 7
 GAPS_WEEKS = 4
@@ -50,26 +50,15 @@ class Rosters:
 
     def in_force(self) -> tuple[People, dict[str, int]]:
         """Everybody, with the rosters that are in force; and the version of each."""
-        newest = sa.select(roster_versions.c.roster, sa.func.max(roster_versions.c.version).label("version"))
-        found = newest.group_by(roster_versions.c.roster).subquery()
-        same = (roster_versions.c.roster == found.c.roster) & (roster_versions.c.version == found.c.version)
         with self._database.connect() as db:
-            rows = db.execute(sa.select(roster_versions).join(found, same)).all()
+            rows = db.execute(newest(roster_versions, "roster")).all()
         made = {row.roster: Roster.model_validate(row.document) for row in rows}
         versions = {row.roster: row.version for row in rows}
         return with_rosters(self._files, made), {each.id: versions.get(each.id, 0) for each in self._files.rosters}
 
     def versions(self, roster: str) -> list[dict[str, Any]]:
         """Newest first, each with what it changed."""
-        query = sa.select(roster_versions).where(roster_versions.c.roster == roster).order_by(roster_versions.c.version)
-        found: list[dict[str, Any]] = []
-        before: Any = None
-        with self._database.connect() as db:
-            for row in db.execute(query):
-                told = {name: getattr(row, name) for name in ("version", "actor", "time_ms", "note", "origin")}
-                found.append({**told, "changes": changes(before, row.document)})
-                before = row.document
-        return found[::-1]
+        return [told for _, told in history(self._database, roster_versions, "roster", roster)]
 
 
 @dataclass(frozen=True, slots=True)

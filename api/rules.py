@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from alerts.rules import Rule
 from alerts.store import rule_versions
+from api.versions import history, newest
 
 
 class Rules:
@@ -23,11 +24,8 @@ class Rules:
 
     def in_force(self) -> list[dict[str, Any]]:
         """Every rule with its version."""
-        newest = sa.select(rule_versions.c.rule, sa.func.max(rule_versions.c.version).label("version"))
-        found = newest.group_by(rule_versions.c.rule).subquery()
-        same = (rule_versions.c.rule == found.c.rule) & (rule_versions.c.version == found.c.version)
         with self._database.connect() as db:
-            rows = db.execute(sa.select(rule_versions).join(found, same).order_by(rule_versions.c.rule)).all()
+            rows = db.execute(newest(rule_versions, "rule")).all()
         if not rows:
             return self._files
         return [{**row.document, "version": row.version} for row in rows if row.document is not None]
@@ -38,28 +36,5 @@ class Rules:
 
     def versions(self, rule: str) -> list[dict[str, Any]]:
         """Newest first, each with what it changed."""
-        query = sa.select(rule_versions).where(rule_versions.c.rule == rule).order_by(rule_versions.c.version)
-        found: list[dict[str, Any]] = []
-        before: Any = None
-        with self._database.connect() as db:
-            for row in db.execute(query):
-                told = {name: getattr(row, name) for name in ("version", "actor", "time_ms", "note", "origin")}
-                is_retired = row.document is None
-                found.append({**told, "retired": is_retired, "changes": changes(before, row.document)})
-                before = row.document
-        return found[::-1]
-
-
-def changes(before: Any, after: Any) -> list[dict[str, Any]]:
-    """Fields that differ, in the order of their names; a field that is not there is null."""
-    was, now = dict(_fields(before, "")), dict(_fields(after, ""))
-    names = sorted(was.keys() | now.keys())
-    return [{"field": n, "from": was.get(n), "to": now.get(n)} for n in names if was.get(n) != now.get(n)]
-
-
-def _fields(value: Any, name: str) -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [field for key, part in value.items() for field in _fields(part, f"{name}.{key}" if name else key)]
-    if isinstance(value, list):
-        return [field for at, part in enumerate(value) for field in _fields(part, f"{name}[{at}]")]
-    return [(name, value)]
+        found = history(self._database, rule_versions, "rule", rule)
+        return [{**told, "retired": document is None} for document, told in found]

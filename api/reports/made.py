@@ -26,6 +26,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.reports.period import Kind, Period
+from api.versions import newest
 from telemetry.clock import Clock
 from telemetry.database import metadata
 
@@ -129,16 +130,13 @@ class Reports:
 
     def schedules(self) -> list[Scheduled]:
         """Those that have not ended."""
-        newest = sa.select(schedules.c.id, sa.func.max(schedules.c.version).label("version")).group_by(schedules.c.id)
-        found = newest.subquery()
-        same = (schedules.c.id == found.c.id) & (schedules.c.version == found.c.version)
         with self.database.connect() as db:
-            rows = db.execute(sa.select(schedules).join(found, same).order_by(schedules.c.since_ms, schedules.c.id))
-            return [
+            found = [
                 Scheduled(row.id, row.version, row.document, row.actor, row.time_ms, row.since_ms)
-                for row in rows
+                for row in db.execute(newest(schedules, "id"))
                 if row.document is not None
             ]
+        return sorted(found, key=lambda each: each.since_ms)
 
     def schedule(self, name: str) -> Scheduled | None:
         return next((each for each in self.schedules() if each.id == name), None)

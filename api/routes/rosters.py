@@ -17,7 +17,7 @@ from api.parts import Parts, PartsOf
 from api.problems import Problem, told
 from api.rosters import document_of, everybody, monday_of, new_gaps, shown_roster, shown_route, shown_rule, today_of
 from api.routes.rules import ChangedField
-from api.rules import changes
+from api.versions import changes
 
 router = APIRouter(route_class=Route)
 
