@@ -8,7 +8,6 @@ import type { User } from "../api/contract";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useOpenAlarms } from "../state/alarms";
 import { useIsStale } from "../state/connection";
-import { follow } from "../state/follow";
 import { useRoute } from "../state/route";
 import { useIsWall } from "../state/session";
 import { useZone } from "../state/site";
@@ -32,7 +31,6 @@ export default function Frame({ user }: { user: User }) {
   const isStale = useIsStale();
   // At a wall nobody is there to come back from another page.
   const opened = opening(useIsWall() ? "wall" : route.page, user);
-  useEffect(() => follow(), []);
   useEffect(() => {
     const timer = setTimeout(() => {
       const rest = [loadDrawer, loadNoteDialog, ...pagesInMenu(user).map(({ load }) => load)];

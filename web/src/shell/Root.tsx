@@ -13,9 +13,10 @@ import { Failure } from "../parts/Failure";
 import { timeOnDay } from "../show/time";
 import { useNow } from "../state/clock";
 import { recallHeard } from "../state/connection";
+import { follow } from "../state/follow";
 import { useLook } from "../state/look";
-import { resumeSession, session } from "../state/session";
-import { useStore } from "../state/store";
+import { resumeSession, session, type SessionState } from "../state/session";
+import { useSelected, useStore } from "../state/store";
 import { texts } from "./texts";
 import { THEMES } from "./theme";
 import "./shell.css";
@@ -26,11 +27,19 @@ const RETRY_AFTER_MS = 5_000;
 
 const LoginPage = lazy(() => import("../login/LoginPage"));
 const EnrolPage = lazy(() => import("../second-factor/EnrolPage"));
-const Frame = lazy(() => import("./Frame"));
+const loadFrame = () => import("./Frame");
+const Frame = lazy(loadFrame);
 
 export function Root() {
   const language = useLanguage();
-  useEffect(() => void resumeSession(), []);
+  useEffect(() => {
+    void resumeSession();
+    // Almost always there is a session, and the answer takes as long as the code.
+    loadFrame().catch(() => undefined);
+  }, []);
+  // Not of the frame: what is going on is asked for while its code is still on the way.
+  const screen = useSelected(session, screenOf);
+  useEffect(() => (screen === null ? undefined : follow()), [screen]);
   useEffect(() => {
     document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   }, [language]);
@@ -46,6 +55,12 @@ export function Root() {
   );
 }
 
+/** Whose screens are open, if any are. Another guard begins anew: they may see other sites. */
+function screenOf(now: SessionState): string | null {
+  if (now.phase !== "in" || now.session.second_factor?.must_enrol === true) return null;
+  return `${now.session.user.name} ${now.session.is_wall ?? false}`;
+}
+
 function Door() {
   const now = useStore(session);
   switch (now.phase) {
@@ -57,8 +72,7 @@ function Door() {
       return <LoginPage hasExpired={now.expired} />;
     case "in":
       if (now.session.second_factor?.must_enrol === true) return <EnrolPage />;
-      // Another guard begins anew: they may see other sites.
-      return <Frame key={`${now.session.user.name} ${now.session.is_wall ?? false}`} user={now.session.user} />;
+      return <Frame key={screenOf(now)} user={now.session.user} />;
   }
 }
 
