@@ -226,10 +226,8 @@ def _streams(report: Report, service: _Service, seconds: float, clients: int) ->
     """Ten alarms a second to all; in the middle all are cut off for three seconds and resume."""
     found = [_Client() for _ in range(clients)]
     with _load(service.broker_port, 1.0, 1, fevers_per_s=10.0) as load:
-        until_s = time.monotonic() + _GRACE_S
-        while not all(client.last_id for client in found):  # until everybody has a place to resume from
-            assert time.monotonic() < until_s, "a stream says nothing"
-            asyncio.run(_follow(service, found, 0.5))
+        asyncio.run(_follow(service, found, _GRACE_S, lambda: all(client.last_id for client in found)))
+        assert all(client.last_id for client in found), "a stream says nothing: it has no place to resume from"
         before = {alarm["id"].encode() for alarm in _alarms(service)}
         used, rate = asyncio.run(_listen(service, found, seconds))
         load.stop()
@@ -271,11 +269,15 @@ async def _listen(service: _Service, found: list[_Client], seconds: float) -> tu
     return float(np.mean([cores for cores, _ in used])), float(np.mean([each for _, each in used]))
 
 
-async def _follow(service: _Service, found: list[_Client], seconds: float) -> None:
+async def _follow(
+    service: _Service, found: list[_Client], seconds: float, is_enough: Callable[[], bool] = lambda: False
+) -> None:
     """Read for a while, from where each left off."""
     opened = await _connect(service, found)
     tasks = [asyncio.create_task(_read(reader, client)) for (reader, _), client in zip(opened, found, strict=True)]
-    await asyncio.sleep(seconds)
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s and not is_enough():  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
     for task in tasks:
         task.cancel()
     for _, writer in opened:
