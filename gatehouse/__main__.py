@@ -72,12 +72,15 @@ def core(config: ConfigFile) -> None:
     from gatehouse.core import Core
     from gatehouse.settings import load_settings
     from telemetry.logs import configure_logs
+    from telemetry.memory import keep_what_stands
 
     configure_logs()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Core(load_settings(config)).run(stop)
+    made = Core(load_settings(config))
+    keep_what_stands()
+    made.run(stop)
 
 
 @app.command()

@@ -47,6 +47,7 @@ from ingest.history.settings import ParquetSettings
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock, SystemClock
 from telemetry.database import open_database
+from telemetry.memory import keep_what_stands
 
 _CONNECTIONS_MAX = 2_000  # a screen has two; who comes after the last is told to try again
 
@@ -55,7 +56,9 @@ def run_api(settings: Settings) -> None:
     """Serve until stopped."""
     clock = SystemClock()
     check_transport(settings, server_identities(settings.client_id)[3:], clock)
-    uvicorn.Server(server_config(make_app(make_parts(settings, clock)), settings.api)).run()
+    server = uvicorn.Server(server_config(make_app(make_parts(settings, clock)), settings.api))
+    keep_what_stands()
+    server.run()
 
 
 def make_parts(settings: Settings, clock: Clock) -> Parts:

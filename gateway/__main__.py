@@ -16,6 +16,7 @@ from gateway.settings import GatewaySettings, load_settings
 from telemetry.clock import SystemClock
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.logs import configure_logs
+from telemetry.memory import keep_what_stands
 from telemetry.tls import client_context
 
 _EX_CONFIG = 78  # sysexits.h: starting again will not help
@@ -40,6 +41,7 @@ def main(
     if check:
         typer.echo(f"{config}: well; {len(settings.drivers)} drivers, spool {settings.spool.path}")
         return
+    keep_what_stands()
     try:
         asyncio.run(run_until_signalled(settings, functools.partial(load_settings, config)))
     except BadConfiguration as error:
