@@ -34,6 +34,12 @@ def test_an_exception_without_anybody_is_asked_about_and_then_kept_with_its_reas
     with opened(run, browser, View(size=(1280, 900))) as page:
         show(page, "#page=rosters")
         page.get_by_role("link", name="Change: Guards").click()
+        until = page.get_by_role("textbox", name="To", exact=True).first
+        until.fill("7pm")
+        expect(page.get_by_text("A time on 24 hours")).to_be_visible()
+        until.fill("24")
+        until.blur()
+        expect(until).to_have_value("24:00")
         page.get_by_role("button", name="Add an exception").click()
         save = page.get_by_role("button", name="Save")
         save.click()

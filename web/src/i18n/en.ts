@@ -36,6 +36,7 @@ export const en = {
     expired: "Your session has ended. Please log in again.",
   },
 
+  timeField: { wrong: "A time on 24 hours, like 19:30" },
   failure: {
     title: "This could not be loaded",
     retry: "Try again",

@@ -38,6 +38,7 @@ export const zh: Texts = {
     expired: "登录已失效，请重新登录。",
   },
 
+  timeField: { wrong: "请输入24小时制时间，如 19:30" },
   failure: {
     title: "加载失败",
     retry: "重试",

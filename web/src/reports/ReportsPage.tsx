@@ -14,6 +14,7 @@ import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
+import { TimeField } from "../parts/TimeField";
 import { changeFailureText } from "../show/failure";
 import { dayAfter, dayOf, timeOnDay } from "../show/time";
 import { nowMs } from "../state/clock";
@@ -101,7 +102,7 @@ function Wanted({ site, subjects, people, changed }: WantedProps) {
           {isByCalendar && (
             <label className="filter">
               <span>{words.at}</span>
-              <input type="time" required value={at} onChange={({ target }) => setAt(target.value)} />
+              <TimeField value={at} change={setAt} />
             </label>
           )}
           <Select label={words.recipient} value={recipient} change={setRecipient}

@@ -11,6 +11,7 @@ import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
+import { TimeField } from "../parts/TimeField";
 import { Changes } from "../rules/Versions";
 import { changeFailureText } from "../show/failure";
 import { dayAfter, dayOf } from "../show/time";
@@ -254,9 +255,9 @@ function Hours({ of: { from, to }, change }: { of: { from: string; to: string };
   const words = useWords(texts);
   return (
     <span className="roster-times">
-      <input type="time" required aria-label={words.from} value={from.slice(0, 5)} onChange={({ target }) => change({ from: target.value })} />
+      <TimeField label={words.from} value={from} change={(value) => change({ from: value })} />
       {" – "}
-      <input type="time" required aria-label={words.to} value={to.slice(0, 5)} onChange={({ target }) => change({ to: target.value })} />
+      <TimeField label={words.to} value={to} isEnd change={(value) => change({ to: value })} />
     </span>
   );
 }
