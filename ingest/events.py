@@ -113,6 +113,11 @@ def journal_damaged(damage: Damage) -> None:
     )
 
 
+def message_unforeseen(topic: str) -> None:
+    """Called where the error is handled."""
+    _log.exception("a message could not be vetted; please report it", topic=topic)
+
+
 def history_written(row_count: int, lag_records: int) -> None:
     _history_rows.inc(row_count)
     _history_lag.set(lag_records)

@@ -44,7 +44,7 @@ def decode_local_alarms(raw: bytes) -> tuple[list[LocalAlarm], list[BadInput]]:
     """The alarms of a status, and what is wrong with the entries that are none."""
     try:
         entries = _LIST.decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return [], [BadInput("bad-value", f"'local_alarms': {error}")]
     alarms, errors = [], []
     for entry in entries[:LISTED_MAX]:

@@ -45,6 +45,8 @@ _EPOCHS_MAX = 4 * _EPOCHS_KEPT_MAX  # of a gateway that never says which it hold
 _COUNT_MAX = 10**9  # frames that one jump may tell of: counts are added up, and what is added up must stay countable
 _REASONS = ("thinned", "refused")  # why a gateway lets go of readings
 _REMEMBERED_MAX = 2048  # topics and name tables remembered
+_NAMES_MAX = 2**16  # in one table: a row's index has two bytes
+_NAMES_CHARS_MAX = 8_000_000  # of all tables remembered; one character may be a name, which takes five bytes
 _LINES_MAX = 512  # plain messages decoded at once: one that is out of the ordinary slows no more neighbours than these
 _LINES_MIN = 8  # fewer are cheaper one by one
 
@@ -249,6 +251,7 @@ class Vetter:
         self._topics: OrderedDict[str, GatewayTopic | BadInput] = OrderedDict()
         self._owners: dict[str, str] = {}  # topics of plain readings that were heard -> the gateway they are of
         self._names: OrderedDict[tuple[str, str], SeriesIndexes] = OrderedDict()
+        self._names_chars = 0
         # Where nothing is declared every finite value is plausible.
         self._low = np.full(len(registry), -np.finfo(np.float64).max)
         self._high = np.full(len(registry), np.finfo(np.float64).max)
@@ -321,6 +324,11 @@ class Vetter:
                 self._plain(topic, message, rows, group, now_ms)
         except BadInput as error:
             group.rejects.append(_reject(error, message.topic, message.payload, 1))
+        except Exception as error:
+            # A message that ended the core would come again at its next start, and again: it goes where people see it.
+            events.message_unforeseen(message.topic)
+            about = BadInput("unforeseen", f"{type(error).__name__} while it was read: please report it")
+            group.rejects.append(_reject(about, message.topic, message.payload, 1))
 
     def _runs(self, piece: Sequence[Message]) -> Iterator[tuple[bool, Sequence[Message]]]:
         """Neighbours that may be plain messages of one reading each, and the others between them."""
@@ -457,7 +465,7 @@ class Vetter:
         assert message.payload is not None
         try:
             figures = _FIGURES.decode(message.payload)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             group.rejects.append(_reject(BadInput("bad-value", f"a status: {error}"), str(topic), message.payload, 1))
             figures = _Figures()
         said = GatewayState(
@@ -491,6 +499,8 @@ class Vetter:
         assert message.payload is not None
         try:
             frame = frames.decode(message.payload)
+            if frame.gateway != topic.gateway:
+                raise BadInput("foreign-device", f"a frame of '{frame.gateway[:64]}' on the topic of '{topic.gateway}'")
             names = self._resolved(frame)
         except BadInput:
             # A frame that can be numbered but not read is quarantined whole, and its turn is over: if it were left to
@@ -499,8 +509,6 @@ class Vetter:
             if header is not None and header.gateway == topic.gateway:
                 self._takes_turn(topic, header, group, seen)
             raise
-        if frame.gateway != topic.gateway:
-            raise BadInput("foreign-device", f"a frame of '{frame.gateway}' on the topic of '{topic.gateway}'")
         if not self._takes_turn(topic, frame, group, seen):
             return
         group.gaps += _gaps(frame.gaps, names)
@@ -557,13 +565,22 @@ class Vetter:
         """Series of each line of a frame's name table; UNKNOWN for another gateway's device too."""
         cached = self._names.get((frame.gateway, frame.names))
         if cached is None:
+            if frame.names.count("\n") >= _NAMES_MAX:
+                raise BadInput("bad-frame", f"more than {_NAMES_MAX:,} names, which is all that 'index' can point at")
             cached = self._registry.look_up(frame.names)
             own = self._own_series[frame.gateway]
             cached[[int(i) not in own for i in cached]] = UNKNOWN
-            _remember(self._names, (frame.gateway, frame.names), cached)
+            self._remember_names((frame.gateway, frame.names), cached)
         if len(frame) and np.frombuffer(frame.index, np.uint16).max() >= len(cached):
             raise BadInput("bad-frame", f"'index' points past the {len(cached)} names")
         return cached
+
+    def _remember_names(self, table: tuple[str, str], series: SeriesIndexes) -> None:
+        self._names[table] = series
+        self._names_chars += len(table[1])
+        while len(self._names) > _REMEMBERED_MAX or self._names_chars > _NAMES_CHARS_MAX:
+            (_, names), _ = self._names.popitem(last=False)
+            self._names_chars -= len(names)
 
     def _plain(self, topic: GatewayTopic, message: Message, rows: _Rows, group: Group, now_ms: int) -> None:
         assert message.payload is not None

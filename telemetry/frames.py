@@ -198,6 +198,8 @@ def header(payload: bytes) -> Header | None:
             items = [fields.get(name) for name in ("version", "gateway", "epoch", "seq", "base")]
         else:
             items = cbor2.loads(payload)
+        if not isinstance(items, list):  # CBOR has tags for what is no list and no number: a mail, a network
+            return None
         version, gateway, epoch, seq, base = items[:5]
     except (msgspec.MsgspecError, LookupError, *_UNREADABLE):
         return None

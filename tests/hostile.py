@@ -50,6 +50,15 @@ def frame(columns: bytes, epoch: str = "hostile", **items: bytes) -> bytes:
     return b"\x8e" + b"".join((header | items).values()) + columns
 
 
+def _table(names: str) -> bytes:
+    return frames.encode_columns(names, *_none(), {}, [])
+
+
+def _as_json(**more: Any) -> bytes:
+    whole = {"version": 2, "gateway": GATEWAY, "epoch": "json", "seq": 1, "base": 1, "names": f"{DEVICE}/{METRIC}"}
+    return json.dumps(whole | {"index": [0], "time_ms": [1], "value": [1.0]} | more).encode()
+
+
 def _reading(**more: Any) -> bytes:
     return json.dumps({"device": DEVICE, "metric": METRIC, "value": 1} | more).encode()
 
@@ -91,6 +100,13 @@ def published(now_ms: int) -> list[tuple[str, str, bytes]]:
         ("a fraction over nothing", "frames", b"\x81\xd8\x1e\x82\x01\x00"),
         ("a pattern that never ends", "frames", cbor2.dumps([cbor2.CBORTag(35, "(" * 5000)])),
         ("letters", "frames", cbor2.dumps([cbor2.CBORTag(36, "Content-Type: multipart/mixed;" * 5000)])),
+        ("a mail in place of a frame", "frames", b"\xd8\x24\x60"),
+        *(
+            (f"a frame of '{gateway[:9]}'", "frames", frame(well, gateway=cbor2.dumps(gateway)))
+            for gateway in ("gw-east", "gw-nope", "", "g" * 500_000)
+        ),
+        ("a frame of nobody, as JSON", "frames", _as_json(gateway="gw-nope")),
+        ("more names than a row can point at", "frames", frame(_table("level-1/level" + "\n" * 70_000), "table")),
         ("gzip of zeros", "frames", gzip.compress(b"\0" * 200_000_000)),
         ("gzip of readings", "readings", gzip.compress(_reading() * 1_000_000)),
         ("a megabyte of nothing", "frames", b"\0" * 1_000_000),

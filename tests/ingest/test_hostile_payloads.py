@@ -6,6 +6,7 @@ The core is whole but for its socket: every payload is vetted, made durable, jud
 from __future__ import annotations
 
 import tracemalloc
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -92,6 +93,52 @@ def test_no_payload_ends_a_part_of_the_core_and_the_neighbours_readings_are_all_
     assert counted(world) == 2 * len(cases)
     refused = world.rows("SELECT sum(count) FROM quarantine_count")[0][0]
     assert isinstance(refused, int) and refused > len(cases) / 2
+    assert world.rows("SELECT detail FROM quarantine WHERE reason = 'unforeseen'") == []
+
+
+def test_what_is_nested_as_deep_as_can_be_is_refused_wherever_the_depth_runs_out(world: World) -> None:
+    """The limit is of the whole stack: each decoder meets it at a depth of its own."""
+    for depth in range(930, 1000):
+        lists, objects = b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth
+        world.hear(
+            *(
+                (f"{TOPIC}/{leaf}", before + nested + after)
+                for nested in (lists, objects)
+                for leaf, before, after in (
+                    ("status", b'{"state":"online","x":', b"}"),
+                    ("status", b'{"state":"online","local_alarms":', b"}"),
+                    ("status", b'{"state":"online","local_alarms":[{"id":"a","x":', b"}]}"),
+                    ("readings", b'{"readings":[', b"]}"),
+                    ("frames", b"", b""),
+                )
+            )
+        )
+    assert world.rows("SELECT detail FROM quarantine WHERE reason = 'unforeseen'") == []
+
+
+def test_what_nobody_has_foreseen_costs_its_own_message_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(world.core._vetter), "_status", lambda *_: 1 / 0)
+    world.hear(innocent(0), (f"{TOPIC}/status", b"{}"), innocent(1))
+    world.clock.advance(10)
+    while world.core.completeness.step():
+        pass
+    assert counted(world) == 2
+    ((detail,),) = world.rows("SELECT detail FROM quarantine WHERE reason = 'unforeseen'")
+    assert detail == "ZeroDivisionError while it was read: please report it"
+
+
+def test_tables_of_names_are_remembered_within_bounds(world: World) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            name = f"{number}" + "\n" * 60_000 + "x" * 900_000
+            table = frames.encode_columns(
+                name, array("H"), array("q"), array("d"), array("B"), {}, [frames.Gap(0, 1, 2, 3, "x")]
+            )
+            world.hear((f"{TOPIC}/frames", hostile.frame(table, f"t{number}")))
+        assert tracemalloc.get_traced_memory()[0] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_every_frame_is_read_or_refused_with_a_reason_and_nothing_else() -> None:
