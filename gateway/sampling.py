@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from gateway.events import Events
 from telemetry.clock import Clock
 from telemetry.errors import BadInput
-from telemetry.sampling import decode_sampling
+from telemetry.sampling import Sampling, decode_sampling
 
 EveryS = Mapping[str, float]
 """Seconds between two readings that are wanted, by device."""
@@ -27,6 +27,7 @@ class Asked:
         self._events = events
         self._apply = apply
         self._until_s: float | None = None
+        self._heard: Sampling | None = None
         self._news = asyncio.Event()
         self.every_s: EveryS = {}
 
@@ -37,6 +38,10 @@ class Asked:
         except BadInput as error:
             self._events.sampling_refused(error.detail)
             return
+        if sampling == self._heard:
+            # The broker says it again at each connection: to a gateway whose clock is behind it would never end.
+            return
+        self._heard = sampling
         left_s = sampling.left_s(self._clock.now_ms())
         self._until_s = self._clock.monotonic_s() + left_s
         self._follow(sampling.every_s if left_s else {})

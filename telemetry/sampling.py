@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from telemetry.clock import TimeMs
 from telemetry.errors import BadInput
 
 FASTEST_S = 1.0
@@ -21,7 +22,7 @@ class Sampling(msgspec.Struct, frozen=True):
 
     every_s: Mapping[str, float]  # by device
     for_s: float  # from `time_ms` on
-    time_ms: int  # the core's
+    time_ms: TimeMs  # the core's
 
     def left_s(self, now_ms: int) -> float:
         """For how much longer it holds, at most as long as it was said for: a clock that is behind adds nothing."""
@@ -41,7 +42,7 @@ def decode_sampling(payload: bytes) -> Sampling:
     try:
         sampling = _IN.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput("bad-sampling", f"not a word about sampling: {error}") from error
+        raise BadInput("bad-sampling", f"not a word about sampling: {str(error)[:200]}") from error
     if wrong := [device for device, every_s in sampling.every_s.items() if not every_s >= FASTEST_S]:
         raise BadInput("bad-sampling", f"'{wrong[0][:64]}' more often than once in {FASTEST_S:g} s")
     return sampling

@@ -72,6 +72,23 @@ def test_a_word_that_the_broker_kept_counts_from_when_it_was_said() -> None:
     assert ending == [{"level-1": 60}, {}]
 
 
+def test_the_same_word_at_each_connection_lasts_no_longer_for_it() -> None:
+    """A gateway without a clock of its own thinks that each was said in its future."""
+
+    def again(asked: Asked, clock: ManualClock) -> None:
+        for _ in range(10):
+            clock.advance(100)
+            asked.hear(word({"level-1": 60}, time_ms=NOW_MS + 10**9))
+
+    assert heard(word({"level-1": 60}, time_ms=NOW_MS + 10**9), then=again)[0] == [{"level-1": 60}, {}]
+
+
+def test_a_word_of_no_time_is_refused() -> None:
+    applied, events = heard(b'{"every_s":{"level-1":60},"for_s":900,"time_ms":-' + b"9" * 400 + b"}")
+    assert applied == []
+    assert any("sampling" in name for name, count in events.counters().items() if count)
+
+
 def test_a_clock_that_is_behind_makes_no_word_last_longer() -> None:
     ending, _ = heard(word({"level-1": 60}, time_ms=NOW_MS + 10**9), then=lambda _, clock: clock.advance(900))
     assert ending == [{"level-1": 60}, {}]

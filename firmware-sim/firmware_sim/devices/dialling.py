@@ -95,6 +95,7 @@ class Station:
                 while not self._kept:
                     self._came.clear()
                     await self._came.wait()
+                self._is_told_to_leave = False
                 with contextlib.suppress(OSError, TimeoutError):
                     reader, writer = await asyncio.open_connection(host, port)
                     try:
@@ -123,7 +124,6 @@ class Station:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until the centre lets it go, nothing is answered, or it breaks."""
-        self._is_told_to_leave = False
         listening = asyncio.create_task(self._listen(reader), name="listening")
         try:
             while not listening.done() and not self._is_told_to_leave:

@@ -15,6 +15,7 @@ from firmware_sim.devices.quantities import Quantities
 Speech: TypeAlias = Literal["auto", "urm", "text"]
 InBlind: TypeAlias = Literal["sticks", "far"]
 
+_SAID_MAX_M = 65.0  # two bytes of millimetres, the last of which say what is wrong
 _NOTHING_THERE, _DISTURBED = 0xFFFD, 0xFFFE
 _URM_HEAD, _URM_READ, _URM_NOTHING = b"\x55\xaa", 0x02, 0xFFFF
 _TEXT_FAR = 9999
@@ -71,8 +72,8 @@ class DistanceSensor:
             return self.rung_m
         distance_m = self.quantities(now_ms).get("distance", 0.0)
         if distance_m <= self.blind_m:
-            return self.blind_m if self.in_blind == "sticks" else self.range_m
-        return min(distance_m, self.range_m)
+            return self.blind_m if self.in_blind == "sticks" else min(self.range_m, _SAID_MAX_M)
+        return min(distance_m, self.range_m, _SAID_MAX_M)
 
 
 def _summed(data: bytes) -> bytes:

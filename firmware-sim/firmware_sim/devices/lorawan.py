@@ -95,7 +95,7 @@ class LoraSensor:
     def payload(self, now_ms: int) -> bytes:
         """What goes over the air."""
         values = self.quantities(now_ms)
-        battery = round(values.get("battery", 100.0))
+        battery = min(100, max(0, round(values.get("battery", 100.0))))
         temperature = struct.pack("<h", round(values.get("temperature", 20.0) * 10))
         if self.model == "ldds75":
             volts = 2.1 + 1.5 * battery / 100  # a cell between empty and full

@@ -267,10 +267,11 @@ def _shape(between: Sequence[str], names: Sequence[str]) -> dict[str, Any] | Non
     here: dict[str, Any] = {}  # what the root stands in
     for at, tags in enumerate(between):
         end = 0
-        for tag in _TAG.finditer(tags):
-            closed, opened, attributes = tag.groups("")
-            if tag.start() != end:
+        while end < len(tags):
+            tag = _TAG.match(tags, end)  # here or nowhere: to search on would look at the same blanks again and again
+            if tag is None:
                 return None
+            closed, opened, attributes = tag.groups("")
             end = tag.end()
             if opened:
                 if attributes and (within or not _are_plain(attributes)):
@@ -282,8 +283,6 @@ def _shape(between: Sequence[str], names: Sequence[str]) -> dict[str, Any] | Non
             else:
                 _put(within[-1][1], closed, here)
                 here = within.pop()[1]
-        if end != len(tags):
-            return None
         if at < len(names):
             if len(within) > _DEPTH_MAX:
                 return None

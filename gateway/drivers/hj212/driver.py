@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from telemetry.quality import Quality
 from telemetry.reading import Reading
 
 _QUALITY = {"N": Quality.GOOD, "S": Quality.SUSPECT, "T": Quality.SUSPECT}  # others: maintenance, fault, no line
+_NUMBER = re.compile(r"[0-9]{0,20}", re.ASCII)  # QN: a time to the millisecond
 _REPORTS = (Command.REAL_TIME, Command.MINUTES, Command.HOUR, Command.DAY)
 
 
@@ -52,8 +54,8 @@ class Hj212Driver:
         if packet.command in [str(int(report)) for report in _REPORTS]:
             identity = (packet.station, packet.number, packet.command, packet.packets) if packet.number else None
             await self._kept.keep(sink, station.device, identity, self._readings(station, packet))
-        if not packet.wants_answer:
-            return b""
+        if not packet.wants_answer or not _NUMBER.fullmatch(packet.number or ""):
+            return b""  # to what is no number nothing can be answered that the protocol knows
         answer = Packet(packet.number, "91", str(int(Command.DATA_ANSWER)), packet.password, packet.station, 4, ())
         return encode(answer)
 
@@ -81,8 +83,10 @@ class Hj212Driver:
         return Reading(device, quantity.metric, time_ms, measured[0], max(measured[1], of_flag))
 
     def _time(self, packet: Packet) -> tuple[int, Quality]:
+        said = packet.item("DataTime") or ""
         try:
-            time = datetime.strptime(packet.item("DataTime") or "", "%Y%m%d%H%M%S").replace(tzinfo=self._zone)
+            # `strptime` takes fewer digits, and then reads another time.
+            time = datetime.strptime(said if len(said) == 14 else "", "%Y%m%d%H%M%S").replace(tzinfo=self._zone)
             time_ms = round(time.timestamp() * 1000)
         except (ValueError, OverflowError):
             time_ms = 0

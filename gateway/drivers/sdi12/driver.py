@@ -30,6 +30,7 @@ from telemetry.reading import Reading
 
 _SKIPPED_MAX = 16
 _PARTS_MAX = 10
+_BABBLING_TIMES = 10  # time-outs that a wire may take to fall silent
 A = TypeVar("A", Announcement, Values)
 
 
@@ -45,7 +46,7 @@ class Sdi12Driver:
         self._clock = clock
         self._events = events
         self._failures = dict.fromkeys((sensor.address for sensor in settings.devices), 0)
-        self._round = 0
+        self._rests_until_s = dict.fromkeys(self._failures, 0.0)
         self._schedule = Schedule(1, settings.every_s, settings.every_s, clock.monotonic_s())
         self._turns = Turns((settings.name,), self._schedule, clock)
 
@@ -61,7 +62,6 @@ class Sdi12Driver:
             while True:
                 await self._turns.next()
                 await self._measure(line, sink)
-                self._round += 1
                 self._schedule.answered(0, self._clock.monotonic_s())
         finally:
             line.close()
@@ -71,7 +71,7 @@ class Sdi12Driver:
         loop = asyncio.get_running_loop()
         begun: list[tuple[Sdi12Sensor, Announcement, float]] = []
         for sensor in self._settings.devices:
-            if self._round % min(2 ** self._failures[sensor.address], _SKIPPED_MAX):
+            if self._clock.monotonic_s() < self._rests_until_s[sensor.address]:
                 continue
             try:
                 start = encode_start(sensor.address, sensor.has_checksum)
@@ -122,7 +122,7 @@ class Sdi12Driver:
     async def _ask(self, line: Line, sensor: Sdi12Sensor, command: bytes, decode: Callable[[str], A]) -> A:
         """Raises NoAnswer after all tries, or Unavailable when the line is gone."""
         why = f"sensor {sensor.address} did not answer within {self._settings.timeout_s:g} s"
-        for _ in range(self._settings.tries):
+        for number in range(self._settings.tries):
             await line.write(command)
             try:
                 answer = await self._answer(line, sensor, decode)
@@ -131,8 +131,17 @@ class Sdi12Driver:
                 self._events.answer_refused(sensor.device, error.detail)
             else:
                 if answer is not None:
+                    if number:
+                        await self._quiet(line)
                     return answer
         raise NoAnswer(why)
+
+    async def _quiet(self, line: Line) -> None:
+        """After a command that was said again: what still comes answers it once more, and not the next one."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _BABBLING_TIMES * self._settings.timeout_s
+        while loop.time() < until_s and await line.read(self._settings.timeout_s):
+            pass
 
     async def _answer(self, line: Line, sensor: Sdi12Sensor, decode: Callable[[str], A]) -> A | None:
         """What the sensor says; None when it is silent. Raises BadInput."""
@@ -147,4 +156,7 @@ class Sdi12Driver:
 
     def _failed(self, sensor: Sdi12Sensor, error: NoAnswer) -> None:
         self._failures[sensor.address] += 1
+        # In turns of its own rhythm, also while its neighbours are wanted more often. Half a turn is for the wire's pace.
+        turns = min(2 ** self._failures[sensor.address], _SKIPPED_MAX) - 0.5
+        self._rests_until_s[sensor.address] = self._clock.monotonic_s() + turns * self._settings.every_s
         self._events.unavailable(sensor.device, str(error))

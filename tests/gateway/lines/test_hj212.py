@@ -253,6 +253,26 @@ def test_strangers_are_counted_and_a_full_spool_is_not_answered() -> None:
     check(scenario)
 
 
+@pytest.mark.parametrize("said", ["2026110112", "202611011213", "2026112307500", "20261123075000123", "", "today"])
+def test_a_time_that_is_no_whole_time_is_our_own_and_suspect(said: str) -> None:
+    async def scenario(monitor: Monitor, sink: ListSink, _events: Events) -> None:
+        monitor.say(wire(f"QN=1;ST=52;CN=2011;PW=100000;MN={MN};Flag=5;CP=&&DataTime={said};e41601-Rtd=1&&"))
+        await monitor.hear()
+        assert [(r.time_ms, r.quality) for r in sink.readings] == [(NOW_MS, Quality.SUSPECT)]
+
+    check(scenario)
+
+
+def test_to_a_number_that_is_none_nothing_is_answered_and_the_next_packet_is() -> None:
+    async def scenario(monitor: Monitor, sink: ListSink, _events: Events) -> None:
+        monitor.say(report("e41601-Rtd=1", number="é") + report("e41601-Rtd=2", number="9" * 900))
+        monitor.say(report("e41601-Rtd=3"))
+        assert "QN=20261123075000123" in await monitor.hear()
+        assert [r.value for r in sink.readings][-1] == 3.0
+
+    check(scenario)
+
+
 def test_a_packet_that_wants_no_answer_gets_none() -> None:
     async def scenario(monitor: Monitor, sink: ListSink, _events: Events) -> None:
         monitor.say(report("e41601-Rtd=1", flag=4) + report("e41601-Rtd=2", flag=5, number="20261123075000124"))

@@ -191,6 +191,44 @@ def test_a_wrong_checksum_is_asked_again() -> None:
     check(wire, scenario, "3")
 
 
+class LateWire(Wire):
+    """Answers what it is asked first only when it is asked again; then both."""
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            command = (await reader.readuntil(b"!")).decode()
+            self.commands.append(command)
+            answer = str(self.answers[command]).encode() + b"\r\n"
+            if command != "3D0!":
+                writer.write(answer)
+            elif self.commands.count(command) % 2 == 0:
+                writer.write(answer)
+                await asyncio.sleep(0.02)
+                writer.write(answer)
+
+
+def test_an_answer_that_comes_twice_is_not_taken_for_the_next() -> None:
+    wire = LateWire({"3CC!": "300002", "3D0!": summed("3+1"), "3D1!": summed("3+2")})
+
+    async def scenario(sink: ListSink, _events: Events) -> None:
+        await until(lambda: len(sink.readings) >= 2, "a round")
+        assert [r.value for r in sink.readings[:2]] == [1.0, 2.0]
+
+    check(wire, scenario, "3")
+
+
+def test_a_dead_sensor_is_not_asked_more_often_because_its_neighbour_is() -> None:
+    wire = Wire({"4CC!": "400001", "4D0!": summed("4+1")})
+
+    async def scenario(sink: ListSink, _events: Events) -> None:
+        await until(lambda: len(sink.readings) >= 1, "the first round")
+        wire.driver.pace({"s-4": 0.02})
+        await until(lambda: len(sink.readings) >= 10, "more rounds")
+        assert wire.commands.count("3CC!") == 3  # the tries of the first round
+
+    check(wire, scenario, "3", "4", every_s=3600)
+
+
 def test_a_sensor_that_is_wanted_more_often_brings_its_line_with_it() -> None:
     wire = Wire({"3CC!": "300001", "3D0!": summed("3+1"), "4CC!": "400001", "4D0!": summed("4+1")})
 
