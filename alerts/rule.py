@@ -92,7 +92,7 @@ class AnyRule(Declared):
     notify: tuple[Name, ...] = ()  # channels beside MQTT that always hear of it
     route: Name | None = None  # how it finds people
     sample_every_s: float | None = Field(
-        default=None, ge=FASTEST_S
+        default=None, ge=FASTEST_S, allow_inf_nan=False
     )  # read so often while it lasts, where that is possible
     schedule: Name | None = None  # when it calls people; always, when not given
     latch: Literal["until-acknowledged", "until-disposed"] | None = None  # stays open though it is over
