@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import district
+from gatehouse.ports import free_port as free_port
 from telemetry.errors import BadConfiguration
 
 BROKER_IN_FLIGHT_MAX = 1000  # as in reference/measured.md; unlimited reuses packet ids past 65,535 messages
@@ -192,12 +193,6 @@ def wait_until(
         if time.monotonic() > until:
             raise TimeoutError(f"waited {patience_s:.0f} s in vain for {what}")
         time.sleep(every_s)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

@@ -14,7 +14,6 @@ import pickle
 import secrets
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -38,6 +37,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from api.access import Grant, Role, User
 from api.alarms import Alarms, Filter
+from gatehouse.ports import free_port, is_free
 from gatehouse.record import open_accounts
 from gatehouse.settings import load_settings
 from gatehouse.supervisor import Cable, Child
@@ -88,7 +88,7 @@ class _Demo:
     """One run of the demonstration district in one folder."""
 
     def __init__(self, folder: Path, port: int, seed: int, *, with_screens: bool) -> None:
-        if with_screens and not _is_free(port):
+        if with_screens and not is_free(port):
             raise BadConfiguration(f"port {port} is taken: end what uses it, or choose another with --port")
         self._folder = folder
         self._seed = seed
@@ -102,7 +102,7 @@ class _Demo:
         self._logs = folder / "logs"
         self._logs.mkdir(exist_ok=True)
         self._phone = Telephone(folder / "messages.jsonl")
-        self._ports = _Ports(_free_port(), port if with_screens else _free_port(), _free_port())
+        self._ports = _Ports(free_port(), port if with_screens else free_port(), free_port())
         self._cables: dict[str, Cable] = {}
         self._children: dict[str, Child] = {}
         self._district = District.load(folder)
@@ -294,8 +294,8 @@ class _Demo:
     # --- live -------------------------------------------------------------------------------------------------------
 
     async def _go_live(self, state: WorldState, stop: asyncio.Event, seconds: float | None, started_s: float) -> None:
-        modbus = {gateway: _free_port() for gateway in self._district.gateways}
-        push = {gateway: _free_port() for gateway in self._district.gateways}
+        modbus = {gateway: free_port() for gateway in self._district.gateways}
+        push = {gateway: free_port() for gateway in self._district.gateways}
         urls = {gateway: f"http://127.0.0.1:{port}/push" for gateway, port in push.items()}
         endpoints = Endpoints(modbus, urls, "127.0.0.1", self._ports.broker)
         scenario = Scenario.load(self._folder / "scenario.yaml", self._district)
@@ -398,22 +398,6 @@ class _Demo:
         while True:
             await asyncio.sleep(30)
             self._keep_world(state)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _answers(url: str) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from gatehouse.ports import free_port as free_port
 from telemetry.database import open_database
 
 ROOT = Path(__file__).parent.parent
@@ -29,12 +30,6 @@ ROOT = Path(__file__).parent.parent
 def missing(what: str, how: str) -> None:
     """Skip, saying how to get it. Where skipping is not allowed `conftest` makes a failure of it."""
     pytest.skip(f"{what} is missing: {how}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 30.0, what: str = "it") -> None:

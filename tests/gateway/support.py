@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gatehouse.ports import free_port as free_port
 from telemetry.errors import Unavailable
 from telemetry.reading import Reading
 
@@ -32,13 +32,6 @@ class ListSink:
             self.refused += 1
             raise self.refusal
         self.readings += readings
-
-
-def free_port() -> int:
-    """A port nobody listens on, for now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
