@@ -47,6 +47,12 @@ def _clock_time(value: Any) -> Any:
     return value
 
 
+def _of_no_zone(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("a time of the day has no offset of its own: write 08:00, and the time zone beside it")
+    return value
+
+
 def known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -56,7 +62,7 @@ def known_zone(name: str) -> str:
 
 
 Day = Annotated[Weekday, BeforeValidator(_weekday), PlainSerializer(lambda day: day.name.lower(), return_type=str)]
-ClockTime = Annotated[time, BeforeValidator(_clock_time)]
+ClockTime = Annotated[time, BeforeValidator(_clock_time), AfterValidator(_of_no_zone)]
 
 
 class Shift(Declared):

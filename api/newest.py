@@ -14,12 +14,12 @@ import structlog
 
 from ingest.history.history import HistoryReader, Newest
 from telemetry.clock import Clock
-from telemetry.errors import Unavailable
 
 _log = structlog.get_logger("api")
 
 _WITHIN_MS = 2 * 86_400_000  # a series that was not heard for longer has no last reading
 _EVERY_S = 5.0
+_IDLE_S = 60.0
 _WHOLE_EVERY_S = 3600.0  # for what a gateway sent late while the broker told us nothing
 _LATE_MS = 15 * 60_000  # how far behind the last time history is read again: it is written some seconds late
 
@@ -43,13 +43,15 @@ class NewestReadings:
         self._lock = threading.Lock()
         self._reader = ThreadPoolExecutor(1, "newest")
         self._reading: Future[None] | None = None
+        self._awaited: Future[None] | None = None  # what is known is too old to be told
 
     def get(self, device: str, metric: str) -> Newest | None:
         """The last reading of a series, if there is one of the last two days. Raises Unavailable until history was read."""
         if self._clock.monotonic_s() - self._asked_s >= _EVERY_S:
             self._read_again()
-        if self._reading is not None and not self._read_ms:
-            self._reading.result()
+        if (awaited := self._awaited) is not None:
+            awaited.result()
+            self._awaited = None
         stored, heard = self._stored.get((device, metric)), self._heard.get((device, metric))
         if heard is None or (stored is not None and stored.time_ms >= heard[0]):
             return stored
@@ -72,17 +74,21 @@ class NewestReadings:
         return 0 if known is None else known.time_ms
 
     def _read_again(self) -> None:
-        """In the background, one at a time; the last that came of it stays where nothing comes."""
+        """In the background, one at a time; only after nobody had asked for long it is waited for."""
         with self._lock:
-            if self._reading is not None and not self._reading.done():
+            now_s = self._clock.monotonic_s()
+            if now_s - self._asked_s < _EVERY_S or (self._reading is not None and not self._reading.done()):
                 return
-            self._asked_s = self._clock.monotonic_s()
             self._reading = self._reader.submit(self._refreshed)
+            if not self._read_ms or now_s - self._asked_s >= _IDLE_S:
+                self._awaited = self._reading
+            self._asked_s = now_s
 
     def _refreshed(self) -> None:
+        """The last that came of it stays where nothing comes."""
         try:
             self.refresh()
-        except Unavailable as error:
+        except Exception as error:
             if not self._read_ms:
                 raise
-            _log.warning("history does not say what is newest", error=str(error))
+            _log.warning("history does not say what is newest", error=repr(error))

@@ -71,10 +71,13 @@ class Gap:
 
 
 def new_gaps(old: Roster, new: Roster, now_ms: int) -> list[Gap]:
-    """When nobody would be on duty any more, from now on: in the next weeks, and in the week of each dated exception."""
+    """When nobody would be on duty any more: in the next weeks, and in the week of each date that either of them names."""
     first = monday_of(today_of(new, now_ms))
     mondays = {first + timedelta(weeks=number) for number in range(GAPS_WEEKS)}
-    mondays |= {monday_of(override.date) for override in (*old.overrides, *new.overrides) if override.date >= first}
+    dates = {override.date for override in (*old.overrides, *new.overrides)} | set(old.holidays) | set(new.holidays)
+    for day in dates:
+        if first <= day < date.max - timedelta(weeks=2):
+            mondays |= {monday_of(day), monday_of(day + timedelta(days=1))}  # a night goes on into the next day
     found: list[Gap] = []
     for monday in sorted(mondays):
         manned = [span for span in week(old, monday) if span.people]

@@ -1,6 +1,9 @@
 """The last readings in memory, over a history that counts how often it is asked."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from structlog.testing import capture_logs
 
 from api.newest import NewestReadings
 from ingest.history.history import Newest
@@ -16,6 +19,7 @@ class _History:
         self.rows: list[tuple[tuple[str, str], Newest]] = []
         self.asked_s: list[int] = []  # how far back
         self.is_away = False
+        self.error: Exception | None = None
 
     def keep(self, ago_s: float, value: float, name: tuple[str, str] = LEVEL) -> None:
         self.rows.append((name, Newest(self.clock.now_ms() - round(ago_s * 1000), value, 0)))
@@ -24,6 +28,8 @@ class _History:
         self.asked_s.append((self.clock.now_ms() - since_ms) // 1000)
         if self.is_away:
             raise Unavailable("no history")
+        if self.error is not None:
+            raise self.error
         found: dict[tuple[str, str], Newest] = {}
         for name, last in self.rows:
             if last.time_ms >= since_ms and (name not in found or last.time_ms >= found[name].time_ms):
@@ -67,6 +73,43 @@ def test_two_days_are_read_once_and_then_what_came_lately(history: _History, clo
     waited(newest)
     assert [value(newest) for _ in range(100)] == [2.0] * 100
     assert history.asked_s == [2 * 86_400, 15 * 60 + 5]
+
+
+def test_after_nobody_asked_for_long_the_first_who_asks_waits_for_what_is_true(
+    history: _History, clock: ManualClock
+) -> None:
+    history.keep(0, 1.0)
+    newest = made(history)
+    assert value(newest) == 1.0
+    clock.advance(7200)
+    history.keep(0, 2.0)
+    assert value(newest) == 2.0
+
+
+def test_many_who_ask_at_once_at_the_start_all_wait(history: _History) -> None:
+    history.keep(0, 1.0)
+    for _ in range(100):
+        newest = made(history)
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(lambda _, newest=newest: value(newest), range(8))) == [1.0] * 8
+
+
+def test_whatever_goes_wrong_with_history_is_logged_and_asked_again(history: _History, clock: ManualClock) -> None:
+    history.keep(0, 1.0)
+    newest = made(history)
+    assert value(newest) == 1.0
+    history.error = RuntimeError("a file that is none")
+    clock.advance(5)
+    with capture_logs() as logs:
+        assert value(newest) == 1.0
+        waited(newest)
+    assert [line["event"] for line in logs] == ["history does not say what is newest"]
+    history.error = None
+    history.keep(0, 2.0)
+    clock.advance(5)
+    assert value(newest) == 1.0
+    waited(newest)
+    assert value(newest) == 2.0
 
 
 def test_after_nobody_asked_for_long_nothing_is_skipped(history: _History, clock: ManualClock) -> None:

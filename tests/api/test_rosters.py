@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from alerts.duty import Roster, on_duty
 from alerts.people import People, load_people
@@ -170,10 +171,26 @@ def test_a_gap_stands_at_the_field_that_makes_it() -> None:
         ({"shifts": [weekdays]}, {"shifts"}),
         ({"overrides": [filled]}, set()),
         ({"holidays": ["2026-11-25"], "holiday_shifts": [holiday]}, {"holiday_shifts"}),
+        ({"holidays": ["2027-02-17"], "holiday_shifts": [holiday]}, {"holiday_shifts"}),
+        ({"holidays": ["9999-12-31"], "holiday_shifts": [holiday]}, set()),  # nobody plans that far
     ]
     for fields, named in cases:
         found = new_gaps(old, Roster.model_validate(changed(old, **fields)), at("2026-11-23"))
         assert {gap.field for gap in found} == named, fields
+
+
+def test_the_gap_of_a_night_months_ahead_goes_on_into_the_next_week() -> None:
+    old = Roster.model_validate({"id": "r", "timezone": "Asia/Shanghai", "shifts": [{"people": ["li"]}]})
+    sunday = {"date": "2027-02-14", "from": "20:00", "to": "08:00", "people": []}
+    gaps = new_gaps(old, Roster.model_validate(changed(old, overrides=[sunday])), at("2026-11-23"))
+    assert max(gap.end_ms for gap in gaps) - min(gap.start_ms for gap in gaps) == 12 * _HOUR_MS
+
+
+@pytest.mark.parametrize("said", ["08:00Z", "08:00+00:00", "08:00:00-05:00"])
+def test_a_time_with_an_offset_is_refused_at_its_field(said: str) -> None:
+    """It could not be compared with one that has none: the first alarm would have ended the core, at each start."""
+    with pytest.raises(ValidationError, match="no offset"):
+        Roster.model_validate({"id": "r", "shifts": [{"from": said, "to": "20:00", "people": ["li"]}]})
 
 
 @pytest.fixture

@@ -18,7 +18,9 @@ export function TimeField({ label, value, isEnd = false, change }: TimeFieldProp
   const texts = useTexts();
   const id = useId();
   // What is being typed; when the field is left it becomes what was understood.
-  const [typed, setTyped] = useState<string | null>(null);
+  const [kept, setKept] = useState<{ typed: string; asked: string } | null>(null);
+  // Somebody else has given the field another value: what was typed here is of no use any more.
+  const typed = kept !== null && kept.asked === value ? kept.typed : null;
   const shown = typed ?? shownTimeOfDay(value, isEnd);
   const isWrong = typed !== null && parseTimeOfDay(typed) === null;
   return (
@@ -27,11 +29,12 @@ export function TimeField({ label, value, isEnd = false, change }: TimeFieldProp
         size="large" inputMode="numeric" autoComplete="off" maxLength={8} required aria-label={label} aria-invalid={isWrong}
         aria-describedby={isWrong ? id : undefined} status={isWrong ? "error" : ""} value={shown}
         onChange={({ target }) => {
-          setTyped(target.value);
-          change(parseTimeOfDay(target.value) ?? "");
+          const asked = parseTimeOfDay(target.value) ?? "";
+          setKept({ typed: target.value, asked });
+          change(asked);
         }}
         onBlur={() => {
-          if (!isWrong) setTyped(null);
+          if (!isWrong) setKept(null);
         }}
       />
       {isWrong && <span id={id} className="time-field-wrong">{texts.timeField.wrong}</span>}

@@ -121,7 +121,7 @@ function Editor({ given, load }: { given: RosterDocument; load: () => Promise<un
         />
       )}
       {Object.keys(mistakes).length > 0 && <Alert type="error" showIcon title={words.someWrong} description={mistakes.roster} />}
-      <fieldset className="roster-form" disabled={!mayChange}>
+      <fieldset className="roster-form" disabled={!mayChange || isBusy}>
         <Shifts
           name="shifts" title={words.shifts} shifts={draft.shifts} people={people} withDays mistakes={mistakes} isEditable={mayChange}
           change={(shifts) => change({ shifts })}
@@ -290,6 +290,7 @@ function Holidays({ days, first, mistakes, isEditable, change }: HolidaysProps) 
         {days.map((day, at) => (
           <span key={at}>
             <input type="date" aria-label={words.date} value={day} onChange={({ target }) => change(days.map((each, number) => (number === at ? target.value : each)))} />
+            <Wrong mistakes={mistakes} field={`holidays[${at}]`} />
             {isEditable && <Button size="large" icon={<DeleteOutlined />} aria-label={words.remove} onClick={() => change(days.filter((_, number) => number !== at))} />}
           </span>
         ))}
