@@ -5,7 +5,9 @@ never writes to an older one. The live lane gives way to a new one when it is la
 
     in order     no lane is backlog: lanes go out one after the other, the oldest first
     live first   what has waited too long is frozen and marked as backlog; what is taken from now on goes out first, and
-                 the backlog behind it. What is backlog stays so, and so does every lane of an earlier run after it
+                 the backlog behind it. What is backlog stays so, and so does every lane of an earlier run after it.
+                 When all of it is gone, a frame without a reading is appended: the core may have had the last frame
+                 of the backlog before it was any, and passes over what it has, whatever that says is left
 
 When the disk budget is nearly used up, lanes that were never sent from are thinned (`gateway.thinning`), all of them
 once before one of them twice, the oldest first. When all are as thin as they get, new readings are refused: what is
@@ -52,7 +54,9 @@ _WORTH_IT = 0.9  # a copy that is hardly smaller is not worth the writing
 _NEWEST_MS = "newest-ms"
 _REFUSED = "refused/"  # and the series: readings that were refused and are not told of yet
 _REMEMBERED = "remembered/"
-_HANDED_ON = (_NEWEST_MS, _REFUSED, _REMEMBERED)
+_OUTAGE = "outage"  # there is backlog, or there was and no frame after it has been taken
+_NOTHING: Mapping[str, bytes | None] = {}
+_HANDED_ON = (_NEWEST_MS, _REFUSED, _REMEMBERED, _OUTAGE)
 
 
 class SpoolFull(Unavailable):
@@ -188,6 +192,12 @@ class Spool:
             if self._refused and self.size_bytes() < self._size_max_bytes:
                 self._append([])
 
+    def tell_outage_over(self) -> None:
+        """If the last of the backlog is gone, say so in a frame that the core has not had before."""
+        with self._writing:
+            if _OUTAGE in self._handed_on and not any(lane.is_backlog and lane.count for lane in self.lanes):
+                self._append([encode_readings([])], {_OUTAGE: None})
+
     def make_room(self, is_stopping: Callable[[], bool]) -> Thinned | None:
         """When the budget is nearly used up, thin one lane. None when there was nothing to do, or nothing could be done."""
         if self.size_bytes() < self._size_max_bytes * _THIN_FROM:
@@ -251,8 +261,8 @@ class Spool:
             self._leave(lane)
             return Thinned(lane.epoch, lane.size_bytes, copy.size_bytes)
 
-    def _append(self, payloads: list[bytes]) -> int:
-        state: dict[str, bytes | None] = {}
+    def _append(self, payloads: list[bytes], noted: Mapping[str, bytes | None] = _NOTHING) -> int:
+        state = dict(noted)
         refused = self._refused
         if refused:
             gaps = [SeriesGap(*series, m.first_ms, m.last_ms, m.count, REFUSED) for series, m in refused.items()]
@@ -329,6 +339,9 @@ class Spool:
                 return False
             if current[-1] is self.live:
                 self._begin_live()
+            outage: dict[str, bytes | None] = {_OUTAGE: facts.YES}
+            self.live.note(outage)
+            self._hand_on(outage)
             # From the oldest on: should we die between two, the next start finds those that follow.
             for lane in current:
                 lane.note({facts.BACKLOG: facts.YES})
@@ -361,6 +374,7 @@ class Spool:
                     lane.rest()
             self.is_full = self.size_bytes() >= self._size_max_bytes
             self.tell_refused()
+            self.tell_outage_over()
 
     # Knowing
 

@@ -35,9 +35,10 @@ class Committer:
         """Make a group durable, with the tick that is due. Raises Unavailable when the disk refuses; nothing is kept."""
         now_ms = self._clock.now_ms()
         records = []
-        if len(group.readings):
+        # A frame without a reading, or none that is good, may still say that nothing of an outage is left to come.
+        if len(group.readings) or group.behind:
             records.append(Record(Kind.READINGS, now_ms, encode_batch(group.readings, group.behind)))
-        if len(group.backlog):
+        if len(group.backlog) or group.behind_backlog:
             records.append(Record(Kind.BACKLOG, now_ms, encode_batch(group.backlog, group.behind_backlog)))
         if group.rejects:
             records.append(Record(Kind.REJECTS, now_ms, msgspec.json.encode(group.rejects)))

@@ -514,15 +514,12 @@ class Vetter:
         group.gaps += _gaps(frame.gaps, names)
         for text in frame.decisions:
             self._decided_locally(topic, text, group)
-        if not len(frame):
-            return
-        here = _Arrived([message.topic], None, frame, names)
         if frame.is_backlog:
-            backlog.append(here)
             group.behind_backlog[frame.gateway] = frame.behind
         else:
-            arrived.append(here)
             group.behind[frame.gateway] = max(frame.behind, group.behind.get(frame.gateway, 0))
+        if len(frame):
+            (backlog if frame.is_backlog else arrived).append(_Arrived([message.topic], None, frame, names))
 
     def _decided_locally(self, topic: GatewayTopic, text: str, group: Group) -> None:
         """Tell the engine what a guard decided at the gateway's page, also of one who had no right to."""

@@ -13,7 +13,8 @@ The last seven items never change after the reading was taken, so a spool stores
 the header is written when a frame is sent.
 
 `gaps` says what is missing for good, and why: when a gateway's disk budget was used up it had to let readings go, and
-says exactly how many of which series, from when to when. A frame may hold gaps alone.
+says exactly how many of which series, from when to when. A frame may hold gaps alone, or nothing at all: then its header
+is what is said, such as that nothing of an outage is left to come.
 
 What guards decided at a gateway's own page travels in the same order as its readings: a frame that holds such decisions
 has a fifteenth item, before `names`: a list of texts (`telemetry.decision`). It may hold them alone.
@@ -268,9 +269,8 @@ def _gaps(items: list[object]) -> list[Gap]:
 
 def _checked(frame: Frame) -> Frame:
     count = len(frame.index)
-    if not (0 < count <= READINGS_MAX or (count == 0 and (frame.gaps or frame.decisions))):
-        said = f"a frame holds 1 to {READINGS_MAX} readings, or gaps, or decisions; this one {count}"
-        raise BadInput("bad-frame", said)
+    if count > READINGS_MAX:
+        raise BadInput("bad-frame", f"a frame holds at most {READINGS_MAX} readings; this one {count}")
     lines = frame.names.count("\n")
     for gap in frame.gaps:
         is_number = -_INT_MAX < gap.first_ms <= gap.last_ms < _INT_MAX and 1 <= gap.missing <= _MISSING_MAX

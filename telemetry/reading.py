@@ -40,12 +40,11 @@ def encode_readings(
     """Readings as a frame's encoded columns, in their order.
 
     Args:
-        readings: (N,), 1 to `READINGS_MAX` of them; their names hold neither "/" nor a line break. None if there are gaps
-            or decisions.
+        readings: (N,), at most `READINGS_MAX`; their names hold neither "/" nor a line break.
         gaps: What is missing for good.
         decisions: What guards decided at the gateway's own page, encoded (`telemetry.decision`).
     """
-    assert 0 < len(readings) <= READINGS_MAX or ((gaps or decisions) and not readings)
+    assert len(readings) <= READINGS_MAX
     lines: dict[str, int] = {}
     index = array("H", [lines.setdefault(f"{r.device}/{r.metric}", len(lines)) for r in readings])
     named_gaps = [Gap(lines.setdefault(f"{gap.device}/{gap.metric}", len(lines)), *gap[2:]) for gap in gaps]

@@ -184,6 +184,39 @@ def test_after_an_outage_what_is_new_goes_first_and_the_rest_is_counted_down(tmp
     assert not spool.go_live_first()
 
 
+def after_an_outage(path: Path, clock: ManualClock) -> Spool:
+    spool = spool_with(path, 1, clock)
+    clock.advance(61)
+    assert spool.go_live_first()
+    return spool
+
+
+def test_that_an_outage_is_over_is_told_once_in_a_frame_of_its_own(tmp_path: Path) -> None:
+    spool = after_an_outage(tmp_path, ManualClock(NOW_MS))
+    spool.trim()
+    assert spool.live.count == 0  # the backlog is there still
+    freed(spool, spool.lanes[0])
+    spool.trim()
+    assert payloads(spool) == [encode_readings([])] and spool.behind(spool.live, 1) == 0
+
+
+@pytest.mark.parametrize("is_freed_before", [True, False])
+def test_that_an_outage_is_over_is_told_after_a_restart_too(tmp_path: Path, is_freed_before: bool) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = after_an_outage(tmp_path, clock)
+    old = spool.lanes[0]
+    if is_freed_before:
+        spool.release(old.epoch, old.last)
+        old.trim()  # and the power goes
+    again = reopened(spool, clock)
+    again.release(old.epoch, old.last)
+    again.trim()
+    assert payloads(again) == [encode_readings([])]
+    last = reopened(again, clock)
+    last.trim()
+    assert last.live.count == 0
+
+
 def test_a_lane_is_begun_for_what_is_new_only_when_the_current_one_holds_something_old(tmp_path: Path) -> None:
     clock = ManualClock(NOW_MS)
     spool = spool_with(tmp_path, 0, clock)

@@ -153,11 +153,12 @@ def test_after_a_long_outage_what_is_new_overtakes_the_backlog(tmp_path: Path) -
     core.taken = taken
 
     async def scenario() -> None:
-        await until(lambda: spool.count == 0, "an empty spool")
+        await until(lambda: not spool.count and not core.frames[-1].is_backlog, "an empty spool, and that it is told")
 
     check(spool, clock, core, scenario)
     backlog = [f for f in core.frames if f.is_backlog]
-    (new,) = [f for f in core.frames if not f.is_backlog]
+    new, over = [f for f in core.frames if not f.is_backlog]
+    assert (len(over), over.behind) == (0, 0)
     assert [f.value[0] for f in backlog] == list(range(200))
     assert [f.behind for f in backlog] == list(range(199, -1, -1))
     # No more than a window of backlog lies before it.

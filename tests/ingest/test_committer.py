@@ -8,10 +8,12 @@ from alerts.engine import decode_command
 from ingest.committer import Committer, decode_rejects
 from ingest.packets import Message
 from ingest.vet import Group, Vetter
-from telemetry.batch import decode_batch, empty_batch
+from telemetry import frames
+from telemetry.batch import decode_arrival, decode_batch, empty_batch
 from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
 from telemetry.journal import AWAY, CONNECTED, Journal, Kind, Record
+from telemetry.reading import encode_readings
 from tests import district
 from tests.ingest.test_vet import EAST, frame
 
@@ -50,6 +52,17 @@ def test_a_group_is_one_transaction_with_its_tick(tmp_path: Path, journal: Faili
     assert len(decode_batch(journal.read(0)[0].payload)) == 2
     assert [reject.reason for reject in decode_rejects(journal.read(0)[1].payload)] == ["bad-frame"]
     assert committer.seen() == {"gw-east/epoch": 2}
+
+
+def test_what_a_frame_without_a_reading_says_is_on_record(tmp_path: Path, journal: FailingJournal) -> None:
+    committer = Committer(journal, ManualClock())
+    columns = encode_readings([])
+    old = frames.encode("gw-east", "old", 1, 1, columns, is_backlog=True, behind=1)
+    group = vet(make_vetter(tmp_path, committer), old, frames.encode("gw-east", "new", 1, 1, columns))
+    committer.commit(group, is_connected=True)
+    live, backlog, _ = journal.read(0)
+    assert (live.kind, backlog.kind) == (Kind.READINGS, Kind.BACKLOG)
+    assert [decode_arrival(record.payload)[1] for record in (live, backlog)] == [{"gw-east": 1}, {"gw-east": 1}]
 
 
 def test_a_local_alarm_becomes_a_command_that_is_remembered_with_it(tmp_path: Path, journal: FailingJournal) -> None:

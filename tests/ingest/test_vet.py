@@ -13,6 +13,7 @@ from ingest.packets import Message
 from ingest.vet import Group, Vetter
 from telemetry import frames
 from telemetry.journal import Journal
+from telemetry.reading import encode_readings
 from telemetry.series import ONLINE
 from tests import district
 
@@ -317,6 +318,13 @@ def test_a_backlog_frame_is_told_apart_and_both_say_what_is_still_to_come(vetter
     assert (len(group.readings), len(group.backlog)) == (1, 2)
     assert (group.behind, group.behind_backlog) == ({"gw-east": 2}, {"gw-east": 0})
     assert {epoch: seq for (_, epoch), seq in group.receipts.items()} == {"new": 1, "old": 2}
+
+
+@pytest.mark.parametrize("is_backlog", [True, False])
+def test_a_frame_without_a_reading_says_what_is_still_to_come_too(vetter: Vetter, is_backlog: bool) -> None:
+    group = vet_frames(vetter, frames.encode("gw-east", "e", 1, 1, encode_readings([]), is_backlog=is_backlog))
+    assert not group.rejects and not len(group.readings) and not len(group.backlog)
+    assert (group.behind_backlog if is_backlog else group.behind) == {"gw-east": 0}
 
 
 def test_what_is_new_never_says_the_backlog_is_over_that_the_same_read_brought(vetter: Vetter) -> None:

@@ -36,6 +36,10 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 _SETTLED_MS = 700
+# A button that has just become usable fades from one colour to the other: what is judged is where it ends.
+_STILL = """() => Promise.all(document.getAnimations()
+    .filter((it) => it.playState === "running" && Number.isFinite(it.effect.getComputedTiming().endTime))
+    .map((it) => it.finished.catch(() => null)))"""
 _GRAVE = ("serious", "critical")
 
 
@@ -106,6 +110,7 @@ def show(page: Page, where: str) -> None:
 
 def grave(page: Page) -> list[str]:
     """Violations of accessibility that keep somebody from using the page."""
+    page.evaluate(_STILL)
     page.evaluate(AXE.read_text())
     found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [

@@ -26,7 +26,8 @@ FOUND_AT = {
 }
 
 
-@pytest.mark.parametrize("seed", range(1, 11))
+# In the last of them the core has the end of a backlog before it is any, and the gateway has nothing more to say.
+@pytest.mark.parametrize("seed", [*range(1, 11), 205_116])
 def test_whatever_fails_each_reading_is_there_once_and_each_alarm_as_it_should_be(seed: int) -> None:
     verdict = run(seed)
     assert verdict.is_good, f"make faults SEEDS=1 FIRST={seed}: {verdict.violations} {[str(f) for f in verdict.faults]}"
