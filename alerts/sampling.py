@@ -17,6 +17,7 @@ from alerts.rule import AnyRule
 from alerts.store import alarms
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
+from telemetry.database import DATABASE_AWAY
 from telemetry.errors import Unavailable
 from telemetry.sampling import Sampling, encode_sampling
 from telemetry.topics import sampling_topic
@@ -75,11 +76,11 @@ class SamplingLoop:
         while not stop.wait(LOOK_EVERY_S):
             try:
                 self.step()
-            except (sa.exc.OperationalError, Unavailable) as error:
+            except (*DATABASE_AWAY, Unavailable) as error:
                 _log.warning("gateways could not be asked for sampling; it is tried again", error=str(error))
 
     def step(self) -> None:
-        """Say what has changed, and again what would end. Raises Unavailable and OperationalError."""
+        """Say what has changed, and again what would end. Raises Unavailable and DATABASE_AWAY."""
         rules, catalogue = self._force()
         now_s = self._clock.monotonic_s()
         new = wanted(rules, self._opened(rules), catalogue)

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import msgspec
-import sqlalchemy as sa
 
 from alerts import events
 from alerts.alarm import Alarm, Effects
@@ -43,6 +42,7 @@ from alerts.store import Calling, Store
 from alerts.texts import document
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
+from telemetry.database import DATABASE_AWAY
 from telemetry.declaration import field_name
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal, Kind, Record, Stored
@@ -187,7 +187,7 @@ class AlertWorker:
     def step(self) -> bool:
         """Judge and store a bounded piece; True when there is more at once.
 
-        Raises Unavailable or OperationalError: a store is away. What is in hand stays in hand; call again later.
+        Raises Unavailable or DATABASE_AWAY: a store is away. What is in hand stays in hand; call again later.
         """
         if self._in_hand is None:
             self._in_hand = self.judge(self._journal.read(self.position, _RECORDS_MAX))
@@ -418,7 +418,7 @@ class AlertWorker:
         while True:
             try:
                 return attempt()
-            except (sa.exc.OperationalError, Unavailable) as error:
+            except (*DATABASE_AWAY, Unavailable) as error:
                 events.database_unavailable(str(error), is_first)
                 is_first = False
             if stop.wait(delay_s * self._random.uniform(0.5, 1.0)):

@@ -14,13 +14,13 @@ from typing import Any
 
 import msgspec
 import paho.mqtt.client as paho
-import sqlalchemy as sa
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
 from api.access import User
 from api.alarms import Alarms
 from telemetry.clock import Clock
+from telemetry.database import DATABASE_AWAY
 from telemetry.settings import BrokerSettings
 from telemetry.tls import Renewing
 from telemetry.topics import ALARMS_FILTER, LIVE_FILTER, STATUS_FILTER
@@ -154,7 +154,7 @@ class Events:
             self._news.clear()
             try:
                 changed = await asyncio.to_thread(self._alarms.changed_since, seen)
-            except sa.exc.OperationalError as error:
+            except DATABASE_AWAY as error:
                 _log.warning("the database does not answer; looking again", error=str(error))
                 continue
             for step, alarm in changed:

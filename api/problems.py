@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from telemetry.database import DATABASE_AWAY
 from telemetry.errors import Unavailable
 
+_log = structlog.get_logger("api")
+
 MEDIA_TYPE = "application/problem+json"
+_AWAY = "A part behind the API is away"
 MEANING = {
     401: "Nobody is logged in, or the token, name, password or code is not right",
     403: "Not for this user: a permission, a site, the CSRF token or the second factor is missing",
@@ -62,7 +67,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Unavailable)
     async def _unavailable(_request: Request, error: Unavailable) -> JSONResponse:
-        return answer(503, "A part behind the API is away", f"{error}; try again")
+        return answer(503, _AWAY, f"{error}; try again")
+
+    async def _database_away(_request: Request, error: Exception) -> JSONResponse:
+        _log.warning("the database does not answer", error=str(error))
+        return answer(503, _AWAY, "the database does not answer, or has no connection left; try again")
+
+    for kind in DATABASE_AWAY:
+        app.add_exception_handler(kind, _database_away)
 
 
 def answer(status: int, title: str, detail: str, **more: Any) -> JSONResponse:

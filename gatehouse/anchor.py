@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
-import sqlalchemy as sa
 import structlog
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +18,7 @@ from alerts.store import Notice
 from api.audit import Audit, Wanted
 from telemetry.catalogue import Name
 from telemetry.clock import Clock
+from telemetry.database import DATABASE_AWAY
 from telemetry.errors import BadInput, Unavailable
 
 ANCHOR = "audit-anchor"
@@ -75,7 +75,7 @@ class Anchoring:
         while True:
             try:
                 self.step()
-            except (sa.exc.OperationalError, Unavailable) as error:
+            except (*DATABASE_AWAY, Unavailable) as error:
                 _log.warning("the audit's anchor did not go out; it is tried again", error=str(error))
             if stop.wait(_LOOK_EVERY_S):
                 return

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import prometheus_client
 import pyarrow as pa
-import sqlalchemy as sa
 import structlog
 
 from alerts.escalation import DAMAGED, STORED, UNSTORED
@@ -64,7 +63,7 @@ from ingest.subscriber import Subscriber
 from ingest.vet import Vetter
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock, SteadyClock, SystemClock
-from telemetry.database import open_database
+from telemetry.database import DATABASE_AWAY, open_database
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal
 from telemetry.series import SeriesRegistry
@@ -324,14 +323,14 @@ class Core:
     def _tell_of_faults(self) -> None:
         try:
             self._watch.tell()
-        except sa.exc.OperationalError as error:
+        except DATABASE_AWAY as error:
             _log.warning("what is wrong with us could not be reported; it is tried again", error=str(error))
 
     def _tell_of_duties(self) -> None:
         try:
             if (count := self._missed.tell()) > 0:
                 _log.info("told of daily duties that were missed or made good", count=count)
-        except sa.exc.OperationalError as error:
+        except DATABASE_AWAY as error:
             _log.warning("missed duties could not be reported; it is tried again", error=str(error))
 
     def _tell_of_damage(self) -> None:
@@ -340,7 +339,7 @@ class Core:
             if subject not in self._told_of:
                 try:
                     self._store.report(DAMAGED, subject, damage.detail, self._clock.now_ms())
-                except sa.exc.OperationalError as error:
+                except DATABASE_AWAY as error:
                     _log.warning("damage of the journal could not be reported; it is tried again", error=str(error))
                     return
                 self._told_of.add(subject)
@@ -357,7 +356,7 @@ class Core:
             subject = self._settings.history.store
             note = str(trouble) if trouble is not None else ""
             self._store.report(UNSTORED if refuses else STORED, subject, note, self._clock.now_ms())
-        except sa.exc.OperationalError as error:
+        except DATABASE_AWAY as error:
             _log.warning("the state of history could not be reported; it is tried again", error=str(error))
             return
         self._has_told_of_history = refuses

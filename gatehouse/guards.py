@@ -12,6 +12,7 @@ from api.access import Role
 from api.people.sessions import pins
 from api.people.users import everybody
 from gatehouse.pki import put
+from telemetry.database import DATABASE_AWAY
 from telemetry.errors import BadConfiguration
 
 _HEAD = "# Written by `gatehouse user guards`; write it again when a guard or a PIN changes. Keep it from others.\n"
@@ -29,7 +30,7 @@ class Guards:
         try:
             with self._database.connect() as db:
                 users = everybody(db)
-        except sa.exc.OperationalError:
+        except DATABASE_AWAY:
             pass  # readings must not wait for it
         else:
             self._known = {

@@ -32,7 +32,7 @@ class MissedDuties:
     def tell(self) -> int:
         """Say what was missed since the last look, and what is made good; how many were said.
 
-        Raises OperationalError; it is then told the next time.
+        Raises DATABASE_AWAY; it is then told the next time.
         """
         now_ms, count = self._clock.now_ms(), 0
         told = self._store.duties(now_ms - 2 * LATE_DAYS_MAX * _DAY_MS)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 import prometheus_client
-import sqlalchemy as sa
 import structlog
 from prometheus_client import Gauge
 
@@ -26,6 +25,7 @@ from ingest.history.days import Days
 from telemetry.batch import decode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SteadyClock
+from telemetry.database import DATABASE_AWAY
 from telemetry.errors import BadConfiguration
 from telemetry.journal import Journal, Kind
 from telemetry.series import SeriesRegistry
@@ -84,7 +84,7 @@ class Watch:
         for part in (self._disks, self._certificates, self._backups, self._clocks, self._yesterday):
             try:
                 found += part()
-            except (BadConfiguration, OSError, sa.exc.OperationalError) as error:
+            except (BadConfiguration, OSError, *DATABASE_AWAY) as error:
                 _log.warning("a look at ourselves failed; it is repeated", at=part.__name__, error=str(error))
                 # Not seen is not well: what stands goes on standing.
                 found += [fault for fault in self.faults if fault.alarm in _ALARMS[part.__name__]]
@@ -95,7 +95,7 @@ class Watch:
         return found
 
     def tell(self) -> None:
-        """Say what is new and what is over. Raises OperationalError; it is then told the next time."""
+        """Say what is new and what is over. Raises DATABASE_AWAY; it is then told the next time."""
         if self._told is None:
             self._told = self._store.faults()
         standing = {fault.name: fault.detail for fault in self.faults}

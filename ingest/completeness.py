@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-import sqlalchemy as sa
 
 from ingest import events
 from ingest.committer import decode_gaps, decode_rejects
@@ -23,6 +22,7 @@ from ingest.history.gateways import GatewayState, GatewayStates
 from telemetry.batch import ReadingBatch, concatenate, decode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
+from telemetry.database import DATABASE_AWAY
 from telemetry.errors import BadInput, Unavailable
 from telemetry.journal import Journal, Kind, Stored
 from telemetry.series import SeriesRegistry
@@ -225,7 +225,7 @@ class CompletenessLoop:
         """Try once; False when the database or the journal does not take it, and it is to be tried again."""
         try:
             attempt()
-        except (sa.exc.OperationalError, Unavailable) as error:
+        except (*DATABASE_AWAY, Unavailable) as error:
             events.completeness_unavailable(str(error), is_first=not self._is_away)
             self._is_away = True
             return False

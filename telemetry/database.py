@@ -16,9 +16,16 @@ from telemetry.errors import BadConfiguration
 
 metadata = sa.MetaData()
 
+DATABASE_AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+"""The database does not answer, or all connections to it are in use: nothing is wrong with what was asked, so ask again."""
+
 
 def _to_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
+
+
+# What was to be written may be about a person: an error that is logged says the statement alone.
+_ALWAYS: dict[str, Any] = {"json_serializer": _to_json, "hide_parameters": True}
 
 
 def shown_url(url: str | sa.URL) -> str:
@@ -49,10 +56,10 @@ def open_database(url: str) -> sa.Engine:
     if parsed.get_backend_name() == "postgresql":
         # One driver, whether the URL names it or not.
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return sa.create_engine(parsed, pool_pre_ping=True, json_serializer=_to_json)
+        return sa.create_engine(parsed, pool_pre_ping=True, **_ALWAYS)
     if parsed.get_backend_name() != "sqlite":
         raise BadConfiguration(f"database.url begins with '{parsed.drivername}': there are sqlite and postgresql")
-    engine = sa.create_engine(url, connect_args={"timeout": 10}, json_serializer=_to_json)
+    engine = sa.create_engine(url, connect_args={"timeout": 10}, **_ALWAYS)
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 import threading
 
-import sqlalchemy as sa
-
 from alerts import events
 from alerts.escalation import CHANNEL_FAILS, CHANNEL_WORKS
 from alerts.notify.channels import Channel
 from alerts.store import Notice, Store
 from telemetry.clock import Clock
+from telemetry.database import DATABASE_AWAY
 from telemetry.errors import BadInput, Unavailable
 
 GIVE_UP_AFTER_MS = 24 * 3_600_000
@@ -46,7 +45,7 @@ class Sender:
             self._woken.clear()
             try:
                 has_more = self.step()
-            except sa.exc.OperationalError as error:
+            except DATABASE_AWAY as error:
                 events.database_unavailable(str(error), is_first=True)
                 has_more = False
             if not has_more:

@@ -20,6 +20,7 @@ from alerts.people import People, Route
 from alerts.rule import Severity
 from alerts.store import alarms, notices, transitions
 from telemetry.clock import Clock
+from telemetry.database import DATABASE_AWAY
 
 EVERY_S = 1.0
 RECONCILE_EVERY_S = 60.0
@@ -86,7 +87,7 @@ class Upkeep:
         while not stop.wait(EVERY_S):
             try:
                 self.step()
-            except sa.exc.OperationalError as error:
+            except DATABASE_AWAY as error:
                 events.database_unavailable(str(error), is_first=True)
 
     def step(self) -> None:

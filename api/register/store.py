@@ -24,7 +24,7 @@ from api.register.keys import Keys
 from api.register.settings import RegisterSettings
 from api.register.visit import Person, Source, State, Visit
 from telemetry.clock import Clock
-from telemetry.database import open_database
+from telemetry.database import DATABASE_AWAY, open_database
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
 SHAPE = 1
@@ -372,7 +372,7 @@ class Register:
     def _forget_pages(self) -> None:
         """Nothing of what was deleted stays in SQLite's write-ahead log either; a busy one is emptied the next time."""
         if self._database.dialect.name == "sqlite":
-            with contextlib.suppress(sa.exc.OperationalError), self._database.connect() as db:
+            with contextlib.suppress(*DATABASE_AWAY), self._database.connect() as db:
                 db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -394,7 +394,7 @@ def open_register(settings: RegisterSettings, clock: Clock) -> Register:
             shape = db.execute(sa.select(shapes.c.shape)).scalar()
             if shape is None:
                 db.execute(shapes.insert().values(shape=SHAPE))
-    except (OSError, sa.exc.OperationalError) as error:
+    except (OSError, *DATABASE_AWAY) as error:
         raise Unavailable(f"register.url {settings.url}: {error}") from error
     if shape not in (None, SHAPE):
         raise BadConfiguration(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import sqlalchemy as sa
 import structlog
 
 from api.audit import Audit
 from api.register.store import Register
+from telemetry.database import DATABASE_AWAY
 
 _EVERY_S = 3600.0
 _log = structlog.get_logger("register")
@@ -27,6 +27,6 @@ async def keep_purged(register: Register, audit: Audit) -> None:
     while True:
         try:
             await asyncio.to_thread(purge, register, audit, "system")
-        except sa.exc.OperationalError as error:
-            _log.warning("old visits could not be purged; trying again in an hour", error=str(error.orig))
+        except DATABASE_AWAY as error:
+            _log.warning("old visits could not be purged; trying again in an hour", error=str(error))
         await asyncio.sleep(_EVERY_S)

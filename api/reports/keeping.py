@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from datetime import time
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
 import structlog
 
 from alerts.store import Notice
@@ -23,6 +22,7 @@ from api.reports.made import Scheduled, Wanted
 from api.reports.making import files_of, make, names_of
 from api.reports.period import BY_CALENDAR, DAYS_BACK_MAX, Kind, Period, due
 from api.reports.shift import signed_shifts
+from telemetry.database import DATABASE_AWAY
 from telemetry.errors import BadInput, Unavailable
 
 _EVERY_S = 60.0
@@ -141,6 +141,6 @@ async def keep_made(parts: Parts) -> None:
     while True:
         try:
             await asyncio.to_thread(keeper.turn)
-        except (sa.exc.OperationalError, OSError) as error:
+        except (*DATABASE_AWAY, OSError) as error:
             _log.warning("reports could not be kept; trying again", error=str(error))
         await asyncio.sleep(_EVERY_S)

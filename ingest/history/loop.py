@@ -7,14 +7,13 @@ import random
 import threading
 from collections.abc import Sequence
 
-import sqlalchemy as sa
-
 from ingest import events
 from ingest.committer import decode_rejects
 from ingest.history.history import HistoryWriter, Refused, StoreAway
 from ingest.history.quarantine import Entry, Quarantine
 from telemetry.batch import ReadingBatch, concatenate, decode_batch
 from telemetry.clock import Clock
+from telemetry.database import DATABASE_AWAY
 from telemetry.errors import Unavailable
 from telemetry.journal import Journal, Kind, Stored
 
@@ -121,7 +120,7 @@ class HistoryLoop:
             ]
             try:
                 self._quarantine.add(record.offset, found)
-            except sa.exc.OperationalError as error:
+            except DATABASE_AWAY as error:
                 raise Unavailable(f"quarantine: {error}") from error
 
     def _keep(self) -> None:
@@ -150,7 +149,7 @@ class HistoryLoop:
         if found:
             try:
                 self._quarantine.refuse(found)
-            except sa.exc.OperationalError as error:
+            except DATABASE_AWAY as error:
                 raise Unavailable(f"quarantine: {error}") from error
 
 

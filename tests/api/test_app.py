@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -230,6 +231,15 @@ def ask(world: World, headers: dict[str, str], method: str, path: str, /, **body
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_database_without_a_connection_left_is_away_and_says_nothing_of_the_statement(world: World) -> None:
+    world.log_in()
+    exhausted = sa.exc.TimeoutError("QueuePool limit reached")
+    with mock.patch.object(world.database.pool, "connect", side_effect=exhausted):
+        answer = world.client.get("/api/v1/alarms")
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["detail"] == "the database does not answer, or has no connection left; try again"
 
 
 def test_without_a_log_in_there_is_nothing_but_health(world: World) -> None:

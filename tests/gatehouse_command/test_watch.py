@@ -138,14 +138,22 @@ def test_what_comes_again_while_the_core_was_away_is_told_again(tmp_path: Path, 
     again.core.journal.close()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        sa.exc.OperationalError("INSERT", {}, Exception("database or disk is full")),
+        sa.exc.TimeoutError("QueuePool limit of size 5 overflow 10 reached"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_a_database_that_takes_nothing_more_leaves_it_to_readiness_and_is_told_later(
-    tmp_path: Path, usage: list[int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, usage: list[int], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     machine = started(tmp_path)
     usage[0] = 0
 
     def full(*_: object) -> bool:
-        raise sa.exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(machine.core._store, "report", full)
