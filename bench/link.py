@@ -43,6 +43,8 @@ class Link:
                 chunk = list(itertools.islice(waiting, _CHUNK))
                 is_over = not chunk
                 sent += len(chunk)
+                if is_over and answered == sent:
+                    break
                 self.socket.sendall(b"".join(chunk))
             if select.select([self.socket], [], [], 0 if not is_over and sent - answered < WINDOW else 1.0)[0]:
                 # Every answer is a PUBACK of four bytes.

@@ -14,44 +14,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import multiprocessing
-import os
-import re
 import shutil
-import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 
-from bench import district, link, processes, stream
+from bench import district, processes
 from bench.report import Cell, Goal, Report, Table
-from ingest import packets
+from bench.service import COOKIE, Beside, Client, Service, connect, load, read_stream, running
 from telemetry.errors import BadConfiguration
-from telemetry.topics import readings_topic
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 SCREENS_READINGS_PER_S = 200
-_PASSWORD = "a password for benches and nothing else"
-_COOKIE = "gatehouse_session"
 _CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
-_STEP_S = 0.005
 _GRACE_S = 20.0
-_EVENT_ID = re.compile(rb"^id: (\d+)", re.MULTILINE)
-_LENGTH = re.compile(rb"(?:\r\n|\A)[0-9a-f]+\r\n")
-_ALARM = re.compile(rb'"id":"([0-9a-f]{20})"')
 # In the page: when each temperature was first painted in an alarm's card.
 _WATCH = """
 window.seenMs = {};
@@ -95,39 +78,6 @@ _FEED = """
 """
 
 
-@dataclass(slots=True)
-class _Service:
-    """Everything that runs, and a session in it."""
-
-    broker_port: int
-    core: processes.CoreProcess
-    api_pid: int
-    url: str
-    token: str
-    port: int
-
-
-@dataclass(slots=True)
-class _Client:
-    """One event stream, as a screen reads it."""
-
-    alarms: set[bytes] = field(default_factory=set)
-    last_id: bytes = b""
-    event_count: int = 0
-    tail: bytes = b""
-
-    def take(self, data: bytes) -> None:
-        """What has arrived, wherever it is cut. An event ends with an empty line; how long each piece is stands between."""
-        whole, _, self.tail = (self.tail + data).rpartition(b"\n\n")
-        if not whole:
-            return
-        whole = _LENGTH.sub(b"", whole)
-        self.event_count += whole.count(b"\nevent: ") + whole.startswith(b"event: ")
-        self.alarms.update(_ALARM.findall(whole))
-        if ids := _EVENT_ID.findall(whole):
-            self.last_id = ids[-1]
-
-
 def run(
     seconds: float = 60.0,
     screens: int = 50,
@@ -159,10 +109,10 @@ def run(
             "series": series,
         },
     )
-    with _running(series) as service:
+    with running(series) as service:
         _requests(report, service, seconds, requests_per_s, ingest_per_s, series)
         _streams(report, service, seconds, clients)
-    with _running(series) as service, _chromium() as browser:
+    with running(series) as service, _chromium() as browser:
         _visits(report, service, browser, visits)
         _visible(report, service, browser, seconds, screens, series)
         _memory(report, service, browser, hours)
@@ -173,9 +123,9 @@ def run(
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
-def _requests(report: Report, service: _Service, seconds: float, rate: float, ingest: float, series: int) -> None:
+def _requests(report: Report, service: Service, seconds: float, rate: float, ingest: float, series: int) -> None:
     paths = ("/api/v1/alarms?state=all&limit=100", f"/api/v1/devices?site={district.SITE}&limit=100")
-    with _load(service.broker_port, ingest, series, fevers_per_s=1.0):
+    with load(service.broker_port, ingest, series, fevers_per_s=1.0):
         time.sleep(min(2.0, seconds))
         before = service.core.metrics("gatehouse_readings_total")[0], time.monotonic()
         # A process of its own, by plain sockets: whoever asks must not be what is waited for.
@@ -205,7 +155,7 @@ async def _ask(port: int, token: str, paths: tuple[str, ...], rate: float, secon
 
     async def one(number: int, due_s: float) -> None:
         which = number % len(paths)
-        head = f"GET {paths[which]} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: {_COOKIE}={token}\r\n\r\n"
+        head = f"GET {paths[which]} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: {COOKIE}={token}\r\n\r\n"
         async with slots:
             while free and free[-1][0].at_eof():  # the API closes what is idle
                 free.pop()[1].close()
@@ -239,15 +189,15 @@ async def _ask(port: int, token: str, paths: tuple[str, ...], rate: float, secon
 # --- event streams ----------------------------------------------------------------------------------------------------
 
 
-def _streams(report: Report, service: _Service, seconds: float, clients: int) -> None:
+def _streams(report: Report, service: Service, seconds: float, clients: int) -> None:
     """Ten alarms a second to all; in the middle all are cut off for three seconds and resume."""
-    found = [_Client() for _ in range(clients)]
-    with _load(service.broker_port, 1.0, 1, fevers_per_s=10.0) as load:
+    found = [Client() for _ in range(clients)]
+    with load(service.broker_port, 1.0, 1, fevers_per_s=10.0) as made:
         asyncio.run(_follow(service, found, _GRACE_S, lambda: all(client.last_id for client in found)))
         assert all(client.last_id for client in found), "a stream says nothing: it has no place to resume from"
         before = {alarm["id"].encode() for alarm in _alarms(service)}
         used, rate = asyncio.run(_listen(service, found, seconds))
-        load.stop()
+        made.stop()
         # What was raised while they listened or were cut off; the last ones are waited for.
         raised = {alarm["id"].encode() for alarm in _alarms(service)} - before
         asyncio.run(_follow(service, found, max(0.5, min(_GRACE_S, seconds))))
@@ -262,12 +212,14 @@ def _streams(report: Report, service: _Service, seconds: float, clients: int) ->
     report.goals.append(Goal("alarms missed by streams that resumed", "0", float(missed), missed == 0))
 
 
-async def _listen(service: _Service, found: list[_Client], seconds: float) -> tuple[float, float]:
+async def _listen(service: Service, found: list[Client], seconds: float) -> tuple[float, float]:
     """(cores that the API used, events a second of each stream) while nobody connects."""
     used = []
     for half in range(2):
-        opened = await _connect(service, found)
-        tasks = [asyncio.create_task(_read(reader, client)) for (reader, _), client in zip(opened, found, strict=True)]
+        opened = await connect(service, found)
+        tasks = [
+            asyncio.create_task(read_stream(reader, client)) for (reader, _), client in zip(opened, found, strict=True)
+        ]
         await asyncio.sleep(min(3.0, seconds))
         count, cpu_s = sum(client.event_count for client in found), processes.cpu_s(service.api_pid)
         began_s = time.monotonic()
@@ -287,11 +239,13 @@ async def _listen(service: _Service, found: list[_Client], seconds: float) -> tu
 
 
 async def _follow(
-    service: _Service, found: list[_Client], seconds: float, is_enough: Callable[[], bool] = lambda: False
+    service: Service, found: list[Client], seconds: float, is_enough: Callable[[], bool] = lambda: False
 ) -> None:
     """Read for a while, from where each left off."""
-    opened = await _connect(service, found)
-    tasks = [asyncio.create_task(_read(reader, client)) for (reader, _), client in zip(opened, found, strict=True)]
+    opened = await connect(service, found)
+    tasks = [
+        asyncio.create_task(read_stream(reader, client)) for (reader, _), client in zip(opened, found, strict=True)
+    ]
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s and not is_enough():  # noqa: ASYNC110
         await asyncio.sleep(0.1)
@@ -303,28 +257,10 @@ async def _follow(
         client.tail = b""
 
 
-async def _connect(service: _Service, found: list[_Client]) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    opened = []
-    for number, client in enumerate(found):
-        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
-        last = b"Last-Event-ID: " + client.last_id + b"\r\n" if client.last_id else b""
-        head = f"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\nCookie: {_COOKIE}={service.token}\r\n"
-        writer.write(head.encode() + last + b"\r\n")
-        opened.append((reader, writer))
-        if number % 50 == 49:
-            await asyncio.sleep(0.05)
-    return opened
-
-
-async def _read(reader: asyncio.StreamReader, client: _Client) -> None:
-    while data := await reader.read(65_536):
-        client.take(data)
-
-
-def _alarms(service: _Service) -> list[dict[str, str]]:
+def _alarms(service: Service) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     cursor: str | None = None
-    with httpx.Client(base_url=service.url, cookies={_COOKIE: service.token}, timeout=60) as client:
+    with httpx.Client(base_url=service.url, cookies={COOKIE: service.token}, timeout=60) as client:
         while True:
             query = {"state": "all", "limit": "500"} | ({} if cursor is None else {"cursor": cursor})
             page = client.get("/api/v1/alarms", params=query).json()
@@ -337,7 +273,7 @@ def _alarms(service: _Service) -> list[dict[str, str]]:
 # --- Chromium ---------------------------------------------------------------------------------------------------------
 
 
-def _visits(report: Report, service: _Service, browser: Browser, visits: int) -> None:
+def _visits(report: Report, service: Service, browser: Browser, visits: int) -> None:
     cold, warm, script_kb = [], [], 0.0
     for _ in range(visits):
         with _context(service, browser) as context:
@@ -365,26 +301,26 @@ def _visits(report: Report, service: _Service, browser: Browser, visits: int) ->
     report.goals.append(Goal("script before the first screen, compressed, kB", "≤ 350", script_kb, script_kb <= 350))
 
 
-def _visit(page: Page, service: _Service) -> float:
+def _visit(page: Page, service: Service) -> float:
     began_s = time.monotonic()
     page.goto(service.url)
     page.wait_for_selector(".tile", timeout=60_000)
     return time.monotonic() - began_s
 
 
-def _visible(report: Report, service: _Service, browser: Browser, seconds: float, screens: int, series: int) -> None:
-    others = _Beside(service, [_Client() for _ in range(screens - 1)])
+def _visible(report: Report, service: Service, browser: Browser, seconds: float, screens: int, series: int) -> None:
+    others = Beside(service, [Client() for _ in range(screens - 1)])
     with _context(service, browser) as context, others:
         page = context.new_page()
         _visit(page, service)
         page.evaluate(_WATCH)
-        with _load(service.broker_port, SCREENS_READINGS_PER_S, series, fevers_per_s=2.0) as load:
+        with load(service.broker_port, SCREENS_READINGS_PER_S, series, fevers_per_s=2.0) as made:
             page.wait_for_timeout(1000 * seconds)
-            load.stop()
+            made.stop()
             page.wait_for_timeout(2_000)
         seen_ms: dict[str, float] = page.evaluate("window.seenMs")
-    waited_ms = [seen_ms[value] - due_ms for value, due_ms in load.due_ms.items() if seen_ms.get(value)]
-    lost = len(load.due_ms) - len(waited_ms)
+    waited_ms = [seen_ms[value] - due_ms for value, due_ms in made.due_ms.items() if seen_ms.get(value)]
+    lost = len(made.due_ms) - len(waited_ms)
     p50, p90, p99 = (float(x) for x in np.percentile(waited_ms, [50, 90, 99]))
     columns = ("screens", "samples", "never seen", "p50", "p90", "p99", "max")
     row: list[Cell] = [screens, len(waited_ms), lost, p50, p90, p99, max(waited_ms)]
@@ -394,7 +330,7 @@ def _visible(report: Report, service: _Service, browser: Browser, seconds: float
     report.samples["visible, ms"] = [round(each, 1) for each in waited_ms]
 
 
-def _memory(report: Report, service: _Service, browser: Browser, hours: float) -> None:
+def _memory(report: Report, service: Service, browser: Browser, hours: float) -> None:
     values = [[district.device(number), district.METRIC, 0.5] for number in range(100)]
     with _context(service, browser) as context:
         page = context.new_page()
@@ -424,117 +360,6 @@ def _memory(report: Report, service: _Service, browser: Browser, hours: float) -
     report.goals.append(Goal(f"growth of a screen's memory in {hours:g} h, %", "≤ 20", growth, growth <= 20))
 
 
-class _Beside:
-    """Event streams that are read beside, in a thread of their own."""
-
-    def __init__(self, service: _Service, clients: list[_Client]) -> None:
-        self._service = service
-        self._clients = clients
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-
-    async def _run(self) -> None:
-        opened = await _connect(self._service, self._clients)
-        tasks = [asyncio.create_task(_read(r, client)) for (r, _), client in zip(opened, self._clients, strict=True)]
-        await asyncio.to_thread(self._stop.wait)
-        for task in tasks:
-            task.cancel()
-        for _, writer in opened:
-            writer.close()
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
-# --- what runs --------------------------------------------------------------------------------------------------------
-
-
-class _Load:
-    """Readings at a rate and fevers beside them, each with a temperature of its own."""
-
-    def __init__(self, port: int, rate: float, series: int, fevers_per_s: float) -> None:
-        self.due_ms: dict[str, float] = {}  # temperature as shown -> when it was to be published, epoch
-        self._given = (port, rate, series, fevers_per_s)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """No more; returns when the last is sent."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        port, rate, series, fevers_per_s = self._given
-        ids = itertools.cycle(range(1, 65_536))
-        topics = [readings_topic(district.SITE, district.gateway(number)) for number in range(series)]
-        value = np.random.default_rng(1).uniform(0.25, 0.75, 4096).round(3).tolist()
-        with link.link(port, f"bench-{id(self)}") as out:
-            begin_s, begin_ms = time.monotonic(), time.time() * 1000
-            readings = fevers = 0
-            while not self._stop.wait(_STEP_S):
-                passed_s, lot = time.monotonic() - begin_s, []
-                while readings < rate * passed_s:
-                    number, due_ms = readings % series, int(begin_ms + 1000 * readings / rate)
-                    payload = stream.reading_json(number, due_ms, value[readings % 4096])
-                    lot.append(packets.publish(topics[number], payload, next(ids)))
-                    readings += 1
-                while fevers < fevers_per_s * passed_s:
-                    due, shown = begin_ms + 1000 * fevers / fevers_per_s, f"{38 + fevers % 600 / 100:.2f}"
-                    payload = stream.plain_json(
-                        district.SCANNER, district.SCANNER_METRIC, int(due), float(shown), f"{id(self)}-{fevers}"
-                    )
-                    lot.append(packets.publish(topics[0], payload, next(ids)))
-                    self.due_ms.setdefault(shown, due)
-                    fevers += 1
-                if lot:
-                    out.socket.sendall(b"".join(lot))
-                out.socket.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
-                    while out.socket.recv(65_536):
-                        pass
-                out.socket.setblocking(True)
-
-
-@contextlib.contextmanager
-def _load(port: int, rate: float, series: int, fevers_per_s: float) -> Iterator[_Load]:
-    load = _Load(port, rate, series, fevers_per_s)
-    try:
-        yield load
-    finally:
-        load.stop()
-
-
-@contextlib.contextmanager
-def _running(series: int) -> Iterator[_Service]:
-    with TemporaryDirectory() as name, processes.broker(Path(name)) as broker:
-        folder, port = Path(name), processes.free_port()
-        with processes.core(folder, series, broker.port, api={"port": port}) as core:
-            config = folder / "gatehouse.yaml"
-            gatehouse = [sys.executable, "-m", "gatehouse"]
-            add = [*gatehouse, "user", "add", "bench", "--role", "administrator", "--config", str(config)]
-            environment = {**os.environ, "GATEHOUSE_PASSWORD": _PASSWORD}
-            subprocess.run(add, env=environment, check=True, capture_output=True)
-            with processes.process([*gatehouse, "api", "--config", config], folder / "api.log") as running:
-                processes.wait_until(_listening(port), "the API", running)
-                url = f"http://127.0.0.1:{port}"
-                body = {"name": "bench", "password": _PASSWORD}
-                token = httpx.post(f"{url}/api/v1/session", json=body, timeout=30).cookies[_COOKIE]
-                yield _Service(broker.port, core, running.pid, url, token, port)
-
-
-def _listening(port: int) -> Callable[[], bool]:
-    def is_open() -> bool:
-        with socket.create_connection(("127.0.0.1", port), 0.5):
-            return True
-
-    return is_open
-
-
 @contextlib.contextmanager
 def _chromium() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
@@ -547,9 +372,9 @@ def _chromium() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def _context(service: _Service, browser: Browser) -> Iterator[BrowserContext]:
+def _context(service: Service, browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900})
-    context.add_cookies([{"name": _COOKIE, "value": service.token, "url": service.url}])
+    context.add_cookies([{"name": COOKIE, "value": service.token, "url": service.url}])
     try:
         yield context
     finally:

@@ -31,8 +31,10 @@ from bench import (
     row_latency,
     rules,
     screens,
+    service,
     sim_devices,
     small_gateway,
+    soak,
     steady,
     store,
     stream,
@@ -142,13 +144,13 @@ def test_a_stream_of_events_is_counted_whatever_it_is_cut_into() -> None:
     ]
     sent = b"".join(f"{len(event):x}\r\n{event}\r\n".encode() for event in events)
     for size in (1, 7, 61, 64, len(sent)):
-        client = screens._Client()
+        client = service.Client()
         for start in range(0, len(sent), size):
             client.take(sent[start : start + size])
         assert client.alarms == {name.encode() for name in alarms}
         assert (client.last_id, client.event_count) == (b"39", 41)
     # What is cut off within an event is no event, and its id none to resume from.
-    client = screens._Client()
+    client = service.Client()
     client.take(events[2].encode() + events[3].encode()[:-4])
     assert (client.alarms, client.last_id) == ({alarms[0].encode()}, b"0")
 
@@ -276,6 +278,15 @@ def test_a_steady_stream_is_all_there_at_the_end(tmp_path: Path) -> None:
     report = steady.run(rate=2_000, seconds=2.0, series=400, change_share=0.01)
     check(report, tmp_path)
     assert report.samples["behind"]
+
+
+@pytest.mark.integration
+def test_all_that_runs_for_hours_is_looked_at_from_outside(tmp_path: Path) -> None:
+    needs_mosquitto()
+    report = soak.run(rate=2_000, seconds=4.0, series=400, fevers_per_s=1.0, screens=2, look_every_s=0.2)
+    check(report, tmp_path)
+    assert set(report.samples) == {"core, MB", "API, MB", "gateway, MB", "at_s"}
+    assert not any("not answered" in note for note in report.notes)
 
 
 @pytest.mark.skipif(telegraf.program() is None, reason="Telegraf is not here; bench/rivals/build_telegraf.sh builds it")
