@@ -152,14 +152,15 @@ class Subscription:
         if message.qos:
             self._client.ack(message.number, message.qos)
 
-    def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> None:
-        """Hand a message over. Raises Unavailable."""
+    def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> Callable[[], bool]:
+        """Hand a message over; what is returned says whether the broker has it by now. Raises Unavailable."""
         try:
             info = self._client.publish(topic, payload, qos, retain)
         except ValueError as error:
             raise Unavailable(f"the broker takes too little: {error}") from error
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Unavailable(f"the broker does not take our messages: {info.rc}")
+        return info.is_published
 
     async def close(self) -> None:
         """Say goodbye; the broker sends no last will."""

@@ -7,7 +7,8 @@ import base64
 import dataclasses
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from gateway.drivers.lorawan.driver import LorawanDriver
 from gateway.drivers.lorawan.settings import LorawanSettings
 from gateway.drivers.lorawan.uplink import Uplink, decode_uplink
 from gateway.events import Events
+from gateway.subscription import Message, Subscription
 from telemetry.clock import ManualClock
-from telemetry.errors import BadInput
+from telemetry.errors import BadInput, Unavailable
 from telemetry.quality import Quality
 from tests.gateway import field_cases
 from tests.gateway.support import ListSink, until
@@ -269,3 +271,55 @@ def test_a_sensor_is_told_what_the_core_wants_with_its_next_uplink(mosquitto_por
         assert [data.hex() for data in told] == ["ff038403", "ff033c00", "ff038403"]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_a_sensor_is_told_again_when_the_connection_ended_before_the_broker_had_it(
+    has_it: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[tuple[str, bytes]]()
+
+    class Broken:
+        """A connection on which one uplink comes, and that is over then."""
+
+        def __init__(self, frame: int) -> None:
+            self._left = [
+                Message(f"application/7/device/{EUI}/event/up", uplink(frame, "0382e803").encode(), 1, 1, False)
+            ]
+
+        async def messages(self) -> list[Message]:
+            if not self._left:
+                raise Unavailable("over")
+            return [self._left.pop()]
+
+        def publish(self, topic: str, payload: bytes) -> Callable[[], bool]:
+            told.append((topic, payload))
+            return lambda: has_it
+
+        def acknowledge(self, message: Message) -> None:
+            pass
+
+        async def abort(self) -> None:
+            pass
+
+    async def run() -> None:
+        frames = count(1)
+
+        async def opened(*_: Any) -> Broken:
+            return Broken(next(frames))
+
+        monkeypatch.setattr(Subscription, "open", opened)
+        clock = ManualClock(NOW_MS)
+        quantities = [{"field": "distance_mm", "metric": "level", "scale": 0.001}]
+        downlinks = {"port": 85, "faster": "ff033c00", "own": "ff038403"}
+        device = {"device": "mh-1", "eui": EUI, "decoder": "milesight-em310-udl", "quantities": quantities}
+        entry = settings(1, devices=[{**device, "downlinks": downlinks}])
+        events = Events(clock)
+        events.driver_added(entry.name)
+        driver = LorawanDriver(entry, clock, events)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await driver.run(ListSink())
+
+    asyncio.run(run())
+    assert len(told) == (1 if has_it else 2)

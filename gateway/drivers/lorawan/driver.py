@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.driver import Sink
 from gateway.drivers.lorawan.decoders import Measured, decode_payload
@@ -34,6 +34,7 @@ class LorawanDriver:
         self._topics: dict[str, str] = {}  # EUI -> where its uplinks come from
         # EUI -> whether it was told to report more often; whoever ran before us may have told it anything.
         self._told: dict[str, bool] = {}
+        self._has_downlink: dict[str, Callable[[], bool]] = {}  # EUI -> whether the broker has the last one
         self._subscription: Subscription | None = None
 
     def pace(self, every_s: Mapping[str, float]) -> None:
@@ -49,13 +50,13 @@ class LorawanDriver:
             return
         data = bytes.fromhex(downlinks.faster if is_wanted else downlinks.own)
         try:
-            self._subscription.publish(*encode_downlink(topic, device.eui, downlinks.port, data))
+            has_it = self._subscription.publish(*encode_downlink(topic, device.eui, downlinks.port, data))
         except BadInput as error:
             self._events.message_refused(self._settings.name, error)
         except Unavailable:
             pass  # the connection has ended, which is said elsewhere; the sensor is told with its next uplink
         else:
-            self._told[device.eui] = is_wanted
+            self._told[device.eui], self._has_downlink[device.eui] = is_wanted, has_it
 
     async def run(self, sink: Sink) -> None:
         settings = self._settings
@@ -74,6 +75,8 @@ class LorawanDriver:
         finally:
             self._subscription = None
             await subscription.abort()
+            # What was on its way when the connection ended may be nowhere: those sensors are told again.
+            self._told = {eui: told for eui, told in self._told.items() if self._has_downlink[eui]()}
 
     async def _take(self, subscription: Subscription, message: Message, sink: Sink) -> None:
         try:
