@@ -10,7 +10,7 @@ import time
 import msgspec
 
 from ingest import events
-from ingest.vet import Gap, Group, Reject
+from ingest.group import Gap, Group, Reject
 from telemetry.batch import encode_batch
 from telemetry.clock import Clock
 from telemetry.journal import AWAY, CONNECTED, Journal, Kind, Record

@@ -22,8 +22,9 @@ import msgspec
 
 from ingest import events, packets
 from ingest.committer import Committer
+from ingest.group import Group
 from ingest.packets import PacketReader, ProtocolError
-from ingest.vet import Group, Vetter
+from ingest.vet import Vetter
 from telemetry.batch import empty_batch
 from telemetry.clock import Clock
 from telemetry.errors import Unavailable

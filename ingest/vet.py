@@ -9,22 +9,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from itertools import pairwise
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
 
 from ingest import events
+from ingest.checks import AHEAD_MAX_MS, Arrived, Checks, kept
+from ingest.group import Gap, Group, Reject, few, reject
 from ingest.history.gateways import GatewayState
 from ingest.local_alarms import Told, decode_local_alarms, told_locally
 from ingest.local_decisions import IsGuard, decided_locally, nobody
 from ingest.packets import Message
+from ingest.plain_rows import ONE, QUALITY, Rows, plain_rows
 from ingest.recent import Recent, message_digest, row_hashes
 from telemetry import frames
-from telemetry.batch import Floats, ReadingBatch, SeriesIndexes, Times, concatenate, empty_batch
+from telemetry.batch import SeriesIndexes, empty_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import TimeMs
 from telemetry.decision import decode_decision
@@ -33,13 +35,8 @@ from telemetry.quality import Quality
 from telemetry.series import ONLINE, UNKNOWN, SeriesRegistry
 from telemetry.topics import GatewayTopic, parse_gateway_topic
 
-AHEAD_MAX_MS = 60_000  # a device clock further ahead than this is wrong
-EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: a device clock before it was never set
-EXCERPT_MAX = 200
 _LEAVES = ("frames", "readings", "status")  # the topics that the core subscribes to end in these
 _TIME_MAX_MS = 2**53  # past it, it is no time of ours, and JSON cannot carry it exactly
-REJECTS_PER_MESSAGE_MAX = 50  # kinds of reject shown of one message; all are counted
-REJECTS_MAX = 200  # shown of one read, so that who floods us with nonsense costs little; all are counted
 _EPOCHS_KEPT_MAX = 256  # of lanes that a gateway says it no longer holds, so that a restored copy of one is still known
 _EPOCHS_MAX = 4 * _EPOCHS_KEPT_MAX  # of a gateway that never says which it holds
 _COUNT_MAX = 10**9  # frames that one jump may tell of: counts are added up, and what is added up must stay countable
@@ -53,134 +50,10 @@ _LINES_MIN = 8  # fewer are cheaper one by one
 K = TypeVar("K")
 V = TypeVar("V")
 
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Something refused: `count` readings (or one message) of one source for one reason."""
-
-    reason: str
-    detail: str
-    topic: str
-    excerpt: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Readings of one series that were taken and never will arrive, as its gateway says."""
-
-    series: int
-    first_ms: int
-    last_ms: int
-    missing: int
-    reason: str
-
-
-@dataclass(slots=True)
-class Group:
-    """What one read from the broker comes to, to be committed whole."""
-
-    readings: ReadingBatch
-    backlog: ReadingBatch = field(default_factory=empty_batch)  # of an outage: newer ones of its series came before
-    behind: dict[str, int] = field(default_factory=dict)  # gateway -> frames of backlog still to come, after `readings`
-    behind_backlog: dict[str, int] = field(default_factory=dict)  # the same, after `backlog`
-    rejects: list[Reject] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    seen: dict[str, int] = field(default_factory=dict)  # "gateway/epoch" -> last seq, where it moved
-    forgotten: list[str] = field(default_factory=list)  # "gateway/epoch" of lanes that are long gone
-    receipts: dict[tuple[GatewayTopic, str], int] = field(default_factory=dict)  # (topic, epoch) -> newest seq
-    packet_ids: list[int] = field(default_factory=list)
-    rows: set[int] = field(default_factory=set)  # hashes of its plain readings
-    untimed: list[bytes] = field(default_factory=list)  # digests of its messages with rows without a time
-    commands: list[dict[str, object]] = field(default_factory=list)  # what the engine is told of gateways
-    told: dict[str, list[str]] = field(default_factory=dict)  # gateway -> local alarms among them
-    gateways: dict[str, GatewayState] = field(default_factory=dict)  # those that were heard
-    state: dict[str, bytes | None] = field(default_factory=dict)  # changes of the journal's state that belong to it
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    """Readings before they are checked: plain rows with a topic each, or a frame with one for all."""
-
-    topics: Sequence[str]
-    rows: ReadingBatch | None
-    frame: frames.Frame | None = None
-    lines: SeriesIndexes = field(default_factory=lambda: np.empty(0, np.uint32))  # the series of its name table
-
-    @property
-    def readings(self) -> ReadingBatch:
-        """By themselves."""
-        if self.frame is not None:
-            return _in_columns([self], [self.frame])
-        assert self.rows is not None
-        return self.rows
-
-
-def _joined(arrived: Sequence[_Arrived]) -> ReadingBatch:
-    """All readings, in order."""
-    framed = [each.frame for each in arrived if each.frame is not None]
-    if framed and len(framed) == len(arrived):
-        return _in_columns(arrived, framed)
-    return concatenate([each.readings for each in arrived])
-
-
-def _in_columns(arrived: Sequence[_Arrived], framed: Sequence[frames.Frame]) -> ReadingBatch:
-    """The readings of frames: their bytes are put together first, and looked at once."""
-    tables: dict[int, tuple[SeriesIndexes, int]] = {}  # each once, with where it begins among all
-    end = 0
-    for each in arrived:
-        if id(each.lines) not in tables:
-            tables[id(each.lines)] = each.lines, end
-            end += len(each.lines)
-    index = np.frombuffer(b"".join([frame.index for frame in framed]), np.uint16)
-    if len(tables) == 1:
-        series = arrived[0].lines[index]
-    else:
-        starts = [tables[id(each.lines)][1] for each in arrived]
-        table = np.concatenate([lines for lines, _ in tables.values()])
-        series = table[index + np.repeat(starts, [len(frame) for frame in framed])]
-    keys: dict[int, str] = {}
-    if any(frame.keys for frame in framed):
-        first = 0
-        for frame in framed:
-            keys.update((first + number, key) for number, key in frame.keys.items())
-            first += len(frame)
-    return ReadingBatch(
-        series,
-        np.frombuffer(b"".join([frame.time_ms for frame in framed]), np.int64),
-        np.frombuffer(b"".join([frame.value for frame in framed]), np.float64),
-        np.frombuffer(b"".join([frame.quality for frame in framed]), np.uint8),
-        keys,
-    )
-
-
-class _Row(msgspec.Struct, gc=False):
-    device: str
-    metric: str
-    value: float
-    time: Annotated[datetime, msgspec.Meta(tz=True)] | int | None = None
-    quality: Literal["good", "suspect", "bad"] = "good"
-    key: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
-
-
-class _Envelope(msgspec.Struct, gc=False):
-    readings: list[_Row] | None = None
-
-
-class _RawEnvelope(msgspec.Struct, gc=False):
-    readings: list[msgspec.Raw]
-
-
-_LIST = b'"readings"'
-_MANY = msgspec.json.Decoder(_Envelope)
-_ONE = msgspec.json.Decoder(_Row)
-_RAW_MANY = msgspec.json.Decoder(_RawEnvelope)
 _STATUS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LANES = msgspec.json.Decoder(
     Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=100)]
 )
-
-
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_TIME_MAX_MS)]
 
 
@@ -192,29 +65,6 @@ class _Figures(msgspec.Struct):
 
 
 _FIGURES = msgspec.json.Decoder(_Figures)
-_QUALITY = {"good": 0, "suspect": 1, "bad": 2}
-
-
-class _Rows:
-    """Plain rows of a group, waiting to become columns."""
-
-    def __init__(self) -> None:
-        self.series: list[int] = []
-        self.time_ms: list[int] = []
-        self.value: list[float] = []
-        self.quality: list[int] = []
-        self.keys: dict[int, str] = {}
-        self.topics: list[str] = []
-        self.untimed: set[int] = set()  # numbers of those that say no time
-
-    def batch(self) -> ReadingBatch:
-        return ReadingBatch(
-            np.array(self.series, np.uint32),
-            np.array(self.time_ms, np.int64),
-            np.array(self.value, np.float64),
-            np.array(self.quality, np.uint8),
-            self.keys,
-        )
 
 
 class Vetter:
@@ -252,17 +102,9 @@ class Vetter:
         self._owners: dict[str, str] = {}  # topics of plain readings that were heard -> the gateway they are of
         self._names: OrderedDict[tuple[str, str], SeriesIndexes] = OrderedDict()
         self._names_chars = 0
-        # Where nothing is declared every finite value is plausible.
-        self._low = np.full(len(registry), -np.finfo(np.float64).max)
-        self._high = np.full(len(registry), np.finfo(np.float64).max)
-        self._owner: list[str] = [""] * (len(registry) + 1)  # the last is nobody's: -1, a series that there is not
-        for (device, metric_id), metric in catalogue.metric.items():
-            index = registry.index[device, metric_id]
-            self._owner[index] = catalogue.device[device].gateway
-            if metric.plausible is not None:
-                self._low[index], self._high[index] = metric.plausible
+        self._checks = Checks(catalogue, registry)
         self._own_series = {
-            gateway.id: {i for i, owner in enumerate(self._owner) if owner == gateway.id}
+            gateway.id: {i for i, owner in enumerate(self._checks.owner) if owner == gateway.id}
             for gateway in catalogue.gateways
         }
 
@@ -270,9 +112,9 @@ class Vetter:
         """Check what one read brought. Never raises for what a message holds."""
         group = Group(empty_batch())
         seen = dict[str, int]()
-        rows = _Rows()
-        arrived: list[_Arrived] = []
-        backlog: list[_Arrived] = []
+        rows = Rows()
+        arrived: list[Arrived] = []
+        backlog: list[Arrived] = []
         group.packet_ids = [message.packet_id for message in messages if message.packet_id]
         for start in range(0, len(messages), _LINES_MAX):
             piece = messages[start : start + _LINES_MAX]
@@ -285,13 +127,14 @@ class Vetter:
             arrived.append(self._once(rows, group))
         if group.untimed:
             group.state |= self._recent.state(group.untimed)
-        group.readings = self._vetted(arrived, now_ms, group)
-        group.backlog = self._vetted(backlog, now_ms, group)
+        group.readings, refused = self._checks.vetted(arrived, now_ms)
+        group.backlog, refused_late = self._checks.vetted(backlog, now_ms)
+        group.rejects += refused + refused_late
         # The journal has what is new before the backlog of the same read: at its place that is still to come.
         for gateway in group.behind.keys() & group.behind_backlog.keys():
             group.behind[gateway] = max(group.behind[gateway], 1)
         group.seen = seen
-        group.rejects = _few(group.rejects)
+        group.rejects = few(group.rejects)
         for gateway in {source.partition("/")[0] for source in seen}:
             # An epoch of this very group is not forgotten yet: it is no more than what one read holds.
             known = self._epochs.get(gateway, {})
@@ -303,11 +146,11 @@ class Vetter:
     def _message(
         self,
         message: Message,
-        rows: _Rows,
+        rows: Rows,
         group: Group,
         seen: dict[str, int],
-        arrived: list[_Arrived],
-        backlog: list[_Arrived],
+        arrived: list[Arrived],
+        backlog: list[Arrived],
         now_ms: int,
     ) -> None:
         if message.topic not in self._topics and message.topic.rpartition("/")[2] not in _LEAVES:
@@ -323,12 +166,12 @@ class Vetter:
             else:
                 self._plain(topic, message, rows, group, now_ms)
         except BadInput as error:
-            group.rejects.append(_reject(error, message.topic, message.payload, 1))
+            group.rejects.append(reject(error, message.topic, message.payload, 1))
         except Exception as error:
             # A message that ended the core would come again at its next start, and again: it goes where people see it.
             events.message_unforeseen(message.topic)
             about = BadInput("unforeseen", f"{type(error).__name__} while it was read: please report it")
-            group.rejects.append(_reject(about, message.topic, message.payload, 1))
+            group.rejects.append(reject(about, message.topic, message.payload, 1))
 
     def _runs(self, piece: Sequence[Message]) -> Iterator[tuple[bool, Sequence[Message]]]:
         """Neighbours that may be plain messages of one reading each, and the others between them."""
@@ -347,7 +190,7 @@ class Vetter:
         for start, stop in pairwise([0, *turns, len(piece)]):
             yield are_lines[start] and stop - start >= _LINES_MIN, piece[start:stop]
 
-    def _lines(self, run: Sequence[Message], rows: _Rows, now_ms: int) -> bool:
+    def _lines(self, run: Sequence[Message], rows: Rows, now_ms: int) -> bool:
         """Take the readings of plain messages all at once; False, and nothing taken, where any is not an ordinary one.
 
         What follows is what `_plain` would have done with each.
@@ -358,13 +201,13 @@ class Vetter:
         if not lines.count(b"\n") == lines.count(b"\n{") == len(run):
             return False
         try:
-            found = _ONE.decode_lines(lines)
+            found = ONE.decode_lines(lines)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError):
             return False
         look_up, owners = self._registry.index.get, self._owners
         series = [look_up((row.device, row.metric), -1) for row in found]
         # As lists of different length too, where a line held more than its object.
-        if [self._owner[each] for each in series] != [owners[message.topic] for message in run]:
+        if [self._checks.owner[each] for each in series] != [owners[message.topic] for message in run]:
             return False
         times = [row.time for row in found]
         if None in times:
@@ -377,7 +220,7 @@ class Vetter:
         rows.series += series
         rows.time_ms += time_ms
         rows.value += [row.value for row in found]
-        rows.quality += [_QUALITY[row.quality] for row in found]
+        rows.quality += [QUALITY[row.quality] for row in found]
         rows.topics += [message.topic for message in run]
         return True
 
@@ -395,13 +238,6 @@ class Vetter:
             self._told.accept(gateway, ids)
         if group.gateways:
             self.gateways = {**self.gateways, **group.gateways}  # a new one: other threads read it
-
-    def _vetted(self, arrived: Sequence[_Arrived], now_ms: int, group: Group) -> ReadingBatch:
-        whole = _joined(arrived)
-        # One look at everything; only where something is wrong is each frame looked at by itself.
-        if not self._is_clean(whole, now_ms):
-            whole = concatenate([self._checked(batch, now_ms, group) for batch in arrived])
-        return whole
 
     def _topic(self, topic: str) -> GatewayTopic:
         known = self._topics.get(topic)
@@ -435,7 +271,7 @@ class Vetter:
         for epoch in gone[:-_EPOCHS_KEPT_MAX]:
             group.forgotten.append(f"{gateway}/{epoch}")
 
-    def _status(self, topic: GatewayTopic, message: Message, rows: _Rows, group: Group, now_ms: int) -> None:
+    def _status(self, topic: GatewayTopic, message: Message, rows: Rows, group: Group, now_ms: int) -> None:
         assert message.payload is not None
         try:
             status = _STATUS.decode(message.payload)
@@ -466,7 +302,7 @@ class Vetter:
         try:
             figures = _FIGURES.decode(message.payload)
         except (msgspec.MsgspecError, RecursionError) as error:
-            group.rejects.append(_reject(BadInput("bad-value", f"a status: {error}"), str(topic), message.payload, 1))
+            group.rejects.append(reject(BadInput("bad-value", f"a status: {error}"), str(topic), message.payload, 1))
             figures = _Figures()
         said = GatewayState(
             is_online, figures.spooled, figures.oldest_ms, figures.behind, figures.full, heard_ms=now_ms
@@ -479,7 +315,7 @@ class Vetter:
     def _told_locally(self, topic: GatewayTopic, raw: bytes, group: Group) -> None:
         """Tell the engine of alarms that a gateway raised by itself."""
         alarms, errors = decode_local_alarms(raw)
-        group.rejects += [_reject(error, str(topic), raw, 1) for error in errors]
+        group.rejects += [reject(error, str(topic), raw, 1) for error in errors]
         told = group.told.get(topic.gateway, [])
         new = [alarm for alarm in self._told.new(topic.gateway, alarms) if alarm.id not in told]
         if new:
@@ -493,8 +329,8 @@ class Vetter:
         message: Message,
         group: Group,
         seen: dict[str, int],
-        arrived: list[_Arrived],
-        backlog: list[_Arrived],
+        arrived: list[Arrived],
+        backlog: list[Arrived],
     ) -> None:
         assert message.payload is not None
         try:
@@ -519,22 +355,22 @@ class Vetter:
         else:
             group.behind[frame.gateway] = max(frame.behind, group.behind.get(frame.gateway, 0))
         if len(frame):
-            (backlog if frame.is_backlog else arrived).append(_Arrived([message.topic], None, frame, names))
+            (backlog if frame.is_backlog else arrived).append(Arrived([message.topic], None, frame, names))
 
     def _decided_locally(self, topic: GatewayTopic, text: str, group: Group) -> None:
         """Tell the engine what a guard decided at the gateway's page, also of one who had no right to."""
         try:
             decision = decode_decision(text)
             index = self._registry.index.get((decision.device, decision.metric), -1)
-            if index < 0 or self._owner[index] != topic.gateway:
-                raise self._stranger(decision.device, decision.metric, topic.gateway)
+            if index < 0 or self._checks.owner[index] != topic.gateway:
+                raise self._checks.stranger(decision.device, decision.metric, topic.gateway)
         except BadInput as error:
-            group.rejects.append(_reject(error, str(topic), text.encode(), 1))
+            group.rejects.append(reject(error, str(topic), text.encode(), 1))
             return
         is_guard = self._is_guard(decision.guard, topic.site)
         if not is_guard:
             said = f"'{decision.guard}' is no guard of {topic.site}: their decision does not count"
-            group.rejects.append(_reject(BadInput("not-a-guard", said), str(topic), text.encode(), 1))
+            group.rejects.append(reject(BadInput("not-a-guard", said), str(topic), text.encode(), 1))
         group.commands.append(decided_locally(topic.gateway, decision, is_guard))
 
     def _takes_turn(
@@ -579,24 +415,24 @@ class Vetter:
             (_, names), _ = self._names.popitem(last=False)
             self._names_chars -= len(names)
 
-    def _plain(self, topic: GatewayTopic, message: Message, rows: _Rows, group: Group, now_ms: int) -> None:
+    def _plain(self, topic: GatewayTopic, message: Message, rows: Rows, group: Group, now_ms: int) -> None:
         assert message.payload is not None
         if message.is_duplicate and self._was_taken(message, group):
             events.message_repeated()
             return
         ahead_ms = now_ms + AHEAD_MAX_MS
         is_lasting = True  # what is stored says all that a row is known by
-        for row in _plain_rows(message.payload, message.topic, group.rejects):
+        for row in plain_rows(message.payload, message.topic, group.rejects):
             index = self._registry.index.get((row.device, row.metric), -1)
-            if index < 0 or self._owner[index] != topic.gateway:
-                error = self._stranger(row.device, row.metric, topic.gateway)
-                group.rejects.append(_reject(error, message.topic, msgspec.json.encode(row), 1))
+            if index < 0 or self._checks.owner[index] != topic.gateway:
+                error = self._checks.stranger(row.device, row.metric, topic.gateway)
+                group.rejects.append(reject(error, message.topic, msgspec.json.encode(row), 1))
                 continue
-            quality = _QUALITY[row.quality]
+            quality = QUALITY[row.quality]
             if row.time is None and message.is_retained:
                 # It comes again with every subscription, and each time it would be a new reading.
                 error = BadInput("retained", "a retained reading needs a 'time' of its own, or no retain flag")
-                group.rejects.append(_reject(error, str(topic), msgspec.json.encode(row), 1))
+                group.rejects.append(reject(error, str(topic), msgspec.json.encode(row), 1))
                 continue
             if row.time is None:
                 time_ms, quality = now_ms, max(quality, Quality.SUSPECT)
@@ -606,7 +442,7 @@ class Vetter:
                 time_ms = round(row.time.timestamp() * 1000)
             if not -_TIME_MAX_MS < time_ms < _TIME_MAX_MS:
                 error = BadInput("bad-value", f"{row.device}/{row.metric}: {time_ms} is no time in epoch milliseconds")
-                group.rejects.append(_reject(error, str(topic), msgspec.json.encode(row), 1))
+                group.rejects.append(reject(error, str(topic), msgspec.json.encode(row), 1))
                 continue
             if row.key is not None:
                 rows.keys[len(rows.series)] = row.key
@@ -627,13 +463,13 @@ class Vetter:
         digest = message_digest(message)
         return self._recent.has_message(digest) or digest in group.untimed
 
-    def _once(self, rows: _Rows, group: Group) -> _Arrived:
+    def _once(self, rows: Rows, group: Group) -> Arrived:
         """The plain rows that did not come before, neither in an earlier group nor in this one."""
         batch, topics = rows.batch(), rows.topics
         hashes = row_hashes(batch)
         group.rows = set(hashes)
         if not rows.untimed and len(group.rows) == len(hashes) and self._recent.is_new(group.rows):
-            return _Arrived(topics, batch)
+            return Arrived(topics, batch)
         repeated = self._recent.repeated(group.rows)
         keep = np.ones(len(batch), np.bool_)
         taken = set[int]()
@@ -644,145 +480,7 @@ class Vetter:
             taken.add(each)
         group.rows = taken - repeated
         events.rows_repeated(len(batch) - int(keep.sum()))
-        return _Arrived([topic for topic, kept in zip(topics, keep.tolist(), strict=True) if kept], _kept(batch, keep))
-
-    def _stranger(self, device: str, metric: str, gateway: str) -> BadInput:
-        """Why a series is not one that this gateway may publish."""
-        known = self._catalogue.device.get(device)
-        if known is None:
-            return BadInput(
-                "unknown-device", f"device '{device[:64]}' is not in the catalogue: add it, or mend the name"
-            )
-        if (device, metric) not in self._registry.index:
-            return BadInput("unknown-metric", f"kind '{known.kind}' of '{device}' has no metric '{metric[:64]}'")
-        return BadInput("foreign-device", f"device '{device}' belongs to gateway '{known.gateway}', not '{gateway}'")
-
-    def _is_clean(self, batch: ReadingBatch, now_ms: int) -> bool:
-        """Whether nothing in a batch is refused or doubted."""
-        if not len(batch):
-            return True
-        series, time_ms, value = batch.series, batch.time_ms, batch.value
-        return bool(
-            series.max() < len(self._low)  # UNKNOWN is larger than any index
-            and batch.quality.max() <= Quality.BAD
-            and time_ms.min() >= EARLIEST_MS
-            and time_ms.max() <= now_ms + AHEAD_MAX_MS
-            and ((value >= self._low[series]) & (value <= self._high[series])).all()  # not so for NaN
-        )
-
-    def _checked(self, arrived: _Arrived, now_ms: int, group: Group) -> ReadingBatch:
-        """Drop what cannot be a reading, lower the quality of what is doubtful."""
-        batch, topics, frame = arrived.readings, arrived.topics, arrived.frame
-        series, time_ms, value, quality = batch.series, batch.time_ms, batch.value, batch.quality
-        stranger = series == UNKNOWN
-        not_finite = ~np.isfinite(value)
-        behind = time_ms < EARLIEST_MS
-        wrong_quality = quality > Quality.BAD
-        refused = stranger | not_finite | behind | wrong_quality
-        if refused.any():
-            lines = [] if frame is None else frame.names.split("\n")
-            found: dict[tuple[str, str, str], int] = {}
-            for row in np.flatnonzero(refused).tolist():
-                topic = topics[row if len(topics) > 1 else 0]
-                if stranger[row]:
-                    assert frame is not None
-                    device, _, metric = lines[frame.index[row]].partition("/")
-                    error = self._stranger(device, metric, parse_gateway_topic(topic).gateway)
-                elif not_finite[row]:
-                    error = BadInput("bad-value", f"{self._shown(series[row])}: {value[row]} is not a number")
-                elif behind[row]:
-                    error = BadInput(
-                        "time-behind", f"{self._shown(series[row])}: a time before 2020; set the clock of the device"
-                    )
-                else:
-                    error = BadInput(
-                        "bad-value", f"{self._shown(series[row])}: quality {quality[row]} is none of 0, 1, 2"
-                    )
-                found[error.reason, error.detail, topic] = found.get((error.reason, error.detail, topic), 0) + 1
-            group.rejects += _summarised(found)
-            batch = _kept(batch, ~refused)
-            series, time_ms, value, quality = batch.series, batch.time_ms, batch.value, batch.quality
-        ahead = time_ms > now_ms + AHEAD_MAX_MS
-        outside = (value < self._low[series]) | (value > self._high[series])
-        if not (ahead.any() or outside.any()):
-            return batch
-        # A clock that runs ahead must not hide a flood: the reading counts from its arrival, as a doubtful one.
-        if ahead.any():
-            events.repaired("time-ahead", int(ahead.sum()))
-        if outside.any():
-            events.repaired("implausible", int(outside.sum()))
-        quality = np.maximum(quality, np.where(ahead, np.uint8(Quality.SUSPECT), np.uint8(Quality.GOOD)))
-        quality = np.where(outside, np.uint8(Quality.BAD), quality)
-        return ReadingBatch(series, np.where(ahead, now_ms, time_ms), value, quality, batch.keys)
-
-    def _shown(self, series: int) -> str:
-        return "/".join(self._registry.names[series])
-
-
-def _plain_rows(payload: bytes, topic: str, rejects: list[Reject]) -> list[_Row]:
-    """The rows of a plain message: all at once when all are well, else one by one so that the good ones are kept."""
-    try:
-        # One reading by itself is what most foreign devices send: it is read once, by the shape that it has.
-        many = _MANY.decode(payload).readings if _LIST in payload else None
-        return [_ONE.decode(payload)] if many is None else many
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError) as error:
-        whole = error
-    try:
-        raw_rows = _RAW_MANY.decode(payload).readings
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise _bad_json(whole if isinstance(error, msgspec.ValidationError) else error) from error
-    rows, found = [], dict[tuple[str, str, str], int]()
-    excerpts: dict[tuple[str, str, str], bytes] = {}
-    for raw in raw_rows:
-        try:
-            rows.append(_ONE.decode(raw))
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError) as error:
-            bad = _bad_json(error)
-            found[bad.reason, bad.detail, topic] = found.get((bad.reason, bad.detail, topic), 0) + 1
-            excerpts.setdefault((bad.reason, bad.detail, topic), bytes(raw))
-    for reject in _summarised(found):
-        excerpt = excerpts.get((reject.reason, reject.detail, topic), b"")
-        rejects.append(Reject(reject.reason, reject.detail, topic, _excerpt(excerpt), reject.count))
-    return rows
-
-
-def _bad_json(error: Exception) -> BadInput:
-    if isinstance(error, msgspec.ValidationError):
-        return BadInput("bad-value", f'{error}; a reading is {{"device", "metric", "time", "value"}}')
-    return BadInput("broken-json", f"not JSON: {error}")
-
-
-def _kept(batch: ReadingBatch, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> ReadingBatch:
-    keys = {}
-    if batch.keys:
-        position = np.cumsum(keep) - 1
-        keys = {int(position[number]): key for number, key in batch.keys.items() if keep[number]}
-    time_ms: Times = batch.time_ms[keep]
-    value: Floats = batch.value[keep]
-    return ReadingBatch(batch.series[keep], time_ms, value, batch.quality[keep], keys)
-
-
-def _summarised(found: Mapping[tuple[str, str, str], int]) -> list[Reject]:
-    """One reject a (reason, detail); past a screenful only the reasons are told apart, every reading still counted."""
-    rejects: list[Reject] = []
-    rest: dict[tuple[str, str], int] = {}
-    for (reason, detail, topic), count in found.items():
-        if len(rejects) < REJECTS_PER_MESSAGE_MAX:
-            rejects.append(Reject(reason, detail, topic, "", count))
-        else:
-            rest[reason, topic] = rest.get((reason, topic), 0) + count
-    return rejects + [
-        Reject(reason, "further ones like those before", topic, "", n) for (reason, topic), n in rest.items()
-    ]
-
-
-def _few(rejects: list[Reject]) -> list[Reject]:
-    """The first of a read, and how many more there were of each reason and topic."""
-    rest: dict[tuple[str, str], int] = {}
-    for reject in rejects[REJECTS_MAX:]:
-        rest[reject.reason, reject.topic] = rest.get((reject.reason, reject.topic), 0) + reject.count
-    said = "further ones like those before"
-    return rejects[:REJECTS_MAX] + [Reject(reason, said, topic, "", n) for (reason, topic), n in rest.items()]
+        return Arrived([topic for topic, kept in zip(topics, keep.tolist(), strict=True) if kept], kept(batch, keep))
 
 
 def _gaps(said: Sequence[frames.Gap], names: SeriesIndexes) -> list[Gap]:
@@ -800,15 +498,6 @@ def _gaps(said: Sequence[frames.Gap], names: SeriesIndexes) -> list[Gap]:
             new = Gap(series, *spanned, before.missing + new.missing, reason)
         found[series, reason] = new
     return list(found.values())
-
-
-def _reject(error: BadInput, topic: str, payload: bytes | None, count: int) -> Reject:
-    return Reject(error.reason, error.detail[:500], topic[:300], _excerpt(payload or b""), count)
-
-
-def _excerpt(payload: bytes) -> str:
-    text = payload[:EXCERPT_MAX].decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else "·" for c in text)[:EXCERPT_MAX]
 
 
 def _remember(memory: OrderedDict[K, V], key: K, value: V) -> None:

@@ -6,8 +6,9 @@ import pytest
 from alerts.book import Telling
 from alerts.engine import decode_command
 from ingest.committer import Committer, decode_rejects
+from ingest.group import Group
 from ingest.packets import Message
-from ingest.vet import Group, Vetter
+from ingest.vet import Vetter
 from telemetry import frames
 from telemetry.batch import decode_arrival, decode_batch, empty_batch
 from telemetry.clock import ManualClock

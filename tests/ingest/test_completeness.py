@@ -14,12 +14,12 @@ from prometheus_client import REGISTRY
 
 from ingest import completeness
 from ingest.completeness import CURSOR, CompletenessLoop
+from ingest.group import Gap, Reject
 from ingest.history import completeness as completeness_history
 from ingest.history.completeness import Completeness, Counted, SeriesDay
 from ingest.history.coverage import Tally, learned_interval_ms
 from ingest.history.days import MINUTES_MAX, Days
 from ingest.history.gateways import GatewayState, GatewayStates
-from ingest.vet import Gap, Reject
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import ManualClock

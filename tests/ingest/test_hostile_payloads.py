@@ -15,10 +15,10 @@ import pytest
 
 from gatehouse.core import Core
 from gatehouse.settings import load_settings
+from ingest.group import REJECTS_MAX
 from ingest.history.completeness import LOSSES_MAX
 from ingest.packets import PacketReader, ProtocolError, connect, publish
 from ingest.subscriber import PAYLOAD_MAX
-from ingest.vet import REJECTS_MAX
 from telemetry import frames
 from telemetry.clock import ManualClock
 from telemetry.database import open_database

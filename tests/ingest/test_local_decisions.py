@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest.group import Group
 from ingest.packets import Message
-from ingest.vet import Group, Vetter
+from ingest.vet import Vetter
 from telemetry import frames
 from telemetry.decision import LocalDecision, encode_decision
 from tests import district

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from gatehouse.migrate import migrate
+from ingest.group import Reject
 from ingest.history.history import Refused
 from ingest.history.loop import CURSOR, HistoryLoop
 from ingest.history.quarantine import Quarantine
-from ingest.vet import Reject
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.clock import ManualClock
 from telemetry.database import open_database

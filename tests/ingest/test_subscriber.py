@@ -9,9 +9,10 @@ import pytest
 
 from ingest import packets
 from ingest.committer import Committer
+from ingest.group import Group
 from ingest.packets import PacketReader, ProtocolError
 from ingest.subscriber import Session, Subscriber, _gather
-from ingest.vet import Group, Vetter
+from ingest.vet import Vetter
 from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
 from telemetry.journal import Journal

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.group import Group
 from ingest.history.gateways import GatewayState
 from ingest.local_alarms import LISTED_MAX, TOLD_MAX, Told
 from ingest.packets import Message
-from ingest.vet import Group, Vetter
+from ingest.vet import Vetter
 from telemetry import frames
 from telemetry.journal import Journal
 from telemetry.reading import encode_readings

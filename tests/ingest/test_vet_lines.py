@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import vet
+from ingest.group import Group
 from ingest.packets import Message
 from ingest.vet import Vetter
 from tests import district
@@ -58,7 +59,7 @@ ODD = [
 OTHER_TOPICS = ("gatehouse/v1/west/gw-west/readings", "gatehouse/v1/east/nobody/readings", "some/where/else")
 
 
-def _told(groups: list[vet.Group]) -> object:
+def _told(groups: list[Group]) -> object:
     return (
         [
             (int(s), int(t), float(v), int(q), group.readings.keys.get(number))

@@ -15,10 +15,11 @@ from alerts.worker import AlertWorker
 from gateway.collector import Collector
 from gateway.uplink import Uplink
 from ingest.committer import Committer
+from ingest.group import Group
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.loop import HistoryLoop
 from ingest.recent import Recent
-from ingest.vet import Group, Vetter
+from ingest.vet import Vetter
 from telemetry import segment
 from telemetry.batch import concatenate
 from telemetry.errors import Unavailable

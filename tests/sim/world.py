@@ -47,6 +47,7 @@ from gateway.drivers import DRIVERS, DriverKind
 from gateway.settings import GatewaySettings, SpoolSettings, UplinkSettings
 from gateway.uplink import Uplink
 from ingest.committer import Committer
+from ingest.group import Group
 from ingest.history.history import HistoryWriter, series_places
 from ingest.history.influx import InfluxWriter
 from ingest.history.loop import HistoryLoop
@@ -57,7 +58,7 @@ from ingest.local_alarms import Told
 from ingest.packets import ProtocolError
 from ingest.recent import Recent
 from ingest.subscriber import Session
-from ingest.vet import Group, Vetter
+from ingest.vet import Vetter
 from telemetry.batch import decode_batch, empty_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SteadyClock
