@@ -44,6 +44,19 @@ def promtool() -> str:
     return found
 
 
+def test_a_collector_of_opentelemetry_scrapes_what_prometheus_does() -> None:
+    own = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    other = yaml.safe_load((DEPLOY / "opentelemetry" / "collector.yaml").read_text(encoding="utf-8"))
+    jobs = other["receivers"]["prometheus"]["config"]["scrape_configs"]
+    assert [(job["job_name"], job["static_configs"]) for job in jobs] == [
+        (job["job_name"], job["static_configs"]) for job in own["scrape_configs"]
+    ]
+    named = set(
+        other["service"]["pipelines"]["metrics"]["receivers"] + other["service"]["pipelines"]["metrics"]["exporters"]
+    )
+    assert named <= other["receivers"].keys() | other["exporters"].keys()
+
+
 class Prometheus:
     """What it answers."""
 
