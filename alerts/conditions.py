@@ -211,8 +211,13 @@ class Conditions:
         return {int(i) for i in of_series if self.program.rule[i] == rule and self.state[i] >= FIRING}
 
     def adopt(self, other: Conditions, of: Masks, without: Collection[int] = ()) -> None:
-        """Take over what another one of the same program knows of some series, (S,); not what it knows for some rules."""
+        """Take over what another one of the same program knows of some series, (S,); not what it knows for some rules, nor
+        what it cannot know of what others do (`Program.apart`).
+        """
+        apart = self.program.apart
         instances = of[self.program.series] & ~np.isin(self.program.rule, sorted(without))
+        for rule, series in apart.items():
+            instances &= (self.program.rule != rule) | ~series[self.program.series]
         self.state[instances] = other.state[instances]
         self.since_ms[instances] = other.since_ms[instances]
         self.ring[instances] = other.ring[instances]
@@ -222,7 +227,7 @@ class Conditions:
         for plan, mine, theirs in zip(self.program.detectors, self.detectors, other.detectors, strict=True):
             if plan.rule in without:
                 continue
-            positions = of[mine.watched]
+            positions = (of & ~apart[plan.rule] if plan.rule in apart else of)[mine.watched]
             for name, column in mine.columns.items():
                 column[positions] = theirs.columns[name][positions]
         self.find_bands(np.flatnonzero(of))

@@ -29,7 +29,7 @@ from alerts.lateness import Lateness
 from alerts.local_decisions import LocalDecisions, Taken
 from alerts.masks import Mask, MaskKind, Masks
 from alerts.passages import Passages
-from alerts.past import Reread
+from alerts.past import Reread, still_over
 from alerts.people import NOBODY, People
 from alerts.program import Program
 from alerts.recheck import Rechecks
@@ -45,6 +45,7 @@ from alerts.snapshot import (
     restore_conditions,
     restore_episodes,
 )
+from telemetry.batch import Masks as SeriesMasks
 from telemetry.batch import ReadingBatch, Times, decode_arrival, select
 from telemetry.journal import AWAY, Kind, Stored
 from telemetry.quality import Quality
@@ -131,10 +132,11 @@ class Engine:
     def apply(self, record: Stored) -> Effects:
         """Take one journal record and say what follows from it."""
         effects = Effects()
-        if not (self._lateness.checkpoints or self._episodes):
-            self._lateness.keep(record.offset - 1, record.time_ms)
+        if not self._lateness.checkpoints:
+            self._lateness.keep(record.offset - 1, record.time_ms, self._elsewhere)
         if self._episodes.arriving:
             self._arrive(record, _again(record), effects)
+        put_right = len(effects.ended)  # by outages that are over, before this record
         if record.kind is Kind.READINGS:
             self._readings(record, effects)
         elif record.kind is Kind.BACKLOG:
@@ -155,7 +157,7 @@ class Engine:
         self._masks.settle(record.time_ms, effects)
         if effects.ended:
             if self._episodes:
-                self._episodes.ended(effects.ended)
+                self._episodes.ended(effects.ended[put_right:])
             self._lateness.ended(record.offset, effects.ended)
         self._escalation.follow(effects)
         return effects
@@ -217,11 +219,14 @@ class Engine:
         """Judge in their own place what came late, and keep what that will need the next time."""
         if self._lateness.is_due(record.time_ms):
             listened_ms = self._listening_ms - self._observed_ms
-            elsewhere = None if self._episodes.past is None else self._episodes.past.of
-            asked = record.offset - 1, record.time_ms, listened_ms, effects, elsewhere
+            asked = record.offset - 1, record.time_ms, listened_ms, effects, self._elsewhere
             effects.too_late += self._lateness.settle(*asked)
-        if not self._episodes:
-            self._lateness.keep(record.offset, record.time_ms)
+        self._lateness.keep(record.offset, record.time_ms, self._elsewhere)
+
+    @property
+    def _elsewhere(self) -> SeriesMasks | None:
+        """(S,) the series whose past an outage has in hand; None without one."""
+        return None if self._episodes.past is None else self._episodes.past.of
 
     def _heard(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
         """What holds of every reading whenever it was taken: its device lives, and a passage is a passage."""
@@ -285,7 +290,10 @@ class Engine:
     def _heard_again(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
         rules = {plan.rule for plan in self.program.silences}
         silent = [where for where in self._book.open if where[0] in rules] if rules else []
-        for where in silent:
+        if not silent:
+            return
+        heard = set(np.intersect1d(batch.series, [series for _, series, _ in silent]).tolist())
+        for where in [where for where in silent if where[1] in heard]:
             rows = np.flatnonzero(batch.series == where[1])
             alarm = self._book.open[where]
             # What a gateway had kept from before the silence began does not end it.
@@ -494,9 +502,9 @@ class Engine:
             self._revise(before, now_ms, effects)
             kept, now = snapshot.masks.schedules, self.program.schedules
             snapshot.masks.schedules = {n: s for n, s in kept.items() if before.schedules.get(n) == now.get(n)}
-        self._masks.restore(snapshot.masks, now_ms, effects)
+        self._masks.restore(snapshot.masks)
         if before is not None:
-            self._masks.settle(now_ms, effects)
+            self._masks.review(now_ms, effects)
         self._escalation.load(snapshot.escalation, self._book.open.values(), now_ms)
         self._escalation.follow(effects)
         return effects
@@ -505,19 +513,37 @@ class Engine:
         """Rules have changed: what is true by the new limits, and not by the old ones, is said now."""
         was = {rule.id: rule for rule in before.rules}
         edited = {number for number, rule in enumerate(self.program.rules) if was.get(rule.id, rule) != rule}
-        for step in self._conditions.revise(before, edited):
-            self._book.follow(step, now_ms, effects)
-        for where, alarm in list(self._book.open.items()):
-            rule, series, key = where
-            if rule not in edited or key is not None:
-                continue
-            declared = self.program.rules[rule]
-            if series not in self.program.concerned[rule]:
-                self._book.close(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)
-            elif isinstance(declared, LevelledRule) and alarm.over_ms is None:
-                step = self._conditions.stand(rule, series)
-                if step.worst is None or self.program.severity[step.worst] != alarm.severity:
-                    self._book.follow(step, now_ms, effects)
+        _revise(self.program, self._conditions, self._book, before, edited, now_ms, effects)
+        past = self._episodes.past
+        if past is not None:
+            truly = Effects()
+            _revise(self.program, past.conditions, past.book, before, edited, now_ms, truly)
+            past.over = still_over([*past.over, *truly.ended])
+            self._episodes.ended(effects.ended)
+
+
+def _revise(
+    program: Program,
+    conditions: Conditions,
+    book: AlarmBook,
+    before: Program,
+    edited: set[int],
+    now_ms: int,
+    effects: Effects,
+) -> None:
+    """Hold edited rules against what the last readings said, and alarms against what is left of their rules."""
+    for step in conditions.revise(before, edited):
+        book.follow(step, now_ms, effects)
+    for where, alarm in list(book.open.items()):
+        rule, series, key = where
+        if rule not in edited or key is not None:
+            continue
+        if series not in program.concerned[rule]:
+            book.close(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)
+        elif isinstance(program.rules[rule], LevelledRule) and alarm.over_ms is None:
+            step = conditions.stand(rule, series)
+            if step.worst is None or program.severity[step.worst] != alarm.severity:
+                book.follow(step, now_ms, effects)
 
 
 def _again(record: Stored) -> int:

@@ -5,7 +5,8 @@ was known before the outage; that can be wrong, and is provisional. Meanwhile th
 the moment before the outage and sees the backlog in order. When the backlog is over, the past is shown what came live since
 then, read from the journal again, and so arrives at the present as if nothing had been late; then what was said is put right.
 After a long outage that is much to read, so it is read in pieces, and what is new is judged in between.
-Rules about silence and about single passages are not in here; they do not depend on order.
+Rules about silence and about single passages are not in here; they do not depend on order. Neither is a rule that looks at
+other series, where those hang on another gateway: the past of one gateway alone does not know what others said meanwhile.
 
 Memory: one more set of arrays a series, and the alarms that came and went in the episode; never readings.
 Pure: no clock, no disk, no network; the journal is a function that is given. Axes: N readings, S series.
@@ -120,7 +121,7 @@ class Episodes:
     def take_backlog(self, batch: ReadingBatch, through: int) -> int:
         """Show the past what a gateway had kept; records up to `through` came before it. How many came late even so."""
         assert self.past is not None
-        rows = usable(batch, self.past.of)
+        rows = _in_time(usable(batch, self.past.of))
         overtakes = rows.time_ms > self.next_live_ms[rows.series]
         if not overtakes.any():
             return self.past.judge(rows)
@@ -242,15 +243,19 @@ class Episodes:
         """Show the past live readings and the backlog from before the last of them; (late, the backlog that is left)."""
         assert self.past is not None
         if not len(backlog):
-            return self.past.judge(live), backlog
+            return self.past.judge(_in_time(live)), backlog
         last_ms = np.full(len(self.next_live_ms), _LONG_AGO_MS, np.int64)
         np.maximum.at(last_ms, live.series, live.time_ms)
         is_before = backlog.time_ms <= last_ms[backlog.series]
         both = concatenate([rows_of(backlog, is_before), live])
-        in_time = rows_of(both, np.argsort(both.time_ms, kind="stable"))
-        return self.past.judge(in_time), rows_of(backlog, ~is_before)
+        return self.past.judge(_in_time(both)), rows_of(backlog, ~is_before)
 
     # --- which ------------------------------------------------------------------------------------------------------
 
     def _series_of(self, gateways: set[int]) -> Masks:
         return np.isin(self._program.gateway_online, sorted(gateways))
+
+
+def _in_time(batch: ReadingBatch) -> ReadingBatch:
+    """The same readings in the order of their times; of one time as they came."""
+    return rows_of(batch, np.argsort(batch.time_ms, kind="stable"))

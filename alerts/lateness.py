@@ -153,8 +153,12 @@ class Lateness:
         """Whether late readings have waited long enough for company."""
         return bool(self.waiting) and now_ms - self._noted_ms >= _SETTLE_AFTER_MS
 
-    def keep(self, offset: int, now_ms: int) -> None:
-        """Make a checkpoint at the tick that is record `offset`, if one is due."""
+    def keep(self, offset: int, now_ms: int, elsewhere: Masks | None = None) -> None:
+        """Make a checkpoint at the tick that is record `offset`, if one is due.
+
+        Args:
+            elsewhere: Series whose past is judged by somebody else just now, (S,): of them nothing here is final.
+        """
         if self.checkpoints and self.checkpoints[-1].at_ms // _EVERY_MS == now_ms // _EVERY_MS:
             return
         self.checkpoints.append(
@@ -169,6 +173,7 @@ class Lateness:
                         changes=self._book.changes,
                     )
                 ),
+                provisional=b"" if elsewhere is None else np.packbits(elsewhere).tobytes(),
             )
         )
         self._thin(now_ms)
@@ -199,7 +204,8 @@ class Lateness:
             if not waiting or through - checkpoint.offset > _RECORDS_MAX:
                 break
             moment = self._decode(checkpoint)
-            suited = {which for which, at_ms in waiting.items() if moment.conditions.last_ms[which] < at_ms}
+            is_final = self._final_in(checkpoint)
+            suited = {w for w, at_ms in waiting.items() if is_final[w] and moment.conditions.last_ms[w] < at_ms}
             if suited and self._judge_again(number, moment, suited, through, tick_ms, listened_ms, effects):
                 waiting = {which: at_ms for which, at_ms in waiting.items() if which not in suited}
         return len(waiting)
@@ -283,6 +289,14 @@ class Lateness:
 
     def _is_level(self, where: Where) -> bool:
         return where[2] is None and where[0] not in self._without
+
+    def _final_in(self, checkpoint: Checkpoint) -> Masks:
+        """(S,) the series of which a checkpoint knows what was true."""
+        count = len(self._program.names)
+        if not checkpoint.provisional:
+            return np.ones(count, np.bool_)
+        is_final: Masks = np.unpackbits(np.frombuffer(checkpoint.provisional, np.uint8), count=count) == 0
+        return is_final
 
     def _thin(self, now_ms: int) -> None:
         """Of checkpoints of about the same age two stay; of those that are old enough for anything, one."""

@@ -35,6 +35,7 @@ MAINTENANCE_MAX_MS = 31 * 24 * _HOUR_MS
 OUT_OF_SERVICE_MAX_MS = 366 * 24 * _HOUR_MS
 HOLD_MS = 15_000
 _MASKS_MAX = 10_000  # declared ones at a time
+_MAY_CHANGE_MASKS = (What.RAISED, What.REOPENED, What.SEVERITY_UP, What.SEVERITY_DOWN, What.AMENDED)
 _CALLED_FOR = (What.RAISED, What.SEVERITY_UP, What.REOPENED, What.FLAPPING, What.AMENDED)
 
 
@@ -171,11 +172,11 @@ class Masks:
                     linked = state.by_cause.get(child.id, {})
                     if alarm.id in linked:
                         linked[alarm.id] = self._soon(now_ms + causes.settle_ms(child.rule, alarm.rule))
-            elif taken.what in (What.RAISED, What.REOPENED, What.SEVERITY_UP) and alarm.is_open:
+            elif taken.what in _MAY_CHANGE_MASKS and alarm.is_open:
                 touched[alarm.id] = alarm
                 if taken.what is What.SEVERITY_UP:
                     state.held.pop(alarm.id, None)
-                else:
+                elif taken.what in (What.RAISED, What.REOPENED):
                     self._begin(alarm, now_ms)
                     for child in self._children(alarm):
                         state.by_cause.setdefault(child.id, {})[alarm.id] = None
@@ -309,7 +310,7 @@ class Masks:
             return 0
         return min(ends, default=None)
 
-    def restore(self, state: MaskState, now_ms: int, effects: Effects) -> None:
+    def restore(self, state: MaskState) -> None:
         """Go on from what was kept; causes whose alarms or rules are gone explain nothing any more."""
         self.state = state
         state.schedules = {name: known for name, known in state.schedules.items() if name in self._schedules}
@@ -322,4 +323,8 @@ class Masks:
         }
         state.by_cause = {name: linked for name, linked in kept.items() if linked}
         self._next_ms = self._earliest()
+
+    def review(self, now_ms: int, effects: Effects) -> None:
+        """Other rules hold: say of every alarm which masks it has now."""
         self._renew(list(self._book.open.values()), now_ms, effects)
+        self.settle(now_ms, effects)

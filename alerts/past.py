@@ -72,7 +72,11 @@ class Past:
 
     def is_level(self, where: Where) -> bool:
         """Whether alarms about this are judged here."""
-        return where[2] is None and where[0] not in self._without
+        return where[2] is None and self._is_judged(where[0], where[1])
+
+    def _is_judged(self, rule: int, series: int) -> bool:
+        apart = self._program.apart.get(rule)
+        return rule not in self._without and (apart is None or not apart[series])
 
     def remember_open(self, where: Where, alarm: Alarm) -> None:
         """An alarm was open at the moment from which this past goes on; `alarm` itself is left as it is."""
@@ -146,7 +150,7 @@ class Past:
     def _follow(self, steps: Iterable[Step]) -> None:
         effects = Effects()
         for step in steps:
-            if step.rule not in self._without:
+            if self._is_judged(step.rule, step.series):
                 self.book.follow(step, step.time_ms, effects)
         self.over = still_over([*self.over, *effects.ended])
 
@@ -180,20 +184,26 @@ class Past:
         self.over = [(where, alarm) for where, alarm in self.over if self.of[where[1]]]
         self.closed = [(where, alarm) for where, alarm in self.closed if self.of[where[1]]]
         self.decisions = [decision for decision in self.decisions if self.of[decision.series]]
-        for where in [where for where in self.book.open if not self.of[where[1]]]:
-            del self.book.by_id[self.book.open.pop(where).id]
+        book = self.book
+        for where in [where for where in book.open if not self.of[where[1]]]:
+            del book.by_id[book.open.pop(where).id]
+        book.held = {where for where in book.held if self.of[where[1]]}
+        book.recent = {where: alarm for where, alarm in book.recent.items() if self.of[where[1]]}
+        book.changes = {where: changes for where, changes in book.changes.items() if self.of[where[1]]}
 
     def _end_seen(self) -> None:
         """What is latched until a person has seen it, and was seen in the meantime, is over."""
-        effects = Effects()
         for where, alarm in list(self.book.open.items()):
-            if (
-                alarm.over_ms is not None
-                and alarm.acknowledged_by is not None
-                and self._program.rules[where[0]].latch == "until-acknowledged"
-            ):
-                self.book.close(alarm, What.RETURNED, alarm.over_ms, alarm.over_ms, PERSON, effects)
-        self.over += effects.ended
+            if self._end_if_seen(where, alarm, alarm.acknowledged_by):
+                self.over.append((where, alarm))
+
+    def _end_if_seen(self, where: Where, alarm: Alarm, by: str | None) -> bool:
+        """End an alarm that waits for nothing but a person who has seen it, if somebody has."""
+        latch = self._program.rules[where[0]].latch
+        if by is None or not alarm.is_open or alarm.over_ms is None or latch != "until-acknowledged":
+            return False
+        self.book.close(alarm, What.RETURNED, alarm.over_ms, alarm.over_ms, PERSON, Effects())
+        return True
 
     def _put_right(self, of: Masks, known_ms: int, effects: Effects) -> None:
         true = _by_where(of, self.over, self.book.open.items())
@@ -207,6 +217,8 @@ class Past:
                     self._retract(alarm, known_ms, effects)
             for number, occurrence in enumerate(was):
                 if number in partner:
+                    if not occurrence.flapping:  # that one rests first, whoever has seen it
+                        self._end_if_seen(where, occurrence, partner[number].acknowledged_by)
                     self._amend(where, partner[number], occurrence, known_ms, effects)
                 else:
                     self._add(where, occurrence, known_ms, effects)

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.calendar import Schedule
+from alerts.detectors.beside import CompositeRule
 from alerts.detectors.detector import Detector
 from alerts.lifecycle import Limits
 from alerts.rule import Level, LevelledRule, Severity
 from alerts.rules import DETECTORS, InferredRule, LevelRule, Rule, SilenceRule
 from alerts.world import World
-from telemetry.batch import Floats, Indexes, Times
+from telemetry.batch import Floats, Indexes, Masks, Times
 from telemetry.catalogue import Catalogue
 from telemetry.series import ONLINE, SeriesRegistry
 
@@ -105,6 +106,7 @@ class Program:
     inferred: tuple[InferredPlan, ...]
     gateway_online: Indexes  # (S,) the series that says whether the gateway of a series is online; -1 for none
     concerned: list[frozenset[int]]  # by rule: the series it looks at
+    apart: dict[int, Masks]  # rule -> (S,) series of which one gateway alone does not know what the rule sees
     keys: list[str]  # (I,) what an instance is, independent of numbers: how state survives a change of rules
     schedules: dict[str, Schedule]
 
@@ -151,8 +153,10 @@ def compile_rules(
     passages: list[PassageLimit] = []
     silences: list[SilencePlan] = []
     inferred: list[InferredPlan] = []
+    apart: dict[int, Masks] = {}
     everywhere: list[frozenset[int]] = []
     world = World(catalogue, registry)
+    place, site = _places(catalogue, registry)
     for number, rule in enumerate(rules):
         concerned = _concerned(rule, catalogue, registry)
         everywhere.append(frozenset(concerned.tolist()))
@@ -177,7 +181,9 @@ def compile_rules(
                     fed.setdefault(series, []).append(instances.add(number, rule, series, level, scale[series]))
         if has_detector:
             make = partial(DETECTORS[type(rule)], rule, concerned, world)
-            make()  # what it lacks it says now
+            watched = make().watched  # what it lacks it says now
+            if rule.looks_beside and not rule.is_per_passage and (of := _apart(rule, watched, site, world)).any():
+                apart[number] = of
             detectors.append(DetectorPlan(number, _feed(fed, len(registry)), rule.is_per_passage, make))
     everything: dict[int, list[int]] = {}
     for instance, series in enumerate(instances.series):
@@ -194,7 +200,6 @@ def compile_rules(
     )
     decides = (limits.raise_after_ms == 0) & (limits.raise_of == 1) & (limits.clear_after_ms == 0)
     decides &= limits.clear_count == 1
-    place, site = _places(catalogue, registry)
     return Program(
         tuple(rules),
         catalogue,
@@ -218,6 +223,7 @@ def compile_rules(
         tuple(inferred),
         world.gateway_online,
         everywhere,
+        apart,
         [
             f"{rules[r].id}/{Severity(level).word}/{'over' if sign > 0 else 'under'}/{'/'.join(registry.names[s])}"
             for r, s, level, sign in zip(
@@ -226,6 +232,21 @@ def compile_rules(
         ],
         {schedule.id: schedule for schedule in schedules},
     )
+
+
+def _apart(rule: LevelledRule, watched: Indexes, site: Sequence[str], world: World) -> Masks:
+    """The watched series that hang on several gateways together with those that the rule looks at beside them.
+
+    Rules look beside within a site; where one names a device, anywhere.
+    """
+    is_anywhere = isinstance(rule, CompositeRule) and any(condition.device for condition in rule.conditions)
+    together: dict[str, list[int]] = {}
+    for series in watched.tolist():
+        together.setdefault("" if is_anywhere else site[series], []).append(series)
+    found: Masks = np.zeros(len(site), np.bool_)
+    for group in together.values():
+        found[group] = len(set(world.gateway_online[group].tolist())) > 1
+    return found
 
 
 def _alone(instances: _Instances) -> NDArray[np.bool_]:

@@ -77,6 +77,7 @@ class Checkpoint(msgspec.Struct):
     at_ms: int
     moment: bytes
     is_compressed: bool = False
+    provisional: bytes = b""  # (S,) bits: series whose past an outage had in hand; none where it is empty
 
 
 class KeptLateness(msgspec.Struct):

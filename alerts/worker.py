@@ -182,7 +182,14 @@ class AlertWorker:
         while not stop.is_set():
             if self._patiently(self.step, stop) is False:
                 self._journal.wait(self.position, COMMANDS_EVERY_S)
-        self._patiently(self._snapshot, stop)
+        self._patiently(self._leave, stop)
+
+    def _leave(self) -> None:
+        """What was judged is stored first: past a snapshot nobody would judge it again."""
+        if self._in_hand is not None:
+            self._keep(self._in_hand)
+            self._in_hand = None
+        self._snapshot()
 
     def step(self) -> bool:
         """Judge and store a bounded piece; True when there is more at once.

@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,27 @@ Row = tuple[str, float, int, int]
 """(device, value, seconds after T0, quality)."""
 
 
+def compiled(declared: Mapping[str, Mapping[str, object]], **common: object) -> Program:
+    """Rules over three levels behind two gateways."""
+    common = {"class": "drain", "metric": "level", "reopen_within_s": 0, **common}
+    rules = RuleFile.model_validate({"rules": [{"id": n, "name": n, **common, **rule} for n, rule in declared.items()]})
+    catalogue = Catalogue.model_validate(
+        CatalogueFile.model_validate(
+            {
+                "sites": [{"id": "east", "name": "East"}],
+                "kinds": [{"id": "drain-level", "name": "L", "metrics": [{"id": "level", "name": "L", "unit": "m"}]}],
+                "gateways": [{"id": g, "name": g, "site": "east"} for g in ("gw-a", "gw-b")],
+                "places": [{"id": "drains", "name": "Drains", "kind": "drain", "site": "east"}],
+                "devices": [
+                    {"id": d, "kind": "drain-level", "place": "drains", "gateway": g} for d, g in GATEWAYS.items()
+                ],
+            }
+        ).model_dump()
+    )
+    registry = SeriesRegistry([*catalogue.metric, ("gw-a", ONLINE), ("gw-b", ONLINE)])
+    return compile_rules(rules.rules, catalogue, registry)
+
+
 @cache
 def program(reopen_s: float = 0) -> Program:
     """Two levels with a dead band and an end that must last, a breach that must last, a rate, a forecast."""
@@ -51,23 +73,7 @@ def program(reopen_s: float = 0) -> Program:
         "rate": {"type": "rate", "window_readings": 8, "levels": [high, critical], "raise_after_s": 10},
         "soon": {"type": "forecast", "window_readings": 8, "target": 40, "levels": soon},
     }
-    common = {"class": "drain", "metric": "level", "reopen_within_s": reopen_s, "flap_slot_s": 0.001}
-    rules = RuleFile.model_validate({"rules": [{"id": n, "name": n, **common, **rule} for n, rule in declared.items()]})
-    catalogue = Catalogue.model_validate(
-        CatalogueFile.model_validate(
-            {
-                "sites": [{"id": "east", "name": "East"}],
-                "kinds": [{"id": "drain-level", "name": "L", "metrics": [{"id": "level", "name": "L", "unit": "m"}]}],
-                "gateways": [{"id": g, "name": g, "site": "east"} for g in ("gw-a", "gw-b")],
-                "places": [{"id": "drains", "name": "Drains", "kind": "drain", "site": "east"}],
-                "devices": [
-                    {"id": d, "kind": "drain-level", "place": "drains", "gateway": g} for d, g in GATEWAYS.items()
-                ],
-            }
-        ).model_dump()
-    )
-    registry = SeriesRegistry([*catalogue.metric, ("gw-a", ONLINE), ("gw-b", ONLINE)])
-    return compile_rules(rules.rules, catalogue, registry)
+    return compiled(declared, reopen_within_s=reopen_s, flap_slot_s=0.001)
 
 
 @dataclass
@@ -82,9 +88,11 @@ class World:
     held_from: int = 1  # what is before was trimmed away
     crash_at: int = 0
     reopen_s: float = 0
+    by: Program | None = None  # other rules than the usual ones
 
     def __post_init__(self) -> None:
-        self.engine = Engine(program(self.reopen_s), self.reread)
+        self.program = self.by or program(self.reopen_s)
+        self.engine = Engine(self.program, self.reread)
 
     def reread(self, after: int, through: int) -> Iterator[Stored]:
         return (r for r in self.journal if after < r.offset <= through and r.offset >= self.held_from)
@@ -93,7 +101,7 @@ class World:
         record = Stored(len(self.journal) + 1, kind, T0 + round(second * 1000), payload)
         if record.offset == self.crash_at:
             saved = self.engine.save()
-            self.engine = Engine(program(self.reopen_s), self.reread)
+            self.engine = Engine(self.program, self.reread)
             assert not self.engine.load(saved, T0).transitions
             # The alarms that people know of are the engine's own again.
             self.alarms |= {alarm.id: alarm for alarm in self.engine.open_alarms}
@@ -103,6 +111,20 @@ class World:
         self.alarms |= effects.alarms
         self.incomplete += effects.incomplete
         self.too_late += effects.too_late
+
+    def switch(self, rules: Program, second: float) -> None:
+        """Other rules hold from now on."""
+        before, saved = self.program, self.engine.save()
+        record = Stored(len(self.journal) + 1, Kind.RULES, T0 + round(second * 1000), b"")
+        self.journal.append(record)
+        self.program, self.engine = rules, Engine(rules, self.reread)
+        effects = self.engine.load(saved, record.time_ms, before)
+        self.steps += effects.transitions
+        self.alarms |= effects.alarms
+
+    def command(self, second: float, action: str, alarm: Alarm, **more: object) -> None:
+        body = {"id": f"{action}{second}", "action": action, "alarm": alarm.id, "seq": alarm.seq, "actor": "li", **more}
+        self.take(Kind.COMMAND, second, json.dumps(body).encode())
 
     def live(self, second: float, *rows: Row, **behind: int) -> None:
         self.take(Kind.READINGS, second, payload(rows, behind))
@@ -115,9 +137,7 @@ class World:
             self.take(Kind.TICK, second, b"connected")
 
     def close(self, second: float, device: str, rule: str) -> None:
-        alarm = self.open(rule, device)
-        body = {"id": f"c{second}", "action": "close", "alarm": alarm.id, "seq": alarm.seq, "actor": "li"}
-        self.take(Kind.COMMAND, second, json.dumps(body).encode())
+        self.command(second, "close", self.open(rule, device))
 
     def open(self, rule: str, device: str = "a1") -> Alarm:
         (alarm,) = [a for a in self.engine.open_alarms if (a.rule, a.device) == (rule, device)]
@@ -683,3 +703,136 @@ def test_what_is_to_be_read_again_is_known_from_the_first_record_on() -> None:
     world.live(100, level(7, 100), gw_a=1)
     world.live(101, level(7, 101), gw_a=1)
     assert world.engine._episodes.needed_after == 1
+
+
+# --- by other rules -------------------------------------------------------------------------------------------------
+
+
+def at_least(limit: float, severity: str = "high", **more: object) -> dict[str, object]:
+    return {"type": "level", "levels": [{"severity": severity, "at_least": limit}], **more}
+
+
+def test_what_flaps_behind_a_gateway_that_is_through_is_nothing_to_the_past_of_another() -> None:
+    world = World(by=compiled({"full": at_least(10, flap_slot_s=60)}))
+    second = 0
+    for _ in range(30):
+        for value in (12, 5):
+            world.live(second, level(value, second))
+            second += 30
+    assert world.open("full").flapping
+    world.live(second, level(5, second), level(5, second, "b1"), gw_a=1, gw_b=2)
+    world.backlog(second + 1, level(5, second - 10), gw_a=0)
+    world.backlog(second + 2, level(5, second - 10, "b1"), gw_b=1)
+    world.backlog(second + 3, level(12, second - 5, "b1"), gw_b=0)
+    assert [alarm.onset_ms for alarm in world.of("full", "b1")] == [T0 + 1000 * (second - 5)]
+
+
+@pytest.mark.parametrize("left", [{}, {"gone": at_least(99)}])
+def test_what_other_rules_ended_in_an_outage_does_not_come_back_with_its_end(left: dict[str, Any]) -> None:
+    world = World(by=compiled({"full": at_least(10), "gone": at_least(11)}))
+    world.live(0, level(12, 0))
+    world.live(100, level(12, 100, "a2"), gw_a=1)
+    world.switch(compiled({"full": at_least(15), **left}), 110)
+    world.backlog(120, level(12, 50, "a2"), gw_a=0)
+    world.live(130, level(12, 130), gw_a=0)
+    assert not list(world.engine.open_alarms)
+    assert all(
+        [step.seq for step in world.steps if step.alarm == alarm.id] == list(range(1, alarm.seq + 1))
+        for alarm in world.alarms.values()
+    )
+
+
+def test_what_other_rules_raised_in_an_outage_stays_with_its_end() -> None:
+    world = World(by=compiled({"full": at_least(15)}))
+    world.live(0, level(12, 0))
+    world.live(100, level(5, 100, "a2"), gw_a=1)
+    world.switch(compiled({"full": at_least(10)}), 110)
+    world.backlog(120, level(5, 50, "a2"), gw_a=0)
+    assert world.said(world.open("full")) == [("raised", "rule-changed")]
+
+
+@pytest.mark.parametrize(("other", "steps"), [("b1", ["raised"]), ("a2", ["raised", "returned", "raised"])])
+def test_a_rule_that_looks_behind_another_gateway_is_not_judged_in_an_outage(other: str, steps: list[str]) -> None:
+    conditions = [{"metric": "level", "at_least": 10}, {"metric": "level", "device": other, "at_least": 10}]
+    levels = [{"severity": "critical", "at_least": 2}]
+    both = {"type": "composite", "devices": ["a1"], "conditions": conditions, "age_max_s": 10_000, "levels": levels}
+    world = World(by=compiled({"both": both}))
+    world.live(0, level(12, 0, other), level(12, 0))
+    world.live(1, level(12, 1))
+    world.live(100, level(12, 100, other), level(12, 100), gw_a=4)
+    # What is behind the same gateway says so in its place: it was lower for a while.
+    behind = [level(5, 40, other), level(12, 41), level(12, 60, other), level(12, 61)] if other == "a2" else []
+    world.backlog(101, *behind, level(12, 70), gw_a=0)
+    assert world.open("both")
+    assert [step.what.value for step in sorted(world.steps, key=lambda step: step.event_ms)][: len(steps)] == steps
+
+
+@pytest.mark.parametrize("is_outage", [True, False])
+def test_who_has_seen_an_alarm_has_seen_it_wherever_it_is_judged_again(is_outage: bool) -> None:
+    world = World(by=compiled({"full": at_least(10, latch="until-acknowledged")}))
+    behind = {"gw_a": 1} if is_outage else {}
+    world.live(0, level(7, 0))
+    world.ticks(1, 2)
+    world.live(100, level(12, 100), **behind)
+    world.command(105, "acknowledge", world.open("full"))
+    world.live(110, level(7, 110), **behind)
+    if is_outage:
+        world.backlog(120, level(7, 50), gw_a=0)
+    else:
+        world.live(120, level(7, 50))
+        world.ticks(121, 126)
+    assert not list(world.engine.open_alarms)
+    (alarm,) = world.of("full")
+    assert "reopened" not in [what for what, _ in world.said(alarm)]
+
+
+def test_an_outage_that_begins_with_the_record_before_which_another_ends_takes_nothing_back() -> None:
+    with mock.patch.multiple("alerts.engine", _AGAIN_AT_ONCE=1, _AGAIN_EVERY=6, _AGAIN_EACH=100):
+        world = World(by=compiled({"full": at_least(10)}))
+        world.live(0, level(7, 0))
+        for second in (100, 101, 102):
+            world.live(second, level(7, second), gw_a=1)
+        world.backlog(103, level(12, 20), level(7, 30), level(12, 40), level(7, 50), gw_a=0)
+        world.live(130, level(7, 130), gw_a=3)  # the sixth
+        world.backlog(131, level(7, 120), gw_a=0)
+        world.ticks(132, 150)
+    assert [alarm.onset_ms - T0 for alarm in world.of("full")] == [20_000, 40_000]
+    assert all(alarm.closed_reason == LATE_DATA for alarm in world.of("full"))
+
+
+def test_a_shelf_covers_again_what_has_become_less_grave_and_a_crash_changes_nothing() -> None:
+    levels = [{"severity": "high", "at_least": 10}, {"severity": "critical", "at_least": 20}]
+    for crash_at in (0, 5):
+        world = World(by=compiled({"full": {"type": "level", "levels": levels}}), crash_at=crash_at)
+        world.live(0, level(12, 0))
+        world.command(1, "shelve", world.open("full"), note="known", until_ms=T0 + 3_000_000)
+        world.live(2, level(25, 2))
+        world.live(3, level(12, 3))
+        world.ticks(4, 5)
+        said = [what for what, _ in world.said(world.open("full"))]
+        assert said == ["raised", "masked", "severity-up", "unmasked", "severity-down", "masked"]
+
+
+def test_late_readings_of_others_are_judged_while_an_outage_lasts() -> None:
+    """However much came since it began."""
+    with mock.patch("alerts.lateness._RECORDS_MAX", 500):
+        world = World(by=compiled({"full": at_least(10)}))
+        world.live(0, level(7, 0), level(7, 0, "b1"))
+        world.live(2, level(7, 2), gw_a=9)
+        for second in range(4, 602, 2):
+            world.live(second, level(7, second, "b1"))
+            world.ticks(second, second)
+        world.live(601, level(12, 591, "b1"))
+        world.live(602, level(7, 602, "b1"))
+        world.ticks(603, 608)
+    assert world.too_late == 0
+    assert [(alarm.onset_ms - T0, alarm.closed_reason) for alarm in world.of("full", "b1")] == [(591_000, LATE_DATA)]
+
+
+def test_readings_that_a_backlog_has_out_of_order_are_judged_in_theirs() -> None:
+    world = World(by=compiled({"full": at_least(10)}))
+    world.live(0, level(7, 0))
+    world.live(300, level(7, 300), gw_a=1)
+    world.backlog(301, level(7, 100), level(12, 80), level(7, 102), gw_a=0)
+    (alarm,) = world.of("full")
+    assert (alarm.onset_ms, alarm.closed_ms) == (T0 + 80_000, T0 + 100_000)
