@@ -39,6 +39,7 @@ class Permission(StrEnum):
 
     LOOK = "look"  # the sites one has a role at: what is there, readings, alarms
     ACT = "act"  # on alarms of the classes that one's role decides
+    SIGN_DUTIES = "sign-duties"  # daily duties that are for a role which one has at the site
     GUARD = "guard"  # a gate: who comes in, and hand it over
     MASK = "mask"  # say that something is in maintenance or out of service
     CHANGE_RULES = "change-rules"
@@ -57,7 +58,7 @@ class Permission(StrEnum):
 OF_VISITORS = frozenset({Permission.REGISTER_WRITE, Permission.REGISTER_READ, Permission.ANNOUNCE})
 """What is about visitors by name: whoever runs the system has no part in it (docs/register.md)."""
 
-_EVERYBODY = frozenset({Permission.LOOK})
+_EVERYBODY = frozenset({Permission.LOOK, Permission.SIGN_DUTIES})
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMINISTRATOR: frozenset(Permission) - OF_VISITORS,
     Role.GUARD: _EVERYBODY | {Permission.ACT, Permission.GUARD, Permission.SEE_REFUSED, Permission.REGISTER_WRITE},
@@ -151,6 +152,10 @@ class User:
     def may_somewhere(self, permission: Permission) -> bool:
         """Whether there is a site where they may."""
         return any(self._gives(grant.role, permission) for grant in self.grants)
+
+    def may_at_all(self, permission: Permission) -> bool:
+        """Whether a route that needs the permission lets them in: what concerns all sites needs the role at all of them."""
+        return self.may(permission) if permission in EVERYWHERE else self.may_somewhere(permission)
 
     def acts_on(self, alarm_class: str, site: str | None) -> bool:
         """Whether they may acknowledge and decide alarms of a class at a site (None: at all sites).
@@ -255,8 +260,7 @@ class Needs:
             raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
         if session.must_enrol and not self.before_second_factor:
             raise Problem(403, "Second factor needed", "your role needs one: POST /api/v1/session/second-factor")
-        is_allowed = user.may(self.permission) if self.permission in EVERYWHERE else user.may_somewhere(self.permission)
-        if not is_allowed:
+        if not user.may_at_all(self.permission):
             why = f"refused: token {session.token}" if session.token else "refused: role"
             accounts.record(user.name, self.permission, request.url.path, why)
             where = "at all sites" if self.permission in EVERYWHERE else "at any site"
@@ -294,6 +298,7 @@ Leaving = Annotated[Session, Depends(Needs(Permission.LOOK, in_person=True, befo
 InPerson = Annotated[Session, Depends(Needs(Permission.LOOK, in_person=True))]
 Looking = Annotated[Session, Depends(Needs(Permission.LOOK))]
 Acting = Annotated[Session, Depends(Needs(Permission.ACT))]
+SigningDuties = Annotated[Session, Depends(Needs(Permission.SIGN_DUTIES))]
 Cleaning = Annotated[Session, Depends(Needs(Permission.CLEAN))]
 Guarding = Annotated[Session, Depends(Needs(Permission.GUARD))]
 Masking = Annotated[Session, Depends(Needs(Permission.MASK))]

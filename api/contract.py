@@ -6,7 +6,7 @@ shapes is what `tests/api/described.py` holds every answer of every test against
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -46,6 +46,7 @@ class FieldError(BaseModel):
     field: str
     message: str
     code: str | None = None
+    given: dict[str, Any] | None = Field(default=None, description="what fills in the words of the `code`")
 
 
 class ProblemDetails(BaseModel):
@@ -70,10 +71,20 @@ class ProblemDetails(BaseModel):
     status: int
     detail: str
     errors: list[FieldError] | None = None
+    code: str | None = Field(default=None, description="of some: the cause, for programs")
+    given: dict[str, Any] | None = Field(default=None, description="what fills in the words of the `code`")
     since: list[MissedStep] | None = Field(
         default=None, description="of a 409 about an alarm: the steps that were not seen"
     )
     code_needed: bool | None = Field(default=None, description="of a 401: a code of the second factor is needed too")
+
+
+class MayAt(BaseModel):
+    """What somebody may do at one site."""
+
+    site: str | None = Field(description="null: at every site that has no line, and with what belongs to no site")
+    permissions: list[Permission]
+    acts_on: list[str] = Field(description="classes of alarms that they decide there", examples=[["fever"]])
 
 
 class UserShown(BaseModel):
@@ -82,8 +93,11 @@ class UserShown(BaseModel):
     name: str = Field(examples=["li"])
     roles: list[Role]
     sites: list[str] | None = Field(description="null: all sites")
-    acts_on: list[str] = Field(description="classes of alarms that they acknowledge and decide", examples=[["fever"]])
-    permissions: list[Permission]
+    acts_on: list[str] = Field(
+        description="classes of alarms that they decide, at one site at least", examples=[["fever"]]
+    )
+    permissions: list[Permission] = Field(description="at one site at least; what concerns all sites: at all of them")
+    may: list[MayAt] = Field(description="the same, site by site")
 
 
 class SecondFactorState(BaseModel):

@@ -7,23 +7,32 @@ reached.
 
 from __future__ import annotations
 
+import bisect
+import functools
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
-from alerts.duty import Roster, instant_ms, on_duty, zone_of
+from alerts.duty import Override, Roster, Shift, instant_ms, on_duty, zone_of
 from alerts.people import Ladder, People, Person, Route, Step
-from alerts.rosterbook import with_rosters
+from alerts.rosterbook import read_roster, with_rosters
 from alerts.rule import Severity
 from alerts.store import roster_versions
 from api.contract import named
 from api.versions import history, newest
+from telemetry.declaration import field_name
 
 _WEEK_DAYS = 7
+ENTRIES_MAX = {"shifts": 100, "holiday_shifts": 100, "holidays": 500, "overrides": 500}
+"""So much a roster that comes over HTTP says at most: what it says is laid out week by week at each look."""
+PEOPLE_MAX = 50
+"""So many are on one shift or exception."""
 GAPS_WEEKS = 4
 """So far ahead a change of a roster is looked through for times with nobody; and in the week of each dated exception."""
 
@@ -61,6 +70,67 @@ class Rosters:
         return [told for _, told in history(self._database, roster_versions, "roster", roster)]
 
 
+def read_written(document: Mapping[str, Any], people: People) -> tuple[Roster | None, list[dict[str, Any]]]:
+    """A roster as somebody wants it; or what is wrong at which field: in words, and as a code with what fills it in."""
+    many = list(_too_many(document))
+    if many:
+        return None, many
+    roster, wrong = read_roster(document, people)
+    codes: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    if roster is None:
+        try:
+            Roster.model_validate(document)
+        except ValidationError as error:
+            for each in error.errors(include_url=False, include_input=False):
+                said = (field_name(tuple(each["loc"])) or "roster", each["msg"].removeprefix("Value error, "))
+                codes[said] = _code(each["type"], each["loc"], each.get("ctx", {}))
+    return roster, [
+        _wrong(each.field, each.message, *codes.get((each.field, each.message), ("no-such-person", {})))
+        for each in wrong
+    ]
+
+
+def _wrong(field: str, message: str, code: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {"field": field, "message": message, "code": code, "given": dict(given)}
+
+
+def _too_many(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, entries_max in ENTRIES_MAX.items():
+        entries = document.get(name)
+        if not isinstance(entries, list):
+            continue  # said as any other mistake
+        if len(entries) > entries_max:
+            told = f"at most {entries_max} of them, not {len(entries)}: take away those that are past"
+            yield _wrong(name, told, "too-many", {"max": entries_max})
+            continue
+        for number, entry in enumerate(entries):
+            named_here = entry.get("people") if isinstance(entry, dict) else None
+            if isinstance(named_here, list) and len(named_here) > PEOPLE_MAX:
+                told = f"at most {PEOPLE_MAX} of them, not {len(named_here)}"
+                yield _wrong(f"{name}[{number}].people", told, "too-many", {"max": PEOPLE_MAX})
+
+
+_CODES = {
+    "missing": "missing",
+    "extra_forbidden": "unknown-field",
+    "too_short": "empty",
+    "string_pattern_mismatch": "not-a-name",
+}
+_CODE_OF_FIELD = {"days": "not-a-day", "timezone": "not-a-time-zone", "date": "not-a-date", "holidays": "not-a-date"}
+
+
+def _code(sort: str, where: Sequence[str | int], context: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A code for what is wrong that stays, whatever the words of the message."""
+    field = next((step for step in reversed(where) if isinstance(step, str)), "")
+    if sort in _CODES:
+        return _CODES[sort], {"min": context["min_length"]} if "min_length" in context else {}
+    if field in ("from", "to"):
+        return "offset" if sort == "value_error" else "not-a-time", {}
+    if field == "" and sort == "value_error":
+        return "no-holiday-shifts", {}
+    return _CODE_OF_FIELD.get(field, "does-not-fit"), {}
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Nobody is on duty then, and somebody was before the change."""
@@ -94,6 +164,8 @@ def _saying(roster: Roster, now_ms: int) -> str:
     zone = zone_of(roster.timezone)
     day = datetime.fromtimestamp(now_ms / 1000, zone).date()
     for number, override in enumerate(roster.overrides):
+        if override.date not in (day, day - timedelta(days=1)):
+            continue
         last = override.date if override.end > override.start else override.date + timedelta(days=1)
         start_ms, end_ms = instant_ms(override.date, override.start, zone), instant_ms(last, override.end, zone)
         if not override.people and start_ms <= now_ms < end_ms:
@@ -122,21 +194,52 @@ def week(roster: Roster, monday: date) -> list[Span]:
     start_ms, end_ms = (
         instant_ms(monday + timedelta(days=days), datetime.min.time(), zone) for days in (0, _WEEK_DAYS)
     )
-    # It changes at most where a shift or an exception of any day begins or ends; a night's ends on the next day.
-    times = {time for shift in (*roster.shifts, *roster.holiday_shifts) for time in (shift.start, shift.end)}
-    times |= {time for override in roster.overrides for time in (override.start, override.end)}
-    bounds = {start_ms}
-    for days in range(-1, _WEEK_DAYS + 1):
-        day = monday + timedelta(days=days)
-        bounds |= {instant_ms(day, time, zone) for time in times}
-    edges = [*sorted(each for each in bounds if start_ms <= each < end_ms), end_ms]
+    laid = _laid_out(roster, monday, zone)
+    bounds = {each for turn in laid for each in (turn.start_ms, turn.end_ms)}
+    edges = [start_ms, *sorted(each for each in bounds if start_ms < each < end_ms), end_ms]
+    # Each turn is looked at where it begins and where it ends, not at every instant at which something changes.
+    coming = sorted(range(len(laid)), key=lambda number: laid[number].start_ms, reverse=True)
+    holding: list[int] = []
     found: list[Span] = []
     for begins_ms, ends_ms in itertools.pairwise(edges):
-        people = on_duty(roster, begins_ms)
+        while coming and laid[coming[-1]].start_ms <= begins_ms:
+            bisect.insort(holding, coming.pop())  # in the order of the roster
+        holding = [number for number in holding if laid[number].end_ms > begins_ms]
+        turns = [laid[number] for number in holding]
+        deciding = [turn for turn in turns if turn.is_override] or turns
+        people = tuple(dict.fromkeys(person for turn in deciding for person in turn.people))
         if found and found[-1].people == people:
             found[-1] = Span(found[-1].start_ms, ends_ms, people)
         else:
             found.append(Span(begins_ms, ends_ms, people))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A shift or an exception on one day, laid on instants."""
+
+    start_ms: int
+    end_ms: int
+    people: tuple[str, ...]
+    is_override: bool
+
+
+def _laid_out(roster: Roster, monday: date, zone: ZoneInfo) -> list[_Turn]:
+    """All that can hold in the week from a Monday on, in the order in which `on_duty` names who is on it."""
+    first, last = monday - timedelta(days=1), monday + timedelta(days=_WEEK_DAYS)  # the night before goes on into it
+    at = functools.cache(lambda day, time: instant_ms(day, time, zone))
+
+    def turn(day: date, entry: Shift | Override) -> _Turn:
+        end_day = day if entry.end > entry.start else day + timedelta(days=1)
+        return _Turn(at(day, entry.start), at(end_day, entry.end), entry.people, isinstance(entry, Override))
+
+    found = [turn(each.date, each) for each in roster.overrides if first <= each.date <= last]
+    off = {day for day in roster.holidays if first <= day <= last}
+    for days in range((last - first).days + 1):
+        day = first + timedelta(days=days)
+        shifts = roster.holiday_shifts if day in off else roster.shifts
+        found += [turn(day, shift) for shift in shifts if day in off or day.weekday() in shift.days]
     return found
 
 

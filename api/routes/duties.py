@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.access import Acting, Looking, Role, User
+from api.access import Looking, Permission, Role, SigningDuties, User
 from api.answers import Route
 from api.duties import LATE_DAYS_MAX, Due, Reminder, State
 from api.parts import Parts, PartsOf
@@ -117,23 +117,28 @@ def duty_history(
 
 
 @router.post("/duties/{duty}/sign", responses=told(409), response_model=DutyShown)
-def sign_duty(session: Acting, parts: PartsOf, duty: str, body: DutySigned) -> DutyShown:
+def sign_duty(session: SigningDuties, parts: PartsOf, duty: str, body: DutySigned) -> DutyShown:
+    """That it is done, by somebody with the role that it is for. What is refused says why in `code`."""
     user = session.user
     _must_see(parts, user, body.site)
     today = _today(parts, body.site)
     due = parts.duties.one(body.site, body.day, duty) if abs((body.day - today).days) <= LATE_DAYS_MAX else None
     if due is None:
         told = f"'{duty}' is not due at '{body.site}' on {body.day}, or it is more than {LATE_DAYS_MAX} days ago"
-        raise Problem(404, "No such duty", told)
+        raise Problem(404, "No such duty", told, code="not-due")
     if not _may_sign(user, due):
         parts.accounts.record(user.name, "duty-sign", f"{duty} {body.site} {body.day}", "refused: role", body.site)
-        raise Problem(403, "Not for this user", f"it is signed by somebody with the role '{due.duty.role}' at the site")
+        told = f"it is signed by somebody with the role '{due.duty.role}' at the site"
+        raise Problem(403, "Not for this user", told, code="other-role", given={"role": due.duty.role})
     now_ms = parts.clock.now_ms()
     if now_ms < due.opens_ms:
-        raise Problem(422, "The request does not fit", "day: it is not time for this duty yet")
+        told = "day: it is not time for this duty yet"
+        raise Problem(422, "The request does not fit", told, code="too-early", given={"opens_ms": due.opens_ms})
     if not parts.duties.sign(due, user.name, now_ms, body.note.strip()):
         by = parts.duties.one(body.site, body.day, duty)
-        raise Problem(409, "Signed already", f"{by.person if by else 'somebody'} has signed it; look at it again")
+        who = by.person if by else None
+        told = f"{who or 'somebody'} has signed it; look at it again"
+        raise Problem(409, "Signed already", told, code="signed", given={"person": who})
     parts.accounts.record(user.name, "duty-sign", f"{duty} {body.site} {body.day}", "done", body.site)
     made = parts.duties.one(body.site, body.day, duty)
     assert made is not None
@@ -146,7 +151,9 @@ def _must_see(parts: Parts, user: User, site: str) -> None:
 
 
 def _may_sign(user: User, due: Due) -> bool:
-    return bool(user.roles_at(due.site) & {due.duty.role, Role.ADMINISTRATOR})
+    """The role that it is for is enough: no other permission there is asked for."""
+    has_role = bool(user.roles_at(due.site) & {due.duty.role, Role.ADMINISTRATOR})
+    return has_role and user.may(Permission.SIGN_DUTIES, due.site)
 
 
 def _today(parts: Parts, site: str) -> date:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.duty import zone_of
-from alerts.rosterbook import OUTDATED, read_roster
+from alerts.rosterbook import OUTDATED
 from api.access import ChangingRosters, Looking
 from api.alarms import NoAnswer, Refused
 from api.answers import Route
@@ -15,7 +15,17 @@ from api.asking import must_say_why
 from api.contract import Calls, NamedPerson, RosterPage
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
-from api.rosters import document_of, everybody, monday_of, new_gaps, shown_roster, shown_route, shown_rule, today_of
+from api.rosters import (
+    document_of,
+    everybody,
+    monday_of,
+    new_gaps,
+    read_written,
+    shown_roster,
+    shown_route,
+    shown_rule,
+    today_of,
+)
 from api.routes.rules import ChangedField
 from api.versions import changes
 
@@ -142,13 +152,12 @@ def put_roster(session: ChangingRosters, parts: PartsOf, roster: str, body: Rost
         parts.accounts.record(user.name, "put-roster", roster, "refused: outdated")
         detail = f"{OUTDATED}: version {versions[roster]} is in force, yours is based on {body.version}"
         raise Problem(409, "The roster is not as you saw it", f"{detail}; look at it again")
-    wanted, wrong = read_roster(body.roster, people)
+    wanted, errors = read_written(body.roster, people)
     if wanted is None:
-        errors = [{"field": each.field, "message": each.message} for each in wrong]
-        detail = "; ".join(f"{each.field}: {each.message}" for each in wrong)
+        detail = "; ".join(f"{each['field']}: {each['message']}" for each in errors[:_CHANGES_TOLD_MAX])
         raise Problem(422, "The roster does not fit", detail, errors=errors)
     if wanted.id != roster:
-        errors = [{"field": "id", "message": f"is '{wanted.id}', asked for '{roster}'"}]
+        errors = [{"field": "id", "message": f"is '{wanted.id}', asked for '{roster}'", "code": "other-id"}]
         raise Problem(422, "The roster does not fit", f"id: {errors[0]['message']}", errors=errors)
     gaps = [] if body.accepts_gaps else new_gaps(people.roster[roster], wanted, parts.clock.now_ms())
     if gaps:
@@ -158,7 +167,11 @@ def put_roster(session: ChangingRosters, parts: PartsOf, roster: str, body: Rost
             return f"{datetime.fromtimestamp(ms / 1000, zone):%Y-%m-%d %H:%M}"
 
         errors = [
-            {"field": gap.field, "message": f"nobody is on duty from {clock(gap.start_ms)} to {clock(gap.end_ms)}"}
+            {
+                "field": gap.field,
+                "message": f"nobody is on duty from {clock(gap.start_ms)} to {clock(gap.end_ms)}",
+                "code": "nobody-on-duty",
+            }
             for gap in gaps
         ]
         detail = "; ".join(f"{each['field']}: {each['message']}" for each in errors[:_CHANGES_TOLD_MAX])

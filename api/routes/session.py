@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts.escalation import DUTY, SYSTEM
 from api.access import (
     COOKIE,
+    EVERYWHERE,
     TABLET_COOKIE,
     Anybody,
     Arrived,
@@ -238,19 +239,28 @@ def set_cookie(request: Request, response: Response, name: str, token: str, last
 
 def _session(parts: Parts, session: Session) -> dict[str, Any]:
     user = session.user
-    classes = set(parts.rules.classes().values())
-    acts_on = {name for name in classes if any(user.acts_on(name, each.site) for each in user.grants)}
-    if user.acts_on(SYSTEM, SYSTEM):  # what is about ourselves is of all sites, and of no rule
-        acts_on.add(SYSTEM)
-    if any(user.acts_on(DUTY, each.site) for each in user.grants):
-        acts_on.add(DUTY)
+    classes = {*parts.rules.classes().values(), DUTY}
+    may: list[dict[str, Any]] = []
+    for site in (None, *sorted({each.site for each in user.grants if each.site is not None})):
+        # What is about ourselves is of all sites, and of no rule.
+        known = classes | {SYSTEM} if site is None else classes
+        may.append(
+            {
+                "site": site,
+                "permissions": sorted(
+                    each for each in Permission if user.may(each, None if each in EVERYWHERE else site)
+                ),
+                "acts_on": sorted(name for name in known if user.acts_on(name, site)),
+            }
+        )
     return {
         "user": {
             "name": user.name,
             "roles": sorted(role.value for role in user.roles),
             "sites": None if user.sites is None else sorted(user.sites),
-            "acts_on": sorted(acts_on),
-            "permissions": sorted(each for each in Permission if user.may_somewhere(each)),
+            "acts_on": sorted({name for each in may for name in each["acts_on"]}),
+            "permissions": sorted(each for each in Permission if user.may_at_all(each)),
+            "may": may,
         },
         "csrf": session.csrf,
         "is_wall": session.is_wall,

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from api.access import EVERYWHERE, OF_VISITORS, PERMISSIONS, AtTablet, Grant, Needs, Permission, Role, User, anybody
 from api.people.tokens import SCOPES, limited
 from telemetry.errors import BadInput
-from tests.api.test_app import World
+from tests.api.test_app import PASSWORD, World
 
 __all__ = ["database_with_users", "world"]
 from tests.api.test_app import database_with_users, world
@@ -80,6 +80,34 @@ def test_a_role_reaches_exactly_what_its_permissions_say(world: World, name: str
         # Whoever may come in is told that the body is missing or that there is no such thing; nobody else is.
         is_refused = answer.status_code == 403 and "it needs the permission" in answer.json()["detail"]
         assert is_refused == (not may), (method, path, answer.text)
+
+
+def test_a_session_says_what_may_be_done_at_which_site(world: World) -> None:
+    """Screens open a form by it: what may be done at one site only was offered everywhere, and refused when sent."""
+    world.accounts.add_user("two", PASSWORD, [Role.ENGINEER], ["west"])
+    grants = frozenset({Grant(Role.ENGINEER, "west"), Grant(Role.GUARD, "east")})
+    world.accounts.change("admin", "two", grants, None, None)
+    world.log_in("two")
+    user = world.client.get("/api/v1/session").json()["user"]
+    may = {each["site"]: each for each in user["may"]}
+    assert set(may) == {None, "east", "west"}
+    assert (may[None]["permissions"], may[None]["acts_on"]) == ([], [])
+    for site, permission, is_given in (
+        ("west", "mask", True),
+        ("east", "mask", False),
+        ("east", "guard", True),
+        ("west", "guard", False),
+        ("west", "change-rosters", False),  # of all sites, and so of none here
+    ):
+        assert (permission in may[site]["permissions"]) == is_given, (site, permission)
+    assert "change-rosters" not in user["permissions"]
+    assert ("drain" in may["west"]["acts_on"], "drain" in may["east"]["acts_on"]) == (True, False)
+    assert ("fever" in may["west"]["acts_on"], "fever" in may["east"]["acts_on"]) == (False, True)
+    world.log_in("admin")
+    (everywhere,) = world.client.get("/api/v1/session").json()["user"]["may"]
+    assert everywhere["site"] is None
+    assert {"change-rosters", "mask", "sign-duties"} <= set(everywhere["permissions"])
+    assert "system" in everywhere["acts_on"]
 
 
 @pytest.mark.parametrize("sites", [None, ["east"]], ids=["everywhere", "east"])

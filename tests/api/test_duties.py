@@ -13,12 +13,13 @@ from alerts.escalation import DUTY_MISSED, Escalation
 from alerts.people import People
 from alerts.store import Calling, Store
 from alerts.texts import document
+from api.access import Role
 from api.duties import load_duties
 from telemetry.declaration import Mistakes
 from tests import district
 
 __all__ = ["database_kind", "database_with_users", "world"]
-from tests.api.test_app import World, database_kind, database_with_users, world
+from tests.api.test_app import PASSWORD, World, database_kind, database_with_users, world
 
 WEDNESDAY = "2026-11-18"
 
@@ -70,8 +71,32 @@ def test_it_is_signed_once_by_whom_it_is_for_and_late_where_it_was_missed(world:
     assert (made["state"], made["person"], made["note"]) == ("done", "guard", "all dry")
     again = sign(world, guard, "round")
     assert (again.status_code, "guard has signed it" in again.json()["detail"]) == (409, True)
+    assert (again.json()["code"], again.json()["given"]) == ("signed", {"person": "guard"})
     assert sign(world, world.log_in("engineer"), "drains").json()["state"] == "late"
     assert states(world) == {"drains": "late", "round": "done"}
+
+
+@pytest.mark.parametrize("role", [*Role])
+def test_whoever_has_the_role_that_a_duty_is_for_signs_it_there_and_nowhere_else(world: World, role: Role) -> None:
+    """A viewer and a registrar decide no alarm, and so could not sign what is theirs."""
+    parts: Any = world.client.app.state.parts  # type: ignore[attr-defined]
+    for duty in parts.duties._duties.values():
+        object.__setattr__(duty, "role", role)
+        object.__setattr__(duty, "sites", None)
+    world.accounts.add_user("here", PASSWORD, [role], ["east"])
+    headers = world.log_in("here")
+    if role is Role.REGISTRAR:
+        assert "act" not in world.client.get("/api/v1/session").json()["user"]["permissions"]
+    assert [each["may_sign"] for each in listed(world)["items"]] == [True, True]
+    assert sign(world, headers, "round").json()["person"] == "here"
+    assert sign(world, headers, "round", site="west").status_code == 404
+    other = Role.GUARD if role is not Role.GUARD else Role.VIEWER
+    world.accounts.add_user("other", PASSWORD, [other], ["east"])
+    headers = world.log_in("other")
+    assert [each["may_sign"] for each in listed(world)["items"]] == [False, False]
+    refused = sign(world, headers, "drains")
+    assert (refused.status_code, refused.json()["code"]) == (403, "other-role")
+    assert refused.json()["given"] == {"role": role.value}
 
 
 @pytest.mark.parametrize(
@@ -85,11 +110,13 @@ def test_it_is_signed_once_by_whom_it_is_for_and_late_where_it_was_missed(world:
     ],
 )
 def test_what_is_not_due_cannot_be_signed(world: World, duty: str, day: str, site: str) -> None:
-    assert sign(world, world.log_in(), duty, day, site).status_code == 404
+    refused = sign(world, world.log_in(), duty, day, site)
+    assert (refused.status_code, refused.json()["code"]) == (404, "not-due")
 
 
 def test_nothing_is_signed_before_its_time(world: World) -> None:
-    assert sign(world, world.log_in(), "round", "2026-11-19").status_code == 422
+    refused = sign(world, world.log_in(), "round", "2026-11-19")
+    assert (refused.status_code, refused.json()["code"]) == (422, "too-early")
 
 
 def test_a_site_of_others_is_not_there(world: World) -> None:

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from alerts import duty
 from alerts.duty import Roster, on_duty
 from alerts.people import People, load_people
 from alerts.store import Store
 from alerts.worker import AlertWorker
 from api.access import Role
-from api.rosters import Rosters, document_of, monday_of, new_gaps, week
+from api.rosters import ENTRIES_MAX, PEOPLE_MAX, Rosters, document_of, monday_of, new_gaps, week
 from telemetry.errors import BadConfiguration
 from tests.alerts.test_people import PEOPLE, at
 from tests.api.test_app import PASSWORD, World, ask
@@ -73,6 +74,32 @@ def test_a_week_in_which_the_clocks_change_is_as_long_as_it_is() -> None:
     assert spans[-1].end_ms - spans[0].start_ms == (7 * 24 + 1) * _HOUR_MS
     # The night of the change is an hour longer; the first and the last are cut off by the week.
     assert [(span.end_ms - span.start_ms) // _HOUR_MS for span in spans if span.people] == [6, 9, 2]
+
+
+def test_a_week_costs_no_more_for_what_is_said_of_other_weeks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every exception that there ever was stays on a roster, and each look laid all of them on every change of the week."""
+    looked: list[date] = []
+    original = duty.instant_ms
+
+    def counted(day: date, *rest: Any) -> int:
+        looked.append(day)
+        return original(day, *rest)
+
+    monkeypatch.setattr("api.rosters.instant_ms", counted)
+    monkeypatch.setattr("alerts.duty.instant_ms", counted)
+    elsewhere = [
+        {"date": f"2025-{n % 12 + 1:02}-{n % 28 + 1:02}", "from": f"{n % 24:02}:{n % 60:02}", "people": ["li"]}
+        for n in range(ENTRIES_MAX["overrides"])
+    ]
+    here = [
+        {"date": f"2026-11-{23 + n % 7}", "from": f"{n % 24:02}:{n % 60:02}", "to": "23:59", "people": [f"p{n}"]}
+        for n in range(200)
+    ]
+    of_all = [{"people": ["li"], "from": f"{n % 24:02}:{n % 60:02}"} for n in range(ENTRIES_MAX["shifts"])]
+    for overrides, looks_max in ((elsewhere, 2_000), (here, 3_000)):
+        looked.clear()
+        week(Roster.model_validate({"id": "r", "shifts": of_all, "overrides": overrides}), _MONDAY)
+        assert len(looked) <= looks_max
 
 
 def test_any_day_names_its_week() -> None:
@@ -258,17 +285,28 @@ def test_what_does_not_fit_is_said_at_its_field_and_changes_nothing(on_duty_here
     headers = world.log_in()
     roster = given_roster(world)
     shift = {"days": ["mon"], "from": "08:00", "to": "20:00", "people": ["nobody-here"]}
-    for document, field in (
-        (changed(roster, shifts=[shift]), "shifts[0].people[0]"),
-        (changed(roster, shifts=[shift | {"people": []}]), "shifts[0].people"),
-        (changed(roster, shifts=[]), "shifts"),
-        (changed(roster, timezone="Mars/Olympus"), "timezone"),
-        (changed(roster, overrides=[{"date": "2026-13-01"}]), "overrides[0].date"),
-        (changed(roster, id="others"), "id"),
+    somebody = shift | {"people": ["li"]}
+    too_many = [{"date": "2026-11-26", "people": ["li"]}] * (ENTRIES_MAX["overrides"] + 1)
+    for document, field, code in (
+        (changed(roster, shifts=[shift]), "shifts[0].people[0]", "no-such-person"),
+        (changed(roster, shifts=[shift | {"people": []}]), "shifts[0].people", "empty"),
+        (changed(roster, shifts=[]), "shifts", "empty"),
+        (changed(roster, shifts=[somebody | {"from": "8"}]), "shifts[0].from", "not-a-time"),
+        (changed(roster, shifts=[somebody | {"to": "20:00Z"}]), "shifts[0].to", "offset"),
+        (changed(roster, shifts=[somebody | {"days": ["someday"]}]), "shifts[0].days[0]", "not-a-day"),
+        (changed(roster, timezone="Mars/Olympus"), "timezone", "not-a-time-zone"),
+        (changed(roster, holidays=["2026-11-31"]), "holidays[0]", "not-a-date"),
+        (changed(roster, holidays=["2026-11-30"], holiday_shifts=[]), "roster", "no-holiday-shifts"),
+        (changed(roster, overrides=[{"date": "2026-13-01"}]), "overrides[0].date", "not-a-date"),
+        (changed(roster, overrides=[{"people": ["li"]}]), "overrides[0].date", "missing"),
+        (changed(roster, overrides=too_many), "overrides", "too-many"),
+        (changed(roster, shifts=[shift | {"people": ["li"] * (PEOPLE_MAX + 1)}]), "shifts[0].people", "too-many"),
+        (changed(roster, colour="red"), "colour", "unknown-field"),
+        (changed(roster, id="others"), "id", "other-id"),
     ):
         answer = put(world, headers, document, 1)
         assert answer.status_code == 422, field
-        assert [each["field"] for each in answer.json()["errors"]] == [field]
+        assert [(each["field"], each["code"]) for each in answer.json()["errors"]] == [(field, code)]
     assert put(world, headers, changed(roster), 1, note="  ").status_code == 422
     assert world.client.get("/api/v1/rosters/guards").json()["version"] == 1
     assert world.client.get("/api/v1/rosters/cooks").status_code == 404
@@ -283,7 +321,11 @@ def test_that_nobody_would_be_on_duty_is_said_at_the_field_and_may_be_on_purpose
     refused = put(world, headers, empty, 1)
     assert refused.status_code == 422
     assert refused.json()["errors"] == [
-        {"field": "overrides[0].people", "message": "nobody is on duty from 2026-11-26 08:00 to 2026-11-26 12:00"}
+        {
+            "field": "overrides[0].people",
+            "message": "nobody is on duty from 2026-11-26 08:00 to 2026-11-26 12:00",
+            "code": "nobody-on-duty",
+        }
     ]
     assert refused.json()["gaps"][0]["start_ms"] == at("2026-11-26T08:00")
     assert put(world, headers, empty, 1, accepts_gaps=True).status_code == 200

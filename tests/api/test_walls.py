@@ -35,6 +35,10 @@ def test_a_wall_sees_its_sites_only_and_nobody_has_to_touch_it(world: World) -> 
         "sites": ["east"],
         "acts_on": [],
         "permissions": ["look"],
+        "may": [
+            {"site": None, "permissions": [], "acts_on": []},
+            {"site": "east", "permissions": ["look"], "acts_on": []},
+        ],
     }
     wall = world.client.cookies["gatehouse_session"]
     _come_with(world, cookie)

@@ -85,7 +85,11 @@ def address(page_id: str, alarm: str) -> str:
 
 @contextmanager
 def opened(
-    run: Running, browser: Browser, view: View, service_workers: Literal["allow", "block"] = "block"
+    run: Running,
+    browser: Browser,
+    view: View,
+    service_workers: Literal["allow", "block"] = "block",
+    name: str = "admin",
 ) -> Iterator[Page]:
     """A browser of its own that is logged in and has chosen language and look."""
     context = browser.new_context(
@@ -93,7 +97,7 @@ def opened(
     )
     chosen = {"gatehouse.language": view.language, "gatehouse.look": view.look, "gatehouse.sound": "off"}
     context.add_init_script("".join(f"localStorage.setItem({key!r}, {value!r});" for key, value in chosen.items()))
-    context.request.post(f"{run.http.base_url}/api/v1/session", data={"name": "admin", "password": PASSWORD})
+    context.request.post(f"{run.http.base_url}/api/v1/session", data={"name": name, "password": PASSWORD})
     page = context.new_page()
     page.goto(f"{run.http.base_url}")
     page.wait_for_selector(".connection-live")

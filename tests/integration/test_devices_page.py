@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests import servers
 from tests.integration.pictures import View, opened, show
-from tests.integration.running import EAST, Running
+from tests.integration.running import EAST, PASSWORD, Running
 
 pytestmark = pytest.mark.integration
 
@@ -57,3 +57,14 @@ def test_a_device_is_taken_out_of_calling_and_back(run: Running, browser: Browse
         page.get_by_role("button", name="End it now").click()
         expect(page.get_by_text("In use: alarms call people.")).to_be_visible()
     assert run.get("/api/v1/masks")["items"] == []
+
+
+def test_what_somebody_may_do_at_one_site_is_not_offered_at_another(run: Running, browser: Browser) -> None:
+    grants = [{"role": "engineer", "site": "east"}, {"role": "viewer", "site": "west"}]
+    run.http.post("/api/v1/users", json={"name": "two", "password": PASSWORD, "grants": grants}).raise_for_status()
+    with opened(run, browser, View(), name="two") as page:
+        for device, count in (("level-2", 1), ("meter", 0)):
+            show(page, f"#page=devices&of={device}")
+            expect(page.get_by_text("In use: alarms call people.")).to_be_visible()
+            for button in ("Take out of calling", "Record a replacement"):
+                expect(page.get_by_role("button", name=button)).to_have_count(count)

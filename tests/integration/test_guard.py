@@ -1,12 +1,13 @@
 """A guard's shift in a real Chromium, on a real broker, core and API: who is stopped, measured again and decided on."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Error, Page, Route, expect
 
 from tests import servers
 from tests.integration.running import PASSWORD, Running
@@ -202,3 +203,34 @@ def test_the_guard_changes_by_pin_in_the_middle_of_a_decision_and_signs_with_the
     page.get_by_role("button", name="Yes, refuse").click()
     expect(page.get_by_text("Nobody is stopped")).to_be_visible()
     assert decided(guards, "g8")["transitions"][-1]["actor"] == "chen"
+
+
+def test_what_was_asked_for_one_guard_is_nothing_to_the_next(guards: Running, tablets: dict[str, Page]) -> None:
+    """A late answer that the one before is not logged in any more would have thrown out who had just come."""
+    page, chen = tablets["li"], tablets["chen"]
+    csrf = chen.request.get(f"{guards.http.base_url}/api/v1/session").json()["csrf"]
+    answer = chen.request.put(
+        f"{guards.http.base_url}/api/v1/session/pin",
+        data={"password": PASSWORD, "pin": "2580"},
+        headers={"X-CSRF-Token": csrf},
+    )
+    assert answer.status == 204, answer.text()
+    held: list[Route] = []
+    page.route("**/api/v1/gates", lambda route: held.append(route) if not held else route.continue_())
+    with page.expect_request("**/api/v1/gates"):
+        pass
+    page.get_by_role("button", name="Change guard").click()
+    page.get_by_role("button", name="chen", exact=True).click()
+    for digit in "2580":
+        page.get_by_role("button", name=digit, exact=True).click()
+    page.get_by_role("button", name="Take over").click()
+    expect(page.get_by_role("button", name="Take over")).to_have_count(0)
+    assert page.request.get(f"{guards.http.base_url}/api/v1/session").json()["user"]["name"] == "chen"
+    # Broken off it cannot be answered any more; before, it was.
+    with contextlib.suppress(Error):
+        held[0].fulfill(
+            status=401, json={"title": "Not logged in", "status": 401, "detail": "late", "type": "about:blank"}
+        )
+    page.wait_for_timeout(500)
+    expect(page.get_by_role("button", name="Change guard")).to_be_visible()
+    expect(page.locator("#login-name")).to_have_count(0)

@@ -9,7 +9,7 @@ import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { putAlarm } from "../state/alarms";
 import { openAlarm, useRoute } from "../state/route";
-import { useOwnClasses } from "../state/session";
+import { useDecides } from "../state/session";
 import { useZone } from "../state/site";
 import { AlarmRow } from "./AlarmRow";
 import { doAll, unfinished, type BulkLine } from "./bulk";
@@ -25,14 +25,14 @@ export default function AlarmListPage() {
   const words = useWords(texts);
   const route = useRoute();
   const zone = useZone();
-  const own = useOwnClasses();
+  const decides = useDecides();
   const filters = useMemo(() => filtersOf(route), [route]);
   const { items, hasMore, isLoading, problem, hasChanged, more, reload } = useAlarmPages(queryOf(filters, zone));
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [lines, setLines] = useState<readonly BulkLine[]>([]);
   const [isBusy, setBusy] = useState(false);
 
-  const isSelectable = (alarm: Alarm) => alarm.state === "open" && !alarm.acknowledged && own.includes(alarm.class);
+  const isSelectable = (alarm: Alarm) => alarm.state === "open" && !alarm.acknowledged && decides(alarm);
   const selectable = (items ?? []).filter(isSelectable);
   const selected = selectable.filter(({ id }) => chosen.has(id));
 

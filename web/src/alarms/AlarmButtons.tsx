@@ -37,7 +37,7 @@ export function AlarmButtons({ alarm, also = [], children }: Props) {
   const texts = useTexts();
   const { isBusy, acknowledge } = useAlarmActions();
   const [asked, setAsked] = useState<Question | null>(null);
-  const mayAct = useActsOn(alarm.class);
+  const mayAct = useActsOn(alarm.class, alarm.site);
   const decides = mayAct && alarm.class === "fever" && alarm.disposition === null && alarm.state === "open";
   const mayAcknowledge = mayAct && !alarm.acknowledged && alarm.state === "open";
   // A fever is closed by the decision; closing it past the decision would leave none on record.

@@ -11,7 +11,7 @@ import { timeOfDay } from "../show/time";
 import { useAlarms } from "../state/alarms";
 import { isStale, useConnection } from "../state/connection";
 import { loadOpenAlarms } from "../state/follow";
-import { useOwnClasses } from "../state/session";
+import { useDecides } from "../state/session";
 import { AlarmCard } from "./AlarmCard";
 import { ClosedAlarms } from "./ClosedAlarms";
 import { HealthNotice } from "./HealthNotice";
@@ -46,8 +46,8 @@ function OpenAlarms({ zone }: { zone: string }) {
   const texts = useTexts();
   const { loaded, problem, open } = useAlarms();
   const { phase, as_of_ms } = useConnection();
-  const own = useOwnClasses();
-  const ordered = useMemo(() => ownFirst(open, own), [open, own]);
+  const decides = useDecides();
+  const ordered = useMemo(() => ownFirst(open, decides), [open, decides]);
 
   if (!loaded)
     return problem === null ? (

@@ -165,7 +165,8 @@ export interface InstrumentChange {
   note: string;
 }
 
-export const fetchInstrument = (device: string) => fetchJson<Instrument>(instrumentPath(device));
+export const fetchInstrument = (device: string, signal?: AbortSignal) =>
+  fetchJson<Instrument>(instrumentPath(device), {}, undefined, signal);
 export const changeInstrument = (device: string, change: InstrumentChange) =>
   sendJson<Instrument>("POST", instrumentPath(device), change);
 export const fetchDueCalibrations = async () => (await fetchJson<{ items: DueDevice[] }>("/calibrations")).items;
@@ -175,8 +176,9 @@ export const maskDevice = (device: string, kind: "maintenance" | "out-of-service
   sendJson<Mask>("POST", "/masks", { device, kind, reason, until: Math.round(until_ms) });
 export const endMask = (id: string) => sendJson<void>("DELETE", `/masks/${encodeURIComponent(id)}`);
 
-export const fetchDuties = (site: string) => fetchJson<DutyList>("/duties", { site });
-export const fetchDutyMonth = (site: string, month: string) => fetchJson<DutyMonth>("/duties/history", { site, month });
+export const fetchDuties = (site: string, signal?: AbortSignal) => fetchJson<DutyList>("/duties", { site }, undefined, signal);
+export const fetchDutyMonth = (site: string, month: string, signal?: AbortSignal) =>
+  fetchJson<DutyMonth>("/duties/history", { site, month }, undefined, signal);
 export const signDuty = ({ duty, site, day }: Duty, note: string) =>
   sendJson<Duty>("POST", `/duties/${encodeURIComponent(duty)}/sign`, { site, day, note });
 
@@ -210,7 +212,7 @@ export interface UserChange {
 }
 
 export const fetchAccounts = () => fetchWhole<Account>("/users");
-export const fetchAccount = (name: string) => fetchJson<AccountDetail>(userPath(name));
+export const fetchAccount = (name: string, signal?: AbortSignal) => fetchJson<AccountDetail>(userPath(name), {}, undefined, signal);
 export const addUser = (name: string, password: string, grants: Grant[]) =>
   sendJson<Account>("POST", "/users", { name, password, grants });
 export const changeUser = (name: string, change: UserChange) => sendJson<Account>("PATCH", userPath(name), change);
@@ -230,18 +232,18 @@ export const fetchAudit = (query: AuditQuery) => fetchJson<AuditPage>("/audit", 
 export const verifyAudit = (anchor: string | undefined) => fetchJson<AuditVerdict>("/audit/verify", { anchor }, LONG_MS);
 export const exportAudit = (query: AuditQuery) => fetchFile("/audit/export", query);
 
-export const fetchRosters = async (day: string | undefined) =>
-  (await fetchJson<{ items: RosterWeek[] }>("/rosters", { day })).items;
+export const fetchRosters = async (day: string | undefined, signal?: AbortSignal) =>
+  (await fetchJson<{ items: RosterWeek[] }>("/rosters", { day }, undefined, signal)).items;
 const rosterPath = (id: string) => `/rosters/${encodeURIComponent(id)}`;
-export const fetchRoster = (id: string) => fetchJson<RosterDocument>(rosterPath(id));
+export const fetchRoster = (id: string, signal?: AbortSignal) => fetchJson<RosterDocument>(rosterPath(id), {}, undefined, signal);
 export const fetchRosterVersions = async (id: string) =>
   (await fetchJson<{ items: RosterVersion[] }>(`${rosterPath(id)}/versions`)).items;
 /** `version` is the one the change is based on: another one in force answers 409. Where nobody would be on duty: 422. */
 export const putRoster = (roster: RosterWritten, version: number, note: string, accepts_gaps: boolean) =>
   sendJson<RosterDocument>("PUT", rosterPath(roster.id), { roster, version, note, accepts_gaps });
-export const fetchCalls = () => fetchJson<Calls>("/calls");
-export const fetchFigures = (start_ms: number, end_ms: number, site: string | undefined) =>
-  fetchJson<AlarmFigures>("/figures", { start: start_ms, end: end_ms, site });
+export const fetchCalls = (signal?: AbortSignal) => fetchJson<Calls>("/calls", {}, undefined, signal);
+export const fetchFigures = (start_ms: number, end_ms: number, site: string | undefined, signal?: AbortSignal) =>
+  fetchJson<AlarmFigures>("/figures", { start: start_ms, end: end_ms, site }, undefined, signal);
 
 /** A change is sent with a key of its own: sent again after a lost answer it counts once. */
 const once = (key: string) => ({ "idempotency-key": key });

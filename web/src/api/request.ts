@@ -21,6 +21,8 @@ export class Problem extends Error {
 }
 
 let csrfToken: string | null = null;
+/** Stands for who is logged in: all exchanges of theirs end with it. */
+let stay = new AbortController();
 let sessionEnded: () => void = () => {};
 
 /** Told by the session store: the token to send with changes. */
@@ -33,16 +35,31 @@ export function onSessionEnd(listener: () => void): void {
   sessionEnded = listener;
 }
 
+/**
+ * Told by the session store when somebody else is at the screen, or nobody: what is on the way for the one before is broken off, and
+ * whoever waits for it hears neither an answer nor an error, for both would land with the next.
+ */
+export function breakOff(): void {
+  const before = stay;
+  stay = new AbortController();
+  before.abort();
+}
+
 type Query = Record<string, string | number | undefined>;
 
-export async function fetchJson<T>(path: string, query: Query = {}, within_ms: number = ANSWER_WITHIN_MS): Promise<T> {
-  const answer = await exchange(withQuery(path, query), { headers: { accept: "application/json" } }, within_ms);
-  return (await readBody(answer)) as T;
+/** `signal` is of who asks: they want the answer no more. */
+export async function fetchJson<T>(
+  path: string,
+  query: Query = {},
+  within_ms: number = ANSWER_WITHIN_MS,
+  signal?: AbortSignal,
+): Promise<T> {
+  return await exchange(withQuery(path, query), { headers: { accept: "application/json" } }, within_ms, readBody<T>, signal);
 }
 
 /** A file, to be saved. */
 export async function fetchFile(path: string, query: Query): Promise<Blob> {
-  return await (await exchange(withQuery(path, query), {}, LONG_MS)).blob();
+  return await exchange(withQuery(path, query), {}, LONG_MS, readBlob);
 }
 
 function withQuery(path: string, query: Query): string {
@@ -60,45 +77,55 @@ export async function sendJson<T>(
   more: Headers = {},
   within_ms: number = ANSWER_WITHIN_MS,
 ): Promise<T> {
-  const answer = await send(method, path, body, { accept: "application/json", ...more }, within_ms);
-  return (answer.status === 204 ? undefined : await readBody(answer)) as T;
+  return await send(method, path, body, { accept: "application/json", ...more }, within_ms, readBody<T>);
 }
 
 /** What is answered with a file, to be saved. */
 export async function sendForFile(path: string, body: unknown): Promise<Blob> {
-  return await (await send("POST", path, body, {})).blob();
+  return await send("POST", path, body, {}, ANSWER_WITHIN_MS, readBlob);
 }
 
-async function send(method: string, path: string, body: unknown, headers: Headers, within_ms?: number): Promise<Response> {
+type Read<T> = (answer: Response) => Promise<T>;
+
+async function send<T>(method: string, path: string, body: unknown, headers: Headers, within_ms: number, read: Read<T>): Promise<T> {
   if (csrfToken !== null) headers["x-csrf-token"] = csrfToken;
   if (body !== undefined) headers["content-type"] = "application/json";
-  return await exchange(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) }, within_ms);
+  return await exchange(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) }, within_ms, read);
 }
 
-async function exchange(path: string, init: RequestInit, within_ms: number = ANSWER_WITHIN_MS): Promise<Response> {
+async function exchange<T>(path: string, init: RequestInit, within_ms: number, read: Read<T>, signal?: AbortSignal): Promise<T> {
+  const mine = stay.signal;
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), within_ms);
-  let answer: Response;
+  const abort = () => stop.abort();
+  const timer = setTimeout(abort, within_ms);
+  for (const each of [mine, signal]) each?.addEventListener("abort", abort);
+  if (signal?.aborted === true) abort();
   try {
-    answer = await fetch(BASE + path, { ...init, credentials: "same-origin", cache: "no-store", signal: stop.signal });
+    const answer = await fetch(BASE + path, { ...init, credentials: "same-origin", cache: "no-store", signal: stop.signal });
+    clearTimeout(timer);
+    if (answer.ok) {
+      const found = await read(answer);
+      return mine.aborted ? await NEVER : found;
+    }
+    const problem = await problemOf(answer);
+    if (mine.aborted) return await NEVER;
+    // A refused log-in or PIN is also a 401, but there no session has ended.
+    if (answer.status === 401 && !/^\/session(\/|$)/.test(path)) sessionEnded();
+    throw problem;
   } catch (error) {
+    if (error instanceof Problem) throw error;
+    if (mine.aborted) return await NEVER;
     throw new Problem(NO_ANSWER, error instanceof Error ? error.message : String(error));
   } finally {
     clearTimeout(timer);
+    for (const each of [mine, signal]) each?.removeEventListener("abort", abort);
   }
-  if (answer.ok) return answer;
-  // A refused log-in or PIN is also a 401, but there no session has ended.
-  if (answer.status === 401 && !/^\/session(\/|$)/.test(path)) sessionEnded();
-  throw await problemOf(answer);
 }
 
-async function readBody(answer: Response): Promise<unknown> {
-  try {
-    return await answer.json();
-  } catch (error) {
-    throw new Problem(NO_ANSWER, error instanceof Error ? error.message : String(error));
-  }
-}
+const NEVER = new Promise<never>(() => undefined);
+
+const readBody = async <T,>(answer: Response): Promise<T> => (answer.status === 204 ? undefined : await answer.json()) as T;
+const readBlob = (answer: Response): Promise<Blob> => answer.blob();
 
 async function problemOf(answer: Response): Promise<Problem> {
   try {

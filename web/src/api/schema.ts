@@ -687,7 +687,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign Duty */
+        /**
+         * Sign Duty
+         * @description That it is done, by somebody with the role that it is for. What is refused says why in `code`.
+         */
         post: operations["duties-sign_duty"];
         delete?: never;
         options?: never;
@@ -6325,6 +6328,27 @@ export interface components {
             /** Site */
             site?: string | null;
         };
+        /**
+         * MayAt
+         * @description What somebody may do at one site.
+         */
+        MayAt: {
+            /**
+             * Site
+             * @description null: at every site that has no line, and with what belongs to no site
+             */
+            site: string | null;
+            /** Permissions */
+            permissions: components["schemas"]["Permission"][];
+            /**
+             * Acts On
+             * @description classes of alarms that they decide there
+             * @example [
+             *       "fever"
+             *     ]
+             */
+            acts_on: string[];
+        };
         /** MeasuredNow */
         MeasuredNow: {
             /** Value */
@@ -7034,7 +7058,7 @@ export interface components {
          * @description What a route is about, as far as it decides who may call it.
          * @enum {string}
          */
-        Permission: "look" | "act" | "guard" | "mask" | "change-rules" | "change-rosters" | "try-rules" | "clean" | "see-refused" | "manage-users" | "read-audit" | "schedule-reports" | "register-write" | "register-read" | "announce";
+        Permission: "look" | "act" | "sign-duties" | "guard" | "mask" | "change-rules" | "change-rosters" | "try-rules" | "clean" | "see-refused" | "manage-users" | "read-audit" | "schedule-reports" | "register-write" | "register-read" | "announce";
         /**
          * Person
          * @description Somebody who can be told, and by which channels.
@@ -9527,14 +9551,22 @@ export interface components {
             sites: string[] | null;
             /**
              * Acts On
-             * @description classes of alarms that they acknowledge and decide
+             * @description classes of alarms that they decide, at one site at least
              * @example [
              *       "fever"
              *     ]
              */
             acts_on: string[];
-            /** Permissions */
+            /**
+             * Permissions
+             * @description at one site at least; what concerns all sites: at all of them
+             */
             permissions: components["schemas"]["Permission"][];
+            /**
+             * May
+             * @description the same, site by site
+             */
+            may: components["schemas"]["MayAt"][];
         };
         /**
          * UserWanted
@@ -9832,6 +9864,14 @@ export interface components {
              * @default null
              */
             code?: string | null;
+            /**
+             * Given
+             * @description what fills in the words of the `code`
+             * @default null
+             */
+            given?: {
+                [key: string]: unknown;
+            } | null;
         };
         /**
          * MissedStep
@@ -9897,6 +9937,20 @@ export interface components {
              * @default null
              */
             errors?: components["schemas"]["FieldError"][] | null;
+            /**
+             * Code
+             * @description of some: the cause, for programs
+             * @default null
+             */
+            code?: string | null;
+            /**
+             * Given
+             * @description what fills in the words of the `code`
+             * @default null
+             */
+            given?: {
+                [key: string]: unknown;
+            } | null;
             /**
              * Since
              * @description of a 409 about an alarm: the steps that were not seen
@@ -14690,4 +14744,4 @@ export interface operations {
         };
     };
 }
-// 5fb4b383686bc07cb63a66b6d9712c523219573ff3aa0af806002f24be94196f
+// c1fcf393bc281fc2650446e964162c4eefcf6cb5b31dd7ab8e2709f4158c4bf7

@@ -20,16 +20,17 @@ const HOURS = { maintenance: [2, 8, 24], "out-of-service": [24, 168, 720] } as c
 
 interface Props {
   device: string;
+  site: string;
   masks: readonly Mask[];
   zone: string;
   reload: () => Promise<void>;
 }
 
-export function DeviceMasks({ device, masks, zone, reload }: Props) {
+export function DeviceMasks({ device, site, masks, zone, reload }: Props) {
   const words = useWords(texts);
   const shared = useTexts();
   const { message } = App.useApp();
-  const mayMask = useMay("mask");
+  const mayMask = useMay("mask", site);
   const [isAsking, setAsking] = useState(false);
   const [kind, setKind] = useState<keyof typeof HOURS>("maintenance");
   const [hours, setHours] = useState<number>(HOURS.maintenance[0]);

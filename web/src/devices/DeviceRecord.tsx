@@ -117,14 +117,14 @@ function Masks({ device, site }: { device: Device; site: Site }) {
     <section aria-label={words.masks}>
       <h3>{words.masks}</h3>
       {problem !== null && <Failure problem={problem} retry={() => void load()} />}
-      {answer !== null && <DeviceMasks device={device.id} masks={answer} zone={site.timezone} reload={load} />}
+      {answer !== null && <DeviceMasks device={device.id} site={site.id} masks={answer} zone={site.timezone} reload={load} />}
     </section>
   );
 }
 
 function Instrument({ device, site }: { device: Device; site: Site }) {
   const words = useWords(texts);
-  const mayChange = useMay("mask");
+  const mayChange = useMay("mask", site.id);
   const [asked, setAsked] = useState<"fitted" | "calibrated" | null>(null);
   const { answer, problem, load } = useAnswer(useCallback(() => fetchInstrument(device.id), [device.id]));
   const time = (time_ms: number) => timeOnDay(time_ms, site.timezone, nowMs());

@@ -18,10 +18,10 @@ import { useAsked } from "./useAsked";
 const CONFLICT = 409;
 const metres = (value: number | null) => (value === null ? "—" : `${value.toFixed(2)} m`);
 
-export function Cleaning({ network, zone }: { network: string; zone: string }) {
+export function Cleaning({ network, site, zone }: { network: string; site: string; zone: string }) {
   const words = useWords(texts);
   const language = useLanguage();
-  const mayClean = useMay("clean");
+  const mayClean = useMay("clean", site);
   const askPlan = useCallback(() => fetchPlan(network), [network]);
   const askJobs = useCallback(() => fetchJobs(network), [network]);
   const plan = useAsked(askPlan);

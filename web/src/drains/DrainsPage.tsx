@@ -52,7 +52,7 @@ export default function DrainsPage() {
       )}
       {network !== undefined && view === "now" && <Now key={network.id} network={network.id} />}
       {network !== undefined && view === "storms" && <Storms network={network.id} zone={zone} />}
-      {network !== undefined && view === "cleaning" && <Cleaning key={network.id} network={network.id} zone={zone} />}
+      {network !== undefined && view === "cleaning" && <Cleaning key={network.id} network={network.id} site={network.site} zone={zone} />}
     </div>
   );
 }

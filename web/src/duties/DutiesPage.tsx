@@ -1,8 +1,8 @@
 /** What must be done today at the chosen site, signed off; what was missed; the months behind. */
 
 import { LeftOutlined, RightOutlined } from "@ant-design/icons";
-import { App, Button, Empty, Input, Modal, Skeleton } from "antd";
-import { useCallback, useEffect, useState } from "react";
+import { Alert, App, Button, Empty, Input, Modal, Skeleton } from "antd";
+import { useCallback, useState } from "react";
 
 import type { Duty, Site } from "../api/contract";
 import { fetchDuties, fetchDutyMonth, signDuty } from "../api/gatehouse";
@@ -37,14 +37,13 @@ function Duties({ site }: { site: Site }) {
   const words = useWords(texts);
   const [signing, setSigning] = useState<Duty | null>(null);
   const [signedCount, setSignedCount] = useState(0);
-  const { answer, problem, load } = useAnswer(useCallback(() => fetchDuties(site.id), [site.id]));
-  const minute = Math.floor(useNow(LOOK_EVERY_MS) / LOOK_EVERY_MS);
   // What is to do becomes missed by time alone, and others sign too.
-  useEffect(() => void load(), [load, minute]);
+  const minute = Math.floor(useNow(LOOK_EVERY_MS) / LOOK_EVERY_MS);
+  const again = `${minute} ${signedCount}`;
+  const { answer, problem, load } = useAnswer(useCallback((signal: AbortSignal) => fetchDuties(site.id, signal), [site.id]), again);
   const done = () => {
     setSigning(null);
     setSignedCount((count) => count + 1);
-    void load();
   };
   return (
     <>
@@ -66,8 +65,8 @@ function Duties({ site }: { site: Site }) {
           )}
         </>
       )}
-      <Month site={site} signedCount={signedCount} />
-      {signing !== null && <SignDialog duty={signing} close={done} />}
+      <Month site={site} again={again} />
+      {signing !== null && <SignDialog duty={signing} done={done} close={() => setSigning(null)} />}
     </>
   );
 }
@@ -91,7 +90,7 @@ function DutyCards({ duties, zone, withDay = false, sign }: CardsProps) {
             <div className="soft">
               {withDay && `${duty.day} · `}
               {words.window(minuteOfDay(duty.opens_ms, zone), minuteOfDay(duty.due_ms, zone))}
-              {` · ${words.roles[duty.role as keyof typeof words.roles] ?? duty.role}`}
+              {` · ${words.roles[duty.role]}`}
             </div>
             {duty.note && <div>{duty.note}</div>}
             <Reminded duty={duty} zone={zone} />
@@ -127,26 +126,30 @@ function Reminded({ duty, zone }: { duty: Duty; zone: string }) {
   );
 }
 
-function SignDialog({ duty, close }: { duty: Duty; close: () => void }) {
+/** Nothing but its own buttons closes it once something is typed: a touch beside it is made in passing. */
+function SignDialog({ duty, done, close }: { duty: Duty; done: () => void; close: () => void }) {
   const words = useWords(texts);
   const shared = useTexts();
   const language = useLanguage();
   const { message } = App.useApp();
   const [note, setNote] = useState("");
   const [isBusy, setBusy] = useState(false);
+  const [refused, setRefused] = useState<string | null>(null);
   const send = async () => {
     setBusy(true);
+    setRefused(null);
     try {
       await signDuty(duty, note.trim());
-      close();
+      done();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       if (error.status === 409) {
         void message.warning(words.taken);
-        close();
+        done();
       } else {
         const { title, text } = changeFailureText(error, shared);
-        void message.error(`${title} ${text}`);
+        const why = words.refused[String(error.body.code) as keyof typeof words.refused];
+        setRefused(why === undefined ? `${title} ${text}` : why(words.roles[duty.role]));
       }
     } finally {
       setBusy(false);
@@ -163,32 +166,41 @@ function SignDialog({ duty, close }: { duty: Duty; close: () => void }) {
       cancelButtonProps={{ size: "large" }}
       onOk={() => void send()}
       onCancel={close}
+      mask={{ closable: false }}
+      keyboard={note === ""}
     >
+      {refused !== null && <Alert className="duty-refused" type="error" showIcon title={refused} />}
       <label htmlFor="duty-note">{words.note}</label>
       <Input.TextArea id="duty-note" rows={3} maxLength={500} value={note} onChange={({ target }) => setNote(target.value)} />
     </Modal>
   );
 }
 
-function Month({ site, signedCount }: { site: Site; signedCount: number }) {
+function Month({ site, again }: { site: Site; again: string }) {
   const words = useWords(texts);
   const language = useLanguage();
   const now = dayOf(nowMs(), site.timezone).slice(0, 7);
-  const [month, setMonth] = useState(now);
-  const { answer, problem, load } = useAnswer(useCallback(() => fetchDutyMonth(site.id, month), [site.id, month]));
-  useEffect(() => void load(), [load, signedCount]);
+  // Nobody who has chosen none stays behind when another month begins.
+  const [chosen, setChosen] = useState<string | null>(null);
+  const month = chosen ?? now;
+  const turn = (step: number) => {
+    const next = monthAfter(month, step);
+    setChosen(next === now ? null : next);
+  };
+  const ask = useCallback((signal: AbortSignal) => fetchDutyMonth(site.id, month, signal), [site.id, month]);
+  const { answer, problem, load } = useAnswer(ask, again);
   return (
     <section aria-label={words.history}>
       <div className="duty-month">
         <h3>{words.history}</h3>
-        <Button size="large" icon={<LeftOutlined />} aria-label={words.earlier} onClick={() => setMonth(monthAfter(month, -1))} />
+        <Button size="large" icon={<LeftOutlined />} aria-label={words.earlier} onClick={() => turn(-1)} />
         <strong>{month}</strong>
         <Button
           size="large"
           icon={<RightOutlined />}
           aria-label={words.later}
           disabled={month >= now}
-          onClick={() => setMonth(monthAfter(month, 1))}
+          onClick={() => turn(1)}
         />
         {answer?.month === month && (
           <span className="soft">{words.counts(answer.counts.done ?? 0, answer.counts.late ?? 0, answer.counts.missed ?? 0)}</span>

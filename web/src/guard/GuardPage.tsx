@@ -154,7 +154,7 @@ export default function GuardPage() {
       {gate !== null && <Lanes gate={gate} zone={zone} />}
       {change}
       {isHandingOver && gate !== null && (
-        <Handover gate={gate.id} zone={zone} guard={guard} close={() => setHandingOver(false)} />
+        <Handover gate={gate.id} site={gate.site} zone={zone} guard={guard} close={() => setHandingOver(false)} />
       )}
     </div>
   );

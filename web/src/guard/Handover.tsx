@@ -20,19 +20,20 @@ const NOTE_MAX = 2000;
 
 interface Props {
   gate: string;
+  site: string;
   zone: string;
   guard: string;
   close: () => void;
 }
 
-export function Handover({ gate, zone, guard, close }: Props) {
+export function Handover({ gate, site, zone, guard, close }: Props) {
   const words = useWords(guardTexts);
   const texts = useTexts();
   const language = useLanguage();
   const catalogue = useCatalogue();
   const now_ms = useNow(60_000);
   const { notification } = App.useApp();
-  const maySign = useMay("guard");
+  const maySign = useMay("guard", site);
   const [shift, setShift] = useState<Shift | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [note, setNote] = useState("");

@@ -38,7 +38,7 @@ export function PersonPanel({ alarm, zone, guard }: Props) {
   const words = useWords(guardTexts);
   const language = useLanguage();
   const catalogue = useCatalogue();
-  const mayDecide = useActsOn(FEVER);
+  const mayDecide = useActsOn(FEVER, alarm.site);
   const draft = useDraft(alarm.id);
   const { isBusy, send } = useSend();
   const recheck = alarm.recheck ?? null;

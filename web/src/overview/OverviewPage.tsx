@@ -19,7 +19,7 @@ export default function OverviewPage() {
   const state = useStore(catalogueState);
   const site = useSite();
   const zone = useZone();
-  const seesRefused = useMay("see-refused");
+  const seesRefused = useMay("see-refused", null);
   const sites = state.phase === "loaded" ? state.catalogue.sites : [];
 
   return (

@@ -83,7 +83,7 @@ export const texts = inBoth(
     wrongPassword: "That is not your password.",
     tokenOnce: "It is shown this once. Whoever has it may do all this.",
     scopeWords: {
-      look: "look", act: "decide on alarms", guard: "guard a gate", mask: "maintenance", "change-rules": "change rules", "change-rosters": "change duty rosters",
+      look: "look", act: "decide on alarms", "sign-duties": "sign daily duties", guard: "guard a gate", mask: "maintenance", "change-rules": "change rules", "change-rosters": "change duty rosters",
       "try-rules": "back-test rules", clean: "cleaning of drains", "see-refused": "see refused input", "read-audit": "read the audit",
     },
     refusals: {
@@ -178,7 +178,7 @@ export const texts = inBoth(
     wrongPassword: "密码不正确。",
     tokenOnce: "仅显示这一次。持有者即拥有上述权限。",
     scopeWords: {
-      look: "查看", act: "处理告警", guard: "门岗值守", mask: "维护屏蔽", "change-rules": "修改规则", "change-rosters": "修改值班表",
+      look: "查看", act: "处理告警", "sign-duties": "日常任务签字", guard: "门岗值守", mask: "维护屏蔽", "change-rules": "修改规则", "change-rosters": "修改值班表",
       "try-rules": "规则回测", clean: "管道清淤", "see-refused": "查看被拒数据", "read-audit": "查看审计",
     },
     refusals: {

@@ -1,6 +1,6 @@
 /** A department announces who will come, and sees what it has announced. */
 
-import { App, Button, Empty, Input, Segmented, Skeleton } from "antd";
+import { Alert, App, Button, Empty, Input, Segmented, Skeleton } from "antd";
 import { useCallback, useEffect, useState } from "react";
 
 import type { Visit } from "../api/contract";
@@ -11,7 +11,8 @@ import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { dayOf } from "../show/time";
 import { useNow } from "../state/clock";
-import { useZone } from "../state/site";
+import { useMay } from "../state/session";
+import { useSite, useZone } from "../state/site";
 import { missingFields, VisitorFields } from "./VisitorFields";
 import { emptyDraft, type Draft } from "./draft";
 import { texts } from "./texts";
@@ -25,6 +26,8 @@ export default function AnnouncePage() {
   const today = dayOf(useNow(60_000), useZone());
   const { notification } = App.useApp();
   const { gates, gate, choose, problem: gateProblem, retry } = useGateNames();
+  const site = useSite();
+  const mayHere = useMay("announce", site?.id ?? null);
   const { isBusy, change } = useChange();
   const [told, setTold] = useState<Draft>(emptyDraft);
   const [day, setDay] = useState(today);
@@ -67,8 +70,9 @@ export default function AnnouncePage() {
     <div className="plain-page register">
       <h2>{words.announceTitle}</h2>
       {gateProblem !== null && gate === null && <Failure problem={gateProblem} retry={retry} />}
+      {site !== undefined && !mayHere && <Alert type="info" showIcon title={words.notAnnouncedHere} />}
       {gates !== null && gates.length === 0 && <Empty description={words.noGate} />}
-      {gate !== null && gates !== null && (
+      {gate !== null && gates !== null && mayHere && (
         <form className="register-form register-announce" onSubmit={(event) => event.preventDefault()}>
           {gates.length > 1 && (
             <Segmented

@@ -1,7 +1,7 @@
 /** The visitor temperature register: at the gate; for registrars also search, print, Excel and counts. */
 
 import { WarningOutlined } from "@ant-design/icons";
-import { Empty, Segmented, Skeleton } from "antd";
+import { Alert, Empty, Segmented, Skeleton } from "antd";
 
 import { SoundWarning, useTone } from "../guard/Sound";
 import { inLanguage, useLanguage } from "../i18n/language";
@@ -9,7 +9,7 @@ import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { useOpenAlarms } from "../state/alarms";
 import { openPage, replaceRoute, useRoute } from "../state/route";
-import { useMay } from "../state/session";
+import { useMay, useMaySomewhere } from "../state/session";
 import { useSite } from "../state/site";
 import { CountsTab } from "./CountsTab";
 import { GateTab } from "./GateTab";
@@ -25,15 +25,16 @@ export default function RegisterPage() {
   const words = useWords(texts);
   const language = useLanguage();
   const wanted = useRoute().tab;
-  const mayRead = useMay("register-read");
+  const mayRead = useMaySomewhere("register-read");
   const { gates, gate, problem, choose, retry } = useGateNames();
   const tab: Tab = mayRead && (wanted === "find" || wanted === "counts") ? wanted : "gate";
 
   // The page of the gate, which would take the screen, is not open now: the fever sounds here as it would there.
   const site = useSite()?.id;
   const isFever = useOpenAlarms().some((alarm) => alarm.class === "fever" && alarm.site === site && !alarm.acknowledged);
-  const mayGuard = useMay("guard");
+  const mayGuard = useMay("guard", site ?? null);
   useTone(isFever && mayGuard);
+  const mayWrite = useMay("register-write", site ?? null);
 
   return (
     <div className="plain-page register">
@@ -72,7 +73,8 @@ export default function RegisterPage() {
       {tab === "gate" && problem !== null && gate === null && <Failure problem={problem} retry={retry} />}
       {tab === "gate" && gates === null && problem === null && <Skeleton active />}
       {tab === "gate" && gates !== null && gates.length === 0 && <Empty description={words.noGate} />}
-      {tab === "gate" && gate !== null && <GateTab gate={gate.id} />}
+      {tab === "gate" && site !== undefined && !mayWrite && <Alert type="info" showIcon title={words.notWrittenHere} />}
+      {tab === "gate" && gate !== null && mayWrite && <GateTab gate={gate.id} />}
     </div>
   );
 }

@@ -68,7 +68,7 @@ interface WantedProps {
 function Wanted({ site, subjects, people, changed }: WantedProps) {
   const words = useWords(texts);
   const language = useLanguage();
-  const maySchedule = useMay("schedule-reports");
+  const maySchedule = useMay("schedule-reports", site.id);
   const act = useActing(changed);
   const [kind, setKind] = useState<ReportKind>("day");
   const [chosen, setChosen] = useState("");

@@ -8,7 +8,7 @@ import type { RosterDocument, RosterVersion, RosterWritten } from "../api/contra
 import { fetchRoster, fetchRosterVersions, putRoster } from "../api/gatehouse";
 import { Problem } from "../api/request";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, listed, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { TimeField } from "../parts/TimeField";
@@ -18,7 +18,7 @@ import { dayAfter, dayOf } from "../show/time";
 import { nowMs } from "../state/clock";
 import { pageAddress } from "../state/route";
 import { useMay } from "../state/session";
-import { DAYS, mistakesOf, type Gap, type Mistakes } from "./draft";
+import { DAYS, elsewhere, mistakesOf, rebased, type Gap, type Mistakes, type Part } from "./draft";
 import { texts } from "./texts";
 import "../rules/rules.css";
 
@@ -27,36 +27,50 @@ type Override = RosterWritten["overrides"][number];
 
 export function RosterEditor({ id }: { id: string }) {
   const words = useWords(texts);
-  const { answer, problem, load } = useAnswer(useCallback(() => fetchRoster(id), [id]));
-  useEffect(() => void load(), [load]);
+  const { answer, problem, load } = useAnswer(useCallback((signal: AbortSignal) => fetchRoster(id, signal), [id]));
   return (
     <>
       <a className="back-link" href={pageAddress("rosters")}>{words.back}</a>
       {problem !== null && <Failure problem={problem} retry={() => void load()} />}
       {answer === null && problem === null && <Skeleton active />}
-      {answer !== null && <Editor key={answer.version} given={answer} load={load} />}
+      {answer !== null && <Editor given={answer} />}
     </>
   );
 }
 
-function Editor({ given, load }: { given: RosterDocument; load: () => Promise<unknown> }) {
+/** Somebody else was quicker: what is in force now and how it came to be; null while that is not known. */
+interface Conflict {
+  theirs: RosterDocument | null;
+  versions: RosterVersion[];
+}
+
+/** What is typed here stays until it is saved or discarded by hand: no later answer replaces it. */
+function Editor({ given: first }: { given: RosterDocument }) {
   const words = useWords(texts);
   const shared = useTexts();
   const language = useLanguage();
   const { message } = App.useApp();
-  const mayChange = useMay("change-rosters");
+  const mayChange = useMay("change-rosters", null);
+  const [given, setGiven] = useState(first);
   const [draft, setDraft] = useState(given.roster);
   const [mistakes, setMistakes] = useState<Mistakes>({});
   const [gaps, setGaps] = useState<Gap[]>([]);
   const [acceptsGaps, setAcceptsGaps] = useState(false);
   const [note, setNote] = useState("");
   const [isNoteMissing, setNoteMissing] = useState(false);
-  const [theirs, setTheirs] = useState<RosterVersion[] | null>(null);
+  const [conflict, setConflict] = useState<Conflict | null>(null);
   const [isBusy, setBusy] = useState(false);
   const [versions, setVersions] = useState<RosterVersion[]>([]);
   useEffect(() => {
+    let isOver = false;
+    const told = (found: RosterVersion[]) => {
+      if (!isOver) setVersions(found);
+    };
     // A roster that nobody has announced yet has no history.
-    fetchRosterVersions(given.roster.id).then(setVersions, () => setVersions([]));
+    fetchRosterVersions(given.roster.id).then(told, () => told([]));
+    return () => {
+      isOver = true;
+    };
   }, [given.roster.id, given.version]);
 
   const people = given.people.map(({ id, name }) => ({ value: id, label: inLanguage(name, language, id) }));
@@ -67,14 +81,47 @@ function Editor({ given, load }: { given: RosterDocument; load: () => Promise<un
     setAcceptsGaps(false);
   };
 
+  const begin = (from: RosterDocument) => {
+    setGiven(from);
+    setDraft(from.roster);
+    setMistakes({});
+    setGaps([]);
+    setAcceptsGaps(false);
+    setNote("");
+    setConflict(null);
+  };
+
+  const wrong = (code: string, { max }: Readonly<Record<string, unknown>>) =>
+    code === "too-many" && typeof max === "number" ? words.tooMany(max) : (words.wrong[code as keyof typeof words.wrong] ?? words.wrong["does-not-fit"]);
+
+  const lookAtTheirs = async () => {
+    try {
+      const [theirs, all] = await Promise.all([fetchRoster(draft.id), fetchRosterVersions(draft.id)]);
+      setConflict({ theirs, versions: all.filter(({ version }) => version > given.version) });
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      setConflict({ theirs: null, versions: [] });
+    }
+  };
+
+  const keepMine = (theirs: RosterDocument) => {
+    setDraft(rebased(given.roster, draft, theirs.roster).roster);
+    setGiven(theirs);
+    setMistakes({});
+    setGaps([]);
+    setAcceptsGaps(false);
+    setConflict(null);
+    void message.info(words.onTop(theirs.version));
+  };
+
   const failed = async (error: unknown) => {
     if (!(error instanceof Problem)) throw error;
     if (error.status === 422) {
-      const { found, gaps: open } = mistakesOf(error.body, draft.timezone, words.nobodyFrom);
-      setMistakes(Object.keys(found).length > 0 ? found : { roster: error.detail });
+      const { found, gaps: open } = mistakesOf(error.body, draft.timezone, words.nobodyFrom, wrong);
+      setMistakes(Object.keys(found).length > 0 ? found : { roster: words.wrong["does-not-fit"] });
       setGaps(open);
     } else if (error.status === 409) {
-      setTheirs((await fetchRosterVersions(draft.id)).filter(({ version }) => version > given.version));
+      await lookAtTheirs();
     } else {
       const { title, text } = changeFailureText(error, shared);
       void message.error(`${title} ${text}`);
@@ -87,9 +134,10 @@ function Editor({ given, load }: { given: RosterDocument; load: () => Promise<un
     setBusy(true);
     setMistakes({});
     try {
+      // The answer is the roster as it is now: nothing has to be fetched, and nothing can go wrong after it.
       const saved = await putRoster(draft, given.version, note.trim(), acceptsGaps);
+      begin(saved);
       void message.success(words.saved(saved.version));
-      await load();
     } catch (error) {
       await failed(error);
     } finally {
@@ -106,21 +154,6 @@ function Editor({ given, load }: { given: RosterDocument; load: () => Promise<un
         <span className="soft">{draft.id} · {draft.timezone} · {words.version} {given.version}</span>
       </div>
       {!mayChange && <Alert type="info" showIcon title={words.readOnly} />}
-      {theirs !== null && (
-        <Alert
-          type="warning"
-          showIcon
-          className="rule-conflict"
-          title={words.conflict}
-          description={
-            <>
-              {theirs.map((each) => <Changes key={each.version} of={{ ...each, retired: false }} />)}
-              <Button size="large" onClick={() => void load()}>{words.takeTheirs}</Button>
-            </>
-          }
-        />
-      )}
-      {Object.keys(mistakes).length > 0 && <Alert type="error" showIcon title={words.someWrong} description={mistakes.roster} />}
       <fieldset className="roster-form" disabled={!mayChange || isBusy}>
         <Shifts
           name="shifts" title={words.shifts} shifts={draft.shifts} people={people} withDays mistakes={mistakes} isEditable={mayChange}
@@ -158,6 +191,17 @@ function Editor({ given, load }: { given: RosterDocument; load: () => Promise<un
       </fieldset>
       {mayChange && (
         <div className="rule-save">
+          {/* Beside the button: whoever has pressed it looks there, and the form is long. */}
+          {conflict !== null && (
+            <ConflictNotice
+              conflict={conflict}
+              both={conflict.theirs === null ? [] : rebased(given.roster, draft, conflict.theirs.roster).both}
+              keepMine={keepMine} takeTheirs={begin} again={() => void lookAtTheirs()}
+            />
+          )}
+          {Object.keys(mistakes).length > 0 && (
+            <Alert type="error" showIcon title={words.someWrong} description={elsewhere(mistakes).join("; ") || undefined} />
+          )}
           {gaps.length > 0 && (
             <Checkbox className="roster-gaps" checked={acceptsGaps} onChange={({ target }) => setAcceptsGaps(target.checked)}>
               {words.acceptGaps(gaps.length)}
@@ -180,6 +224,49 @@ function Editor({ given, load }: { given: RosterDocument; load: () => Promise<un
         {versions.map((each) => <Changes key={each.version} of={{ ...each, retired: false }} />)}
       </section>
     </>
+  );
+}
+
+interface ConflictProps {
+  conflict: Conflict;
+  /** What mine would take the place of. */
+  both: readonly Part[];
+  keepMine: (theirs: RosterDocument) => void;
+  takeTheirs: (theirs: RosterDocument) => void;
+  again: () => void;
+}
+
+function ConflictNotice({ conflict: { theirs, versions }, both, keepMine, takeTheirs, again }: ConflictProps) {
+  const words = useWords(texts);
+  const shared = useTexts();
+  const language = useLanguage();
+  const names: Record<Part, string> = {
+    shifts: words.shifts, overrides: words.exceptions, holidays: words.holidays, holiday_shifts: words.holidayShifts,
+  };
+  return (
+    <Alert
+      type="warning"
+      showIcon
+      className="rule-conflict"
+      title={words.conflict}
+      description={
+        theirs === null ? (
+          <>
+            <p>{words.theirsUnknown}</p>
+            <Button size="large" onClick={again}>{shared.failure.retry}</Button>
+          </>
+        ) : (
+          <>
+            {versions.map((each) => <Changes key={each.version} of={{ ...each, retired: false }} />)}
+            {both.length > 0 && <p>{words.bothChanged(listed(both.map((part) => names[part]), language))}</p>}
+            <div className="rule-buttons">
+              <Button size="large" type="primary" onClick={() => keepMine(theirs)}>{words.keepMine}</Button>
+              <Button size="large" onClick={() => takeTheirs(theirs)}>{words.takeTheirs}</Button>
+            </div>
+          </>
+        )
+      }
+    />
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { LeftOutlined, RightOutlined, WarningFilled } from "@ant-design/icons";
 import { Button, Empty, Segmented, Skeleton } from "antd";
-import { useCallback, useEffect } from "react";
+import { useCallback } from "react";
 
 import type { CallLadder, CallRoute, CallRule, Calls, NamedPerson, RosterWeek, Severity } from "../api/contract";
 import { fetchCalls, fetchRosters } from "../api/gatehouse";
@@ -51,10 +51,9 @@ function Weeks() {
   const words = useWords(texts);
   const wanted = useRoute().day;
   const day = wanted !== undefined && DAY.test(wanted) ? wanted : undefined;
-  const { answer, problem, load } = useAnswer(useCallback(() => fetchRosters(day), [day]));
-  const minute = Math.floor(useNow(LOOK_EVERY_MS) / LOOK_EVERY_MS);
   // Who is on duty changes by time alone.
-  useEffect(() => void load(), [load, minute]);
+  const minute = Math.floor(useNow(LOOK_EVERY_MS) / LOOK_EVERY_MS);
+  const { answer, problem, load } = useAnswer(useCallback((signal: AbortSignal) => fetchRosters(day, signal), [day]), minute);
   if (answer === null) return problem === null ? <Skeleton active /> : <Failure problem={problem} retry={() => void load()} />;
   const monday = answer[0]?.monday;
   return (
@@ -78,7 +77,7 @@ function Weeks() {
 function Roster({ roster }: { roster: RosterWeek }) {
   const words = useWords(texts);
   const language = useLanguage();
-  const mayChange = useMay("change-rosters");
+  const mayChange = useMay("change-rosters", null);
   const names = new Map(roster.people.map(({ id, name }) => [id, inLanguage(name, language, id)]));
   const order = roster.people.map(({ id }) => id);
   const today = dayOf(nowMs(), roster.timezone);
@@ -135,9 +134,8 @@ const namesOf = (people: readonly NamedPerson[], language: Language) =>
 function CallsNow() {
   const words = useWords(texts);
   const zone = useZone();
-  const { answer, problem, load } = useAnswer(fetchCalls);
   const minute = Math.floor(useNow(LOOK_EVERY_MS) / LOOK_EVERY_MS);
-  useEffect(() => void load(), [load, minute]);
+  const { answer, problem, load } = useAnswer(fetchCalls, minute);
   if (answer === null) return problem === null ? <Skeleton active /> : <Failure problem={problem} retry={() => void load()} />;
   return (
     <>

@@ -1,5 +1,6 @@
 /** What the server says is wrong with a roster, for the fields of its form. Pure. */
 
+import type { RosterWritten } from "../api/contract";
 import { dayOf, minuteOfDay } from "../show/time";
 
 export const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
@@ -13,13 +14,32 @@ export interface Gap {
   end_ms: number;
 }
 
+export const PARTS = ["shifts", "overrides", "holidays", "holiday_shifts"] as const;
+export type Part = (typeof PARTS)[number];
+
+/** What two have made of one roster: each part as the one who changed it has it; `both` are those where mine takes the place of theirs. */
+export function rebased(base: RosterWritten, mine: RosterWritten, theirs: RosterWritten): { roster: RosterWritten; both: Part[] } {
+  const same = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);
+  const changed = PARTS.filter((part) => !same(base[part], mine[part]));
+  const kept = Object.fromEntries(changed.map((part) => [part, mine[part]]));
+  const both = changed.filter((part) => !same(base[part], theirs[part]) && !same(mine[part], theirs[part]));
+  return { roster: { ...theirs, ...kept }, both };
+}
+
+/** What is wrong where no field of the form is. */
+export function elsewhere(mistakes: Mistakes): string[] {
+  const inForm = (field: string) => PARTS.some((part) => field === part || field.startsWith(`${part}[`));
+  return Object.entries(mistakes).flatMap(([field, said]) => (inForm(field) ? [] : [said]));
+}
+
 const GAPS_SHOWN_MAX = 6;
 
-/** Gaps come as instants, so that they can be said in the language of the screen; everything else in the server's words. */
+/** Gaps come as instants and everything else as codes, so that both can be said in the language of the screen. */
 export function mistakesOf(
   body: Readonly<Record<string, unknown>>,
   zone: string,
   nobodyFrom: (from: string, to: string, more: number) => string,
+  wrong: (code: string, given: Readonly<Record<string, unknown>>) => string,
 ): { found: Mistakes; gaps: Gap[] } {
   const found: Record<string, string> = {};
   const add = (field: string, said: string) => {
@@ -38,7 +58,9 @@ export function mistakesOf(
     }
     return { found, gaps };
   }
-  const errors = Array.isArray(body.errors) ? (body.errors as { field?: unknown; message?: unknown }[]) : [];
-  for (const { field, message } of errors) add(String(field ?? "roster") || "roster", String(message));
+  const errors = Array.isArray(body.errors) ? (body.errors as { field?: unknown; code?: unknown; given?: unknown }[]) : [];
+  for (const { field, code, given } of errors) {
+    add(String(field ?? "roster") || "roster", wrong(String(code ?? ""), (given ?? {}) as Readonly<Record<string, unknown>>));
+  }
   return { found, gaps };
 }

@@ -9,7 +9,7 @@ import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Choice } from "../parts/FilterFields";
 import { useCatalogue } from "../state/catalogue";
-import { useOwnClasses } from "../state/session";
+import { useClassesOfAllSites } from "../state/session";
 import { beginRule, BLANK, idMistake } from "./begin";
 import { texts } from "./texts";
 
@@ -25,7 +25,7 @@ export function NewRule({ rules, begin, close }: Props) {
   const classWords: Readonly<Record<string, string>> = useWords(alarmTexts).classes;
   const { kindsById } = useCatalogue();
   const metrics = new Map([...kindsById.values()].flatMap((kind) => kind.metrics).map(({ id, name }) => [id, name]));
-  const classes = useOwnClasses();
+  const classes = useClassesOfAllSites();
   const [id, setId] = useState("");
   const [from, setFrom] = useState(BLANK);
   const [metric, setMetric] = useState([...metrics.keys()][0] ?? "");

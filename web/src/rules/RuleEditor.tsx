@@ -29,9 +29,9 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
   const language = useLanguage();
   const { message, modal } = App.useApp();
   // Both are asked on every drawing: a hook cannot be left out.
-  const mayChange = useMay("change-rules");
-  const decides = useActsOn(String(rule.class));
-  const mayTry = useMay("try-rules");
+  const mayChange = useMay("change-rules", null);
+  const decides = useActsOn(String(rule.class), null);
+  const mayTry = useMay("try-rules", null);
   const isEditable = mayChange && decides;
   const [began, setBegan] = useState(rule);
   const [draft, setDraft] = useState(() => draftOf(rule));

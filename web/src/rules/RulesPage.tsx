@@ -22,7 +22,7 @@ import "./rules.css";
 export default function RulesPage() {
   const words = useWords(texts);
   const { rule: chosen } = useRoute();
-  const mayChange = useMay("change-rules");
+  const mayChange = useMay("change-rules", null);
   const [isBeginning, setBeginning] = useState(false);
   const [begun, setBegun] = useState<RuleDocument | null>(null);
   const [rules, setRules] = useState<RuleDocument[] | null>(null);

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { User } from "../api/contract";
 import { firstPage, opening, PAGES, pagesInMenu, type PageEntry } from "./pages";
 
-const guard: User = { name: "g", roles: ["guard"], sites: null, acts_on: [], permissions: ["look", "act"] };
+const guard: User = { name: "g", roles: ["guard"], sites: null, acts_on: [], permissions: ["look", "act"], may: [] };
 const first = PAGES[0] as PageEntry;
 const pages: PageEntry[] = [
   first,

@@ -16,8 +16,8 @@ export function byUrgency(a: Alarm, b: Alarm): number {
 }
 
 /** Of equally severe alarms, those first that this person decides on: a fever must not sink below a storm at the gate. */
-export function ownFirst(ordered: readonly Alarm[], acts_on: readonly string[]): Alarm[] {
-  const own = (alarm: Alarm) => Number(acts_on.includes(alarm.class));
+export function ownFirst(ordered: readonly Alarm[], decides: (alarm: Alarm) => boolean): Alarm[] {
+  const own = (alarm: Alarm) => Number(decides(alarm));
   return [...ordered].sort((a, b) => severityRank(b.severity) - severityRank(a.severity) || own(b) - own(a));
 }
 

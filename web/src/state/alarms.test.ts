@@ -36,8 +36,8 @@ describe("the list of open alarms", () => {
       alarm("heater", { class: "dormitory", severity: "high" }),
       alarm("fever", { class: "fever", severity: "high" }),
     ];
-    expect(ownFirst([storm, heater, fever], ["fever"])).toEqual([storm, fever, heater]);
-    expect(ownFirst([storm, heater, fever], ["fever", "drain", "dormitory"])).toEqual([storm, heater, fever]);
+    expect(ownFirst([storm, heater, fever], (each) => each.class === "fever")).toEqual([storm, fever, heater]);
+    expect(ownFirst([storm, heater, fever], () => true)).toEqual([storm, heater, fever]);
   });
 
   test("does not go back to an older step of an alarm", () => {

@@ -1,8 +1,11 @@
 /** Who is logged in. */
 
+import { useCallback } from "react";
+
 import type { Session } from "../api/contract";
 import * as gatehouse from "../api/gatehouse";
-import { onSessionEnd, Problem, rememberCsrfToken } from "../api/request";
+import { breakOff, onSessionEnd, Problem, rememberCsrfToken } from "../api/request";
+import { decidesAt, mayAt } from "./may";
 import { createStore, useSelected } from "./store";
 
 export type SessionState =
@@ -13,12 +16,16 @@ export type SessionState =
 
 export const session = createStore<SessionState>({ phase: "asking" });
 
-/** Whether this person decides on alarms of a class; the server says so, and refuses the rest. */
-export const useActsOn = (alarmClass: string): boolean =>
-  useSelected(session, (now) => now.phase === "in" && now.session.user.acts_on.includes(alarmClass));
+/** Whether this person decides on alarms of a class at a site (null: of all sites, or of none). */
+export const useActsOn = (alarmClass: string, site: string | null): boolean =>
+  useSelected(session, (now) => now.phase === "in" && decidesAt(now.session.user, alarmClass, site));
 
-/** Whether this person has a permission at some site. */
-export const useMay = (permission: string): boolean =>
+/** Whether this person has a permission at a site (null: for what concerns all sites). */
+export const useMay = (permission: string, site: string | null): boolean =>
+  useSelected(session, (now) => now.phase === "in" && mayAt(now.session.user, permission, site));
+
+/** Whether there is a site where they have it: for what is no form of one site. */
+export const useMaySomewhere = (permission: string): boolean =>
   useSelected(session, (now) => now.phase === "in" && now.session.user.permissions.some((each) => each === permission));
 
 export const useUserName = (): string => useSelected(session, (now) => (now.phase === "in" ? now.session.user.name : ""));
@@ -36,15 +43,26 @@ const NONE: readonly string[] = [];
 export const usePermissions = (): readonly string[] =>
   useSelected(session, (now) => (now.phase === "in" ? (now.session.user.permissions ?? NONE) : NONE));
 
-export const useOwnClasses = (): readonly string[] =>
-  useSelected(session, (now) => (now.phase === "in" ? now.session.user.acts_on : NONE));
+/** Classes whose alarms this person decides on at all sites. */
+export const useClassesOfAllSites = (): readonly string[] =>
+  useSelected(session, (now) => (now.phase === "in" ? (now.session.user.may.find(({ site }) => site === null)?.acts_on ?? NONE) : NONE));
+
+/** Of an alarm, whether this person decides on it. */
+export function useDecides(): (alarm: { class: string; site: string | null }) => boolean {
+  const user = useSelected(session, (now) => (now.phase === "in" ? now.session.user : null));
+  return useCallback((alarm) => user !== null && decidesAt(user, alarm.class, alarm.site), [user]);
+}
 
 function enter(next: Session): void {
+  const now = session.get();
+  // What was asked for somebody else is none of theirs.
+  if (now.phase !== "in" || now.session.user.name !== next.user.name || now.session.is_wall !== next.is_wall) breakOff();
   rememberCsrfToken(next.csrf);
   session.set({ phase: "in", session: next });
 }
 
 function leave(expired: boolean): void {
+  breakOff();
   rememberCsrfToken(null);
   session.set({ phase: "out", expired });
 }
