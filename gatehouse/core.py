@@ -158,6 +158,11 @@ class Core:
         places = series_places(registry, catalogue)
         self.history = HistoryLoop(self.journal, _history_writer(settings, places, clock), Quarantine(database), clock)
         self._rollups = _rollups(settings, self.journal, places)
+        readers = {ALERTS_CURSOR, HISTORY_CURSOR, COMPLETENESS_CURSOR}
+        readers |= set() if self._rollups is None else {self._rollups.reader}
+        for name in self.journal.cursors().keys() - readers:
+            # Another store was configured once: what nobody reads any more must not keep the journal from being trimmed.
+            self.journal.forget_cursor(name)
         self.completeness = CompletenessLoop(
             self.journal,
             Completeness(database),
@@ -234,6 +239,9 @@ class Core:
             reasons.append(
                 {"code": "broker-away", "detail": "no connection to the broker; gateways keep their readings"}
             )
+        if (refused := self.subscriber.refused) is not None:
+            detail = f"nothing can be taken in: {refused}; gateways and the broker keep what comes"
+            reasons.append({"code": "journal-refuses", "detail": detail})
         behind = self._records_behind()
         with self._estimating:
             self._catch_up.observe(self._clock.monotonic_s(), self.journal.last - self.alerts.lag)

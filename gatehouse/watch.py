@@ -26,7 +26,7 @@ from telemetry.batch import decode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SteadyClock
 from telemetry.database import DATABASE_AWAY
-from telemetry.errors import BadConfiguration
+from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.journal import Journal, Kind
 from telemetry.series import SeriesRegistry
 
@@ -84,7 +84,7 @@ class Watch:
         for part in (self._disks, self._certificates, self._backups, self._clocks, self._yesterday):
             try:
                 found += part()
-            except (BadConfiguration, OSError, *DATABASE_AWAY) as error:
+            except (BadConfiguration, OSError, Unavailable, *DATABASE_AWAY) as error:
                 _log.warning("a look at ourselves failed; it is repeated", at=part.__name__, error=str(error))
                 # Not seen is not well: what stands goes on standing.
                 found += [fault for fault in self.faults if fault.alarm in _ALARMS[part.__name__]]

@@ -112,7 +112,12 @@ class CompletenessLoop:
         if now_s - self._told_s >= KEEP_EVERY_S:
             self._told_s = now_s
             self._patiently(self._tell)
-        records = self._journal.read(self._read, _RECORDS_AT_ONCE)
+        try:
+            records = self._journal.read(self._read, _RECORDS_AT_ONCE)
+        except Unavailable as error:
+            events.completeness_unavailable(str(error), is_first=not self._is_away)
+            self._is_away = True
+            return False
         batches: list[tuple[Stored, ReadingBatch]] = []
         row_count = 0
         for record in records:

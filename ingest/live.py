@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
@@ -43,11 +44,13 @@ class LiveValues:
             changed: set[int] = set()
             if self._journal.last - position > 5000:
                 position = self._journal.last - 5000  # a backlog: the screens want what is new
-            while records := self._journal.read(position):
-                for record in records:
-                    position = record.offset
-                    if record.kind in (Kind.READINGS, Kind.BACKLOG):
-                        changed |= self._take(record.payload)
+            # The journal cannot be read on a full or failing disk: what the screens lack then comes with the next second.
+            with contextlib.suppress(Unavailable):
+                while records := self._journal.read(position):
+                    for record in records:
+                        position = record.offset
+                        if record.kind in (Kind.READINGS, Kind.BACKLOG):
+                            changed |= self._take(record.payload)
             self._tell(changed)
 
     def _take(self, payload: bytes) -> set[int]:

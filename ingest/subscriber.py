@@ -147,6 +147,7 @@ class Subscriber:
         self._clock = clock
         self._random = random.Random()  # jitter only
         self._session: Session | None = None
+        self.refused: str | None = None  # why nothing can be made durable just now
 
     @property
     def is_connected(self) -> bool:
@@ -207,12 +208,15 @@ class Subscriber:
         attempt, is_first = first, True
         while True:
             try:
-                return attempt()
+                answer = attempt()
             except Unavailable as error:
                 events.disk_refused(str(error), is_first)
-                attempt, is_first = again, False
+                attempt, is_first, self.refused = again, False, str(error)
                 if stop.wait(_DISK_RETRY_S):
                     return b""
+            else:
+                self.refused = None
+                return answer
 
     def _pass_time(self, stop: threading.Event, seconds: float) -> None:
         """Wait, letting the journal know that time passes while nobody can be heard."""

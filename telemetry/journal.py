@@ -111,6 +111,7 @@ class Journal:
         self._grown = threading.Condition()
         self._newest: list[Stored] = []  # without a gap up to the last: what every reader asks for next
         self._newest_bytes = 0
+        self._last = 0
         self._firsts: tuple[int, ...] = ()
         self._unverified: set[int] = set()  # segments of earlier runs, whose records are checked as they are read
         self._sealed_bytes: dict[int, int] = {}
@@ -133,9 +134,11 @@ class Journal:
     def append(self, records: Sequence[Record], state: Mapping[str, bytes | None] | None = None) -> int:
         """Make records durable, in order, together with changes of `state` (None removes); return the last offset.
 
-        Raises Unavailable when the disk refuses (full, failing): nothing of the group was kept.
+        Raises Unavailable when the disk refuses (full, failing): nothing of the group was kept. Any thread may append.
         """
         with self._lock:
+            if not records and not state:
+                return self._last
             try:
                 last = self._append(records, state or {})
             except apsw.FullError as error:
@@ -146,10 +149,11 @@ class Journal:
                     last = self._append(records, state or {})
             except (apsw.Error, OSError) as error:
                 raise Unavailable(f"writing {self.path}: {error}") from error
-        with self._grown:
-            self._remember(last, records)
-            self._last = last
-            self._grown.notify_all()
+            # Before anybody else may append: what follows counts on from here.
+            with self._grown:
+                self._remember(last, records)
+                self._last = last
+                self._grown.notify_all()
         return last
 
     def read(self, after: int, count_max: int = 1000, bytes_max: int = 8_000_000) -> list[Stored]:
@@ -200,6 +204,13 @@ class Journal:
             with self._translated("writing"), self._transaction():
                 self._writer.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (name, offset))
             self._cursors = self._cursors | {name: offset}
+
+    def forget_cursor(self, name: str) -> None:
+        """There is no such reader any more: nothing is kept for it."""
+        with self._lock:
+            with self._translated("writing"), self._transaction():
+                self._writer.execute("DELETE FROM cursor WHERE name = ?", (name,))
+            self._cursors = {reader: offset for reader, offset in self._cursors.items() if reader != name}
 
     def cursors(self) -> dict[str, int]:
         """Every reader's place."""

@@ -103,6 +103,7 @@ class InfluxRollups:
         self._hour_of = np.full(len(series), _NO_HOUR, np.int64)  # (S,) that was touched last and is in `_touched`
         self._roller = HourRoller(settings, series)
         self._random = random.Random()  # jitter only
+        self.reader = CURSOR
         self._read = journal.cursor(CURSOR)
         self._now_ms = 0  # as the journal has it
         self._touched: dict[int, tuple[int, int]] = {}  # key -> the record that touched it first, when that was learned

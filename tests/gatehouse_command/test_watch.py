@@ -7,6 +7,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from ingest import events
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
+from telemetry.errors import Unavailable
 from telemetry.journal import Kind, Record
 from tests import district
 
@@ -164,6 +166,29 @@ def test_a_database_that_takes_nothing_more_leaves_it_to_readiness_and_is_told_l
     machine.minutes()
     assert machine.alarms() == {"disk-low/journal": "open"}
     machine.core.journal.close()
+
+
+def test_a_core_whose_journal_takes_nothing_is_not_ready_and_goes_on_looking(tmp_path: Path, usage: list[int]) -> None:
+    machine = started(tmp_path)
+    usage[0] = 0
+    machine.core.subscriber.refused = "database or disk is full"
+    machine.core.journal.append([Record(Kind.TICK, machine.clock.now_ms(), b"connected")])
+    with mock.patch.object(machine.core.journal, "read", side_effect=Unavailable("disk I/O error")):
+        assert "disk-low" in {fault.alarm for fault in machine.core._watch.look()}
+    readiness = machine.core.readiness()
+    reasons = readiness["reasons"]
+    assert isinstance(reasons, list) and "journal-refuses" in [reason["code"] for reason in reasons]
+    assert not readiness["ready"]
+    machine.core.journal.close()
+
+
+def test_a_store_that_was_configured_once_keeps_nothing_in_the_journal(tmp_path: Path) -> None:
+    machine = started(tmp_path)
+    machine.core.journal.set_cursor("history-rollups", 1)
+    machine.core.journal.close()
+    again = started(tmp_path)
+    assert "history-rollups" not in again.core.journal.cursors()
+    again.core.journal.close()
 
 
 def test_what_somebody_closed_is_not_raised_again_while_it_lasts(tmp_path: Path, usage: list[int]) -> None:

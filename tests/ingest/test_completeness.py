@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import msgspec
 import numpy as np
@@ -24,6 +25,7 @@ from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import ManualClock
 from telemetry.database import metadata
+from telemetry.errors import Unavailable
 from telemetry.journal import Journal, Kind, Record
 from telemetry.series import SeriesRegistry
 from tests import district
@@ -236,6 +238,15 @@ def test_keeping_that_takes_long_is_done_less_often_and_memory_stays_bounded(
 def test_a_database_that_refuses_is_tried_again_and_nothing_counts_twice(world: World) -> None:
     world.refused = [0, 1, 3]
     feed(world, every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS))
+    tally = world.shown(DAYS[1])[LEVEL].tally
+    assert tally is not None and tally.received == 80
+
+
+def test_a_journal_that_cannot_be_read_for_a_while_is_counted_later(world: World) -> None:
+    feed(world, every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS // 2))
+    with mock.patch.object(world.journal, "read", side_effect=Unavailable("disk I/O error")):
+        assert not world.loop.step()
+    feed(world, every(LEVEL, 45_000, MIDNIGHT_MS + HOUR_MS // 2, MIDNIGHT_MS + HOUR_MS))
     tally = world.shown(DAYS[1])[LEVEL].tally
     assert tally is not None and tally.received == 80
 

@@ -1,6 +1,7 @@
 import threading
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from ingest.history.history import SeriesPlace
 from ingest.live import LiveValues
 from telemetry.batch import ReadingBatch, encode_batch
+from telemetry.errors import Unavailable
 from telemetry.journal import Journal, Kind, Record
 
 SERIES = [SeriesPlace(f"d{i}", "level", "k", "p", "east" if i < 3 else "west") for i in range(4)]
@@ -61,3 +63,25 @@ def test_screens_are_told_the_newest_of_what_changed(tmp_path: Path, batches: li
     told = {v[0]: v[2] for site in said.values() for message in site for v in message["values"]}
     assert told == {f"d{series}": time for series, time in expected.items()}
     assert all(len(messages) == 1 and messages[0]["core"]["ready"] for messages in said.values())
+
+
+def test_a_journal_that_cannot_be_read_for_a_moment_is_read_the_next_second(tmp_path: Path) -> None:
+    journal, said = Journal(tmp_path / "journal.db"), list[tuple[str, bytes]]()
+    read, rounds = journal.read, 0
+
+    def arrive() -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            batch = ReadingBatch(np.zeros(1, np.uint32), np.array([7]), np.ones(1), np.zeros(1, np.uint8))
+            journal.append([Record(Kind.READINGS, 1, encode_batch(batch))])
+
+    def reading(*given: Any) -> Any:
+        if rounds == 1:
+            raise Unavailable("disk I/O error")
+        return read(*given)
+
+    live = LiveValues(journal, SERIES, lambda topic, payload, _: said.append((topic, payload)), lambda: {"ready": True})
+    with mock.patch.object(journal, "read", reading):
+        live.run(Once(2, arrive))
+    assert [b"level" in payload for topic, payload in said if "east" in topic] == [False, True]

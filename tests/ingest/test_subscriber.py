@@ -88,6 +88,9 @@ def test_a_core_that_is_stopped_while_the_disk_refuses_acknowledges_nothing(tmp_
         subscriber._serve(ours, stop)
         greeting = packets.connect("core", BrokerSettings().keep_alive_s, None, None)
         assert brokers.recv(4096) == greeting + packets.DISCONNECT  # no acknowledgement between
+    assert subscriber.refused == "no space left on device"
+    disk.refusals = 0
+    assert subscriber._patiently(lambda: b"", lambda: b"", Patience()) == b"" and subscriber.refused is None
 
 
 def test_the_core_subscribes_again_even_when_the_broker_says_it_remembers(session: Session) -> None:

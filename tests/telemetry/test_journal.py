@@ -131,6 +131,33 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:
         Journal(tmp_path / "j")
 
 
+@pytest.mark.parametrize("second", [records(b"b"), []], ids=["a record", "nothing"])
+def test_who_appends_while_another_is_not_yet_through_counts_on_from_there(
+    tmp_path: Path, second: list[Record]
+) -> None:
+    journal = Journal(tmp_path / "j")
+    threads = [threading.Thread(target=journal.append, args=(made,)) for made in (records(b"a"), second)]
+    with journal._grown:  # as any reader may for a moment
+        for thread in threads:
+            thread.start()
+            thread.join(0.3)
+    for thread in threads:
+        thread.join(30)
+    assert journal.append(records(b"c")) == 2 + len(second)
+    assert [record.offset for record in journal.read(0)] == list(range(1, 3 + len(second)))
+
+
+def test_a_reader_that_there_is_no_more_keeps_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.append(records(b"a"))
+    journal.set_cursor("gone", 0)
+    journal.set_cursor("there", 1)
+    journal.forget_cursor("gone")
+    assert journal.cursors() == {"there": 1}
+    journal.close()
+    assert Journal(tmp_path / "j").cursors() == {"there": 1}
+
+
 def test_a_reader_is_woken_by_an_append(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     woken = []

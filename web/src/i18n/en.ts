@@ -328,6 +328,7 @@ export const en = {
     answered: "Somebody has answered",
     "broker-away": "No connection to the message broker",
     "catching-up": "The core is catching up with a backlog",
+    "journal-refuses": "The core's disk takes nothing in",
     "core-silent": "The core is not heard",
     "good-readings": "Good readings again",
     "heard-again": "Heard again",

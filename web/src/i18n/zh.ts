@@ -329,6 +329,7 @@ export const zh: Texts = {
     answered: "已有人应答",
     "broker-away": "与消息代理的连接中断",
     "catching-up": "核心服务正在处理积压数据",
+    "journal-refuses": "核心服务的磁盘无法写入，数据暂时不能接收",
     "core-silent": "收不到核心服务的消息",
     "good-readings": "读数恢复正常",
     "heard-again": "重新收到数据",

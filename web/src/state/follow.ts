@@ -17,7 +17,7 @@ const STREAM_PATIENCE_MS = 1_500;
 /** Device states (silent or not) are not in the stream. */
 const CATALOGUE_EVERY_MS = 60_000;
 /** While one of these holds, no live value arrives, however well the stream itself is. */
-const HALTING = new Set(["core-silent", "broker-away"]);
+const HALTING = new Set(["core-silent", "broker-away", "journal-refuses"]);
 
 /** Starts following; the returned function stops it and forgets everything this person was allowed to see. */
 export function follow(): () => void {
