@@ -36,8 +36,10 @@ class Committer:
         now_ms = self._clock.now_ms()
         records = []
         # A frame without a reading, or none that is good, may still say that nothing of an outage is left to come.
-        if len(group.readings) or group.behind:
-            records.append(Record(Kind.READINGS, now_ms, encode_batch(group.readings, group.behind)))
+        if len(group.framed) or group.behind:
+            records.append(Record(Kind.READINGS, now_ms, encode_batch(group.framed, group.behind)))
+        if len(group.plain):
+            records.append(Record(Kind.READINGS, now_ms, encode_batch(group.plain)))
         if len(group.backlog) or group.behind_backlog:
             records.append(Record(Kind.BACKLOG, now_ms, encode_batch(group.backlog, group.behind_backlog)))
         if group.rejects:
@@ -56,7 +58,7 @@ class Committer:
         self._journal.append(records, state)
         if elapsed_s >= TICK_EVERY_S:
             self._ticked_s += elapsed_s if elapsed_s >= 2 * TICK_EVERY_S else TICK_EVERY_S
-        events.committed(len(group.readings) + len(group.backlog), time.perf_counter() - started)
+        events.committed(len(group.framed) + len(group.plain) + len(group.backlog), time.perf_counter() - started)
         for reject in group.rejects:
             events.rejected(reject.reason, reject.count, reject.topic, reject.detail)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ingest.history.gateways import GatewayState
-from telemetry.batch import ReadingBatch, empty_batch
+from telemetry.batch import ReadingBatch, concatenate, empty_batch
 from telemetry.errors import BadInput
 from telemetry.topics import GatewayTopic
 
@@ -41,9 +41,10 @@ class Gap:
 class Group:
     """What one read from the broker comes to, to be committed whole."""
 
-    readings: ReadingBatch
+    framed: ReadingBatch = field(default_factory=empty_batch)
+    plain: ReadingBatch = field(default_factory=empty_batch)  # on record by themselves: they are known by what they say
     backlog: ReadingBatch = field(default_factory=empty_batch)  # of an outage: newer ones of its series came before
-    behind: dict[str, int] = field(default_factory=dict)  # gateway -> frames of backlog still to come, after `readings`
+    behind: dict[str, int] = field(default_factory=dict)  # gateway -> frames of backlog still to come, after `framed`
     behind_backlog: dict[str, int] = field(default_factory=dict)  # the same, after `backlog`
     rejects: list[Reject] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -57,6 +58,11 @@ class Group:
     told: dict[str, list[str]] = field(default_factory=dict)  # gateway -> local alarms among them
     gateways: dict[str, GatewayState] = field(default_factory=dict)  # those that were heard
     state: dict[str, bytes | None] = field(default_factory=dict)  # changes of the journal's state that belong to it
+
+    @property
+    def readings(self) -> ReadingBatch:
+        """All but the backlog."""
+        return concatenate([self.framed, self.plain])
 
 
 def reject(error: BadInput, topic: str, payload: bytes | None, count: int) -> Reject:

@@ -5,7 +5,7 @@ again by what it says: series, time, value and passage key. A row that does not 
 whole message is remembered, and counts as repeated only where the broker itself marks it so (the DUP flag).
 
 Memory is bounded: the newest rows, `ROWS_MAX` of them or up to half fewer, and the last `MESSAGES_MAX` messages. The rows
-are found again in the journal at start; the messages stand in the journal's state, written with the group they came in.
+are found again at start, those that lie within the last `READ_MAX` readings of the journal; the messages stand in the journal's state, written with the group they came in.
 Axis: N readings.
 """
 
@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.packets import Message
-from telemetry.batch import ReadingBatch, decode_batch
+from telemetry.batch import ReadingBatch, decode_arrival
 from telemetry.journal import Journal, Kind
 
 ROWS_MAX = 200_000
+READ_MAX = 10 * ROWS_MAX  # readings that a start looks through for them: where gateways send much, plain ones are few
 BLOCKS, BLOCK = 256, 16  # digests are kept in blocks, a key of the journal's state each
 MESSAGES_MAX = BLOCKS * BLOCK
 _PREFIX = "untimed/"
@@ -124,15 +125,20 @@ def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _newest_rows(journal: Journal) -> list[Set[int]]:
-    """Hashes of the newest readings, a set a record, newest record first; about `ROWS_MAX` of them."""
+    """Hashes of the newest plain readings, a set a record, newest record first; about `ROWS_MAX` of them.
+
+    Frames are on record with what is still to come behind them, and plain readings by themselves.
+    """
     found: list[Set[int]] = []
-    count, end, first = 0, journal.last, journal.first
-    while end >= first and count < ROWS_MAX:
+    count, looked_at, end, first = 0, 0, journal.last, journal.first
+    while end >= first and count < ROWS_MAX and looked_at < READ_MAX:
         start = max(end - _RECORDS_AT_ONCE, first - 1)
         after, block = start, list[Set[int]]()
         while after < end and (records := journal.read(after, end - after)):
             after = records[-1].offset
-            block += [set(row_hashes(decode_batch(r.payload))) for r in records if r.kind is Kind.READINGS]
+            read = [decode_arrival(record.payload) for record in records if record.kind is Kind.READINGS]
+            block += [set(row_hashes(batch)) for batch, behind in read if not behind]
+            looked_at += sum(len(batch) for batch, _ in read)
         found += reversed(block)
         count += sum(map(len, block))
         end = start

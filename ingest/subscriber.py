@@ -25,7 +25,6 @@ from ingest.committer import Committer
 from ingest.group import Group
 from ingest.packets import PacketReader, ProtocolError
 from ingest.vet import Vetter
-from telemetry.batch import empty_batch
 from telemetry.clock import Clock
 from telemetry.errors import Unavailable
 from telemetry.settings import BrokerSettings
@@ -222,7 +221,7 @@ class Subscriber:
         """Wait, letting the journal know that time passes while nobody can be heard."""
 
         def tick() -> bytes:
-            self._committer.commit(Group(empty_batch()), is_connected=False)
+            self._committer.commit(Group(), is_connected=False)
             return b""
 
         until_s = self._clock.monotonic_s() + seconds

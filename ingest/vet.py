@@ -26,7 +26,7 @@ from ingest.packets import Message
 from ingest.plain_rows import ONE, QUALITY, Rows, plain_rows
 from ingest.recent import Recent, message_digest, row_hashes
 from telemetry import frames
-from telemetry.batch import SeriesIndexes, empty_batch
+from telemetry.batch import SeriesIndexes
 from telemetry.catalogue import Catalogue
 from telemetry.clock import TimeMs
 from telemetry.decision import decode_decision
@@ -110,7 +110,7 @@ class Vetter:
 
     def vet(self, messages: Sequence[Message], now_ms: int) -> Group:
         """Check what one read brought. Never raises for what a message holds."""
-        group = Group(empty_batch())
+        group = Group()
         seen = dict[str, int]()
         rows = Rows()
         arrived: list[Arrived] = []
@@ -123,13 +123,13 @@ class Vetter:
                     continue
                 for message in run:
                     self._message(message, rows, group, seen, arrived, backlog, now_ms)
-        if rows.series:
-            arrived.append(self._once(rows, group))
+        plain = [self._once(rows, group)] if rows.series else []
         if group.untimed:
             group.state |= self._recent.state(group.untimed)
-        group.readings, refused = self._checks.vetted(arrived, now_ms)
+        group.framed, refused = self._checks.vetted(arrived, now_ms)
+        group.plain, refused_plain = self._checks.vetted(plain, now_ms)
         group.backlog, refused_late = self._checks.vetted(backlog, now_ms)
-        group.rejects += refused + refused_late
+        group.rejects += refused + refused_plain + refused_late
         # The journal has what is new before the backlog of the same read: at its place that is still to come.
         for gateway in group.behind.keys() & group.behind_backlog.keys():
             group.behind[gateway] = max(group.behind[gateway], 1)

@@ -10,7 +10,7 @@ from ingest.group import Group
 from ingest.packets import Message
 from ingest.vet import Vetter
 from telemetry import frames
-from telemetry.batch import decode_arrival, decode_batch, empty_batch
+from telemetry.batch import decode_arrival, decode_batch
 from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
 from telemetry.journal import AWAY, CONNECTED, Journal, Kind, Record
@@ -105,7 +105,7 @@ def test_a_tick_a_second_says_whether_anything_could_be_heard(journal: FailingJo
     clock = ManualClock()
     committer = Committer(journal, clock)
     for connected in (True, True, False, False, True):
-        committer.commit(Group(empty_batch()), is_connected=connected)
+        committer.commit(Group(), is_connected=connected)
         clock.advance(0.5)
     assert [record.payload for record in journal.read(0)] == [CONNECTED, AWAY, CONNECTED]
 
@@ -113,10 +113,10 @@ def test_a_tick_a_second_says_whether_anything_could_be_heard(journal: FailingJo
 def test_after_a_long_pause_there_is_one_tick_not_many(journal: FailingJournal) -> None:
     clock = ManualClock()
     committer = Committer(journal, clock)
-    committer.commit(Group(empty_batch()), is_connected=True)
+    committer.commit(Group(), is_connected=True)
     clock.advance(3600)
     for _ in range(5):
-        committer.commit(Group(empty_batch()), is_connected=True)
+        committer.commit(Group(), is_connected=True)
     assert journal.last == 2
 
 

@@ -18,7 +18,7 @@ from telemetry.batch import ReadingBatch, decode_batch
 from telemetry.clock import ManualClock
 from telemetry.journal import Journal, Kind
 from tests import district
-from tests.ingest.test_vet import EAST
+from tests.ingest.test_vet import EAST, frame
 
 START_MS = 1_795_000_000_000
 
@@ -121,6 +121,18 @@ def test_a_row_whose_clock_runs_ahead_is_known_again_after_a_restart(core: Core)
     core.restart()
     core.take(message(ahead, is_duplicate=True))
     assert core.values() == {1.0: 1}
+
+
+def test_what_gateways_send_leaves_no_less_room_for_plain_rows_after_a_restart(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent, "ROWS_MAX", 20)
+    core.take(message(timed(1.0)), Message(f"{EAST}/frames", frame(1), 2, False))
+    for seq in range(2, 60):
+        core.take(Message(f"{EAST}/frames", frame(seq), seq, False))
+    core.restart()
+    core.take(message(timed(1.0)))
+    assert core.values()[1.0] == 1
 
 
 def test_only_the_newest_are_remembered(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:

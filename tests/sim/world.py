@@ -59,7 +59,7 @@ from ingest.packets import ProtocolError
 from ingest.recent import Recent
 from ingest.subscriber import Session
 from ingest.vet import Vetter
-from telemetry.batch import decode_batch, empty_batch
+from telemetry.batch import decode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SteadyClock
 from telemetry.database import open_database
@@ -567,7 +567,7 @@ class CoreNode(Node):
             until_s = self.world.loop.time() + self.rng.uniform(0.2, 3.0)
             while self.is_running and self.world.loop.time() < until_s:
                 with contextlib.suppress(Unavailable):
-                    self.committer.commit(Group(empty_batch()), is_connected=False)
+                    self.committer.commit(Group(), is_connected=False)
                 if not self.see_to():
                     return
                 await asyncio.sleep(0.2)
