@@ -178,7 +178,8 @@ class Lane:
         if self._journal is None:
             if not self.folder.is_dir():  # else the journal would make a new, empty one
                 raise Unavailable(f"{self.folder} is gone")
-            self._journal = Journal(self.folder / _JOURNAL)
+            # What is sent twice counts once.
+            self._journal = Journal(self.folder / _JOURNAL, reads_again=True)
             if not self.damage:
                 self.last = self._journal.last
             self._look_for_damage(self._journal)

@@ -5,7 +5,8 @@ again by what it says: series, time, value and passage key. A row that does not 
 whole message is remembered, and counts as repeated only where the broker itself marks it so (the DUP flag).
 
 Memory is bounded: the newest rows, `ROWS_MAX` of them or up to half fewer, and the last `MESSAGES_MAX` messages. The rows
-are found again at start, those that lie within the last `READ_MAX` readings of the journal; the messages stand in the journal's state, written with the group they came in.
+are found again at start, those that lie within the last `READ_MAX` readings of the journal; the messages stand in the
+journal's state, written with the group they came in.
 Axis: N readings.
 """
 

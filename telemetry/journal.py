@@ -91,6 +91,8 @@ class Journal:
         segment_bytes: A segment that has reached this is followed by a new one.
         vfs: SQLite's file layer by name; tests bring one that fails as disks do.
         on_damage: Told once of each stretch that cannot be trusted, on whatever thread finds it.
+        reads_again: Where the newest segment, and the readers' places with it, cannot be read, they go on from where they had
+            come before it, and read some records again; else they are taken to have read all that can be.
     """
 
     def __init__(
@@ -99,12 +101,14 @@ class Journal:
         segment_bytes: int = SEGMENT_BYTES,
         vfs: str | None = None,
         on_damage: Callable[[Damage], None] = lambda damage: None,
+        reads_again: bool = False,
     ) -> None:
         self.path = path
         self.torn = 0  # page writes of an unfinished transaction that the last run left behind
         self._segment_bytes = segment_bytes
         self._vfs = vfs
         self._on_damage = on_damage
+        self._reads_again = reads_again
         self._local = threading.local()
         self._open: set[apsw.Connection] = set()
         self._lock = threading.RLock()  # of appends and of everything that changes files
@@ -321,7 +325,10 @@ class Journal:
         """The newest segment is lost whole: take the facts from the one before, go on past where it can have ended."""
         lost = firsts.pop()
         path = segment.segment_path(self.path, lost)
-        path.rename(path.with_suffix(".damaged"))
+        kept = path.with_suffix(".damaged")
+        path.rename(kept)
+        with contextlib.suppress(FileNotFoundError):  # the last that was written may be there only
+            path.with_name(f"{path.name}-wal").rename(kept.with_name(f"{kept.name}-wal"))
         self._remove(lost)
         self._adopt(firsts)
         state: dict[str, bytes] = {}
@@ -336,8 +343,9 @@ class Journal:
                 cursors, damages = segment.cursors_of(before), segment.damages_of(before)
                 self._close(before)
         following = lost + _JUMP
-        # Where readers had come to stood in the lost segment. None of it is left to be read, so they are past it.
-        cursors = dict.fromkeys(cursors, following - 1)
+        # Where readers had come to stood in the lost segment; most had come into it, and what they did is not done twice.
+        if not self._reads_again:
+            cursors = dict.fromkeys(cursors, following - 1)
         damage = Damage(lost, lost, following - 1, f"{path.name} cannot be read: {detail}; it is kept as *.damaged")
         self._begin_segment(following, 0, state, cursors, [*damages, damage])
         self._on_damage(damage)

@@ -374,6 +374,24 @@ def spoil(file: Path, text: bytes) -> None:
     file.write_bytes(data)
 
 
+@pytest.mark.parametrize(("reads_again", "left"), [(True, [2, 3, 4]), (False, [])])
+def test_where_readers_had_come_to_is_lost_with_the_newest_segment(
+    tmp_path: Path, reads_again: bool, left: list[int]
+) -> None:
+    journal = Journal(tmp_path / "j", segment_bytes=1)
+    journal.append(records(b"a"))
+    journal.set_cursor("reader", 1)
+    for _ in range(4):
+        journal.append(records(b"b"))
+    journal.close()
+    newest = max((tmp_path / "j").glob("*.db"))
+    newest.write_bytes(b"not what it was" * 100)
+    newest.with_name(f"{newest.name}-wal").write_bytes(b"the last that was written")
+    again = Journal(tmp_path / "j", reads_again=reads_again)
+    assert [record.offset for record in again.read(again.cursor("reader"))] == left
+    assert newest.with_name(f"{newest.stem}.damaged-wal").read_bytes() == b"the last that was written"
+
+
 def test_after_damage_facts_are_set_back_no_further_than_the_furthest_reader(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     for number in range(1, 11):
