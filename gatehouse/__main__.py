@@ -350,9 +350,14 @@ def backup(
 ) -> None:
     """Copy everything a bare machine needs to go on from, while the core and the API run."""
     from gatehouse.backup import backup as make_backup
+    from gatehouse.backup import not_in_it
+    from gatehouse.settings import load_settings
 
     make_backup(config, target)
-    typer.echo(f"{target}: alarms, journal and history as they are now; keep it as safe as the server itself")
+    typer.echo(
+        f"{target}: configuration, alarms, journal and history as they are now; keep it as safe as the server itself"
+    )
+    typer.echo(not_in_it(load_settings(config)))
 
 
 @app.command()

@@ -1,11 +1,11 @@
 """A copy of a running district that a bare machine can start from, and the start from it.
 
-A backup is a folder: the configuration, every table of the SQL database as rows, the journal's segments, the embedded
-history's files, and a manifest with the checksum of each. Nothing is stopped for it. What makes the parts fit together
-is their order: the database first (its place in the journal is then never past the journal's end), then the journal,
-then history (which then holds everything up to its cursor in that copy of the journal). Where the core worked on while
-we copied and the parts do not fit all the same, they are copied again.
-A history in InfluxDB is not copied: `influx backup` is made for that.
+A backup is a folder: the configuration with the folders it names, every table of the SQL database as rows, the journal's
+segments, the embedded history's files, and a manifest with the checksum of each. Nothing is stopped for it. What makes
+the parts fit together is their order: the database first (its place in the journal is then never past the journal's
+end), then the journal, then history (which then holds everything up to its cursor in that copy of the journal). Where
+the core worked on while we copied and the parts do not fit all the same, they are copied again.
+A history in InfluxDB is not copied: `influx backup` is made for that. Nor are keys and certificates: `not_in_it`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ import sqlalchemy as sa
 from rich.console import Console
 from rich.progress import Progress
 
+from alerts.notify.mail import MailSettings
 from alerts.store import memory
 from gatehouse.migrate import migrate
 from gatehouse.schema import metadata
-from gatehouse.settings import Settings, load_settings
+from gatehouse.settings import PREFIX, Settings, load_settings
 from gatehouse.tables import put_rows, require_empty, rows_of
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.parquet_files import CHANGED, parts_of
@@ -42,6 +43,8 @@ from telemetry.errors import BadConfiguration, BadInput, Unavailable
 FORMAT = 1
 _ATTEMPTS_MAX = 5
 _MANIFEST = "manifest.json"
+_DECLARED = tuple(name for name, field in Settings.model_fields.items() if field.annotation is Path)
+"""The settings that name a folder of declarations: `catalogue`, `rules`, `people` and their like, also those to come."""
 
 
 class _Manifest(msgspec.Struct):
@@ -73,10 +76,8 @@ def backup(config: Path, target: Path, clock: Clock | None = None) -> None:
                 try:
                     _copy_all(config, settings, folder)
                     break
-                except (
-                    _DoesNotFit,
-                    FileNotFoundError,
-                ) as error:  # the journal was trimmed, or history merged, meanwhile
+                # The journal was trimmed, or history merged, meanwhile.
+                except (_DoesNotFit, FileNotFoundError, journal_files.SegmentGone) as error:
                     if attempt + 1 == _ATTEMPTS_MAX:
                         raise Unavailable(f"the parts changed faster than they could be copied: {error}") from error
             store = "parquet" if isinstance(settings.history, ParquetSettings) else "influxdb"
@@ -96,11 +97,13 @@ def restore(source: Path, config: Path) -> Settings:
     try:
         if not config.exists():
             config.parent.mkdir(parents=True, exist_ok=True)
-            for name in ("catalogue", "rules"):
+            declared = [name for name in _DECLARED if (source / "config" / name).is_dir()]
+            for name in declared:
                 if (config.parent / name).exists():
                     raise BadConfiguration(f"{config.parent / name} exists already: restore into an empty folder")
+            for name in declared:
                 shutil.copytree(source / "config" / name, config.parent / name)
-            _write_config(source, config)
+            _write_config(source, config, declared)
         settings = load_settings(config)
         places = [settings.journal.path]
         if isinstance(settings.history, ParquetSettings):
@@ -121,6 +124,25 @@ def restore(source: Path, config: Path) -> Settings:
     return settings
 
 
+def not_in_it(settings: Settings) -> str:
+    """One sentence: what a backup of this district lacks, and a bare machine needs."""
+    register, tls = settings.visitor_register, settings.broker.tls
+    held = [settings.watch.pki] if tls is None else [settings.watch.pki, tls.ca, tls.certificate, tls.key]
+    mails = (channel for channel in settings.channels.values() if isinstance(channel, MailSettings))
+    certificates = [str(each) for each in (*held, *(mail.ca_file for mail in mails)) if each is not None]
+    shown = ", ".join(dict.fromkeys(certificates)) or "the folder of `gatehouse pki`"
+    parts = [
+        "the visitor register (`gatehouse register copy`)",
+        f"its key ({register.key_file})",
+        f"certificates and keys ({shown})",
+        "the broker's own files",
+        f"what the environment sets ({PREFIX}*) and the secrets that it names as `file:`",
+    ]
+    if not isinstance(settings.history, ParquetSettings):
+        parts.append("history, which is in InfluxDB (`influx backup`)")
+    return f"Not in it, and to be kept elsewhere: {', '.join(parts[:-1])}, and {parts[-1]}."
+
+
 def newest_ms(folder: Path) -> int | None:
     """When the newest whole backup in a folder was made, epoch milliseconds; None where there is none."""
     made = []
@@ -135,8 +157,10 @@ def _copy_all(config: Path, settings: Settings, folder: Path) -> None:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         (folder / "config").mkdir()
         shutil.copy(config, folder / "config" / "gatehouse.yaml")
-        shutil.copytree(settings.catalogue, folder / "config" / "catalogue")
-        shutil.copytree(settings.rules, folder / "config" / "rules")
+        for name in _DECLARED:
+            declared: Path = getattr(settings, name)
+            if declared.is_dir():
+                shutil.copytree(declared, folder / "config" / name)
         judged, snapshot = _save_tables(settings.database.url, folder / "database", progress)
         first, last, history_cursor = _copy_journal(settings.journal.path, folder / "journal", progress)
         if last < judged or (judged and first > snapshot + 1):
@@ -258,11 +282,13 @@ def _checked_manifest(source: Path) -> _Manifest:
     return manifest
 
 
-def _write_config(source: Path, config: Path) -> None:
+def _write_config(source: Path, config: Path, declared: list[str]) -> None:
     """The configuration file, pointing to the folders beside it."""
     lines = (source / "config" / "gatehouse.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if not line.startswith(("catalogue:", "rules:"))]
-    config.write_text("".join(kept) + "catalogue: catalogue\nrules: rules\n", encoding="utf-8")
+    kept = [line for line in lines if line.partition(":")[0] not in declared]
+    if kept and not kept[-1].endswith("\n"):
+        kept[-1] += "\n"
+    config.write_text("".join(kept + [f"{name}: {name}\n" for name in declared]), encoding="utf-8")
 
 
 def _digest(path: Path) -> str:

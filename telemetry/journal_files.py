@@ -14,6 +14,10 @@ from telemetry.journal import Kind, Stored
 from telemetry.segment import Checked, Damage
 
 
+class SegmentGone(Unavailable):
+    """A segment that was listed is there no more: its journal was trimmed meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What a journal holds, as its newest segment tells it."""
@@ -36,7 +40,11 @@ def segment_files(folder: Path) -> list[tuple[int, Path]]:
 
 
 def open_segment(path: Path) -> apsw.Connection:
-    """A connection that cannot write. Raises Unavailable, or BadConfiguration for a file of another version."""
+    """A connection that cannot write.
+
+    Raises SegmentGone when there is no such file, Unavailable when it cannot be read or is only being begun,
+    BadConfiguration when it is of another version.
+    """
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(10_000)
@@ -44,6 +52,8 @@ def open_segment(path: Path) -> apsw.Connection:
             raise Unavailable(f"{path} is only being begun: look again")
         return connection
     except apsw.Error as error:
+        if not path.exists():
+            raise SegmentGone(f"{path} was trimmed meanwhile") from error
         raise Unavailable(f"opening {path}: {error}") from error
 
 

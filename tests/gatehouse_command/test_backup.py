@@ -1,5 +1,6 @@
 """A backup of a district at work, and what a bare machine makes of it."""
 
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -7,12 +8,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
+from alerts.people import load_people
 from alerts.store import Store, alarms, memory, transitions
 from alerts.worker import AlertWorker
 from api.audit import Audit
+from api.dormitories.building import load_dormitories, rooms_of
+from api.duties import load_duties
 from gatehouse import backup as backups
-from gatehouse.backup import backup, restore
+from gatehouse.__main__ import app
+from gatehouse.backup import backup, not_in_it, restore
+from gatehouse.core import Core
 from gatehouse.migrate import migrate
 from gatehouse.settings import Settings, load_settings
 from ingest.history.history import Aggregate, series_places
@@ -21,15 +28,30 @@ from ingest.history.parquet import ParquetWriter
 from ingest.history.parquet_reader import ParquetReader
 from ingest.history.quarantine import Quarantine
 from ingest.history.settings import ParquetSettings
+from telemetry import journal_files
 from telemetry.catalogue import Catalogue
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from telemetry.journal import Journal
 from telemetry.series import SeriesRegistry
-from tests import district
+from tests import district, dormitory
 from tests.alerts.test_engine import T0
 from tests.alerts.test_worker import records
+from tests.gatehouse_command.test_missed import Site, at
+
+PEOPLE = """
+people:
+  - {id: li, name: {en: Li Wei, zh: 李卫}, addresses: {pager: "1"}}
+  - {id: wang, name: Wang Fang, language: en, roles: [engineer], addresses: {pager: "2"}}
+rosters:
+  - {id: nights, name: Nights, shifts: [{people: [li]}]}
+routes:
+  - {id: water, duty: [nights], channels: [pager]}
+  - {id: duties, duty: [nights, engineer], channels: [pager]}
+system_route: water
+duty_route: duties
+"""
 
 
 class AtWork:
@@ -175,3 +197,140 @@ def test_the_database_of_a_backup_is_never_ahead_of_its_journal(config: Path, tm
     with open_database(settings.database.url).connect() as db:
         judged = db.execute(sa.select(memory.c.cursor)).scalar_one()
     assert judged <= Journal(settings.journal.path).last
+
+
+@pytest.fixture
+def manned(config: Path) -> Path:
+    """The district with people, in a folder elsewhere, with duties and with a dormitory; a rule names a route."""
+    folder = config.parent
+    dormitory.write(folder)
+    district.write_duties(folder)
+    (folder.parent / "staff").mkdir()
+    (folder.parent / "staff" / "all.yaml").write_text(PEOPLE, encoding="utf-8")
+    rules = district.RULES.replace("notify: [pager]", "notify: [pager]\n    route: water")
+    (folder / "rules" / "all.yaml").write_text(rules, encoding="utf-8")
+    config.write_text(f"people: {folder.parent / 'staff'}\n{config.read_text().rstrip()}", encoding="utf-8")
+    return config
+
+
+def declared_in(settings: Settings) -> tuple[Any, ...]:
+    """Who is called and who is on duty, what is to be done daily, and the rooms with what they pay."""
+    catalogue = Catalogue.load(settings.catalogue)
+    houses = load_dormitories(settings.dormitories, catalogue)
+    rooms = [rooms_of(catalogue, building.place) for building in houses.buildings]
+    people = load_people(settings.people)
+    addresses = [person.addresses for person in people.people]
+    return people, addresses, load_duties(settings.duties, catalogue), houses, rooms
+
+
+def test_on_a_bare_machine_the_same_people_are_called_about_the_same_duties_and_rooms(
+    manned: Path, tmp_path: Path
+) -> None:
+    settings = load_settings(manned)
+    expected = declared_in(settings)
+    assert all(expected)
+    first = Core(settings, ManualClock(at("2026-11-18T09:00")))
+    backup(manned, tmp_path / "copy")
+    first.journal.close()
+    for folder in ("first", "staff"):
+        shutil.move(tmp_path / folder, tmp_path / f"lost-{folder}")
+
+    bare = tmp_path / "bare"
+    restored = restore(tmp_path / "copy", bare / "gatehouse.yaml")
+    assert declared_in(restored) == expected
+    assert [restored.people, restored.duties, restored.dormitories] == [
+        bare / "people",
+        bare / "duties",
+        bare / "dormitories",
+    ]
+    kept = json.loads((tmp_path / "copy" / "manifest.json").read_text())["files"]
+    assert {"config/people/all.yaml", "config/duties/all.yaml", "config/dormitories/dorm.yaml"} <= kept.keys()
+
+    again = Site(bare, ManualClock(at("2026-11-18T10:00")))
+    again.look(5)
+    assert {(row.recipient, row.body["alarm"]["device"]) for row in again.sent()} == {
+        (person, duty) for person in ("li", "wang") for duty in ("round", "drains")
+    }
+    again.core.journal.close()
+
+
+def test_a_backup_of_before_people_were_in_it_is_still_restored(manned: Path, tmp_path: Path) -> None:
+    AtWork(manned).journal.append(records()[:5])
+    copy = tmp_path / "copy"
+    backup(manned, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for name in ("people", "duties", "dormitories"):
+        shutil.rmtree(copy / "config" / name)
+        manifest["files"] = {file: of for file, of in manifest["files"].items() if f"/{name}/" not in file}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+
+    restored = restore(copy, tmp_path / "bare" / "gatehouse.yaml")
+    assert Catalogue.load(restored.catalogue).device
+    assert restored.people == tmp_path / "staff"  # where the configuration of then says
+    assert not restored.duties.exists()
+
+
+def test_what_stands_is_found_before_anything_is_put_beside_it(manned: Path, tmp_path: Path) -> None:
+    AtWork(manned).journal.append(records()[:5])
+    backup(manned, tmp_path / "copy")
+    (tmp_path / "bare" / "duties").mkdir(parents=True)
+    with pytest.raises(BadConfiguration, match="duties exists already"):
+        restore(tmp_path / "copy", tmp_path / "bare" / "gatehouse.yaml")
+    assert [path.name for path in (tmp_path / "bare").iterdir()] == ["duties"]
+
+
+def test_a_backup_is_made_again_when_a_segment_is_trimmed_before_it_is_opened(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = AtWork(config)
+    for record in records()[:300]:
+        work.journal.append([record])
+    list_segments = journal_files.segment_files
+
+    def trimmed_meanwhile(folder: Path) -> list[tuple[int, Path]]:
+        listed = list_segments(folder)
+        if folder == work.settings.journal.path:
+            work.journal.trim(100)
+        return listed
+
+    monkeypatch.setattr(journal_files, "segment_files", trimmed_meanwhile)
+    backup(config, tmp_path / "copy")
+    assert work.journal.first > 1
+    assert journal_files.summary(tmp_path / "copy" / "journal").first == work.journal.first
+
+
+def test_a_backup_with_a_damaged_segment_is_given_up_at_once(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = AtWork(config)
+    work.journal.append(records()[:50])
+    work.journal.close()
+    file = max(work.settings.journal.path.glob("*.db"))
+    file.write_bytes(b"not a database " * 1000)
+    copy_tables, tries = backups._save_tables, []
+
+    def counted(url: str, folder: Path, progress: Any) -> tuple[int, int]:
+        tries.append(url)
+        return copy_tables(url, folder, progress)
+
+    monkeypatch.setattr(backups, "_save_tables", counted)
+    with pytest.raises(Unavailable, match="opening"):
+        backup(config, tmp_path / "copy")
+    assert len(tries) == 1
+
+
+def test_a_backup_says_what_it_lacks(config: Path, tmp_path: Path) -> None:
+    AtWork(config).journal.append(records()[:5])
+    given = "broker: {tls: {ca: pki/ca.crt, certificate: 'pki/{client_id}.pem'}}\nwatch: {pki: authority}\n"
+    config.write_text(config.read_text() + given)
+    done = CliRunner().invoke(app, ["backup", str(tmp_path / "copy"), "--config", str(config)])
+    assert done.exit_code == 0
+    folder = config.parent
+    said = done.output.splitlines()[-1]
+    assert said == not_in_it(load_settings(config))
+    for lacks in ("keys/register.key", "authority", "pki/ca.crt", "pki/{client_id}.pem"):
+        assert str(folder / lacks) in said
+    for lacks in ("broker's own files", "`file:`", "gatehouse register copy"):
+        assert lacks in said
+    assert "InfluxDB" not in said
+    assert not [path for path in (tmp_path / "copy").rglob("*") if path.suffix in (".key", ".pem", ".crt")]
