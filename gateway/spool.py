@@ -313,7 +313,7 @@ class Spool:
             lane.is_sent = True
         try:
             if is_first:
-                lane.note({facts.SENT: facts.YES})
+                self._note_sent(lane)
             found = lane.read(after_seq, count_max, bytes_max)
         except Unavailable as error:
             self._failed(lane, error)
@@ -322,6 +322,15 @@ class Spool:
         if not lane.is_unplaced:
             return found
         return [Stored(s.offset, s.kind, s.time_ms, lane.placed(s.payload)) for s in found]
+
+    def _note_sent(self, lane: Lane) -> None:
+        """Nothing of a lane goes out before the disk knows that it does: after a crash a thinner copy would send it again."""
+        try:
+            lane.note({facts.SENT: facts.YES})
+        except Unavailable:
+            with self._lock:
+                lane.is_sent = False
+            raise
 
     def behind(self, lane: Lane, seq: int) -> int:
         """How many frames of backlog are still to come after a frame."""

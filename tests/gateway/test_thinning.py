@@ -192,6 +192,27 @@ def test_a_lane_that_was_sent_from_is_never_thinned_also_after_a_restart(tmp_pat
     assert all(lane.thinness == 3 for lane in spool.lanes[1:-1])
 
 
+def test_nothing_goes_out_before_the_disk_knows_that_the_lane_is_sent_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = filled(tmp_path, clock)
+    first = spool.lanes[0]
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Lane, "note", refuse)
+        with pytest.raises(Unavailable):
+            spool.frames(first, 0, 1, 1)
+    assert not first.is_sent
+    assert spool.frames(first, 0, 1, 1)
+    again = Spool(tmp_path, clock, 100_000)
+    roomy(again)
+    assert again.lanes[0].epoch == first.epoch and again.lanes[0].thinness == 0
+
+
 def test_a_lane_that_is_sent_while_it_is_thinned_stays_as_it_was(tmp_path: Path) -> None:
     spool = filled(tmp_path, ManualClock(NOW_MS))
     spool._size_max_bytes = spool.size_bytes()
