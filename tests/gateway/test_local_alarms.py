@@ -136,6 +136,28 @@ def test_each_passage_is_judged_alone_and_over_when_measured_again(tmp_path: Pat
     assert gateway.open[0]["key"] == f"t{T0 + 4000}"
 
 
+def test_a_passage_that_was_refused_and_comes_again_raises_once_and_as_what_the_core_will_know(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, FEVER)
+
+    def refused(key: str, seconds: float) -> None:
+        gateway.passes(key, 38.0, seconds)
+        gateway.alarms.refused([Reading("scanner", "skin_temperature", T0 + round(1000 * seconds), 38.0, key=key)])
+
+    refused("p1", 1)
+    gateway.passes("p1", 38.0, 1)  # with its own time
+    gateway.passes("p1", 38.5, 2)  # measured again
+    refused("p2", 3)
+    refused("p2", 4)
+    gateway.passes("p2", 38.0, 5)  # without a time: the gateway's
+    assert gateway.lamps == {"lamp": True}
+    expected = [("p1", T0 + 1000), ("p2", T0 + 5000)]
+    assert [(alarm["key"], alarm["onset_ms"]) for alarm in gateway.open] == expected
+    assert [alarm["id"] for alarm in gateway.open] == [
+        alarm_id("fever", "scanner", "skin_temperature", key, onset_ms) for key, onset_ms in expected
+    ]
+    assert len(gateway.alarms.told()) == 2
+
+
 def test_a_passage_that_nobody_measures_again_is_over_after_its_time(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, {**FEVER, "passage_s": 60})
     gateway.passes("p1", 38.0, -3600)  # the scanner had kept it for an hour
