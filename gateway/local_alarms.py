@@ -205,7 +205,7 @@ class LocalAlarms:
         self._lit: dict[str, bool] = {}
         self._wake = asyncio.Event()
         self._is_unwritten = False
-        self._is_placed = self._time.shift_ms is not None
+        self._is_placed = self._time.placing_shift_ms is not None
         self._last_ms: dict[str, int] = {}
         self._open: dict[tuple[str, str, str, str | None], _Alarm] = {}
         self._ended: deque[_Alarm] = deque(maxlen=ENDED_SHOWN)
@@ -439,12 +439,12 @@ class LocalAlarms:
     # Time that becomes known while we run
 
     def _placed(self, time_ms: int) -> int:
-        shift_ms = self._time.shift_ms
+        shift_ms = self._time.placing_shift_ms
         return time_ms if is_placed(time_ms) or shift_ms is None else time_ms + shift_ms
 
     def _place(self) -> None:
         """Once it is known when this run began, everything that was counted from there gets its time."""
-        if self._is_placed or self._time.shift_ms is None:
+        if self._is_placed or self._time.placing_shift_ms is None:
             return
         self._is_placed = True
         for level in self._each(self._levels):

@@ -427,7 +427,7 @@ class Spool:
 
     def place(self) -> None:
         """Write down when the lanes' times were, as soon as that can be known. What is written down stays so."""
-        shift_ms = self.timekeeper.shift_ms
+        shift_ms = self.timekeeper.placing_shift_ms
         if shift_ms is None or all(lane.shift_ms is not None for lane in self.lanes):
             return
         with self._writing:
@@ -500,6 +500,7 @@ class Spool:
         state: dict[str, bytes | None] = {facts.RUN: self._run.encode(), **self._handed_on}
         if not self.timekeeper.began_trusted:
             state[facts.UNPLACED] = facts.YES
+            shift_ms = self.timekeeper.placing_shift_ms  # what is appended may have been stamped before
         if shift_ms is not None:
             state[facts.SHIFT_MS] = b"%d" % shift_ms
         return begin_lane(self.path, order, state)
