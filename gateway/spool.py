@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import secrets
 import threading
 import time
@@ -48,6 +49,7 @@ _READ_TRIES = 5
 _DRAINED_REMEMBERED = 100
 _NEWEST_EVERY_MS = 60_000
 _THIN_FROM = 14 / 16  # of the budget: a lane is thinned beside the one it replaces
+_REFUSED_NOTED_EVERY_S = 10.0
 _WORTH_IT = 0.9  # a copy that is hardly smaller is not worth the writing
 
 # Facts that are handed on from lane to lane: the live one has them.
@@ -132,12 +134,14 @@ class Spool:
         self._handed_on = {name: value for name, value in handed_on.items() if name.startswith(_HANDED_ON)}
         self._newest_ms = int(self._handed_on.get(_NEWEST_MS, b"0"))
         self.timekeeper = Timekeeper(clock, self._newest_ms)
+        self._monotonic_s = clock.monotonic_s
         self._refused = {
             _series_of(name): self._read_refused(value)
             for name, value in self._handed_on.items()
             if name.startswith(_REFUSED)
         }
         self._refused_unwritten: set[Series] = set()
+        self._refused_noted_s = -math.inf
         self._lanes.append(self._begun(self._lanes[-1].order + 1 if self._lanes else 1))
         for lane in self._lanes[:-1]:
             if lane.count == 0:
@@ -171,20 +175,16 @@ class Spool:
                 return self._append([columns])
 
     def refuse(self, readings: Sequence[Reading]) -> None:
-        """Count readings that were given up for want of room; told in a frame of their own as soon as there is some."""
+        """Count readings that were given up for want of room; told in a frame of their own as soon as there is some.
+
+        The disk hears of them every 10 s, and when the spool is closed: a crash forgets what was refused since then.
+        """
         with self._writing:
             for reading in readings:
                 series, time_ms = (reading.device, reading.metric), reading.time_ms
                 self._refused.setdefault(series, Missing(time_ms, time_ms, 0)).add(time_ms, time_ms, 1)
                 self._refused_unwritten.add(series)
-            state: dict[str, bytes | None] = {
-                _refused_name(series): json.dumps([m.first_ms, m.last_ms, m.count]).encode()
-                for series in self._refused_unwritten
-                if (m := self._refused[series])
-            }
-            self.live.note(state)
-            self._refused_unwritten.clear()
-            self._hand_on(state)
+            self._note_refused_when_due()
 
     def tell_refused(self) -> None:
         """If there is room again, say in a frame what was refused meanwhile."""
@@ -283,9 +283,32 @@ class Spool:
     def remember(self, name: str, value: bytes) -> None:
         """Keep a fact of somebody else over restarts."""
         with self._writing:
-            state: dict[str, bytes | None] = {_REMEMBERED + name: value}
-            self.live.note(state)
-            self._hand_on(state)
+            self._note({_REMEMBERED + name: value})
+
+    def _note_refused_when_due(self) -> None:
+        if self._refused_unwritten and self._monotonic_s() - self._refused_noted_s >= _REFUSED_NOTED_EVERY_S:
+            self._note_refused()
+
+    def _note_refused(self) -> None:
+        counts = {series: self._refused[series] for series in self._refused_unwritten}
+        self._note(
+            {
+                _refused_name(series): json.dumps([m.first_ms, m.last_ms, m.count]).encode()
+                for series, m in counts.items()
+            }
+        )
+        self._refused_unwritten.clear()
+        self._refused_noted_s = self._monotonic_s()
+
+    def _note(self, state: Mapping[str, bytes | None]) -> None:
+        """Make facts durable that are handed on. What they were before stays on disk as long as their lane does, so a
+        lane that has grown by them gives way like one that has grown by frames, budget or not.
+        """
+        self.live.note(state)
+        self._hand_on(state)
+        if self.live.size_bytes >= max(self._lane_bytes_max, 2 * self._live_began_bytes):
+            with contextlib.suppress(Unavailable):  # tried again with the next
+                self._begin_live()
 
     def recalled(self, name: str) -> bytes:
         """What was remembered; nothing when nothing was."""
@@ -383,6 +406,7 @@ class Spool:
                     lane.rest()
             self.is_full = self.size_bytes() >= self._size_max_bytes
             self.tell_refused()
+            self._note_refused_when_due()
             self.tell_outage_over()
 
     # Knowing
@@ -454,7 +478,10 @@ class Spool:
         return told
 
     def close(self) -> None:
-        """Let go of the files. Other threads must have stopped using the spool."""
+        """Write what is not written yet and let go of the files. Other threads must have stopped using the spool."""
+        if self._refused_unwritten:
+            with self._writing, contextlib.suppress(Unavailable):
+                self._note_refused()
         for lane in self.lanes:
             lane.rest()
 
@@ -503,7 +530,9 @@ class Spool:
             shift_ms = self.timekeeper.placing_shift_ms  # what is appended may have been stamped before
         if shift_ms is not None:
             state[facts.SHIFT_MS] = b"%d" % shift_ms
-        return begin_lane(self.path, order, state)
+        lane = begin_lane(self.path, order, state)
+        self._live_began_bytes = lane.size_bytes
+        return lane
 
     def _begin_live(self) -> None:
         """Freeze the live lane and begin another. Only while writing."""

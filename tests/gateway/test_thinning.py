@@ -319,6 +319,7 @@ def test_what_is_refused_is_told_as_soon_as_there_is_room(tmp_path: Path, restar
     spool.trim()
     assert not refused(spool)
     if restarts:
+        spool.close()
         spool = Spool(tmp_path, clock, 400_000)
     first = spool.lanes[0]
     spool.release(first.epoch, first.last)
@@ -329,6 +330,64 @@ def test_what_is_refused_is_told_as_soon_as_there_is_room(tmp_path: Path, restar
     again = Spool(tmp_path, clock, 400_000)
     again.append(encode_readings(level([1.0])))
     assert sum(len(decoded(p).gaps) for p in contents(again)) == 2  # told once
+
+
+def full(path: Path, clock: ManualClock) -> Spool:
+    spool = Spool(path, clock, 300_000)
+    with pytest.raises(SpoolFull):
+        while True:
+            spool.append(encode_readings(level([1.0] * 500)))
+    return spool
+
+
+def test_what_is_refused_costs_no_write_a_group_and_a_crash_forgets_ten_seconds_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = full(tmp_path, clock)
+    notes, note = 0, Lane.note
+
+    def counted(lane: Lane, state: dict[str, bytes | None]) -> None:
+        nonlocal notes
+        notes += 1
+        note(lane, state)
+
+    monkeypatch.setattr(Lane, "note", counted)
+    for _ in range(200):  # 20 s
+        spool.refuse(level([1.0], "a"))
+        spool.trim()
+        clock.advance(0.1)
+    assert notes <= 3
+    again = Spool(tmp_path, clock, 300_000)  # the power went
+    for lane in again.lanes[:-1]:
+        again.release(lane.epoch, lane.last)
+    again.trim()
+    (told,) = refused(again).values()
+    assert 100 <= told[2] <= 200
+
+
+def test_what_is_refused_for_days_does_not_fill_the_disk(tmp_path: Path) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = full(tmp_path, clock)
+    spool.refuse(level([1.0], "early"))
+    devices = [f"device-with-a-long-name-{number}" for number in range(50)]
+    largest = 0
+    for _ in range(200):
+        for device in devices:
+            spool.refuse(level([1.0], device))
+        clock.advance(11)
+        spool.trim()
+        largest = max(largest, sum(file.stat().st_size for file in tmp_path.rglob("*.db")))
+    assert largest < 700_000 and spool.size_bytes() < 600_000
+    spool.close()
+    sizes = [lane.size_bytes for lane in spool.lanes]
+    again = Spool(tmp_path, clock, 300_000)
+    assert sum(lane.size_bytes for lane in again.lanes[:-1]) >= 0.8 * sum(sizes)  # what facts take is known again
+    for lane in again.lanes[:-1]:
+        again.release(lane.epoch, lane.last)
+    again.trim()
+    told = {device: missing for device, (_, _, missing) in refused(again).items()}
+    assert told == {"early": 1, **dict.fromkeys(devices, 200)}
 
 
 def test_refused_readings_survive_being_thinned_twice(tmp_path: Path) -> None:
