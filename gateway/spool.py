@@ -11,7 +11,9 @@ never writes to an older one. The live lane gives way to a new one when it is la
 
 When the disk budget is nearly used up, lanes that were never sent from are thinned (`gateway.thinning`), all of them
 once before one of them twice, the oldest first. When all are as thin as they get, new readings are refused: what is
-already promised stays. Of both the spool says exactly how many of which series are missing, from when to when.
+already promised stays. A disk that others have nearly filled counts like a budget that is nearly used up: what is left of it
+is for the thinner copies, and for opening the spool after a power cut. Of both the spool says exactly how many of which
+series are missing, from when to when.
 
 `release` works in memory and `trim` on disk, so that a receipt costs no fsync of its own. What a crash leaves untrimmed
 is sent again and counted once by the core. A lane that cannot be read is set aside and said so; the others go on.
@@ -24,6 +26,7 @@ import itertools
 import json
 import math
 import secrets
+import shutil
 import threading
 import time
 from collections import deque
@@ -49,6 +52,8 @@ _READ_TRIES = 5
 _DRAINED_REMEMBERED = 100
 _NEWEST_EVERY_MS = 60_000
 _THIN_FROM = 14 / 16  # of the budget: a lane is thinned beside the one it replaces
+_DISK_MARGIN_BYTES = 16_000_000  # an eighth of the budget if that is less
+_DISK_LOOKED_AT_EVERY_S = 1.0
 _REFUSED_NOTED_EVERY_S = 10.0
 _WORTH_IT = 0.9  # a copy that is hardly smaller is not worth the writing
 
@@ -110,6 +115,9 @@ class Spool:
         self.path = path
         self._size_max_bytes = size_max_bytes
         self._lane_bytes_max = max(size_max_bytes // _LANES_A_BUDGET, _LANE_BYTES_MIN)
+        self._disk_margin_bytes = min(_DISK_MARGIN_BYTES, size_max_bytes // 8)
+        self._disk_free_bytes = 0
+        self._disk_looked_at_s = -math.inf
         self._live_first_after_ms = round(live_first_after_s * 1000)
         self._writing = (
             threading.RLock()
@@ -150,16 +158,16 @@ class Spool:
                 lane.rest()
         self._continue_backlog()
         self.place()
-        self.is_full = self.size_bytes() >= size_max_bytes
+        self.is_full = bool(self._why_full())
 
     # Taking
 
     def append(self, columns: bytes) -> int:
         """Make a frame durable and return its seq. Raises SpoolFull, or Unavailable when the disk refuses."""
         with self._writing:
-            if self.size_bytes() >= self._size_max_bytes:
+            if why := self._why_full():
                 self.is_full = True
-                raise SpoolFull(f"{self.path} holds {self._size_max_bytes:,} bytes, its budget")
+                raise SpoolFull(why)
             self.is_full = False
             if self.live.size_bytes >= self._lane_bytes_max:
                 self._begin_live()
@@ -189,7 +197,7 @@ class Spool:
     def tell_refused(self) -> None:
         """If there is room again, say in a frame what was refused meanwhile."""
         with self._writing:
-            if self._refused and self.size_bytes() < self._size_max_bytes:
+            if self._refused and not self._why_full():
                 self._append([])
 
     def tell_outage_over(self) -> None:
@@ -199,11 +207,15 @@ class Spool:
                 self._append([encode_readings([])], {_OUTAGE: None})
 
     def make_room(self, is_stopping: Callable[[], bool]) -> Thinned | None:
-        """When the budget is nearly used up, thin one lane. None when there was nothing to do, or nothing could be done."""
-        if self.size_bytes() < self._size_max_bytes * _THIN_FROM:
-            return None
+        """When the room is nearly used up, thin one lane. None when there was nothing to do, or nothing could be done."""
+        free_bytes = self._free_bytes()
         with self._lock:
             able = [x for x in self._lanes[:-1] if not x.is_sent and x.thinness < len(BUCKETS_MS) and x.count]
+        # A copy is written beside its lane: it must fit, and for the largest that does it must not become too late.
+        able = [x for x in able if x.size_bytes <= free_bytes - self._disk_margin_bytes // 2]
+        is_disk_low = any(free_bytes < self._disk_margin_bytes + x.size_bytes for x in able)
+        if self.size_bytes() < self._size_max_bytes * _THIN_FROM and not is_disk_low:
+            return None
         lane = min(able, key=lambda lane: (lane.thinness, lane.order), default=None)
         if lane is None:
             return None
@@ -404,7 +416,7 @@ class Spool:
                 lane.trim()
                 if lane not in in_use:
                     lane.rest()
-            self.is_full = self.size_bytes() >= self._size_max_bytes
+            self.is_full = bool(self._why_full())
             self.tell_refused()
             self._note_refused_when_due()
             self.tell_outage_over()
@@ -435,6 +447,25 @@ class Spool:
     def size_bytes(self) -> int:
         """Bytes in use, those of lanes that were set aside included."""
         return sum(lane.size_bytes for lane in self.lanes) + self._damaged_bytes
+
+    def _why_full(self) -> str:
+        """Why nothing new is taken; empty when there is room."""
+        if self.size_bytes() >= self._size_max_bytes:
+            return f"{self.path} holds {self._size_max_bytes:,} bytes, its budget"
+        if self._free_bytes() < self._disk_margin_bytes:
+            return f"the disk of {self.path} has less than {self._disk_margin_bytes:,} bytes left"
+        return ""
+
+    def _free_bytes(self) -> int:
+        """What is left of the disk, as it was a second ago at the most."""
+        now_s = self._monotonic_s()
+        if now_s - self._disk_looked_at_s >= _DISK_LOOKED_AT_EVERY_S:
+            try:
+                self._disk_free_bytes = shutil.disk_usage(self.path).free
+            except OSError as error:
+                raise Unavailable(f"asking what is left of the disk of {self.path}: {error}") from error
+            self._disk_looked_at_s = now_s
+        return self._disk_free_bytes
 
     def held(self) -> Held:
         """What there is."""

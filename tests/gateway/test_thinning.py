@@ -6,6 +6,7 @@ import itertools
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -296,6 +297,53 @@ def test_what_is_no_frame_of_ours_passes_through_untouched(tmp_path: Path) -> No
         spool.append(b"nonsense" * 20_000)
     spool.make_room(lambda: False)
     assert [p for p in contents(spool) if p.startswith(b"nonsense")] == [b"nonsense" * 20_000] * 3
+
+
+@dataclass
+class Disk:
+    """One that others fill."""
+
+    free: int
+
+    def disk_usage(self, _: Path) -> Disk:
+        return self
+
+
+def test_a_disk_that_others_fill_is_like_a_budget_that_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, disk = ManualClock(NOW_MS), Disk(10**9)
+    monkeypatch.setattr("gateway.spool.shutil", disk)
+    spool = filled(tmp_path, clock)
+    before = accounted(contents(spool))
+    assert spool.make_room(lambda: False) is None
+    largest = max(lane.size_bytes for lane in spool.lanes[:-1])
+    disk.free = spool._disk_margin_bytes + largest
+    clock.advance(1)
+    assert spool.make_room(lambda: False) is None
+    disk.free -= 1
+    clock.advance(1)
+    assert roomy(spool)  # a copy has room, and soon would have none
+    assert accounted(contents(spool)) == before
+    disk.free = spool._disk_margin_bytes - 1
+    clock.advance(1)
+    with pytest.raises(SpoolFull, match="the disk of"):
+        spool.append(encode_readings(level([1.0])))
+    spool.refuse(level([1.0], "a"))
+    spool.trim()
+    assert spool.is_full and not refused(spool)
+    disk.free = 10**9
+    clock.advance(1)
+    spool.trim()
+    assert not spool.is_full and set(refused(spool)) == {"a"}
+
+
+def test_on_a_disk_without_room_for_a_copy_nothing_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = filled(tmp_path, ManualClock(NOW_MS))
+    monkeypatch.setattr("gateway.spool.shutil", Disk(1000))
+    monkeypatch.setattr("gateway.spool.LaneBuilder", None)
+    spool._disk_looked_at_s = -1e9
+    assert spool.make_room(lambda: False) is None
 
 
 # Refused
