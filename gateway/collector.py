@@ -3,6 +3,9 @@
 The queue is bounded in readings; when it is full, drivers block. The disk refusing is an outage: the group in hand
 stays in hand and is tried again, the queue fills behind it. The disk *budget* being used up is a decision: the group is
 refused, its waiters are told to keep theirs, and what nobody waits for is counted, series by series, as missing for good.
+
+What the gateway judges by itself it judges when a reading comes, once, whatever the disk says to it: a lamp must go on also
+while nothing can be written, and the queue stands.
 """
 
 from __future__ import annotations
@@ -45,15 +48,25 @@ class Collector:
     """Implements `Sink`.
 
     Args:
+        judge: Called with readings as they come, durable or not, on the loop's thread.
         kept: Called with the readings of each commit, on the loop's thread.
+        refused: Called, on the loop's thread, with readings that were judged and that whoever brought them is told to keep.
     """
 
     def __init__(
-        self, spool: Spool, events: Events, kept: Callable[[Sequence[Reading]], None], limits: GroupLimits
+        self,
+        spool: Spool,
+        events: Events,
+        judge: Callable[[Sequence[Reading]], None],
+        kept: Callable[[Sequence[Reading]], None],
+        refused: Callable[[Sequence[Reading]], None],
+        limits: GroupLimits,
     ) -> None:
         self._spool = spool
         self._events = events
+        self._judge = judge
         self._kept = kept
+        self._refused = refused
         self._limits = limits
         self._waiting: deque[_Waiting] = deque()
         self._queued = 0
@@ -102,6 +115,7 @@ class Collector:
 
     async def _enqueue(self, item: _Waiting) -> None:
         assert 0 < len(item.readings) <= READINGS_MAX
+        self._judge(item.readings)
         async with self._room:
             await self._room.wait_for(lambda: self._queued < self._limits.queue_readings_max)
             self._waiting.append(item)
@@ -129,13 +143,13 @@ class Collector:
             except SpoolFull as error:
                 self._events.readings_refused(len(readings), str(error))
                 await self._give_up(writer, [r for item in group if item.durable is None for r in item.readings])
-                _release(group, error)
+                self._release_refused(group, error)
                 return
             except Unavailable as error:
                 self._events.unavailable(_DISK, str(error))
                 if self._is_closing:
                     self._events.readings_lost(len(readings), str(error))
-                    _release(group, error)
+                    self._release_refused(group, error)
                     return
                 await self._pause()
             else:
@@ -145,6 +159,10 @@ class Collector:
         self.last_ms = max(reading.time_ms for reading in readings)
         _release(group, None)
         self._kept(readings)
+
+    def _release_refused(self, group: list[_Waiting], error: Unavailable) -> None:
+        self._refused([reading for item in group if item.durable is not None for reading in item.readings])
+        _release(group, error)
 
     async def _give_up(self, writer: ThreadPoolExecutor, readings: Sequence[Reading]) -> None:
         """Have readings counted as missing for good: those that nobody waits for, so that nobody else keeps them."""

@@ -113,14 +113,13 @@ async def _run(
         page = LocalPage(*about, local_alarms, spool, uplink, events)
 
     def kept(readings: Sequence[Reading]) -> None:
-        local_alarms.judge(readings)
         if page is not None:
             page.take(readings)
         uplink.wake()
         for export in exports.values():
             export.take(readings)
 
-    collector = Collector(spool, events, kept, limits)
+    collector = Collector(spool, events, local_alarms.judge, kept, local_alarms.refused, limits)
     async with asyncio.TaskGroup() as group:
         uplink_task = group.create_task(uplink.run(), name="uplink")
         collector_task = group.create_task(collector.run(), name="collector")

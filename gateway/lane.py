@@ -148,7 +148,9 @@ class Lane:
     def note(self, state: Mapping[str, bytes | None]) -> None:
         """Make facts durable; a value of None is removed."""
         with self._lock:
-            self._opened().set_state(state)
+            journal = self._opened()
+            journal.set_state(state)
+            self.size_bytes = journal.size_bytes()
 
     def noted(self, prefix: str) -> dict[str, bytes]:
         """The facts that start with `prefix`."""

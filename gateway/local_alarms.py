@@ -3,13 +3,17 @@
 They mirror the levels of the core's rules, one reading at a time, with the semantics of the core's `alerts/lifecycle.py`:
 a level fires when the limit is reached (and, with `for_s`, has been for so long), and is over at the first good reading
 strictly past the clear limit. A doubtful reading may help to raise, never to clear; a bad one does neither; one that is
-not newer than the last of its series counts for nothing; silence moves nothing. An alarm is one rule on one series (or,
+not newer than the last of its series counts for nothing; silence moves nothing. Readings are judged before they are
+durable, for the lamp must not wait for a disk that is full or fails. An alarm is one rule on one series (or,
 per passage, on one person): it is open while any of its levels fires, and its id is the one that the core comes to.
 
 A person's decision at the core does not reach the gateway. A passage's alarm is therefore over here when the passage is
 measured again and found good, or after its entry's `passage_s`. What a guard does at the gateway's own page does reach it:
 once they have asked for a second measurement no reading ends the alarm, as at the core, and their decision does. An alarm
 that time alone has ended can still be decided there for an hour.
+
+A passage that was judged and then refused may come again. With its old time it raises nothing twice. With a key and another
+time, which the gateway gives a push that has none, its alarm gets the new time, for that is what the core will know.
 """
 
 from __future__ import annotations
@@ -73,6 +77,7 @@ class _Alarm(msgspec.Struct):
     method: str | None = None
     measured_ms: int | None = None
     is_undecided: bool = False  # time alone has ended it
+    is_refused: bool = False  # what raised it was not kept; it may come again, with another time
 
     @property
     def where(self) -> tuple[str, str, str, str | None]:
@@ -200,7 +205,7 @@ class LocalAlarms:
         self._lit: dict[str, bool] = {}
         self._wake = asyncio.Event()
         self._is_unwritten = False
-        self._is_placed = self._time.shift_ms is not None
+        self._is_placed = self._time.placing_shift_ms is not None
         self._last_ms: dict[str, int] = {}
         self._open: dict[tuple[str, str, str, str | None], _Alarm] = {}
         self._ended: deque[_Alarm] = deque(maxlen=ENDED_SHOWN)
@@ -209,7 +214,7 @@ class LocalAlarms:
         self._light()
 
     def judge(self, readings: Sequence[Reading]) -> None:
-        """Look at readings that are durable now, in their order."""
+        """Look at readings as they come, in their order; they need not be durable yet, and may never be."""
         if not self._output:
             return
         self._place()
@@ -229,6 +234,15 @@ class LocalAlarms:
                     if any(level.condition is not was for level, was in zip(levels, before, strict=True)):
                         self._settle(rule, series, levels, onsets, time_ms)
         self._light()
+
+    def refused(self, readings: Sequence[Reading]) -> None:
+        """Some that were judged were not kept, and whoever brought them was told so."""
+        for reading in readings:
+            for rule in self._passages.get((reading.device, reading.metric), {}):
+                alarm = self._open.get((rule, reading.device, reading.metric, reading.key))
+                if alarm is not None and alarm.onset_ms == self._placed(reading.time_ms):
+                    alarm.is_refused = True
+                    self._stir()
 
     def tick(self) -> None:
         """Time has passed."""
@@ -354,6 +368,9 @@ class LocalAlarms:
                 if len(passages) > _PASSAGES_OPEN_MAX:
                     self._end(passages[0], time_ms)
         elif reached and alarm is not None:
+            if alarm.is_refused:
+                alarm.onset_ms, alarm.is_refused = time_ms, False
+                self._stir()
             self._take_again(alarm, reading, time_ms)
             if added := [name for name in reached if name not in alarm.levels]:
                 alarm.levels += added
@@ -422,12 +439,12 @@ class LocalAlarms:
     # Time that becomes known while we run
 
     def _placed(self, time_ms: int) -> int:
-        shift_ms = self._time.shift_ms
+        shift_ms = self._time.placing_shift_ms
         return time_ms if is_placed(time_ms) or shift_ms is None else time_ms + shift_ms
 
     def _place(self) -> None:
         """Once it is known when this run began, everything that was counted from there gets its time."""
-        if self._is_placed or self._time.shift_ms is None:
+        if self._is_placed or self._time.placing_shift_ms is None:
             return
         self._is_placed = True
         for level in self._each(self._levels):

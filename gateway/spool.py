@@ -11,7 +11,9 @@ never writes to an older one. The live lane gives way to a new one when it is la
 
 When the disk budget is nearly used up, lanes that were never sent from are thinned (`gateway.thinning`), all of them
 once before one of them twice, the oldest first. When all are as thin as they get, new readings are refused: what is
-already promised stays. Of both the spool says exactly how many of which series are missing, from when to when.
+already promised stays. A disk that others have nearly filled counts like a budget that is nearly used up: what is left of it
+is for the thinner copies, and for opening the spool after a power cut. Of both the spool says exactly how many of which
+series are missing, from when to when.
 
 `release` works in memory and `trim` on disk, so that a receipt costs no fsync of its own. What a crash leaves untrimmed
 is sent again and counted once by the core. A lane that cannot be read is set aside and said so; the others go on.
@@ -22,7 +24,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import secrets
+import shutil
 import threading
 import time
 from collections import deque
@@ -48,6 +52,9 @@ _READ_TRIES = 5
 _DRAINED_REMEMBERED = 100
 _NEWEST_EVERY_MS = 60_000
 _THIN_FROM = 14 / 16  # of the budget: a lane is thinned beside the one it replaces
+_DISK_MARGIN_BYTES = 16_000_000  # an eighth of the budget if that is less
+_DISK_LOOKED_AT_EVERY_S = 1.0
+_REFUSED_NOTED_EVERY_S = 10.0
 _WORTH_IT = 0.9  # a copy that is hardly smaller is not worth the writing
 
 # Facts that are handed on from lane to lane: the live one has them.
@@ -108,6 +115,9 @@ class Spool:
         self.path = path
         self._size_max_bytes = size_max_bytes
         self._lane_bytes_max = max(size_max_bytes // _LANES_A_BUDGET, _LANE_BYTES_MIN)
+        self._disk_margin_bytes = min(_DISK_MARGIN_BYTES, size_max_bytes // 8)
+        self._disk_free_bytes = 0
+        self._disk_looked_at_s = -math.inf
         self._live_first_after_ms = round(live_first_after_s * 1000)
         self._writing = (
             threading.RLock()
@@ -132,12 +142,14 @@ class Spool:
         self._handed_on = {name: value for name, value in handed_on.items() if name.startswith(_HANDED_ON)}
         self._newest_ms = int(self._handed_on.get(_NEWEST_MS, b"0"))
         self.timekeeper = Timekeeper(clock, self._newest_ms)
+        self._monotonic_s = clock.monotonic_s
         self._refused = {
             _series_of(name): self._read_refused(value)
             for name, value in self._handed_on.items()
             if name.startswith(_REFUSED)
         }
         self._refused_unwritten: set[Series] = set()
+        self._refused_noted_s = -math.inf
         self._lanes.append(self._begun(self._lanes[-1].order + 1 if self._lanes else 1))
         for lane in self._lanes[:-1]:
             if lane.count == 0:
@@ -146,16 +158,16 @@ class Spool:
                 lane.rest()
         self._continue_backlog()
         self.place()
-        self.is_full = self.size_bytes() >= size_max_bytes
+        self.is_full = bool(self._why_full())
 
     # Taking
 
     def append(self, columns: bytes) -> int:
         """Make a frame durable and return its seq. Raises SpoolFull, or Unavailable when the disk refuses."""
         with self._writing:
-            if self.size_bytes() >= self._size_max_bytes:
+            if why := self._why_full():
                 self.is_full = True
-                raise SpoolFull(f"{self.path} holds {self._size_max_bytes:,} bytes, its budget")
+                raise SpoolFull(why)
             self.is_full = False
             if self.live.size_bytes >= self._lane_bytes_max:
                 self._begin_live()
@@ -171,25 +183,21 @@ class Spool:
                 return self._append([columns])
 
     def refuse(self, readings: Sequence[Reading]) -> None:
-        """Count readings that were given up for want of room; told in a frame of their own as soon as there is some."""
+        """Count readings that were given up for want of room; told in a frame of their own as soon as there is some.
+
+        The disk hears of them every 10 s, and when the spool is closed: a crash forgets what was refused since then.
+        """
         with self._writing:
             for reading in readings:
                 series, time_ms = (reading.device, reading.metric), reading.time_ms
                 self._refused.setdefault(series, Missing(time_ms, time_ms, 0)).add(time_ms, time_ms, 1)
                 self._refused_unwritten.add(series)
-            state: dict[str, bytes | None] = {
-                _refused_name(series): json.dumps([m.first_ms, m.last_ms, m.count]).encode()
-                for series in self._refused_unwritten
-                if (m := self._refused[series])
-            }
-            self.live.note(state)
-            self._refused_unwritten.clear()
-            self._hand_on(state)
+            self._note_refused_when_due()
 
     def tell_refused(self) -> None:
         """If there is room again, say in a frame what was refused meanwhile."""
         with self._writing:
-            if self._refused and self.size_bytes() < self._size_max_bytes:
+            if self._refused and not self._why_full():
                 self._append([])
 
     def tell_outage_over(self) -> None:
@@ -199,11 +207,15 @@ class Spool:
                 self._append([encode_readings([])], {_OUTAGE: None})
 
     def make_room(self, is_stopping: Callable[[], bool]) -> Thinned | None:
-        """When the budget is nearly used up, thin one lane. None when there was nothing to do, or nothing could be done."""
-        if self.size_bytes() < self._size_max_bytes * _THIN_FROM:
-            return None
+        """When the room is nearly used up, thin one lane. None when there was nothing to do, or nothing could be done."""
+        free_bytes = self._free_bytes()
         with self._lock:
             able = [x for x in self._lanes[:-1] if not x.is_sent and x.thinness < len(BUCKETS_MS) and x.count]
+        # A copy is written beside its lane: it must fit, and for the largest that does it must not become too late.
+        able = [x for x in able if x.size_bytes <= free_bytes - self._disk_margin_bytes // 2]
+        is_disk_low = any(free_bytes < self._disk_margin_bytes + x.size_bytes for x in able)
+        if self.size_bytes() < self._size_max_bytes * _THIN_FROM and not is_disk_low:
+            return None
         lane = min(able, key=lambda lane: (lane.thinness, lane.order), default=None)
         if lane is None:
             return None
@@ -283,9 +295,32 @@ class Spool:
     def remember(self, name: str, value: bytes) -> None:
         """Keep a fact of somebody else over restarts."""
         with self._writing:
-            state: dict[str, bytes | None] = {_REMEMBERED + name: value}
-            self.live.note(state)
-            self._hand_on(state)
+            self._note({_REMEMBERED + name: value})
+
+    def _note_refused_when_due(self) -> None:
+        if self._refused_unwritten and self._monotonic_s() - self._refused_noted_s >= _REFUSED_NOTED_EVERY_S:
+            self._note_refused()
+
+    def _note_refused(self) -> None:
+        counts = {series: self._refused[series] for series in self._refused_unwritten}
+        self._note(
+            {
+                _refused_name(series): json.dumps([m.first_ms, m.last_ms, m.count]).encode()
+                for series, m in counts.items()
+            }
+        )
+        self._refused_unwritten.clear()
+        self._refused_noted_s = self._monotonic_s()
+
+    def _note(self, state: Mapping[str, bytes | None]) -> None:
+        """Make facts durable that are handed on. What they were before stays on disk as long as their lane does, so a
+        lane that has grown by them gives way like one that has grown by frames, budget or not.
+        """
+        self.live.note(state)
+        self._hand_on(state)
+        if self.live.size_bytes >= max(self._lane_bytes_max, 2 * self._live_began_bytes):
+            with contextlib.suppress(Unavailable):  # tried again with the next
+                self._begin_live()
 
     def recalled(self, name: str) -> bytes:
         """What was remembered; nothing when nothing was."""
@@ -313,7 +348,7 @@ class Spool:
             lane.is_sent = True
         try:
             if is_first:
-                lane.note({facts.SENT: facts.YES})
+                self._note_sent(lane)
             found = lane.read(after_seq, count_max, bytes_max)
         except Unavailable as error:
             self._failed(lane, error)
@@ -322,6 +357,15 @@ class Spool:
         if not lane.is_unplaced:
             return found
         return [Stored(s.offset, s.kind, s.time_ms, lane.placed(s.payload)) for s in found]
+
+    def _note_sent(self, lane: Lane) -> None:
+        """Nothing of a lane goes out before the disk knows that it does: after a crash a thinner copy would send it again."""
+        try:
+            lane.note({facts.SENT: facts.YES})
+        except Unavailable:
+            with self._lock:
+                lane.is_sent = False
+            raise
 
     def behind(self, lane: Lane, seq: int) -> int:
         """How many frames of backlog are still to come after a frame."""
@@ -372,8 +416,9 @@ class Spool:
                 lane.trim()
                 if lane not in in_use:
                     lane.rest()
-            self.is_full = self.size_bytes() >= self._size_max_bytes
+            self.is_full = bool(self._why_full())
             self.tell_refused()
+            self._note_refused_when_due()
             self.tell_outage_over()
 
     # Knowing
@@ -403,6 +448,25 @@ class Spool:
         """Bytes in use, those of lanes that were set aside included."""
         return sum(lane.size_bytes for lane in self.lanes) + self._damaged_bytes
 
+    def _why_full(self) -> str:
+        """Why nothing new is taken; empty when there is room."""
+        if self.size_bytes() >= self._size_max_bytes:
+            return f"{self.path} holds {self._size_max_bytes:,} bytes, its budget"
+        if self._free_bytes() < self._disk_margin_bytes:
+            return f"the disk of {self.path} has less than {self._disk_margin_bytes:,} bytes left"
+        return ""
+
+    def _free_bytes(self) -> int:
+        """What is left of the disk, as it was a second ago at the most."""
+        now_s = self._monotonic_s()
+        if now_s - self._disk_looked_at_s >= _DISK_LOOKED_AT_EVERY_S:
+            try:
+                self._disk_free_bytes = shutil.disk_usage(self.path).free
+            except OSError as error:
+                raise Unavailable(f"asking what is left of the disk of {self.path}: {error}") from error
+            self._disk_looked_at_s = now_s
+        return self._disk_free_bytes
+
     def held(self) -> Held:
         """What there is."""
         lanes = self.lanes
@@ -418,7 +482,7 @@ class Spool:
 
     def place(self) -> None:
         """Write down when the lanes' times were, as soon as that can be known. What is written down stays so."""
-        shift_ms = self.timekeeper.shift_ms
+        shift_ms = self.timekeeper.placing_shift_ms
         if shift_ms is None or all(lane.shift_ms is not None for lane in self.lanes):
             return
         with self._writing:
@@ -445,7 +509,10 @@ class Spool:
         return told
 
     def close(self) -> None:
-        """Let go of the files. Other threads must have stopped using the spool."""
+        """Write what is not written yet and let go of the files. Other threads must have stopped using the spool."""
+        if self._refused_unwritten:
+            with self._writing, contextlib.suppress(Unavailable):
+                self._note_refused()
         for lane in self.lanes:
             lane.rest()
 
@@ -491,9 +558,12 @@ class Spool:
         state: dict[str, bytes | None] = {facts.RUN: self._run.encode(), **self._handed_on}
         if not self.timekeeper.began_trusted:
             state[facts.UNPLACED] = facts.YES
+            shift_ms = self.timekeeper.placing_shift_ms  # what is appended may have been stamped before
         if shift_ms is not None:
             state[facts.SHIFT_MS] = b"%d" % shift_ms
-        return begin_lane(self.path, order, state)
+        lane = begin_lane(self.path, order, state)
+        self._live_began_bytes = lane.size_bytes
+        return lane
 
     def _begin_live(self) -> None:
         """Freeze the live lane and begin another. Only while writing."""

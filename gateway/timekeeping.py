@@ -2,7 +2,8 @@
 
 A gateway without a battery boots in 1970. Until its clock can be believed it counts milliseconds since this run began:
 small numbers, before 2020, called *unplaced*. They keep the order and the distances right, and one addition (the
-*shift*: right time − time of the run) makes them times once the shift is known.
+*shift*: right time − time of the run) makes them times once the shift is known. Everybody adds the same one, as it was when
+it became known, whatever the clock does later: what two places say of one reading must be the same time.
 
     not trusted ── the wall clock is past 2020 and not behind what was recorded ──▶ follows the wall clock
     not trusted ── the core has told its time ───────────────────────────────────▶ goes on by itself from there
@@ -14,6 +15,8 @@ set ahead by as long as it was off; nobody sets a running clock back by more tha
 """
 
 from __future__ import annotations
+
+import threading
 
 from telemetry.clock import Clock
 
@@ -38,6 +41,8 @@ class Timekeeper:
         self._began_s = clock.monotonic_s()
         self._newest_ms = newest_ms
         self._shift_ms: int | None = None
+        self._placing_shift_ms: int | None = None
+        self._placing = threading.Lock()  # of several threads that find it known, the first decides
         self._follows = False
         self._told_ms: int | None = None  # the shift as the core told it
         self._told_at_ms = 0
@@ -57,6 +62,10 @@ class Timekeeper:
         self._follows = -_BACK_MAX_MS <= step_ms <= _AHEAD_MAX_MS if self._follows else abs(step_ms) <= AGREES_MS
         if self._follows:
             self._shift_ms += step_ms
+        if self._placing_shift_ms is None:
+            with self._placing:
+                if self._placing_shift_ms is None:
+                    self._placing_shift_ms = self._shift_ms
         return run_ms + self._shift_ms
 
     def monotonic_s(self) -> float:
@@ -68,9 +77,15 @@ class Timekeeper:
 
     @property
     def shift_ms(self) -> int | None:
-        """What makes a time of this run right; None while nobody knows."""
+        """What makes a time of this run right, as far as is known now; None while nobody knows."""
         self.now_ms()
         return self._shift_ms
+
+    @property
+    def placing_shift_ms(self) -> int | None:
+        """What unplaced times of this run are placed with, the same for all of them; None while nobody knows."""
+        self.now_ms()
+        return self._placing_shift_ms
 
     def heard(self, core_ms: int) -> None:
         """The core's time, in a receipt. It is never ahead, and behind by as long as the receipt was under way."""

@@ -310,7 +310,8 @@ class Journal:
             assert checked.last is not None
             self._writer, self._cursors, self._state, self._damages = connection, cursors, state, damages
             self._last, self._mark = checked.last, checked.mark
-            self._size = checked.payload_bytes + checked.count * _RECORD_OVERHEAD
+            fact_count, fact_bytes = segment.state_size(connection)
+            self._size = checked.payload_bytes + fact_bytes + (checked.count + fact_count) * _RECORD_OVERHEAD
             return
         self._close(connection)
         self._stops[first] = stop

@@ -172,6 +172,13 @@ def state_through(connection: apsw.Connection, offset: int) -> tuple[dict[str, b
     return held, damaged
 
 
+def state_size(connection: apsw.Connection) -> tuple[int, int]:
+    """How many facts were ever noted, what they were before included, and their bytes."""
+    query = "SELECT count(*), coalesce(sum(length(CAST(key AS BLOB)) + coalesce(length(value), 0)), 0) FROM state"
+    ((count, size),) = connection.execute(query)
+    return int(count), int(size)
+
+
 def transaction_start(connection: apsw.Connection, offset: int) -> int:
     """The first record of the transaction that a record was written in, as far as facts changed in it."""
     return _one(connection, "SELECT coalesce(min(since), ?1) FROM state WHERE since <= ?1 AND offset >= ?1", offset)

@@ -34,6 +34,10 @@ class ListSink:
         self.readings += readings
 
 
+def ignore(readings: Sequence[Reading]) -> None:
+    """For whoever must be told of readings and does not care."""
+
+
 async def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
     """Wait for something that another task or process brings about."""
     for _ in range(round(timeout_s * 100)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from telemetry import frames
 from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
 from telemetry.reading import Reading
-from tests.gateway.support import until
+from tests.gateway.support import ignore, until
 
 LIMITS = GroupLimits(gather_s=0.02, readings_max=5, queue_readings_max=10, retry_s=0.01)
 
@@ -44,14 +44,18 @@ def counts(spool: Spool) -> list[int]:
 
 
 def check(
-    folder: Path, scenario: Callable[[Collector, MoodySpool, Events], Awaitable[None]], limits: GroupLimits = LIMITS
+    folder: Path,
+    scenario: Callable[[Collector, MoodySpool, Events], Awaitable[None]],
+    limits: GroupLimits = LIMITS,
+    judge: Callable[[Sequence[Reading]], None] = ignore,
+    refused: Callable[[Sequence[Reading]], None] = ignore,
 ) -> MoodySpool:
     """Run a scenario beside the collector, then close it and let it end."""
     clock = ManualClock()
     spool, events = MoodySpool(folder / "spool", clock), Events(clock)
 
     async def run() -> None:
-        collector = Collector(spool, events, lambda readings: None, limits)
+        collector = Collector(spool, events, judge, ignore, refused, limits)
         task = asyncio.create_task(collector.run())
         await scenario(collector, spool, events)
         collector.close()
@@ -176,3 +180,36 @@ def test_a_waiter_that_gives_up_does_not_disturb_the_others(tmp_path: Path) -> N
         assert counts(spool) == [2]
 
     check(tmp_path, scenario)
+
+
+def test_a_reading_is_judged_once_and_at_once_whatever_the_disk_says(tmp_path: Path) -> None:
+    judged: list[Reading] = []
+
+    async def scenario(collector: Collector, spool: MoodySpool, _: Events) -> None:
+        spool.mood = Unavailable("disk I/O error")
+        await collector.offer(readings(5, "a"))
+        assert judged == readings(5, "a")
+        await until(lambda: spool.tries >= 3, "some tries")
+        await collector.offer(readings(5, "b"))  # behind a group that cannot be written
+        blocked = asyncio.create_task(collector.offer(readings(1, "c")))  # and before a queue that is full
+        await asyncio.sleep(0)
+        assert judged == readings(5, "a") + readings(5, "b") + readings(1, "c")
+        spool.mood = None
+        await blocked
+        await until(lambda: sum(counts(spool)) == 11, "everything written")
+
+    check(tmp_path, scenario, judge=judged.extend)
+    assert len(judged) == 11
+
+
+def test_what_was_judged_and_then_refused_to_whoever_waits_is_said(tmp_path: Path) -> None:
+    refused: list[Reading] = []
+
+    async def scenario(collector: Collector, spool: MoodySpool, _: Events) -> None:
+        spool.mood = SpoolFull("the budget")
+        await collector.offer(readings(2, "a"))
+        with pytest.raises(SpoolFull):
+            await collector.keep(readings(1, "b"))
+
+    check(tmp_path, scenario, refused=refused.extend)
+    assert refused == readings(1, "b")

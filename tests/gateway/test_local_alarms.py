@@ -21,13 +21,14 @@ from gateway.events import Events
 from gateway.local_alarms import LocalAlarms
 from gateway.settings import LocalAlarmSettings
 from gateway.spool import Spool
+from telemetry import frames
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import ManualClock
 from telemetry.identity import alarm_id
 from telemetry.journal import Kind, Stored
 from telemetry.quality import Quality
-from telemetry.reading import Reading
+from telemetry.reading import Reading, encode_readings
 from telemetry.series import ONLINE, SeriesRegistry
 from tests import district
 
@@ -136,6 +137,28 @@ def test_each_passage_is_judged_alone_and_over_when_measured_again(tmp_path: Pat
     assert gateway.open[0]["key"] == f"t{T0 + 4000}"
 
 
+def test_a_passage_that_was_refused_and_comes_again_raises_once_and_as_what_the_core_will_know(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, FEVER)
+
+    def refused(key: str, seconds: float) -> None:
+        gateway.passes(key, 38.0, seconds)
+        gateway.alarms.refused([Reading("scanner", "skin_temperature", T0 + round(1000 * seconds), 38.0, key=key)])
+
+    refused("p1", 1)
+    gateway.passes("p1", 38.0, 1)  # with its own time
+    gateway.passes("p1", 38.5, 2)  # measured again
+    refused("p2", 3)
+    refused("p2", 4)
+    gateway.passes("p2", 38.0, 5)  # without a time: the gateway's
+    assert gateway.lamps == {"lamp": True}
+    expected = [("p1", T0 + 1000), ("p2", T0 + 5000)]
+    assert [(alarm["key"], alarm["onset_ms"]) for alarm in gateway.open] == expected
+    assert [alarm["id"] for alarm in gateway.open] == [
+        alarm_id("fever", "scanner", "skin_temperature", key, onset_ms) for key, onset_ms in expected
+    ]
+    assert len(gateway.alarms.told()) == 2
+
+
 def test_a_passage_that_nobody_measures_again_is_over_after_its_time(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, {**FEVER, "passage_s": 60})
     gateway.passes("p1", 38.0, -3600)  # the scanner had kept it for an hour
@@ -220,6 +243,31 @@ def test_a_gateway_without_a_clock_judges_and_names_its_alarms_when_it_knows_the
     assert (gateway.open[0]["key"], gateway.open[0]["onset_ms"]) == (f"t{T0 + 5000}", T0 + 5000)
     gateway.alarms.judge([Reading("level-1", "level", T0 + 25_000, 1.6)])
     assert [alarm["onset_ms"] for alarm in gateway.open if alarm["rule"] == "drain"] == [T0 + 5000]
+
+
+class SlewedClock(ManualClock):
+    """A clock that is not only set but then moved a little, as those who keep clocks right do."""
+
+    def step(self, milliseconds: int) -> None:
+        self._now_ms += milliseconds
+
+
+def test_alarm_and_frame_of_one_reading_have_the_same_time_though_the_clock_is_slewed(tmp_path: Path) -> None:
+    clock = SlewedClock(0)
+    gateway = Gateway(tmp_path, LEVEL, clock=clock)
+    clock.advance(5)
+    reading = Reading("level-1", "level", 5_000, 1.6)
+    gateway.alarms.judge([reading])
+    gateway.spool.append(encode_readings([reading]))
+    clock.step(T0)
+    gateway.spool.place()
+    clock.step(3)
+    gateway.alarms.tick()
+    gateway.spool._begin_live()
+    gateway.spool.append(encode_readings([reading]))  # it stood in a queue meanwhile
+    frames_sent = [stored for lane in gateway.spool.lanes for stored in gateway.spool.frames(lane, 0, 10, 10_000)]
+    times = {frames.decode(frames.encode("g", "e", 1, 1, each.payload)).time_ms[0] for each in frames_sent}
+    assert {alarm["onset_ms"] for alarm in gateway.open} == times == {T0 + 5_000}
 
 
 RULES = """

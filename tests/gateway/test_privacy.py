@@ -33,7 +33,7 @@ from gateway.spool import Spool
 from telemetry.clock import SystemClock
 from telemetry.errors import BadInput
 from telemetry.quality import Quality
-from tests.gateway.support import until
+from tests.gateway.support import ignore, until
 
 KEY = "9dd4e461268c8034f5c8564e155c67a6"
 NAME, PERSON, CARD, ID_CARD, PHONE = (
@@ -141,7 +141,7 @@ def spooled(folder: Path, make: Callable[[SystemClock, Events], Any], act: Calla
         clock = SystemClock()
         events = Events(clock)
         spool = Spool(folder / "spool", clock)
-        collector = Collector(spool, events, lambda _: None, GroupLimits())
+        collector = Collector(spool, events, ignore, ignore, ignore, GroupLimits())
         driver = make(clock, events)
         writing = asyncio.create_task(collector.run())
         task = asyncio.create_task(driver.run(collector))

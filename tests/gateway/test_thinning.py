@@ -6,6 +6,7 @@ import itertools
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,27 @@ def test_a_lane_that_was_sent_from_is_never_thinned_also_after_a_restart(tmp_pat
     assert all(lane.thinness == 3 for lane in spool.lanes[1:-1])
 
 
+def test_nothing_goes_out_before_the_disk_knows_that_the_lane_is_sent_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = filled(tmp_path, clock)
+    first = spool.lanes[0]
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Lane, "note", refuse)
+        with pytest.raises(Unavailable):
+            spool.frames(first, 0, 1, 1)
+    assert not first.is_sent
+    assert spool.frames(first, 0, 1, 1)
+    again = Spool(tmp_path, clock, 100_000)
+    roomy(again)
+    assert again.lanes[0].epoch == first.epoch and again.lanes[0].thinness == 0
+
+
 def test_a_lane_that_is_sent_while_it_is_thinned_stays_as_it_was(tmp_path: Path) -> None:
     spool = filled(tmp_path, ManualClock(NOW_MS))
     spool._size_max_bytes = spool.size_bytes()
@@ -277,6 +299,53 @@ def test_what_is_no_frame_of_ours_passes_through_untouched(tmp_path: Path) -> No
     assert [p for p in contents(spool) if p.startswith(b"nonsense")] == [b"nonsense" * 20_000] * 3
 
 
+@dataclass
+class Disk:
+    """One that others fill."""
+
+    free: int
+
+    def disk_usage(self, _: Path) -> Disk:
+        return self
+
+
+def test_a_disk_that_others_fill_is_like_a_budget_that_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, disk = ManualClock(NOW_MS), Disk(10**9)
+    monkeypatch.setattr("gateway.spool.shutil", disk)
+    spool = filled(tmp_path, clock)
+    before = accounted(contents(spool))
+    assert spool.make_room(lambda: False) is None
+    largest = max(lane.size_bytes for lane in spool.lanes[:-1])
+    disk.free = spool._disk_margin_bytes + largest
+    clock.advance(1)
+    assert spool.make_room(lambda: False) is None
+    disk.free -= 1
+    clock.advance(1)
+    assert roomy(spool)  # a copy has room, and soon would have none
+    assert accounted(contents(spool)) == before
+    disk.free = spool._disk_margin_bytes - 1
+    clock.advance(1)
+    with pytest.raises(SpoolFull, match="the disk of"):
+        spool.append(encode_readings(level([1.0])))
+    spool.refuse(level([1.0], "a"))
+    spool.trim()
+    assert spool.is_full and not refused(spool)
+    disk.free = 10**9
+    clock.advance(1)
+    spool.trim()
+    assert not spool.is_full and set(refused(spool)) == {"a"}
+
+
+def test_on_a_disk_without_room_for_a_copy_nothing_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = filled(tmp_path, ManualClock(NOW_MS))
+    monkeypatch.setattr("gateway.spool.shutil", Disk(1000))
+    monkeypatch.setattr("gateway.spool.LaneBuilder", None)
+    spool._disk_looked_at_s = -1e9
+    assert spool.make_room(lambda: False) is None
+
+
 # Refused
 
 
@@ -298,6 +367,7 @@ def test_what_is_refused_is_told_as_soon_as_there_is_room(tmp_path: Path, restar
     spool.trim()
     assert not refused(spool)
     if restarts:
+        spool.close()
         spool = Spool(tmp_path, clock, 400_000)
     first = spool.lanes[0]
     spool.release(first.epoch, first.last)
@@ -308,6 +378,64 @@ def test_what_is_refused_is_told_as_soon_as_there_is_room(tmp_path: Path, restar
     again = Spool(tmp_path, clock, 400_000)
     again.append(encode_readings(level([1.0])))
     assert sum(len(decoded(p).gaps) for p in contents(again)) == 2  # told once
+
+
+def full(path: Path, clock: ManualClock) -> Spool:
+    spool = Spool(path, clock, 300_000)
+    with pytest.raises(SpoolFull):
+        while True:
+            spool.append(encode_readings(level([1.0] * 500)))
+    return spool
+
+
+def test_what_is_refused_costs_no_write_a_group_and_a_crash_forgets_ten_seconds_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = full(tmp_path, clock)
+    notes, note = 0, Lane.note
+
+    def counted(lane: Lane, state: dict[str, bytes | None]) -> None:
+        nonlocal notes
+        notes += 1
+        note(lane, state)
+
+    monkeypatch.setattr(Lane, "note", counted)
+    for _ in range(200):  # 20 s
+        spool.refuse(level([1.0], "a"))
+        spool.trim()
+        clock.advance(0.1)
+    assert notes <= 3
+    again = Spool(tmp_path, clock, 300_000)  # the power went
+    for lane in again.lanes[:-1]:
+        again.release(lane.epoch, lane.last)
+    again.trim()
+    (told,) = refused(again).values()
+    assert 100 <= told[2] <= 200
+
+
+def test_what_is_refused_for_days_does_not_fill_the_disk(tmp_path: Path) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = full(tmp_path, clock)
+    spool.refuse(level([1.0], "early"))
+    devices = [f"device-with-a-long-name-{number}" for number in range(50)]
+    largest = 0
+    for _ in range(200):
+        for device in devices:
+            spool.refuse(level([1.0], device))
+        clock.advance(11)
+        spool.trim()
+        largest = max(largest, sum(file.stat().st_size for file in tmp_path.rglob("*.db")))
+    assert largest < 700_000 and spool.size_bytes() < 600_000
+    spool.close()
+    sizes = [lane.size_bytes for lane in spool.lanes]
+    again = Spool(tmp_path, clock, 300_000)
+    assert sum(lane.size_bytes for lane in again.lanes[:-1]) >= 0.8 * sum(sizes)  # what facts take is known again
+    for lane in again.lanes[:-1]:
+        again.release(lane.epoch, lane.last)
+    again.trim()
+    told = {device: missing for device, (_, _, missing) in refused(again).items()}
+    assert told == {"early": 1, **dict.fromkeys(devices, 200)}
 
 
 def test_refused_readings_survive_being_thinned_twice(tmp_path: Path) -> None:

@@ -66,6 +66,17 @@ def test_a_clock_that_is_set_places_what_was_counted() -> None:
     assert keeper.shift_ms + stamped == NOW_MS + 30_000
 
 
+def test_what_was_counted_is_placed_with_one_shift_whatever_the_clock_does_later() -> None:
+    clock = WallClock(0)
+    keeper = Timekeeper(clock, 0)
+    clock.advance(30)
+    keeper.now_ms()
+    clock.step(NOW_MS)
+    keeper.now_ms()
+    clock.step(7)  # slewed
+    assert (keeper.shift_ms, keeper.placing_shift_ms) == (NOW_MS + 7, NOW_MS)
+
+
 def test_the_core_tells_the_time_and_the_answer_that_travelled_least_counts() -> None:
     clock = WallClock(0)
     keeper = Timekeeper(clock, NOW_MS)
