@@ -4,7 +4,8 @@ A broker, a core with its journal fsynced and Parquet history, an API and a gate
 to do with them: gateways that send frames of 200 readings, at half of what `steady` asks for; devices that publish by
 themselves; scanners that push to a gateway; levels that change, fevers; screens that follow, people who look at lists and
 curves. Twice a minute each process is looked at from outside: resident memory (VmRSS), open files, threads. A line is laid
-through the second half of the run. At the end the core must have taken every reading.
+through the second half of the run. At the end, which ^C may bring sooner, the core must have taken every
+reading.
 
 Non-goals: the most that the machine can do (`steady`, `drain`); months of housekeeping (`make years`); a browser's own
 memory (`screens`). A run that is shorter than an hour says little: what grows by a megabyte an hour is lost in what comes
@@ -104,7 +105,8 @@ def run(
     assert refused == 0, f"{refused:,.0f} readings were refused"
     rows = [_row(name, found) for name, found in looks.items()]
     columns = ("process", "MB first", "MB half-way", "MB last", "most MB", "MB/h, second half", "open files", "threads")
-    title = f"{offered:,} readings in {seconds / 3600:.2g} h, {told:,.0f} alarm transitions, {asked.count:,} requests"
+    hours = looks["core"][-1].at_s / 3600
+    title = f"{offered:,} readings in {hours:.2g} h, {told:,.0f} alarm transitions, {asked.count:,} requests"
     report.tables.append(Table(title, columns, rows))
     for name, found in looks.items():
         slope = _slope(found)
@@ -153,15 +155,15 @@ def _feed(
     look_at_s = 0.0
     started_s, start_ms = time.monotonic(), time.time_ns() // 1_000_000
     every_s = series / rate  # a round: each series once
-    with link.link(port, "bench-generator") as generator:
+    with contextlib.suppress(KeyboardInterrupt), link.link(port, "bench-generator") as generator:
         for lot in steps(range(1, round(seconds / _LOT_S) + 1), "feeding"):
             packets: list[bytes] = []
             while number * every_s < lot * _LOT_S:
                 packets += framer.packets(levels.next_round(), start_ms + round(number * every_s * 1000))
-                count += series
                 number += 1
             time.sleep(max(0.0, started_s + lot * _LOT_S - time.monotonic()))
             generator.publish_all(packets)
+            count = number * series
             passed_s = time.monotonic() - started_s
             if passed_s >= look_at_s:
                 look_at_s += look_every_s
