@@ -14,6 +14,7 @@ from telemetry.database import DATABASE_AWAY
 from telemetry.errors import BadInput, Unavailable
 
 GIVE_UP_AFTER_MS = 24 * 3_600_000
+GIVE_UP_TRIED_S = 3600.0  # and not before: a clock that was set ahead makes nothing a day old
 FAILS_AFTER_MS = 120_000  # so long in vain, and the channel is an alarm of its own
 _REPORT_EVERY_S = 30.0
 _RETRY_MAX_MS = 60_000
@@ -29,6 +30,7 @@ class Sender:
         self._store = store
         self._clock = clock
         self._woken = threading.Event()
+        self._in_vain_since_s: float | None = None  # on the monotonic clock
         self._random = random.Random()  # jitter only
         # What is in the way, by channel or channel/recipient, and what is known to work, since this process began.
         self._fails: dict[str, str] = {}
@@ -66,7 +68,8 @@ class Sender:
                 events.notice_not_delivered(self._name, str(error), is_final=True)
                 self._went_wrong(self._subject(notice), str(error))
             except Unavailable as error:
-                is_final = now_ms - notice.created_ms > GIVE_UP_AFTER_MS
+                tried_s = self._tried_s()
+                is_final = now_ms - notice.created_ms > GIVE_UP_AFTER_MS and tried_s > GIVE_UP_TRIED_S
                 delay_ms = min(1000 * 2 ** min(notice.attempts, 10), _RETRY_MAX_MS) * self._random.uniform(0.5, 1.0)
                 self._store.not_delivered(notice.id, str(error), None if is_final else now_ms + round(delay_ms), now_ms)
                 events.notice_not_delivered(self._name, str(error), is_final)
@@ -74,11 +77,19 @@ class Sender:
                     self._went_wrong(self._name, str(error))
                 break  # the ones behind it would most likely fail as well
         if delivered:
+            self._in_vain_since_s = None
             self._store.delivered(delivered, self._clock.now_ms())
             events.notice_delivered(self._name, len(delivered))
         if due:
             self._report()
         return len(delivered) == len(due) > 0
+
+    def _tried_s(self) -> float:
+        """For how long nothing has been taken, as far as this process has seen."""
+        now_s = self._clock.monotonic_s()
+        if self._in_vain_since_s is None:
+            self._in_vain_since_s = now_s
+        return now_s - self._in_vain_since_s
 
     def _subject(self, notice: Notice) -> str:
         return f"{self._name}/{notice.recipient}" if notice.recipient else self._name

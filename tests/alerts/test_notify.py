@@ -135,9 +135,20 @@ def test_a_receiver_that_refuses_for_good_is_not_asked_again_and_holds_up_nobody
 def test_after_a_day_in_vain_a_notice_is_given_up_and_says_so(database: sa.Engine) -> None:
     store, clock = Store(database), ManualClock(NOW_MS)
     tell(store, (What.RAISED, Severity.HIGH, 0))
+    sender = Sender("pager", Outside([Unavailable("down")] * 2), store, clock)
+    sender.step()
     clock.advance(GIVE_UP_AFTER_MS / 1000 + 1)
-    Sender("pager", Outside([Unavailable("down")]), store, clock).step()
-    assert waiting(database, "pager") == [(1, "failed", 1)]
+    sender.step()
+    assert waiting(database, "pager") == [(1, "failed", 2)]
+
+
+def test_a_clock_that_is_set_ahead_while_a_channel_is_away_gives_nothing_up(database: sa.Engine) -> None:
+    store = Store(database)
+    tell(store, (What.RAISED, Severity.HIGH, 0))
+    outside = Outside([Unavailable("down")])
+    sender = Sender("pager", outside, store, ManualClock(NOW_MS + 50 * GIVE_UP_AFTER_MS))
+    sender.step()
+    assert waiting(database, "pager") == [(1, "waiting", 1)]
 
 
 def notice(state: str) -> Notice:
