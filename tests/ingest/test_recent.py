@@ -129,7 +129,7 @@ def test_what_gateways_send_leaves_no_less_room_for_plain_rows_after_a_restart(
     monkeypatch.setattr(recent, "ROWS_MAX", 20)
     core.take(message(timed(1.0)), Message(f"{EAST}/frames", frame(1), 2, False))
     for seq in range(2, 60):
-        core.take(Message(f"{EAST}/frames", frame(seq), seq, False))
+        core.take(Message(f"{EAST}/frames", frame(seq, value=seq / 100), seq, False))  # no two of them alike
     core.restart()
     core.take(message(timed(1.0)))
     assert core.values()[1.0] == 1
