@@ -175,17 +175,21 @@ def test_a_shift_is_handed_over_with_a_name_and_a_note(guards: Running, tablets:
     expect(page.get_by_text("<b>Lane 1</b> is slow")).to_be_visible()
 
 
+def choose_pin(guards: Running, page: Page, pin: str) -> None:
+    csrf = page.request.get(f"{guards.http.base_url}/api/v1/session").json()["csrf"]
+    answer = page.request.put(
+        f"{guards.http.base_url}/api/v1/session/pin",
+        data={"password": PASSWORD, "pin": pin},
+        headers={"X-CSRF-Token": csrf},
+    )
+    assert answer.status == 204, answer.text()
+
+
 def test_the_guard_changes_by_pin_in_the_middle_of_a_decision_and_signs_with_their_own_name(
     guards: Running, tablets: dict[str, Page]
 ) -> None:
     page, chen = tablets["li"], tablets["chen"]
-    csrf = chen.request.get(f"{guards.http.base_url}/api/v1/session").json()["csrf"]
-    answer = chen.request.put(
-        f"{guards.http.base_url}/api/v1/session/pin",
-        data={"password": PASSWORD, "pin": "2580"},
-        headers={"X-CSRF-Token": csrf},
-    )
-    assert answer.status == 204, answer.text()
+    choose_pin(guards, chen, "2580")
     scan(guards, "g8", 38.2)
     page.get_by_role("button", name="Refuse", exact=True).click()
     page.get_by_label("In your own words").fill("has symptoms")
@@ -208,13 +212,7 @@ def test_the_guard_changes_by_pin_in_the_middle_of_a_decision_and_signs_with_the
 def test_what_was_asked_for_one_guard_is_nothing_to_the_next(guards: Running, tablets: dict[str, Page]) -> None:
     """A late answer that the one before is not logged in any more would have thrown out who had just come."""
     page, chen = tablets["li"], tablets["chen"]
-    csrf = chen.request.get(f"{guards.http.base_url}/api/v1/session").json()["csrf"]
-    answer = chen.request.put(
-        f"{guards.http.base_url}/api/v1/session/pin",
-        data={"password": PASSWORD, "pin": "2580"},
-        headers={"X-CSRF-Token": csrf},
-    )
-    assert answer.status == 204, answer.text()
+    choose_pin(guards, chen, "2580")
     held: list[Route] = []
     page.route("**/api/v1/gates", lambda route: held.append(route) if not held else route.continue_())
     with page.expect_request("**/api/v1/gates"):
