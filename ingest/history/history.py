@@ -117,8 +117,8 @@ class HistoryWriter(Protocol):
         Returns what the store refused for good. Raises Unavailable: the caller tries again later.
         """
 
-    def tidy(self) -> None:
-        """Housekeeping between writes. Raises Unavailable."""
+    def tidy(self) -> bool:
+        """A bounded piece of housekeeping between writes; whether more waits. Raises Unavailable."""
 
     def warning(self) -> str:
         """What an administrator should know of the store; "" when there is nothing."""

@@ -81,8 +81,9 @@ class InfluxWriter:
             start += len(rows)
         return refused
 
-    def tidy(self) -> None:
+    def tidy(self) -> bool:
         """InfluxDB keeps its own house."""
+        return False
 
     def warning(self) -> str:
         return ""

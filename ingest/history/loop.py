@@ -91,9 +91,7 @@ class HistoryLoop:
         elif is_stopping and not self._batches:
             self._written = self._read
         self._note(is_stopping)
-        if not records:
-            self._writer.tidy()
-        return bool(records)
+        return bool(records) or (self._writer.tidy() and not is_stopping)
 
     def _due_in_s(self) -> float:
         """Until what is in hand has waited long enough."""

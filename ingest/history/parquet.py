@@ -7,12 +7,13 @@ Axis: N readings.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -53,6 +54,7 @@ _ROLL_QUIET_S = 300.0  # a day to which nothing has come for so long is rolled u
 _SAMPLE_ROWS = 50_000
 _DAYS = 100_000  # keys are kind · _DAYS + day
 _LOOK_EVERY_S = 300.0  # for marks of others
+_FILES_KNOWN = 10_000  # of days that are being written
 _ROLL_AGAIN_S = 600.0  # a day that could not be rolled up is tried again after so long
 _ROLL_ROWS = 50_000  # or when it has grown by so many readings, and has doubled
 
@@ -63,6 +65,14 @@ class _Unrolled:
 
     rows: int  # that came since
     since_s: float  # when the last of them came
+
+
+class _Rolling(NamedTuple):
+    """A day that is being rolled up."""
+
+    kind: str
+    day: int
+    steps: Generator[None, None, tuple[int, list[Path]]]
 
 
 class ParquetWriter:
@@ -98,6 +108,7 @@ class ParquetWriter:
         self._clock = clock or SystemClock()
         self._keeper = Keeper(settings or ParquetSettings(folder=folder), self._roller, self._clock)
         self._unrolled: dict[tuple[str, int], _Unrolled] = {}
+        self._rolling: _Rolling | None = None
         self._rolled_rows: dict[tuple[str, int], int] = {}
         self._unjoined: set[tuple[str, str]] = set()  # (kind, month)
         self._written = 0
@@ -212,18 +223,23 @@ class ParquetWriter:
     def warning(self) -> str:
         return self._keeper.warning
 
-    def tidy(self) -> None:
-        """A piece of housekeeping: merge files of like size, roll a day up, delete what was replaced a while ago."""
+    def tidy(self) -> bool:
+        """Merge files of like size, roll some of a day up, or delete what was replaced a while ago; whether more waits."""
         now_s = self._clock.monotonic_s()
-        while self._doomed and self._doomed[0][0] <= now_s:
+        # A day that is being rolled up is read from the files that there were when that began.
+        while self._rolling is None and self._doomed and self._doomed[0][0] <= now_s:
             self._doomed.pop(0)[1].unlink(missing_ok=True)
         if self._touched:
             try:
                 self._merge(self._touched.pop(), now_s)
             except Unavailable as error:
                 events.history_untidy(str(error))  # as it is it can be read as well; the next write looks again
-        elif not self._roll_up(now_s) and not self._keeper.let_go(self._written):
+            return True
+        if self._roll_up(now_s):
+            return True
+        if not self._keeper.let_go(self._written):
             self._join_month(now_s)
+        return False
 
     def _look_for_marks(self, now_s: float) -> None:
         """Days that somebody else has changed."""
@@ -235,25 +251,33 @@ class ParquetWriter:
             self._unrolled.setdefault((kind, day_number(day)), _Unrolled(0, now_s))
 
     def _roll_up(self, now_s: float) -> bool:
-        """One day for which it is time, if there is one."""
+        """Some readings of one day for which it is time, if there is one."""
         self._look_for_marks(now_s)
-        for (kind, day), waiting in self._unrolled.items():
-            rolled = self._rolled_rows.get((kind, day), 0)
-            if now_s - waiting.since_s >= _ROLL_QUIET_S or waiting.rows >= max(_ROLL_ROWS, rolled):
-                try:
-                    rows, replaced = self._roller.roll_day(kind, day, self._written)
-                except Unavailable as error:
-                    # One day that cannot be read must not keep the others from being rolled up, nor readings from being kept.
-                    events.history_untidy(str(error))
-                    waiting.rows, waiting.since_s = 0, now_s + _ROLL_AGAIN_S
-                    return True
-                self._rolled_rows[kind, day] = rows
-                self._doomed += [(now_s + _DELETE_AFTER_S, path) for path in replaced]
-                self._unjoined.add((kind, month_of(day)))
-                del self._unrolled[kind, day]
-                pa.default_memory_pool().release_unused()
-                return True
-        return False
+        if self._rolling is None:
+            for (kind, day), waiting in self._unrolled.items():
+                rolled = self._rolled_rows.get((kind, day), 0)
+                if now_s - waiting.since_s >= _ROLL_QUIET_S or waiting.rows >= max(_ROLL_ROWS, rolled):
+                    del self._unrolled[kind, day]  # what comes from now on is not in it
+                    self._rolling = _Rolling(kind, day, self._roller.rolling(kind, day, self._written))
+                    break
+            else:
+                return False
+        kind, day, steps = self._rolling
+        try:
+            next(steps)
+        except StopIteration as end:
+            rows, replaced = end.value
+            self._rolling = None
+            self._rolled_rows[kind, day] = rows
+            self._doomed += [(now_s + _DELETE_AFTER_S, path) for path in replaced]
+            self._unjoined.add((kind, month_of(day)))
+        except Unavailable as error:
+            # One day that cannot be read must not keep the others from being rolled up, nor readings from being kept.
+            events.history_untidy(str(error))
+            self._rolling = None
+            self._unrolled[kind, day] = _Unrolled(0, now_s + _ROLL_AGAIN_S)
+        pa.default_memory_pool().release_unused()
+        return True
 
     def _join_month(self, now_s: float) -> None:
         """One month that is over, if there is one: newer readings are of another."""
@@ -273,7 +297,7 @@ class ParquetWriter:
     def _merge(self, folder: Path, now_s: float) -> None:
         try:
             parts = [part for part in parts_of(folder) if part.last]  # what was brought keeps its name
-            rows = [pq.read_metadata(part.path).num_rows for part in parts]
+            rows = [_row_count(part.path) for part in parts]
             position = 0
             # Neighbours of one tier: each merge makes a file of the next tier, so a reading is rewritten a few times only.
             for _, run in itertools.groupby(rows, key=_tier):
@@ -342,6 +366,12 @@ def _write_file(path: Path, row_groups: Iterable[pa.Table]) -> None:
     with write_file(path, SCHEMA, ["value"] if _repeats(first["value"]) else []) as file:
         for table in itertools.chain([first], tables):
             file.write(table)
+
+
+@functools.lru_cache(maxsize=_FILES_KNOWN)
+def _row_count(path: Path) -> int:
+    """Of a file that has its name, and so does not change."""
+    return int(pq.read_metadata(path).num_rows)
 
 
 def _repeats(values: pa.ChunkedArray) -> bool:

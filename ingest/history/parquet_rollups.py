@@ -14,9 +14,10 @@ themselves are as quick to read. Axes: N readings, W windows.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,8 +59,7 @@ SCHEMA = pa.schema(
 )
 COLUMNS = [field.name for field in fields(Windows) if field.name != "series"]
 GROUP_ROWS = 8_192  # a chart reads the row groups that hold its series: they must be small against a day
-_SLICE_ROWS = 200_000  # readings in memory at once, or those of a minute
-_MINUTES = 1440  # of a day
+_SLICE_ROWS = 500_000  # readings in memory at once, or those of a second
 _MONTH_ROWS_MAX = 2_000_000  # a month with more windows stays as the files of its days
 _FINEST_SAVES = 4  # how many readings a minute's window must stand for
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d{12})\.parquet")
@@ -134,7 +134,19 @@ class Roller:
         return covered is not None and newest <= covered.through and not files.marks
 
     def roll_day(self, kind: str, day: int, through: int) -> tuple[int, list[Path]]:
-        """Roll a day up, from all readings that there are.
+        """The same as `rolling`, in one go."""
+        steps = self.rolling(kind, day, through)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                found: tuple[int, list[Path]] = end.value
+                return found
+
+    def rolling(self, kind: str, day: int, through: int) -> Generator[None, None, tuple[int, list[Path]]]:
+        """Roll a day up, from all readings that there are now: some of them a step, as a day may take minutes.
+
+        No file of the day may be deleted meanwhile.
 
         Args:
             through: The last journal record that history has written.
@@ -149,7 +161,7 @@ class Roller:
             if not files.parts:
                 return 0, []
             old = [self._covered(width, kind, day) for width in WIDTHS_MS]
-            row_count = self._write_day(files.parts, kind, day, through)
+            row_count = yield from self._write_day(files.parts, kind, day, through)
             for mark in files.marks:
                 mark.unlink(missing_ok=True)
         except (OSError, pa.ArrowException) as error:
@@ -168,34 +180,46 @@ class Roller:
             raise Unavailable(f"rolling up {kind} of {month}: {error}") from error
         return doomed
 
-    def _write_day(self, parts: Sequence[Part], kind: str, day: int, through: int) -> int:
-        number = f"{_day_of_month(day):02d}"
+    def _write_day(self, parts: Sequence[Part], kind: str, day: int, through: int) -> Generator[None, None, int]:
         row_count = 0
         with contextlib.ExitStack() as stack:
             writers: dict[str, Draft] = {}
-            of_hour: list[tuple[_Names, Windows]] = []  # minutes that are not summed up further yet
+            of_minute, of_quarter = _Unfinished(WIDTHS_MS["1m"]), _Unfinished(WIDTHS_MS["15m"])
+            of_hour = _Unfinished(WIDTHS_MS["15m"])
             for end_ms, names, series, time_ms, value, quality in _slices(parts, day):
                 row_count += len(time_ms)
-                minutes = roll(series, time_ms, value, quality, WIDTHS_MS["1m"])
-                if not writers and len(time_ms):
-                    saves = len(minutes) * _FINEST_SAVES <= len(time_ms)
-                    # Closed the other way round: when the widest stands, the others do.
-                    for width in [*reversed(WIDTHS_MS)] if saves else ["1h", "15m"]:
-                        path = month_folder(self._folder, width, kind, month_of(day))
-                        path.mkdir(parents=True, exist_ok=True)
-                        file = write_file(path / f"{number}-{number}-{through:012d}.parquet", SCHEMA)
-                        writers[width] = stack.enter_context(file)
-                if len(minutes):
+                of_minute.add(names, roll(series, time_ms, value, quality, WIDTHS_MS["1m"]))
+                if found := of_minute.take(end_ms, WIDTHS_MS["1m"]):
+                    names, minutes = found
+                    if not writers:
+                        saves = len(minutes) * _FINEST_SAVES <= minutes.count.sum()
+                        writers = self._drafts(stack, saves, kind, day, through)
                     if "1m" in writers:
                         writers["1m"].write(_table(names, minutes, through), GROUP_ROWS)
-                    of_hour.append((names, minutes))
-                if of_hour and end_ms % WIDTHS_MS["1h"] == 0:
-                    names, windows = _together(of_hour)
-                    of_hour = []
-                    for width in ("15m", "1h"):
-                        windows = merge(windows, WIDTHS_MS[width])
-                        writers[width].write(_table(names, windows, through), GROUP_ROWS)
+                    of_quarter.add(names, minutes)
+                if found := of_quarter.take(end_ms, WIDTHS_MS["15m"]):
+                    of_hour.add(*found)
+                if found := of_hour.take(end_ms, WIDTHS_MS["1h"]):
+                    names, quarters = found
+                    writers["15m"].write(_table(names, quarters, through), GROUP_ROWS)
+                    writers["1h"].write(_table(names, merge(quarters, WIDTHS_MS["1h"]), through), GROUP_ROWS)
+                yield
+            if not writers:
+                self._drafts(stack, False, kind, day, through)  # no reading was good: it is rolled up all the same
         return row_count
+
+    def _drafts(
+        self, stack: contextlib.ExitStack, has_minutes: bool, kind: str, day: int, through: int
+    ) -> dict[str, Draft]:
+        number = f"{_day_of_month(day):02d}"
+        drafts = {}
+        # Closed the other way round: when the widest stands, the others do.
+        for width in [*reversed(WIDTHS_MS)] if has_minutes else ["1h", "15m"]:
+            path = month_folder(self._folder, width, kind, month_of(day))
+            path.mkdir(parents=True, exist_ok=True)
+            file = write_file(path / f"{number}-{number}-{through:012d}.parquet", SCHEMA)
+            drafts[width] = stack.enter_context(file)
+        return drafts
 
     def _join(self, of_month: Path, kind: str, through: int) -> list[Path]:
         names = _names_in(of_month)
@@ -227,58 +251,111 @@ class Roller:
         return covered_days(of_month, _names_in(of_month)).get(day)
 
 
+class _Unfinished:
+    """Windows that lack what later slices of the same readings' time hold."""
+
+    def __init__(self, width_ms: int) -> None:
+        self._width_ms = width_ms
+        self._parts: list[tuple[_Names, Windows]] = []
+
+    def add(self, names: _Names, windows: Windows) -> None:
+        """Windows no wider than ours, later than those that were added before."""
+        if len(windows):
+            self._parts.append((names, windows))
+
+    def take(self, end_ms: int, until_ms: int) -> tuple[_Names, Windows] | None:
+        """Those up to the last multiple of `until_ms` before `end_ms`, at our width; None when there are none."""
+        whole_ms = end_ms // until_ms * until_ms
+        if not any(windows.time_ms.min() < whole_ms for _, windows in self._parts):
+            return None
+        names, windows = _together(self._parts)
+        is_whole = windows.time_ms < whole_ms
+        self._parts = []
+        self.add(names, windows.take(~is_whole))
+        return names, merge(windows.take(is_whole), self._width_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """The row groups of a day's files, in the order of the files; (G,) each."""
+
+    path: list[Path]
+    number: NDArray[np.int64]  # in its file
+    start_ms: Times  # of its earliest reading
+    end_ms: Times  # after its latest
+    rows: NDArray[np.int64]
+
+
+def _groups(parts: Sequence[Part], day: int) -> _Groups:
+    whole_day = day * DAY_MS, (day + 1) * DAY_MS - 1
+    paths: list[Path] = []
+    found: list[tuple[int, int, int, int]] = []
+    for part in parts:
+        about = pq.read_metadata(part.path)
+        for number in range(about.num_row_groups):
+            first_ms, last_ms = time_span(about, number) or whole_day
+            paths.append(part.path)
+            found.append((number, first_ms, last_ms + 1, about.row_group(number).num_rows))
+    return _Groups(paths, *np.array(found, np.int64).reshape(-1, 4).T)
+
+
 def _slices(
     parts: Sequence[Part], day: int
 ) -> Iterator[tuple[int, _Names, NDArray[np.int64], Times, Floats, Qualities]]:
-    """The readings of a day, some whole hours at a time, or whole minutes of one hour.
+    """The readings of a day, so many at a time as may be in memory at once.
 
-    Yields the slice's end, names, and (N,) columns ascending by series and time, each reading once.
+    Yields the slice's end, the last time that of the day, names, and (N,) columns ascending by series and time, each
+    reading once.
     """
-    metadata = [pq.read_metadata(part.path) for part in parts]
-    for start, end in _cuts(_slice_minutes(metadata)):
-        start_ms, end_ms = (day * DAY_MS + minute * 60_000 for minute in (start, end))
+    groups = _groups(parts, day)
+    for start_ms, end_ms in _cuts(groups, day * DAY_MS, (day + 1) * DAY_MS):
         names: dict[tuple[str, str], int] = {}
         columns = []
-        for part, about in zip(parts, metadata, strict=True):
-            groups = [
-                number
-                for number in range(about.num_row_groups)
-                if _may_hold(time_span(about, number), start_ms, end_ms)
-            ]
-            if groups:
-                with pq.ParquetFile(part.path) as file:
-                    columns += [_columns(file.read_row_group(group), names, start_ms, end_ms) for group in groups]
-        ordered = sorted(names)
+        overlapping = np.flatnonzero((groups.start_ms < end_ms) & (groups.end_ms > start_ms)).tolist()
+        for path, of_file in itertools.groupby(overlapping, key=groups.path.__getitem__):
+            with pq.ParquetFile(path) as file:
+                for at in of_file:
+                    columns.append(_columns(file.read_row_group(int(groups.number[at])), names, start_ms, end_ms))
         if columns:
+            ordered = sorted(names)
             series, time_ms, value, quality, key = (np.concatenate(each) for each in zip(*columns, strict=True))
             rank = np.argsort(np.array([names[name] for name in ordered]))
             series = rank[series] if len(series) else series
             rows = _each_once(series, time_ms, key)
             yield end_ms, ordered, series[rows], time_ms[rows], value[rows], quality[rows]
-        elif end % 60 == 0:
-            nothing = np.empty(0, np.int64)
-            yield end_ms, ordered, nothing, nothing, np.empty(0), np.empty(0, np.uint8)
+    nothing = np.empty(0, np.int64)
+    yield (day + 1) * DAY_MS, [], nothing, nothing, np.empty(0), np.empty(0, np.uint8)
 
 
-def _cuts(minutes: int) -> Iterator[tuple[int, int]]:
-    """Where a day is cut: (start, end) in minutes, of about so many each; whole hours, or within one."""
-    if minutes >= 60:
-        whole = minutes // 60 * 60
-        yield from ((start, min(start + whole, _MINUTES)) for start in range(0, _MINUTES, whole))
-    else:
-        for hour in range(0, _MINUTES, 60):
-            yield from ((start, min(start + minutes, hour + 60)) for start in range(hour, hour + 60, minutes))
+def _cuts(groups: _Groups, start_ms: int, end_ms: int, step_ms: int = 60_000) -> Iterator[tuple[int, int]]:
+    """Where [start, end) is cut: (start, end) of some minutes with so many readings, or of some seconds of one minute."""
+    edges = np.arange(start_ms, end_ms + 1, step_ms)
+    begun_ms, held = start_ms, 0.0
+    for edge_ms, count in zip(edges[:-1].tolist(), np.diff(_rows_before(groups, edges)).tolist(), strict=True):
+        if begun_ms < edge_ms and held + count > _SLICE_ROWS:
+            yield begun_ms, edge_ms
+            begun_ms, held = edge_ms, 0.0
+        held += count
+        if held > _SLICE_ROWS and step_ms > 1000:
+            yield from _cuts(groups, edge_ms, edge_ms + step_ms, 1000)
+            begun_ms, held = edge_ms + step_ms, 0.0
+    if begun_ms < end_ms:
+        yield begun_ms, end_ms
 
 
-def _slice_minutes(metadata: Sequence[pq.FileMetaData]) -> int:
-    """How many minutes hold about as many readings as may be in memory at once: a backlog may fill an hour of a day only."""
-    row_count = sum(about.num_rows for about in metadata)
-    spans = [time_span(about, number) for about in metadata for number in range(about.num_row_groups)]
-    known = [span for span in spans if span is not None]
-    minutes = _MINUTES
-    if known and len(known) == len(spans):
-        minutes = (max(end for _, end in known) - min(start for start, _ in known)) // 60_000 + 1
-    return max(1, int(minutes * _SLICE_ROWS // max(1, row_count)))
+def _rows_before(groups: _Groups, moments: Times) -> Floats:
+    """How many readings lie before each moment, were those of a row group spread evenly over its time; (M,)."""
+    rate = groups.rows / (groups.end_ms - groups.start_ms)
+    before = np.zeros(len(moments))
+    for edge_ms, sign in ((groups.start_ms, 1.0), (groups.end_ms, -1.0)):
+        order = np.argsort(edge_ms)
+        past = np.searchsorted(edge_ms[order], moments)
+        # In steps of the day, so that large times leave the digits to the rows.
+        from_ms = moments[0]
+        rates = np.concatenate(([0.0], np.cumsum(rate[order])))[past]
+        starts = np.concatenate(([0.0], np.cumsum(rate[order] * (edge_ms[order] - from_ms))))[past]
+        before += sign * (rates * (moments - from_ms) - starts)
+    return before
 
 
 def _together(parts: Sequence[tuple[_Names, Windows]]) -> tuple[_Names, Windows]:
@@ -290,10 +367,6 @@ def _together(parts: Sequence[tuple[_Names, Windows]]) -> tuple[_Names, Windows]
     columns = [np.concatenate([getattr(each, field.name) for each in renamed]) for field in fields(Windows)]
     whole = Windows(*columns)
     return names, whole.take(np.lexsort((whole.time_ms, whole.series)))
-
-
-def _may_hold(span: tuple[int, int] | None, start_ms: int, end_ms: int) -> bool:
-    return span is None or (span[1] >= start_ms and span[0] < end_ms)
 
 
 def _columns(table: pa.Table, names: dict[tuple[str, str], int], start_ms: int, end_ms: int) -> tuple[Any, ...]:
@@ -309,7 +382,7 @@ def _columns(table: pa.Table, names: dict[tuple[str, str], int], start_ms: int, 
         [names.setdefault((devices[p // len(metrics)], metrics[p % len(metrics)]), len(names)) for p in used.tolist()],
         np.int64,
     )
-    key = np.full(len(table), "", object)
+    key: NDArray[Any] = np.zeros(len(table), "<U1")  # each ""
     if table["key"].null_count < len(table):
         key = table["key"].fill_null("").to_numpy().astype(object)
     return (code[inverse], *(table[name].to_numpy() for name in ("time_ms", "value", "quality")), key)

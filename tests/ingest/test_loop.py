@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ class Shelf:
     def __init__(self, fails: int = 0, gather_s: float = 2.0) -> None:
         self.started: list[int] = []
         self.written: list[tuple[int, int, list[float]]] = []
+        self.untidy = 0
         self.fails = fails
         self.gather_s = gather_s
         self.clock, self.takes_s = ManualClock(), 0.0
@@ -40,8 +42,9 @@ class Shelf:
         self.clock.advance(self.takes_s)
         return ()
 
-    def tidy(self) -> None:
-        pass
+    def tidy(self) -> bool:
+        self.untidy -= 1
+        return self.untidy > 0
 
     def warning(self) -> str:
         return ""
@@ -83,6 +86,21 @@ def test_what_waits_is_written_together_when_the_core_stops(tmp_path: Path, data
     run(journal, shelf, database)
     assert shelf.started == [0, 3]
     assert shelf.written[-1] == (4, 4, [3.0])
+
+
+def test_what_is_to_be_tidied_is_tidied_before_the_loop_rests(tmp_path: Path, database: sa.Engine) -> None:
+    journal, shelf, stop = Journal(tmp_path / "j.db"), Shelf(), threading.Event()
+    journal.append([reading(1.0)])
+    shelf.untidy = 1000
+    rests: list[int] = []
+
+    def rest(after: int, seconds: float) -> None:
+        rests.append(shelf.untidy)
+        stop.set()
+
+    with mock.patch.object(journal, "wait", rest):
+        HistoryLoop(journal, shelf, Quarantine(database), ManualClock()).run(stop)
+    assert rests == [0]
 
 
 def test_a_history_that_is_away_is_tried_again_and_the_cursor_waits(tmp_path: Path, database: sa.Engine) -> None:

@@ -41,7 +41,8 @@ class Store:
     def tidy(self) -> None:
         self.clock.advance(601)
         for _ in range(100):
-            self.writer.tidy()
+            while self.writer.tidy():
+                pass
 
     @property
     def days(self) -> list[int]:

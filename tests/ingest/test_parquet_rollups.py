@@ -29,10 +29,12 @@ TIMES = st.builds(
     lambda day, hour, off: T0 + day * DAY_MS + hour * HOUR + off,
     st.integers(0, 3),
     st.sampled_from([0, 1, 12, 23]),
-    st.sampled_from([0, 1, 59_999, 60_000, 900_000, HOUR - 1]),
+    st.sampled_from([0, 1, 30_000, 59_999, 60_000, 900_000, HOUR - 1]),
 )
 ROWS = st.lists(st.tuples(st.integers(0, 2), TIMES, VALUES, st.sampled_from([0, 0, 0, 1, 2])), min_size=1, max_size=30)
-ACTS = st.lists(st.one_of(ROWS, st.sampled_from(["tidy", "tidy", "restart"])), min_size=1, max_size=12)
+ACTS = st.lists(
+    st.one_of(ROWS, st.sampled_from(["tidy", "tidy", "a step", "a step", "restart"])), min_size=1, max_size=12
+)
 SPANS = st.tuples(
     st.sampled_from([0, 1, HOUR, DAY_MS, DAY_MS + 61_000]), st.sampled_from([1, HOUR, DAY_MS, 2 * DAY_MS, 4 * DAY_MS])
 )
@@ -66,11 +68,17 @@ class Store:
         for series, time_ms, value, quality in rows:
             self.told[series].append((time_ms, value, quality))
 
+    def step(self) -> None:
+        """A piece of what is to be done."""
+        with mock.patch("ingest.history.parquet._ROLL_QUIET_S", 0.0):
+            self.writer.tidy()
+
     def tidy(self) -> None:
         """Until nothing is left to do."""
         with mock.patch("ingest.history.parquet._ROLL_QUIET_S", 0.0):
             for _ in range(40):
-                self.writer.tidy()
+                while self.writer.tidy():
+                    pass
 
     def read(self, series: int, start_ms: int, end_ms: int, every_ms: int, how: Aggregate) -> list[tuple[int, float]]:
         place = SERIES[series]
@@ -84,15 +92,20 @@ class Store:
 
 
 @settings(max_examples=60)
-@given(ACTS, SPANS, STEPS, st.sampled_from(list(Aggregate)))
+@given(ACTS, SPANS, STEPS, st.sampled_from(list(Aggregate)), st.sampled_from([1, 3, 1000]))
 def test_whatever_comes_whenever_rolled_up_the_answer_is_that_of_the_readings(
-    acts: list[object], span: tuple[int, int], every_ms: int, how: Aggregate
+    acts: list[object], span: tuple[int, int], every_ms: int, how: Aggregate, slice_rows: int
 ) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        mock.patch("ingest.history.parquet_rollups._SLICE_ROWS", slice_rows),
+    ):
         store = Store(Path(name))
         for act in acts:
             if act == "tidy":
                 store.tidy()
+            elif act == "a step":
+                store.step()
             elif act == "restart":
                 store.restart()
             else:
@@ -184,6 +197,29 @@ def test_a_day_that_is_too_large_for_one_go_is_rolled_up_by_hours(tmp_path: Path
     for how in Aggregate:
         asked = (0, T0, T0 + 4 * DAY_MS, HOUR, how)
         assert store.read(*asked) == store.expected(*asked)
+
+
+def test_a_day_that_takes_long_to_roll_up_keeps_no_reading_waiting(tmp_path: Path) -> None:
+    """And no file that is still to be read goes, though others have replaced it long ago."""
+    with (
+        mock.patch("ingest.history.parquet_rollups._SLICE_ROWS", 1000),
+        mock.patch("ingest.history.parquet._ROLL_QUIET_S", 0.0),
+        mock.patch("ingest.history.parquet._DELETE_AFTER_S", 0.0),
+    ):
+        store = Store(tmp_path)
+        store.keep([(0, T0 + n * 10_000, float(n), 0) for n in range(4000)])
+        for _ in range(3):
+            store.step()
+        folder = tmp_path / "rollup=15m/kind=meter/month=2026-11"
+        assert [path.suffix for path in folder.iterdir()] == [".draft"]
+        for n in range(40):  # so many that they are merged
+            store.keep([(0, T0 + (4000 + n) * 10_000, 1.0, 0)])
+            store.step()
+        store.tidy()
+    for how in Aggregate:
+        asked = (0, T0, T0 + DAY_MS, HOUR, how)
+        assert store.read(*asked) == store.expected(*asked)
+    assert {path.name[:6] for path in folder.iterdir()} == {"29-29-"}
 
 
 def test_passages_of_one_moment_are_each_counted(tmp_path: Path) -> None:
