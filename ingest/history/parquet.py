@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import secrets
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ _DAYS = 100_000  # keys are kind · _DAYS + day
 _LOOK_EVERY_S = 300.0  # for marks of others
 _FILES_KNOWN = 10_000  # of days that are being written
 _ROLL_AGAIN_S = 600.0  # a day that could not be rolled up is tried again after so long
-_ROLL_ROWS = 50_000  # or when it has grown by so many readings, and has doubled
+_ROLL_ROWS = 50_000  # or when it has grown by so many readings, and by as many as there are windows to take over,
+_ROLL_EVERY_S = 60.0  # and this long ago
 
 
 @dataclass(slots=True)
@@ -67,11 +69,23 @@ class _Unrolled:
     since_s: float  # when the last of them came
 
 
+class _Rolled(NamedTuple):
+    """How a day was rolled up last."""
+
+    windows: int
+    through: int  # the last journal record that is in it
+    at_s: float
+
+
+_NEVER = _Rolled(0, 0, -math.inf)
+
+
 class _Rolling(NamedTuple):
     """A day that is being rolled up."""
 
     kind: str
     day: int
+    through: int
     steps: Generator[None, None, tuple[int, list[Path]]]
 
 
@@ -105,11 +119,12 @@ class ParquetWriter:
         self._doomed: list[tuple[float, Path]] = []
         self._touched: set[Path] = set()
         self._roller = Roller(folder)
+        self._row_count = functools.lru_cache(_FILES_KNOWN)(_row_count)  # a file that has its name does not change
         self._clock = clock or SystemClock()
         self._keeper = Keeper(settings or ParquetSettings(folder=folder), self._roller, self._clock)
         self._unrolled: dict[tuple[str, int], _Unrolled] = {}
         self._rolling: _Rolling | None = None
-        self._rolled_rows: dict[tuple[str, int], int] = {}
+        self._rolled: dict[tuple[str, int], _Rolled] = {}
         self._unjoined: set[tuple[str, str]] = set()  # (kind, month)
         self._written = 0
         self._look_s = 0.0
@@ -127,7 +142,7 @@ class ParquetWriter:
                     if path not in kept:
                         path.unlink()
                 self._touched.add(folder)
-                kind, day = folder.parent.name.removeprefix("kind="), day_number(folder.name.removeprefix("day="))
+                kind, day = _kind_and_day(folder)
                 self._unjoined.add((kind, month_of(day)))
                 if not self._roller.is_current(kind, day):
                     self._unrolled[kind, day] = _Unrolled(0, self._clock.monotonic_s())
@@ -191,7 +206,7 @@ class ParquetWriter:
                 start = record + 1
             lost = []
             for folder in (path for day in days for path in self._folder.glob(f"kind=*/day={day_name(day)}")):
-                kind, day = folder.parent.name.removeprefix("kind="), day_number(folder.name.removeprefix("day="))
+                kind, day = _kind_and_day(folder)
                 for path in [path for path in folder.iterdir() if path.suffix == ".parquet" and path not in made]:
                     part = files_of(folder, [path.name]).parts
                     if part and first <= part[0].first and part[0].last <= last:
@@ -247,28 +262,28 @@ class ParquetWriter:
             return
         self._look_s = now_s + _LOOK_EVERY_S
         for mark in self._folder.glob(f"kind=*/day=*/{CHANGED}*"):
-            kind, day = mark.parent.parent.name.removeprefix("kind="), mark.parent.name.removeprefix("day=")
-            self._unrolled.setdefault((kind, day_number(day)), _Unrolled(0, now_s))
+            self._unrolled.setdefault(_kind_and_day(mark.parent), _Unrolled(0, now_s))
 
     def _roll_up(self, now_s: float) -> bool:
         """Some readings of one day for which it is time, if there is one."""
         self._look_for_marks(now_s)
         if self._rolling is None:
             for (kind, day), waiting in self._unrolled.items():
-                rolled = self._rolled_rows.get((kind, day), 0)
-                if now_s - waiting.since_s >= _ROLL_QUIET_S or waiting.rows >= max(_ROLL_ROWS, rolled):
+                rolled = self._rolled.get((kind, day), _NEVER)
+                has_grown = waiting.rows >= max(_ROLL_ROWS, rolled.windows) and now_s - rolled.at_s >= _ROLL_EVERY_S
+                if has_grown or now_s - waiting.since_s >= _ROLL_QUIET_S:
                     del self._unrolled[kind, day]  # what comes from now on is not in it
-                    self._rolling = _Rolling(kind, day, self._roller.rolling(kind, day, self._written))
+                    self._rolling = _Rolling(kind, day, self._written, self._roller.rolling(kind, day, self._written))
                     break
             else:
                 return False
-        kind, day, steps = self._rolling
+        kind, day, through, steps = self._rolling
         try:
             next(steps)
         except StopIteration as end:
-            rows, replaced = end.value
+            windows, replaced = end.value
             self._rolling = None
-            self._rolled_rows[kind, day] = rows
+            self._rolled[kind, day] = _Rolled(windows, through, now_s)
             self._doomed += [(now_s + _DELETE_AFTER_S, path) for path in replaced]
             self._unjoined.add((kind, month_of(day)))
         except Unavailable as error:
@@ -297,10 +312,13 @@ class ParquetWriter:
     def _merge(self, folder: Path, now_s: float) -> None:
         try:
             parts = [part for part in parts_of(folder) if part.last]  # what was brought keeps its name
-            rows = [_row_count(part.path) for part in parts]
+            rows = [self._row_count(part.path) for part in parts]
             position = 0
             # Neighbours of one tier: each merge makes a file of the next tier, so a reading is rewritten a few times only.
-            for _, run in itertools.groupby(rows, key=_tier):
+            # And what rollups hold is not mixed with what they lack, which would make all of it be read anew.
+            through = self._rolled.get(_kind_and_day(folder), _NEVER).through
+            keys = [(_tier(count), part.last <= through) for part, count in zip(parts, rows, strict=True)]
+            for _, run in itertools.groupby(keys):
                 size = len(list(run))
                 row_count = sum(rows[position : position + size])
                 if size >= MERGE_COUNT and row_count <= MERGE_ROWS_MAX:
@@ -368,9 +386,11 @@ def _write_file(path: Path, row_groups: Iterable[pa.Table]) -> None:
             file.write(table)
 
 
-@functools.lru_cache(maxsize=_FILES_KNOWN)
+def _kind_and_day(folder: Path) -> tuple[str, int]:
+    return folder.parent.name.removeprefix("kind="), day_number(folder.name.removeprefix("day="))
+
+
 def _row_count(path: Path) -> int:
-    """Of a file that has its name, and so does not change."""
     return int(pq.read_metadata(path).num_rows)
 
 

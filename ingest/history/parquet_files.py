@@ -103,10 +103,12 @@ class Draft:
     """A file that is being written."""
 
     def __init__(self, writer: Any) -> None:
+        self.row_count = 0
         self._writer = writer
 
     def write(self, table: pa.Table, group_rows: int | None = None) -> None:
         """Add row groups."""
+        self.row_count += len(table)
         if len(table):
             self._writer.write_table(table, row_group_size=group_rows)
 

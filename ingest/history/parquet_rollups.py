@@ -14,6 +14,7 @@ themselves are as quick to read. Axes: N readings, W windows.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -61,6 +62,7 @@ COLUMNS = [field.name for field in fields(Windows) if field.name != "series"]
 GROUP_ROWS = 8_192  # a chart reads the row groups that hold its series: they must be small against a day
 _SLICE_ROWS = 500_000  # readings in memory at once, or those of a second
 _MONTH_ROWS_MAX = 2_000_000  # a month with more windows stays as the files of its days
+_FILES_KNOWN = 10_000  # of days that are being written
 _FINEST_SAVES = 4  # how many readings a minute's window must stand for
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d{12})\.parquet")
 _Names = list[tuple[str, str]]
@@ -100,6 +102,8 @@ class Roller:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        # A file that has its name does not change.
+        self._spans = functools.lru_cache(_FILES_KNOWN)(_spans)
 
     def start(self, cursor: int) -> None:
         """Distrust what knows of records past the cursor: those that come will be others. Raises OSError.
@@ -134,8 +138,8 @@ class Roller:
         return covered is not None and newest <= covered.through and not files.marks
 
     def roll_day(self, kind: str, day: int, through: int) -> tuple[int, list[Path]]:
-        """The same as `rolling`, in one go."""
-        steps = self.rolling(kind, day, through)
+        """All of a day anew, whatever rollups say of it, in one go; else as `rolling`."""
+        steps = self._rolling(kind, day, through, anew=True)
         while True:
             try:
                 next(steps)
@@ -144,31 +148,35 @@ class Roller:
                 return found
 
     def rolling(self, kind: str, day: int, through: int) -> Generator[None, None, tuple[int, list[Path]]]:
-        """Roll a day up, from all readings that there are now: some of them a step, as a day may take minutes.
+        """Roll a day up as its readings are now: some of them a step, as a day may take minutes.
 
-        No file of the day may be deleted meanwhile.
+        What rollups say of the time before the first reading that they lack is taken over. No file of the day may be
+        deleted meanwhile.
 
         Args:
             through: The last journal record that history has written.
 
         Returns:
-            How many readings that were, and the files that no longer count and may be deleted once nobody reads them.
+            How many windows were written, and the files that no longer count and may be deleted once nobody reads them.
             Raises Unavailable.
         """
+        return self._rolling(kind, day, through, anew=False)
+
+    def _rolling(self, kind: str, day: int, through: int, anew: bool) -> Generator[None, None, tuple[int, list[Path]]]:
         of_day = day_folder(self._folder, kind, day)
         try:
             files = day_files(of_day)
             if not files.parts:
                 return 0, []
-            old = [self._covered(width, kind, day) for width in WIDTHS_MS]
-            row_count = yield from self._write_day(files.parts, kind, day, through)
+            old = {width: each for width in WIDTHS_MS if (each := self._covered(width, kind, day)) is not None}
+            right = None if anew or files.marks else self._still_right(old, files.parts, day)
+            row_count = yield from self._write_day(files.parts, right, kind, day, through)
             for mark in files.marks:
                 mark.unlink(missing_ok=True)
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"rolling up {of_day}: {error}") from error
-        number = f"{_day_of_month(day):02d}"
-        replaced = [each.path for each in old if each is not None and each.through < through]
-        return row_count, [path for path in replaced if path.name.startswith(f"{number}-{number}-")]
+        replaced = [each.path for each in old.values() if each.through < through]
+        return row_count, [path for path in replaced if _is_of_one_day(path, day)]
 
     def join_month(self, kind: str, month: str, through: int) -> list[Path]:
         """Put the files of a month that is over together; those that no longer count. Raises Unavailable."""
@@ -180,45 +188,73 @@ class Roller:
             raise Unavailable(f"rolling up {kind} of {month}: {error}") from error
         return doomed
 
-    def _write_day(self, parts: Sequence[Part], kind: str, day: int, through: int) -> Generator[None, None, int]:
-        row_count = 0
+    def _write_day(
+        self, parts: Sequence[Part], right: _Right | None, kind: str, day: int, through: int
+    ) -> Generator[None, None, int]:
         with contextlib.ExitStack() as stack:
-            writers: dict[str, Draft] = {}
+            drafts: dict[str, Draft] = {}
             of_minute, of_quarter = _Unfinished(WIDTHS_MS["1m"]), _Unfinished(WIDTHS_MS["15m"])
             of_hour = _Unfinished(WIDTHS_MS["15m"])
-            for end_ms, names, series, time_ms, value, quality in _slices(parts, day):
-                row_count += len(time_ms)
+            from_ms = day * DAY_MS
+            if right is not None:
+                from_ms = right.end_ms
+                hour_ms, quarter_ms = (from_ms // WIDTHS_MS[width] * WIDTHS_MS[width] for width in ("1h", "15m"))
+                drafts = self._drafts(stack, list(right.paths), kind, day, through)
+                # Of a quarter or an hour that is not over, what is narrower goes into what it will be.
+                for width, written_ms, wider, rest in (
+                    ("1h", hour_ms, of_hour, (hour_ms, hour_ms)),
+                    ("15m", hour_ms, of_hour, (hour_ms, quarter_ms)),
+                    ("1m", from_ms, of_quarter, (quarter_ms, from_ms)),
+                ):
+                    if width in drafts:
+                        yield from _take_over(right.paths[width], drafts[width], written_ms, through, wider, rest)
+            for end_ms, names, series, time_ms, value, quality in _slices(
+                self._groups(parts, day), from_ms, (day + 1) * DAY_MS
+            ):
                 of_minute.add(names, roll(series, time_ms, value, quality, WIDTHS_MS["1m"]))
                 if found := of_minute.take(end_ms, WIDTHS_MS["1m"]):
                     names, minutes = found
-                    if not writers:
+                    if not drafts:
                         saves = len(minutes) * _FINEST_SAVES <= minutes.count.sum()
-                        writers = self._drafts(stack, saves, kind, day, through)
-                    if "1m" in writers:
-                        writers["1m"].write(_table(names, minutes, through), GROUP_ROWS)
+                        drafts = self._drafts(stack, [*WIDTHS_MS] if saves else ["15m", "1h"], kind, day, through)
+                    if "1m" in drafts:
+                        drafts["1m"].write(_table(names, minutes, through), GROUP_ROWS)
                     of_quarter.add(names, minutes)
                 if found := of_quarter.take(end_ms, WIDTHS_MS["15m"]):
                     of_hour.add(*found)
                 if found := of_hour.take(end_ms, WIDTHS_MS["1h"]):
                     names, quarters = found
-                    writers["15m"].write(_table(names, quarters, through), GROUP_ROWS)
-                    writers["1h"].write(_table(names, merge(quarters, WIDTHS_MS["1h"]), through), GROUP_ROWS)
+                    drafts["15m"].write(_table(names, quarters, through), GROUP_ROWS)
+                    drafts["1h"].write(_table(names, merge(quarters, WIDTHS_MS["1h"]), through), GROUP_ROWS)
                 yield
-            if not writers:
-                self._drafts(stack, False, kind, day, through)  # no reading was good: it is rolled up all the same
-        return row_count
+            if not drafts:  # no reading was good: it is rolled up all the same
+                drafts = self._drafts(stack, ["15m", "1h"], kind, day, through)
+        return sum(draft.row_count for draft in drafts.values())
+
+    def _still_right(self, old: Mapping[str, Covered], parts: Sequence[Part], day: int) -> _Right | None:
+        of_hour = old.get("1h")
+        if of_hour is None or not _is_of_one_day(of_hour.path, day):
+            return None
+        paths = {width: each.path for width, each in old.items() if each.path.name == of_hour.path.name}
+        lacking = self._groups([part for part in parts if part.last > of_hour.through], day)
+        finest_ms = WIDTHS_MS["1m" if "1m" in paths else "15m"]
+        end_ms = int(lacking.start_ms.min(initial=(day + 1) * DAY_MS)) // finest_ms * finest_ms
+        return _Right(end_ms, paths) if "15m" in paths and end_ms > day * DAY_MS else None
+
+    def _groups(self, parts: Sequence[Part], day: int) -> _Groups:
+        found = [self._spans(part.path, day) for part in parts]
+        paths = [part.path for part, spans in zip(parts, found, strict=True) for _ in spans]
+        return _Groups(paths, *np.concatenate([np.empty((0, 4), np.int64), *found]).T)
 
     def _drafts(
-        self, stack: contextlib.ExitStack, has_minutes: bool, kind: str, day: int, through: int
+        self, stack: contextlib.ExitStack, widths: Sequence[str], kind: str, day: int, through: int
     ) -> dict[str, Draft]:
-        number = f"{_day_of_month(day):02d}"
         drafts = {}
         # Closed the other way round: when the widest stands, the others do.
-        for width in [*reversed(WIDTHS_MS)] if has_minutes else ["1h", "15m"]:
+        for width in reversed(widths):
             path = month_folder(self._folder, width, kind, month_of(day))
             path.mkdir(parents=True, exist_ok=True)
-            file = write_file(path / f"{number}-{number}-{through:012d}.parquet", SCHEMA)
-            drafts[width] = stack.enter_context(file)
+            drafts[width] = stack.enter_context(write_file(path / f"{_of_one_day(day)}{through:012d}.parquet", SCHEMA))
         return drafts
 
     def _join(self, of_month: Path, kind: str, through: int) -> list[Path]:
@@ -249,6 +285,35 @@ class Roller:
     def _covered(self, width: str, kind: str, day: int) -> Covered | None:
         of_month = month_folder(self._folder, width, kind, month_of(day))
         return covered_days(of_month, _names_in(of_month)).get(day)
+
+
+class _Right(NamedTuple):
+    """What rollups say of a day's beginning and newer readings do not change."""
+
+    end_ms: int  # where a window of the finest width ends
+    paths: dict[str, Path]  # by width
+
+
+def _take_over(
+    path: Path, draft: Draft, written_ms: int, through: int, wider: _Unfinished, rest: tuple[int, int]
+) -> Iterator[None]:
+    """A file's windows before `written_ms` into a newer one, those of `rest`, [start, end), into what is wider."""
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            table = file.read_row_group(number).cast(SCHEMA)
+            time_ms = table["time_ms"].to_numpy()
+            written = table.filter(pa.array(time_ms < written_ms))
+            written = written.set_column(len(SCHEMA) - 1, SCHEMA[-1], pa.array(np.full(len(written), through)))
+            draft.write(written, GROUP_ROWS)
+            wider.add(*_windows_in(table.filter(pa.array((time_ms >= rest[0]) & (time_ms < rest[1])))))
+            yield
+
+
+def _windows_in(table: pa.Table) -> tuple[_Names, Windows]:
+    """Back from `_table`."""
+    names: dict[tuple[str, str], int] = {}
+    series = _series_of(table, names)
+    return list(names), Windows(series, *(table[name].to_numpy() for name in COLUMNS))
 
 
 class _Unfinished:
@@ -286,29 +351,24 @@ class _Groups:
     rows: NDArray[np.int64]
 
 
-def _groups(parts: Sequence[Part], day: int) -> _Groups:
-    whole_day = day * DAY_MS, (day + 1) * DAY_MS - 1
-    paths: list[Path] = []
-    found: list[tuple[int, int, int, int]] = []
-    for part in parts:
-        about = pq.read_metadata(part.path)
-        for number in range(about.num_row_groups):
-            first_ms, last_ms = time_span(about, number) or whole_day
-            paths.append(part.path)
-            found.append((number, first_ms, last_ms + 1, about.row_group(number).num_rows))
-    return _Groups(paths, *np.array(found, np.int64).reshape(-1, 4).T)
+def _spans(path: Path, day: int) -> NDArray[np.int64]:
+    """Of a file of that day: (G, 4), a row as in `_Groups`."""
+    about = pq.read_metadata(path)
+    found = []
+    for number in range(about.num_row_groups):
+        first_ms, last_ms = time_span(about, number) or (day * DAY_MS, (day + 1) * DAY_MS - 1)
+        found.append((number, first_ms, last_ms + 1, about.row_group(number).num_rows))
+    return np.array(found, np.int64).reshape(-1, 4)
 
 
 def _slices(
-    parts: Sequence[Part], day: int
+    groups: _Groups, first_ms: int, last_ms: int
 ) -> Iterator[tuple[int, _Names, NDArray[np.int64], Times, Floats, Qualities]]:
-    """The readings of a day, so many at a time as may be in memory at once.
+    """The readings of [first, last), so many at a time as may be in memory at once.
 
-    Yields the slice's end, the last time that of the day, names, and (N,) columns ascending by series and time, each
-    reading once.
+    Yields the slice's end, `last_ms` at the end, names, and (N,) columns ascending by series and time, each reading once.
     """
-    groups = _groups(parts, day)
-    for start_ms, end_ms in _cuts(groups, day * DAY_MS, (day + 1) * DAY_MS):
+    for start_ms, end_ms in _cuts(groups, first_ms, last_ms):
         names: dict[tuple[str, str], int] = {}
         columns = []
         overlapping = np.flatnonzero((groups.start_ms < end_ms) & (groups.end_ms > start_ms)).tolist()
@@ -324,7 +384,7 @@ def _slices(
             rows = _each_once(series, time_ms, key)
             yield end_ms, ordered, series[rows], time_ms[rows], value[rows], quality[rows]
     nothing = np.empty(0, np.int64)
-    yield (day + 1) * DAY_MS, [], nothing, nothing, np.empty(0), np.empty(0, np.uint8)
+    yield last_ms, [], nothing, nothing, np.empty(0), np.empty(0, np.uint8)
 
 
 def _cuts(groups: _Groups, start_ms: int, end_ms: int, step_ms: int = 60_000) -> Iterator[tuple[int, int]]:
@@ -373,6 +433,15 @@ def _columns(table: pa.Table, names: dict[tuple[str, str], int], start_ms: int, 
     times = table["time_ms"].to_numpy()
     if len(times) and (times.min() < start_ms or times.max() >= end_ms):
         table = table.filter(pa.array((times >= start_ms) & (times < end_ms)))
+    series = _series_of(table, names)
+    key: NDArray[Any] = np.zeros(len(table), "<U1")  # each ""
+    if table["key"].null_count < len(table):
+        key = table["key"].fill_null("").to_numpy().astype(object)
+    return (series, *(table[name].to_numpy() for name in ("time_ms", "value", "quality")), key)
+
+
+def _series_of(table: pa.Table, names: dict[tuple[str, str], int]) -> NDArray[np.int64]:
+    """Each row's series, as numbered in `names`, to which those are added that it lacks."""
     table = table.unify_dictionaries().combine_chunks()
     device, metric = (_chunk(table[name]) for name in ("device", "metric"))
     devices, metrics = device.dictionary.to_pylist(), metric.dictionary.to_pylist()
@@ -382,10 +451,7 @@ def _columns(table: pa.Table, names: dict[tuple[str, str], int], start_ms: int, 
         [names.setdefault((devices[p // len(metrics)], metrics[p % len(metrics)]), len(names)) for p in used.tolist()],
         np.int64,
     )
-    key: NDArray[Any] = np.zeros(len(table), "<U1")  # each ""
-    if table["key"].null_count < len(table):
-        key = table["key"].fill_null("").to_numpy().astype(object)
-    return (code[inverse], *(table[name].to_numpy() for name in ("time_ms", "value", "quality")), key)
+    return code[inverse]
 
 
 def _chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:
@@ -429,6 +495,16 @@ def _named(series: NDArray[np.int64], names: Sequence[str]) -> pa.DictionaryArra
     return pa.DictionaryArray.from_arrays(
         pa.array(codes[series] if len(series) else codes[:0]), pa.array(unique, pa.string())
     )
+
+
+def _of_one_day(day: int) -> str:
+    """How the name of a file begins that holds this day and no other."""
+    number = _day_of_month(day)
+    return f"{number:02d}-{number:02d}-"
+
+
+def _is_of_one_day(path: Path, day: int) -> bool:
+    return path.name.startswith(_of_one_day(day))
 
 
 def _day_of_month(day: int) -> int:

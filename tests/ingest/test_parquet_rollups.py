@@ -2,17 +2,21 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from ingest.history.history import Aggregate, SeriesPlace
 from ingest.history.parquet import ParquetWriter
 from ingest.history.parquet_files import DAY_MS, day_folder
 from ingest.history.parquet_reader import ParquetReader
 from ingest.history.parquet_rollups import covered_days, month_folder
+from ingest.history.rollups import Windows, roll
 from telemetry.batch import ReadingBatch
 from tests.oracles import rollups as oracle
 
@@ -220,6 +224,30 @@ def test_a_day_that_takes_long_to_roll_up_keeps_no_reading_waiting(tmp_path: Pat
         asked = (0, T0, T0 + DAY_MS, HOUR, how)
         assert store.read(*asked) == store.expected(*asked)
     assert {path.name[:6] for path in folder.iterdir()} == {"29-29-"}
+
+
+@pytest.mark.parametrize("every_s", [10, 100])  # with windows of a minute, and without
+def test_a_day_that_goes_on_is_rolled_up_from_where_it_was(tmp_path: Path, every_s: int) -> None:
+    store, rolled = Store(tmp_path), list[int]()
+
+    def counting(series: NDArray[np.int64], *columns: Any) -> Windows:
+        rolled.append(len(series))
+        return roll(series, *columns)
+
+    with mock.patch("ingest.history.parquet_rollups.roll", counting):
+        for piece in range(20):
+            rows = [(at, T0 + (piece * 43 + n) * every_s * 1000, float(n), 0) for n in range(43) for at in (0, 2)]
+            if piece == 15:
+                rows.append((0, T0 + 11 * 43 * every_s * 1000 + 1, 5.0, 0))  # late
+            store.keep(rows)
+            rolled.clear()
+            store.tidy()
+            again_s = 60 if every_s == 10 else 900
+            assert sum(rolled) <= (5 if piece == 15 else 1) * len(rows) + 2 * again_s / every_s
+            for step in (60_000, 900_000, HOUR):
+                for how in (Aggregate.COUNT, Aggregate.MEAN, Aggregate.INCREASE):
+                    asked = (0, T0, T0 + DAY_MS, step, how)
+                    assert store.read(*asked) == store.expected(*asked)
 
 
 def test_passages_of_one_moment_are_each_counted(tmp_path: Path) -> None:
