@@ -110,7 +110,7 @@ class Journal:
         self._on_damage = on_damage
         self._reads_again = reads_again
         self._local = threading.local()
-        self._open: set[apsw.Connection] = set()
+        self._open: dict[apsw.Connection, int] = {}  # each with its segment
         self._lock = threading.RLock()  # of appends and of everything that changes files
         self._grown = threading.Condition()
         self._newest: list[Stored] = []  # without a gap up to the last: what every reader asks for next
@@ -422,6 +422,10 @@ class Journal:
             trimmed = bisect.bisect_left(self._newest, self._firsts[0], key=lambda record: record.offset)
             self._newest_bytes -= sum(len(record.payload) + _RECORD_OVERHEAD for record in self._newest[:trimmed])
             self._newest = self._newest[trimmed:]
+        # A thread that has found all in memory since would keep the file's room for ever.
+        for connection, first in list(self._open.items()):
+            if first == oldest:
+                self._close(connection)
         self._remove(oldest)
         self._sealed_bytes.pop(oldest, None)
         self._stops.pop(oldest, None)
@@ -531,18 +535,18 @@ class Journal:
 
     def _connect(self, first: int) -> apsw.Connection:
         connection = segment.connect(segment.segment_path(self.path, first), self._vfs)
-        self._open.add(connection)
+        self._open[connection] = first
         return connection
 
     def _close(self, connection: apsw.Connection) -> None:
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         # The last to leave tidies up, and a failing disk may not let it. Nothing that was promised depends on that.
         with contextlib.suppress(apsw.Error):
             connection.close(True)
 
     def _close_all(self) -> None:
-        while self._open:
-            self._close(self._open.pop())
+        for connection in list(self._open):
+            self._close(connection)
 
     def _remove(self, first: int) -> None:
         path = segment.segment_path(self.path, first)

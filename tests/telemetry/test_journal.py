@@ -200,6 +200,33 @@ def test_trimming_to_a_size_forgets_the_oldest_and_never_what_a_reader_has_not_s
     assert (journal.last, journal.append(records(b"y"))) == (100, 101)
 
 
+def test_what_was_trimmed_takes_no_room_on_behalf_of_a_thread_that_once_read_it(tmp_path: Path) -> None:
+    for _ in range(2):
+        journal = Journal(tmp_path / "j", segment_bytes=1)
+        journal.append(records(b"a"))
+    got, goes_on = list[bytes](), threading.Event()
+
+    def read() -> None:
+        got.extend(record.payload for record in journal.read(0, 1))
+        first_read.set()
+        goes_on.wait()
+        got.extend(record.payload for record in journal.read(0))
+
+    first_read = threading.Event()
+    thread = threading.Thread(target=read)
+    thread.start()
+    first_read.wait()
+    for _ in range(3):
+        journal.append(records(b"b"))
+    assert journal.trim_to(0, seen=4)
+    held = [path.readlink().name for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert not any(f"{1:015d}" in name for name in held)
+    goes_on.set()
+    thread.join()
+    assert got == [b"a", b"b"]
+    journal.close()
+
+
 def test_a_full_disk_takes_the_room_of_old_records_that_every_reader_has_seen(tmp_path: Path) -> None:
     disk = Disk()
     journal = Journal(tmp_path / "j", segment_bytes=1, vfs=disk.name)
