@@ -122,7 +122,8 @@ class Conditions:
         usable = np.flatnonzero(batch.quality < Quality.BAD)
         rows = self._in_order(batch, usable)
         overtaken = _NONE if len(usable) == len(rows.arrival) else np.setdiff1d(usable, rows.arrival)
-        if not len(rows.arrival):
+        people = self._as_they_came(batch, usable, rows) if len(overtaken) else rows
+        if not len(people.arrival):
             return Judged([], overtaken, [])
         passages: list[Seen] = []
         parts = []
@@ -132,10 +133,9 @@ class Conditions:
             stirred.append(self._switch(moving, rows, changes))
             parts.append(self._evaluate(self.program.over_time, rows, Signals(moving, rows.value[moving])))
         for plan, detector in zip(self.program.detectors, self.detectors, strict=True):
-            signals = detector.push(rows)
             if plan.per_passage:
-                passages += self._seen(plan.rule, batch, rows, signals)
-            elif len(signals.row):
+                passages += self._seen(plan.rule, batch, people, detector.push(people))
+            elif len(rows.arrival) and len((signals := detector.push(rows)).row):
                 parts.append(self._evaluate(plan.feed, rows, signals))
         stirred += [self._advance(part, rows, changes) for part in parts]
         # Within a series rows ascend in time, so the last write of each is its newest.
@@ -316,6 +316,16 @@ class Conditions:
             first = np.append(True, series[1:] != series[:-1])[: len(series)]
         good = batch.quality[arrival] == Quality.GOOD
         return Rows(series, time_ms, batch.value[arrival], good, arrival, first)
+
+    def _as_they_came(self, batch: ReadingBatch, usable: Indexes, rows: Rows) -> Rows:
+        """All usable readings, grouped by series: a person is a person, whoever came before."""
+        groups = group(batch.series[usable].astype(np.intp))
+        arrival = usable[groups.order]
+        first = np.zeros(len(arrival), np.bool_)
+        first[groups.start] = True
+        series, good = batch.series[arrival].astype(np.intp), batch.quality[arrival] == Quality.GOOD
+        late = ~np.isin(arrival, rows.arrival)
+        return Rows(series, batch.time_ms[arrival], batch.value[arrival], good, arrival, first, late)
 
     def _evaluate(self, feed: Feed, rows: Rows, signals: Signals) -> _Evaluations:
         """Bring signals to the instances that look at them."""

@@ -162,19 +162,20 @@ class FeverDetector:
         # As it would be shown in the middle of that range.
         warmer = np.clip(ambient.value, coldest, warmest) - (coldest + warmest) / 2
         value = rows.value[chosen] - self._rule.ambient_per_c * np.where(fresh, warmer, 0.0)
+        late = np.zeros(len(chosen), np.bool_) if rows.late is None else rows.late[chosen]
         signal = np.empty(len(chosen))
         for now in rounds(lane):
-            signal[now] = self._judge(self._at[lane[now]], time_ms[now], value[now], trusted[now])
+            signal[now] = self._judge(self._at[lane[now]], time_ms[now], value[now], trusted[now], late[now])
         return Signals(chosen, signal)
 
-    def _judge(self, at: Indexes, time_ms: Times, value: Floats, trusted: Masks) -> Floats:
-        """One person at each of some lanes, (K,): judge them, then learn from them."""
+    def _judge(self, at: Indexes, time_ms: Times, value: Floats, trusted: Masks, late: Masks) -> Floats:
+        """One person at each of some lanes, (K,): judge them, then learn from those who came in order."""
         rule, own = self._rule, self._columns
-        idle = time_ms - np.maximum(own["crowd_ms"][at, -1], 0) > rule.idle_reset_s * 1000
+        idle = ~late & (time_ms - np.maximum(own["crowd_ms"][at, -1], 0) > rule.idle_reset_s * 1000)
         own["reset_ms"][at] = np.where(idle, time_ms, own["reset_ms"][at])
         own["centre"][at] = np.where(idle, np.nan, own["centre"][at])
         crowd = _crowd(own["crowd"][at], own["crowd_ms"][at], own["reset_ms"][at])
-        centre, spread = self._centre(at, time_ms, crowd)
+        centre, spread = self._centre(at, time_ms, crowd, late)
         offset = np.maximum(rule.offset_c, rule.deviations * np.nan_to_num(spread))
         adaptive = _FEVER_C + value - centre - offset
         drift = crowd.centre - (rule.normal_c - rule.to_body_c)
@@ -187,10 +188,11 @@ class FeverDetector:
         counts = trusted | np.isnan(adaptive)
         signal: Floats = np.fmax(adaptive, np.where(counts, absolute, -np.inf))
         signal = signal.round(6)  # 37.3 is 37.3, in whatever order a mean was summed
-        self._learn(at, time_ms, value, signal >= self._alarmed_from_c)
+        known = ~late
+        self._learn(at[known], time_ms[known], value[known], (signal >= self._alarmed_from_c)[known])
         return signal
 
-    def _centre(self, at: Indexes, time_ms: Times, crowd: _Crowd) -> tuple[Floats, Floats]:
+    def _centre(self, at: Indexes, time_ms: Times, crowd: _Crowd, late: Masks) -> tuple[Floats, Floats]:
         """What most people at each lane show now and how much they differ, (K,); NaN where nobody knows."""
         rule, own = self._rule, self._columns
         recent_ms = own["recent_ms"][at]
@@ -203,13 +205,14 @@ class FeverDetector:
         last, last_ms = own["centre"][at], own["centre_ms"][at]
         start = np.where(np.isnan(last), before, last)
         start_ms = np.where(np.isnan(last), own["reset_ms"][at], last_ms)
-        slew = rule.slew_c_per_10_min * (time_ms - start_ms) / 600_000.0
+        slew = rule.slew_c_per_10_min * np.maximum(time_ms - start_ms, 0) / 600_000.0
         mean = trimmed_mean(recent, count, _TRIM)
         centre = np.where(np.isnan(start), mean, np.clip(mean, start - slew, start + slew))
         has_moved = (crowd.since_reset >= _CROWD_SURE) & (np.round(np.abs(centre - crowd.centre), 6) > _SHIFTED_C)
         centre = np.where(has_moved, crowd.centre, centre)
-        own["centre"][at] = np.where(is_recent, centre, last)
-        own["centre_ms"][at] = np.where(is_recent, time_ms, last_ms)
+        is_kept = is_recent & ~late
+        own["centre"][at] = np.where(is_kept, centre, last)
+        own["centre_ms"][at] = np.where(is_kept, time_ms, last_ms)
         by_then = np.where(np.isnan(before), crowd.centre, before)
         return (
             np.where(is_recent, centre, by_then),

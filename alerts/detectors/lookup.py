@@ -42,6 +42,9 @@ class Lookup:
         """Remember readings, and answer questions that readings of the same batch ask."""
         n = self.time_ms.shape[1]
         chosen, position = self._watch.of(rows)
+        if rows.late is not None:
+            in_order = ~rows.late[chosen]
+            chosen, position = chosen[in_order], position[in_order]
         groups = group(position)
         chosen = chosen[groups.order]
         count = np.zeros(len(self.time_ms), np.intp)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from alerts.detectors.fever import FeverDetector, FeverRule
 from tests.alerts.rows import Told, agree, signals_of
+from tests.alerts.stage import Stage, program
 from tests.oracles.fever import Lane
 
 T0 = 1_795_000_000_000 // 3_600_000 * 3_600_000  # a whole hour
@@ -22,10 +23,11 @@ def fever_rule(**fields: object) -> FeverRule:
 
 
 # (series, seconds since the one before, value): two lanes, one with its ambient temperature (series 2). The gaps sit on
-# the pause, the age and a day; the values on the limits of what is measured, normal people and fevers.
+# the pause, the age and a day; the values on the limits of what is measured, normal people and fevers. Some come late, or
+# are of the same moment as the one before.
 PEOPLE = st.tuples(
     st.integers(0, 1),
-    st.sampled_from([20, 20, 20, 20, 20, 300, 300, 600, 600, HOUR_S, HOUR_S + 1, 23 * HOUR_S]),
+    st.sampled_from([-HOUR_S, -20, 0, 20, 20, 20, 20, 20, 300, 300, 600, 600, HOUR_S, HOUR_S + 1, 23 * HOUR_S]),
     st.sampled_from([33.9, 34.0, 36.2, 36.3, 36.3, 36.4, 36.4, 36.4, 36.5, 36.5, 36.6, 37.0, 37.3, 38.4, 42.0, 42.1]),
 )
 AMBIENT = st.tuples(st.just(2), st.sampled_from([1, 20]), st.sampled_from([15.9, 15.9, 16.0, 32.0, 32.1]))
@@ -49,22 +51,26 @@ def test_fever_agrees_with_judging_one_person_after_another(
     lanes = [Lane(12, 5, 36.5, offset, up_c, per_c) for _ in range(2)]
     stream: list[Told] = []
     expected = {}
-    now = T0
-    ambient: tuple[int, float] | None = None
+    newest_ms = T0
+    newest = {0: 0, 1: 0}
+    told: list[tuple[int, float]] = []
     for number, (series, gap_s, value) in enumerate(line):
-        now += gap_s * 1000
+        now = newest_ms + gap_s * 1000
+        newest_ms = max(now, newest_ms)
         if series < 2 and 35 < value < 40 and number > len(line) // 2:
             value += step_c  # the scanner is knocked
         stream.append((series, now, value))
         if series == 2:
-            ambient = (now, value)
+            told = [*told, (now, value)][-16:]
             continue
+        ambient = next((one for one in reversed(told) if one[0] <= now), None)
         fresh = ambient[1] if ambient is not None and series == 0 and now - ambient[0] <= 3_600_000 else None
-        signal = lanes[series].person(now, value, fresh)
+        signal = lanes[series].person(now, value, fresh, now <= newest[series])
+        newest[series] = max(now, newest[series])
         if signal is not None:
             expected[series, now] = signal
     agree(
-        signals_of(lambda: FeverDetector(rule, np.array([0, 1]), np.array([2, -1]), 3), stream, sizes),
+        signals_of(lambda: FeverDetector(rule, np.array([0, 1]), np.array([2, -1]), 3), stream, sizes, {}),
         expected,
     )
 
@@ -96,3 +102,33 @@ def test_people_with_fever_do_not_hide_one_another() -> None:
 
 def test_the_first_person_of_all_is_judged_absolutely() -> None:
     assert judged([(0, T0, 37.3)])[0] == 37.3
+
+
+GATE = """
+sites: [{id: east, name: East}]
+places: [{id: lane, name: Lane, kind: lane, site: east}]
+gateways: [{id: gw, name: G, site: east}]
+kinds: [{id: scanner, name: S, metrics: [{id: skin_temperature, name: T, unit: degC}]}]
+devices: [{id: scan, kind: scanner, place: lane, gateway: gw, name: S}]
+"""
+RULE = """
+rules:
+  - {id: fever, type: fever, class: fever, name: F, metric: skin_temperature, levels: [{severity: high, at_least: 37.3}]}
+"""
+
+
+def test_a_fever_is_seen_that_came_late_or_in_the_same_moment_as_somebody_else() -> None:
+    for second in (5.0, 10.0):
+        stage = Stage(program(GATE, RULE))
+        stage.readings([(0, 1, 36.5, 0)], 1.5, key="a")
+        stage.readings([(0, 10, 36.5, 0)], 10.5, key="b")
+        stage.readings([(0, second, 38.6, 0)], 11, key="c")
+        assert [alarm.key for alarm in stage.engine.open_alarms] == ["c"]
+
+
+def test_a_second_measurement_that_came_late_is_one() -> None:
+    stage = Stage(program(GATE, RULE))
+    stage.readings([(0, 1, 38.6, 0)], 1.5, key="a")
+    stage.readings([(0, 10, 36.5, 0)], 10.5, key="b")
+    stage.readings([(0, 5, 36.5, 0)], 11, key="a")
+    assert not stage.engine.open_alarms

@@ -32,13 +32,13 @@ class Lane:
         self.centre: float | None = None
         self.centre_ms = 0
 
-    def person(self, time_ms: int, value: float, ambient: float | None) -> float | None:
-        """The signal, or None where there is no result."""
+    def person(self, time_ms: int, value: float, ambient: float | None, is_late: bool = False) -> float | None:
+        """The signal, or None where there is no result. Nothing is learned of who is late."""
         if value < 34 or value > 42:
             return None
         if ambient is not None:
             value -= self.ambient_per_c * (min(max(ambient, 16), 32) - 24)
-        if not self.crowd or time_ms - self.crowd[-1][0] > 3_600_000:
+        if not is_late and (not self.crowd or time_ms - self.crowd[-1][0] > 3_600_000):
             self.reset_ms, self.centre = time_ms, None
         crowd = [v for _, v in self.crowd[-240:]]
         since_reset = sum(1 for t, _ in self.crowd[-240:] if t >= self.reset_ms)
@@ -60,11 +60,12 @@ class Lane:
             centre = sum(kept) / len(kept)
             start, start_ms = (before, self.reset_ms) if self.centre is None else (self.centre, self.centre_ms)
             if start is not None:
-                slew = 0.1 * (time_ms - start_ms) / 600_000
+                slew = 0.1 * max(time_ms - start_ms, 0) / 600_000
                 centre = min(max(centre, start - slew), start + slew)
             if since_reset >= 30 and crowd_centre is not None and round(abs(centre - crowd_centre), 6) > 0.3:
                 centre = crowd_centre
-            self.centre, self.centre_ms = centre, time_ms
+            if not is_late:
+                self.centre, self.centre_ms = centre, time_ms
             middle = linear_quantile(recent, 0.5)
             spread = 1.4826 * linear_quantile([abs(v - middle) for v in recent], 0.5)
         absolute = value + self.surface_offset_c
@@ -79,6 +80,8 @@ class Lane:
             if ambient is None or 16 <= ambient <= 32:
                 signal = max(signal, absolute)
         signal = round(signal, 6)
+        if is_late:
+            return signal
         self.crowd.append((time_ms, value))
         if signal < 37.3:
             self.recent.append((time_ms, value))
