@@ -41,8 +41,9 @@ def test_saturation_agrees_with_one_sensor_after_another(
     agree(signals_of(lambda: SaturationDetector(rule, np.array([0, 1]), 2, top, blind), stream, sizes), expected)
 
 
-def pinned_after(before: list[float]) -> tuple[float, float]:
-    stream = [(0, T0 + i * 60_000, v) for i, v in enumerate([*before, *[2.0] * 6])]
+def pinned_after(before: list[float], every_ms: int = 60_000) -> tuple[float, float]:
+    """(minutes of overflow, of fault) after five more readings than one at the top, 2 m."""
+    stream = [(0, T0 + i * every_ms, v) for i, v in enumerate([*before, *[2.0] * 6])]
     found = []
     for mode in ("overflow", "fault"):
         rule = SaturationRule.model_validate(fields("saturation", mode=mode))
@@ -51,7 +52,7 @@ def pinned_after(before: list[float]) -> tuple[float, float]:
         def make(rule: SaturationRule = rule, top: np.ndarray = top) -> SaturationDetector:
             return SaturationDetector(rule, np.array([0]), 1, top, np.zeros(1))
 
-        found.append(signals_of(make, stream, [100])[0, stream[-1][1]])
+        found.append(round(signals_of(make, stream, [100])[0, stream[-1][1]], 6))
     return found[0], found[1]
 
 
@@ -59,6 +60,18 @@ def test_pinned_after_a_rise_is_an_overflow_and_pinned_out_of_nothing_a_fault() 
     assert pinned_after([0.4, 0.8, 1.2, 1.6]) == (5.0, 0.0)
     assert pinned_after([0.4, 0.4, 0.4, 0.4]) == (0.0, 5.0)
     assert pinned_after([]) == (0.0, 5.0)
+
+
+def test_water_that_rises_by_a_decimetre_a_minute_is_an_overflow_to_a_sensor_that_reads_every_two_seconds() -> None:
+    rise = [round(0.5 + i / 300, 3) for i in range(450)]
+    assert pinned_after(rise, 2_000) == (round(10 / 60, 6), 0.0)
+    assert pinned_after([0.5] * 450, 2_000) == (0.0, round(10 / 60, 6))
+
+
+def test_waves_do_not_make_a_fault_of_an_overflow() -> None:
+    hours = [2.0] * 90
+    assert pinned_after([0.4, 0.8, 1.2, 1.6, *hours, 1.95]) == (5.0, 0.0)
+    assert pinned_after([0.4, 0.8, 1.2, 1.6, *hours, 1.1]) == (0.0, 5.0)
 
 
 # Hours of a few weeks at one place in the week; levels around the usual one, rain around its limit.
