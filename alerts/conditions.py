@@ -109,10 +109,13 @@ class Conditions:
         self.state: States = np.full(instance_count, NORMAL, np.uint8)
         self.since_ms: Times = np.zeros(instance_count, np.int64)
         self.ring: Rings = np.zeros(instance_count, np.uint64)
+        self.signal: Floats = np.full(instance_count, np.nan)  # the last that counted, while something must last
         self.last_ms: Times = np.full(series_count, UNSET_MS, np.int64)
         self.last_value: Floats = np.full(series_count, np.nan)
         self.last_good: Masks = np.zeros(series_count, np.bool_)
         self.detectors = [plan.make() for plan in program.detectors]
+        self._of_detector: Masks = np.ones(instance_count, np.bool_)  # (I,) looks at a signal, not at the value itself
+        self._of_detector[program.plain.instances] = False
         self._low: Floats = np.full(series_count, -np.inf)  # (S,) within these a value moves no instance of `plain`
         self._high: Floats = np.full(series_count, np.inf)
         self.find_bands(np.arange(series_count))
@@ -166,8 +169,9 @@ class Conditions:
         is_due = due_ms <= now_ms
         if listened_ms is not None:
             is_due &= due_ms - self.last_ms[series] <= listened_ms[series]
-        self._fire_by_time(waiting[is_due], due_ms[is_due], self.last_value[series[is_due]], 0, changes)
-        self.find_bands(series[is_due])
+        waiting, series, due_ms = waiting[is_due], series[is_due], due_ms[is_due]
+        self._fire_by_time(waiting, due_ms, self.last_value[series], 0, changes)
+        self.find_bands(series)
         return self._steps(changes)
 
     def find_bands(self, series: Indexes) -> None:
@@ -221,6 +225,7 @@ class Conditions:
         self.state[instances] = other.state[instances]
         self.since_ms[instances] = other.since_ms[instances]
         self.ring[instances] = other.ring[instances]
+        self.signal[instances] = other.signal[instances]
         self.last_ms[of] = other.last_ms[of]
         self.last_value[of] = other.last_value[of]
         self.last_good[of] = other.last_good[of]
@@ -295,6 +300,8 @@ class Conditions:
         firing = self.firing(rule, series)
         worst = max(firing, key=lambda i: (self.program.severity[i], i)) if firing else None
         last_ms, value = int(self.last_ms[series]), float(self.last_value[series])
+        if worst is not None and self._of_detector[worst]:
+            value = float(self.signal[worst])
         return Step(rule, series, worst, None, last_ms, value, np.nan, np.nan, RULE_CHANGED)
 
     # --- readings at their instances --------------------------------------------------------------------------------
@@ -446,6 +453,8 @@ class Conditions:
             self.state[instance] = np.where(counts, next_state, state)
             self.since_ms[instance] = np.where(counts, next_since_ms, since_ms)
             self.ring[instance] = np.where(counts, ring, self.ring[instance])
+            shown = value * self.program.sign[instance]
+            self.signal[instance] = np.where(counts, shown, self.signal[instance])
             fired = state >= FIRING
             fires = self.state[instance] >= FIRING
             switched = np.flatnonzero(fired != fires)
@@ -459,7 +468,7 @@ class Conditions:
                     fires[switched].tolist(),
                     onset_ms.tolist(),
                     time_ms[switched].tolist(),
-                    (value * self.program.sign[instance])[switched].tolist(),
+                    shown[switched].tolist(),
                     seen.low[at].tolist(),
                     seen.high[at].tolist(),
                     [RETRACTED if wrong else "limit-reached" for wrong in was_wrong[switched].tolist()],
@@ -498,6 +507,8 @@ class Conditions:
     def _fire_by_time(
         self, instances: Indexes, due_ms: Times, value: Floats, arrival: int, changes: list[_Change]
     ) -> None:
+        """Let instances fire whose time is up; `value` is that of their series' last reading."""
+        value = np.where(self._of_detector[instances], self.signal[instances], value)
         onset_ms = self.since_ms[instances]
         self.state[instances] = FIRING
         self.since_ms[instances] = due_ms

@@ -43,6 +43,7 @@ class KeptConditions(msgspec.Struct):
     last_value: bytes
     detectors: dict[str, KeptDetector]  # by rule
     last_good: bytes = b""
+    signal: bytes = b""
 
 
 class KeptEpisodes(msgspec.Struct):
@@ -183,6 +184,7 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
             for plan, detector in detectors
         },
         conditions.last_good.tobytes(),
+        conditions.signal.tobytes(),
     )
 
 
@@ -198,6 +200,8 @@ def restore_conditions(
     conditions.state[mine] = np.frombuffer(kept.state, np.uint8)[theirs]
     conditions.since_ms[mine] = np.frombuffer(kept.since_ms, np.int64)[theirs]
     conditions.ring[mine] = np.frombuffer(kept.ring, np.uint64)[theirs]
+    if kept.signal:
+        conditions.signal[mine] = np.frombuffer(kept.signal, np.float64)[theirs]
     mine, theirs = matched(names.series, series)
     conditions.last_ms[mine] = np.frombuffer(kept.last_ms, np.int64)[theirs]
     conditions.last_value[mine] = np.frombuffer(kept.last_value, np.float64)[theirs]
