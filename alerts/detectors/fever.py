@@ -208,12 +208,12 @@ class FeverDetector:
         slew = rule.slew_c_per_10_min * np.maximum(time_ms - start_ms, 0) / 600_000.0
         mean = trimmed_mean(recent, count, _TRIM)
         centre = np.where(np.isnan(start), mean, np.clip(mean, start - slew, start + slew))
-        has_moved = (crowd.since_reset >= _CROWD_SURE) & (np.round(np.abs(centre - crowd.centre), 6) > _SHIFTED_C)
-        centre = np.where(has_moved, crowd.centre, centre)
+        centre = crowd.corrected(centre)
         is_kept = is_recent & ~late
         own["centre"][at] = np.where(is_kept, centre, last)
         own["centre_ms"][at] = np.where(is_kept, time_ms, last_ms)
-        by_then = np.where(np.isnan(before), crowd.centre, before)
+        # Where so many alarm that few are accepted, what this hour was like before the scanner moved must not stand for ever.
+        by_then = np.where(np.isnan(before), crowd.centre, crowd.corrected(before))
         return (
             np.where(is_recent, centre, by_then),
             np.where(is_recent, _MAD_TO_DEVIATION * quantile(away, count, 0.5), crowd.spread),
@@ -253,6 +253,11 @@ class _Crowd:
     since_reset: Indexes  # of them
     centre: Floats  # NaN for too few
     spread: Floats  # of one standard deviation
+
+    def corrected(self, centre: Floats) -> Floats:
+        """Centres, (K,); the crowd's own where enough of it since the last pause lies too far off."""
+        has_moved = (self.since_reset >= _CROWD_SURE) & (np.round(np.abs(centre - self.centre), 6) > _SHIFTED_C)
+        return np.where(has_moved, self.centre, centre)
 
 
 def _crowd(values: Floats, times_ms: Times, reset_ms: Times) -> _Crowd:

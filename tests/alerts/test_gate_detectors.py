@@ -80,8 +80,9 @@ def crowd(count: int, seed: int = 1, every_s: int = 15) -> list[Told]:
     return [(0, T0 + i * every_s * 1000, float(v)) for i, v in enumerate(normal)]
 
 
-def judged(stream: list[Told]) -> np.ndarray:
-    found = signals_of(lambda: FeverDetector(fever_rule(), np.array([0]), np.array([-1]), 1), stream, [1000])
+def judged(stream: list[Told], **fields: object) -> np.ndarray:
+    rule = fever_rule(**fields)
+    found = signals_of(lambda: FeverDetector(rule, np.array([0]), np.array([-1]), 1), stream, [1000])
     return np.array([found.get((0, t), math.nan) for _, t, _ in stream])
 
 
@@ -92,6 +93,14 @@ def test_a_hundred_people_after_a_scanner_moved_the_normal_are_normal_and_the_fe
         alarmed = judged(stream) >= 37.3
         assert alarmed[600:900:10].all()
         assert np.delete(alarmed, range(600, 900, 10))[400:].mean() < 0.03
+
+
+def test_a_scanner_that_moved_up_overnight_stops_everybody_for_thirty_people_and_not_for_a_week() -> None:
+    mornings = [[(0, t + day * 24 * HOUR_S * 1000, v) for _, t, v in crowd(200, seed=day)] for day in range(4)]
+    mornings[3] = [(0, t, v + 2.0) for _, t, v in mornings[3]]
+    alarmed = judged([one for morning in mornings for one in morning], drift_max_c=(2.0, 2.0)) >= 37.3
+    assert alarmed[600:].mean() > 0.1
+    assert alarmed[660:].mean() < 0.03
 
 
 def test_people_with_fever_do_not_hide_one_another() -> None:

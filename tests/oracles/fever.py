@@ -12,6 +12,10 @@ def linear_quantile(values: list[float], share: float) -> float:
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
+def is_off(centre: float, crowd_centre: float | None) -> bool:
+    return crowd_centre is not None and round(abs(centre - crowd_centre), 6) > 0.3
+
+
 class Lane:
     def __init__(
         self,
@@ -54,6 +58,9 @@ class Lane:
             v for t, v in self.recent[-self.people :] if t >= self.reset_ms and t >= time_ms - 2 * 3_600_000
         )
         centre, spread = (before if before is not None else crowd_centre), crowd_spread
+        crowd_counts = since_reset >= 30
+        if crowd_counts and centre is not None and is_off(centre, crowd_centre):
+            centre = crowd_centre
         if len(recent) >= self.people_min:
             cut = math.floor(0.2 * len(recent))
             kept = recent[cut : len(recent) - cut]
@@ -62,7 +69,7 @@ class Lane:
             if start is not None:
                 slew = 0.1 * max(time_ms - start_ms, 0) / 600_000
                 centre = min(max(centre, start - slew), start + slew)
-            if since_reset >= 30 and crowd_centre is not None and round(abs(centre - crowd_centre), 6) > 0.3:
+            if crowd_counts and is_off(centre, crowd_centre):
                 centre = crowd_centre
             if not is_late:
                 self.centre, self.centre_ms = centre, time_ms
