@@ -8147,6 +8147,11 @@ export interface components {
              */
             identical?: number;
             /**
+             * No Result
+             * @default 20
+             */
+            no_result?: number;
+            /**
              * Measure C
              * @default [
              *       34,
@@ -14744,4 +14749,4 @@ export interface operations {
         };
     };
 }
-// c1fcf393bc281fc2650446e964162c4eefcf6cb5b31dd7ab8e2709f4158c4bf7
+// 7016358c9c4622655bc468ad2a05f997b87c981dde275fed91b108b0fe133ca0
