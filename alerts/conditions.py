@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from operator import attrgetter
 
 import msgspec
 import numpy as np
 
-from alerts.detectors.detector import UNSET_MS, Rows, Signals
+from alerts.detectors.detector import UNSET_MS, Passages, Rows, Signals
 from alerts.lifecycle import (
     CLEARING,
     FIRING,
@@ -116,6 +117,7 @@ class Conditions:
         self.detectors = [plan.make() for plan in program.detectors]
         self._of_detector: Masks = np.ones(instance_count, np.bool_)  # (I,) looks at a signal, not at the value itself
         self._of_detector[program.plain.instances] = False
+        self._knows_people = any("met" in detector.columns for detector in self.detectors)
         self._low: Floats = np.full(series_count, -np.inf)  # (S,) within these a value moves no instance of `plain`
         self._high: Floats = np.full(series_count, np.inf)
         self.find_bands(np.arange(series_count))
@@ -322,7 +324,7 @@ class Conditions:
             arrival, series, time_ms = arrival[keep], series[keep], time_ms[keep]
             first = np.append(True, series[1:] != series[:-1])[: len(series)]
         good = batch.quality[arrival] == Quality.GOOD
-        return Rows(series, time_ms, batch.value[arrival], good, arrival, first)
+        return Rows(series, time_ms, batch.value[arrival], good, arrival, first, None, self._whose(batch, arrival))
 
     def _as_they_came(self, batch: ReadingBatch, usable: Indexes, rows: Rows) -> Rows:
         """All usable readings, grouped by series: a person is a person, whoever came before."""
@@ -332,7 +334,17 @@ class Conditions:
         first[groups.start] = True
         series, good = batch.series[arrival].astype(np.intp), batch.quality[arrival] == Quality.GOOD
         late = ~np.isin(arrival, rows.arrival)
-        return Rows(series, batch.time_ms[arrival], batch.value[arrival], good, arrival, first, late)
+        whose = self._whose(batch, arrival)
+        return Rows(series, batch.time_ms[arrival], batch.value[arrival], good, arrival, first, late, whose)
+
+    def _whose(self, batch: ReadingBatch, arrival: Indexes) -> Passages | None:
+        """The passages of readings as numbers, where a detector asks for them."""
+        if not batch.keys or not self._knows_people:
+            return None
+        found = np.zeros(len(batch), np.uint64)
+        for row, key in batch.keys.items():
+            found[row] = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little") or 1
+        return found[arrival]
 
     def _evaluate(self, feed: Feed, rows: Rows, signals: Signals) -> _Evaluations:
         """Bring signals to the instances that look at them."""

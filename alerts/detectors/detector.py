@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from telemetry.batch import Floats, Indexes, Masks, Times
 
+Passages = NDArray[np.uint64]
+
 UNSET_MS = np.iinfo(np.int64).min
 """The time of a reading that there has not been yet."""
 
@@ -41,6 +43,7 @@ class Rows:
     arrival: Indexes  # number of the reading in its batch: the order in which all of them came
     first: Masks  # of its series in this batch
     late: Masks | None = None  # None: none is
+    passage: Passages | None = None  # whose each is; 0 where nobody says, None where nobody says it of any
 
 
 @dataclass(frozen=True, slots=True)

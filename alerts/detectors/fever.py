@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from alerts.detectors.detector import NO_SIGNALS, UNSET_MS, Rows, Signals, Watch
+from alerts.detectors.crowd import Met
+from alerts.detectors.detector import NO_SIGNALS, UNSET_MS, Passages, Rows, Signals, Watch
 from alerts.detectors.lookup import Lookup
 from alerts.detectors.rings import quantile, shift_in, trimmed_mean
 from alerts.rule import LevelledRule, Shown
@@ -52,6 +53,7 @@ _TRIM = 0.2
 _MAD_TO_DEVIATION = 1.4826
 _SHIFTED_C = 0.3
 _AMBIENT_REMEMBERED = 16
+_MET = 64  # people, of whom one who is measured again is known
 
 
 class FeverRule(LevelledRule):
@@ -122,6 +124,7 @@ class FeverDetector:
         self._at = np.array([place[lane] for lane in lanes.tolist()], np.intp)
         self._beside = np.array([place.get(series, -1) for series in ambient.tolist()], np.intp)
         v = len(watched)
+        self._met = Met(v, _MET)
         self._columns: dict[str, NDArray[Any]] = {
             "recent_ms": np.full((v, rule.people), UNSET_MS, np.int64),
             "recent": np.full((v, rule.people), np.inf),
@@ -135,6 +138,7 @@ class FeverDetector:
             "hour_count": np.zeros((v, _HOURS_KEPT), np.int64),
             "ambient_ms": self._ambient.time_ms,
             "ambient": self._ambient.value,
+            **self._met.columns,
         }
 
     @property
@@ -163,13 +167,17 @@ class FeverDetector:
         warmer = np.clip(ambient.value, coldest, warmest) - (coldest + warmest) / 2
         value = rows.value[chosen] - self._rule.ambient_per_c * np.where(fresh, warmer, 0.0)
         late = np.zeros(len(chosen), np.bool_) if rows.late is None else rows.late[chosen]
+        passage = np.zeros(len(chosen), np.uint64) if rows.passage is None else rows.passage[chosen]
         signal = np.empty(len(chosen))
         for now in rounds(lane):
-            signal[now] = self._judge(self._at[lane[now]], time_ms[now], value[now], trusted[now], late[now])
+            at = self._at[lane[now]]
+            signal[now] = self._judge(at, time_ms[now], value[now], trusted[now], late[now], passage[now])
         return Signals(chosen, signal)
 
-    def _judge(self, at: Indexes, time_ms: Times, value: Floats, trusted: Masks, late: Masks) -> Floats:
-        """One person at each of some lanes, (K,): judge them, then learn from those who came in order."""
+    def _judge(
+        self, at: Indexes, time_ms: Times, value: Floats, trusted: Masks, late: Masks, passage: Passages
+    ) -> Floats:
+        """One person at each of some lanes, (K,): judge them, then learn from those who came in order, and once from each."""
         rule, own = self._rule, self._columns
         idle = ~late & (time_ms - np.maximum(own["crowd_ms"][at, -1], 0) > rule.idle_reset_s * 1000)
         own["reset_ms"][at] = np.where(idle, time_ms, own["reset_ms"][at])
@@ -188,8 +196,9 @@ class FeverDetector:
         counts = trusted | np.isnan(adaptive)
         signal: Floats = np.fmax(adaptive, np.where(counts, absolute, -np.inf))
         signal = signal.round(6)  # 37.3 is 37.3, in whatever order a mean was summed
-        known = ~late
-        self._learn(at[known], time_ms[known], value[known], (signal >= self._alarmed_from_c)[known])
+        learned = ~late & ~self._met.again(at, passage)
+        self._met.meet(at[learned], passage[learned])
+        self._learn(at[learned], time_ms[learned], value[learned], (signal >= self._alarmed_from_c)[learned])
         return signal
 
     def _centre(self, at: Indexes, time_ms: Times, crowd: _Crowd, late: Masks) -> tuple[Floats, Floats]:

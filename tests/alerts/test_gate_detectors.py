@@ -1,4 +1,5 @@
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from hypothesis import given
@@ -26,7 +27,7 @@ def fever_rule(**fields: object) -> FeverRule:
 # the pause, the age and a day; the values on the limits of what is measured, normal people and fevers. Some come late, or
 # are of the same moment as the one before.
 PEOPLE = st.tuples(
-    st.integers(0, 1),
+    st.sampled_from([0, 1, 0, 1, 10, 11]),  # 10 and more: the passage of the one before
     st.sampled_from([-HOUR_S, -20, 0, 20, 20, 20, 20, 20, 300, 300, 600, 600, HOUR_S, HOUR_S + 1, 23 * HOUR_S]),
     st.sampled_from([33.9, 34.0, 36.2, 36.3, 36.3, 36.4, 36.4, 36.4, 36.5, 36.5, 36.6, 37.0, 37.3, 38.4, 42.0, 42.1]),
 )
@@ -54,8 +55,13 @@ def test_fever_agrees_with_judging_one_person_after_another(
     newest_ms = T0
     newest = {0: 0, 1: 0}
     told: list[tuple[int, float]] = []
-    for number, (series, gap_s, value) in enumerate(line):
+    keys: dict[tuple[int, int], int] = {}
+    key = 0
+    for number, (which, gap_s, value) in enumerate(line):
+        series = which % 10
+        key += which < 10
         now = newest_ms + gap_s * 1000
+        key = keys.setdefault((series, now), key)
         newest_ms = max(now, newest_ms)
         if series < 2 and 35 < value < 40 and number > len(line) // 2:
             value += step_c  # the scanner is knocked
@@ -65,12 +71,12 @@ def test_fever_agrees_with_judging_one_person_after_another(
             continue
         ambient = next((one for one in reversed(told) if one[0] <= now), None)
         fresh = ambient[1] if ambient is not None and series == 0 and now - ambient[0] <= 3_600_000 else None
-        signal = lanes[series].person(now, value, fresh, now <= newest[series])
+        signal = lanes[series].person(now, value, fresh, now <= newest[series], key)
         newest[series] = max(now, newest[series])
         if signal is not None:
             expected[series, now] = signal
     agree(
-        signals_of(lambda: FeverDetector(rule, np.array([0, 1]), np.array([2, -1]), 3), stream, sizes, {}),
+        signals_of(lambda: FeverDetector(rule, np.array([0, 1]), np.array([2, -1]), 3), stream, sizes, {}, keys),
         expected,
     )
 
@@ -80,9 +86,9 @@ def crowd(count: int, seed: int = 1, every_s: int = 15) -> list[Told]:
     return [(0, T0 + i * every_s * 1000, float(v)) for i, v in enumerate(normal)]
 
 
-def judged(stream: list[Told], **fields: object) -> np.ndarray:
+def judged(stream: list[Told], keys: Mapping[tuple[int, int], int] | None = None, **fields: object) -> np.ndarray:
     rule = fever_rule(**fields)
-    found = signals_of(lambda: FeverDetector(rule, np.array([0]), np.array([-1]), 1), stream, [1000])
+    found = signals_of(lambda: FeverDetector(rule, np.array([0]), np.array([-1]), 1), stream, [1000], None, keys or {})
     return np.array([found.get((0, t), math.nan) for _, t, _ in stream])
 
 
@@ -107,6 +113,14 @@ def test_people_with_fever_do_not_hide_one_another() -> None:
     stream = crowd(400)
     stream[200:280:2] = [(s, t, 38.2) for s, t, _ in stream[200:280:2]]
     assert (judged(stream)[200:280:2] >= 37.3).all()
+
+
+def test_one_person_with_a_fever_who_is_measured_forty_times_does_not_hide_the_next() -> None:
+    stream = crowd(101)
+    stream[60:101] = [(s, t, 38.5) for s, t, _ in stream[60:101]]
+    keys = {(s, t): 1 for s, t, _ in stream[60:100]}
+    assert judged(stream)[-1] < 38
+    assert judged(stream, keys)[-1] >= 38.4
 
 
 def test_the_first_person_of_all_is_judged_absolutely() -> None:
@@ -141,3 +155,14 @@ def test_a_second_measurement_that_came_late_is_one() -> None:
     stage.readings([(0, 10, 36.5, 0)], 10.5, key="b")
     stage.readings([(0, 5, 36.5, 0)], 11, key="a")
     assert not stage.engine.open_alarms
+
+
+def test_a_passage_is_one_person_from_the_journal_on_and_through_a_restart() -> None:
+    rule = RULE.replace("type: fever,", "type: fever-cluster,").replace("37.3", "3")
+    for keys, expected in ((("x", "y", "z"), 1), (("x", "x", "x"), 0)):
+        stage = Stage(program(GATE, rule), crash_at=22)
+        for number in range(20):
+            stage.readings([(0, 30 * number, 36.4, 0)], 30 * number, key=f"n{number}")
+        for number, key in enumerate(keys, 20):
+            stage.readings([(0, 30 * number, 38.5, 0)], 30 * number, key=key)
+        assert len(list(stage.engine.open_alarms)) == expected

@@ -150,22 +150,37 @@ CROWD = st.tuples(
     st.integers(0, 1),
     st.sampled_from([5, 5, 5, 60, 60, 1739, 1740, 1800, 24 * HOUR_S]),
     st.sampled_from([33.9, 36.3, 36.3, 36.4, 36.5, 36.6, 36.7, 37.2, 37.3, 37.3, 38.0, 42.1]),
+    st.sampled_from([0, 0, 0, 1, 2, *range(3, 20)]),  # whose passage it is
 )
 
 
 @given(st.lists(CROWD, min_size=50, max_size=150), CUTS)
-def test_clusters_agree_with_one_lane_after_another(line: list[tuple[int, int, float]], sizes: list[int]) -> None:
+def test_clusters_agree_with_one_lane_after_another(line: list[tuple[int, int, float, int]], sizes: list[int]) -> None:
     rule = FeverClusterRule.model_validate(fields("fever-cluster"))
     lanes = [cluster.Lane(37.3) for _ in range(2)]
     stream: list[Told] = []
     expected, now = {}, T0
-    for series, gap_s, value in line:
+    keys: dict[tuple[int, int], int] = {}
+    for series, gap_s, value, key in line:
         now += gap_s * 1000
         stream.append((series, now, value))
-        signal = lanes[series].person(now, value)
+        keys[series, now] = key
+        signal = lanes[series].person(now, value, key)
         if signal is not None:
             expected[series, now] = signal
-    agree(signals_of(lambda: FeverClusterDetector(rule, np.arange(2), 2), stream, sizes), expected)
+    agree(signals_of(lambda: FeverClusterDetector(rule, np.arange(2), 2), stream, sizes, None, keys), expected)
+
+
+def test_one_person_with_a_fever_who_is_measured_three_times_is_no_cluster() -> None:
+    stream = [(0, T0 + i * 30_000, 36.4) for i in range(20)] + [(0, T0 + i * 30_000, 38.5) for i in range(20, 23)]
+    rule = FeverClusterRule.model_validate(fields("fever-cluster"))
+
+    def last(keys: dict[tuple[int, int], int]) -> float:
+        return last_of(signals_of(lambda: FeverClusterDetector(rule, np.arange(1), 1), stream, [64], None, keys), 0)
+
+    people = {(0, when): number for number, (_, when, _) in enumerate(stream, 1)}
+    assert last(people) > 3
+    assert last(people | {(0, when): 21 for _, when, value in stream if value > 38}) == 0
 
 
 def test_the_tail_of_a_binomial_is_exact_and_never_negative() -> None:

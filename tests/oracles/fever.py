@@ -30,14 +30,17 @@ class Lane:
         self.normal_c, self.surface_offset_c, self.up_c = normal_c, surface_offset_c, up_c
         self.ambient_per_c = ambient_per_c
         self.recent: list[tuple[int, float]] = []
+        self.met: list[int] = []
         self.crowd: list[tuple[int, float]] = []
         self.hours: dict[int, list[float]] = {}
         self.reset_ms = 0
         self.centre: float | None = None
         self.centre_ms = 0
 
-    def person(self, time_ms: int, value: float, ambient: float | None, is_late: bool = False) -> float | None:
-        """The signal, or None where there is no result. Nothing is learned of who is late."""
+    def person(
+        self, time_ms: int, value: float, ambient: float | None, is_late: bool = False, key: int = 0
+    ) -> float | None:
+        """The signal, or None where there is no result. Nothing is learned of who is late, and of a passage only once."""
         if value < 34 or value > 42:
             return None
         if ambient is not None:
@@ -87,8 +90,9 @@ class Lane:
             if ambient is None or 16 <= ambient <= 32:
                 signal = max(signal, absolute)
         signal = round(signal, 6)
-        if is_late:
+        if is_late or (key and key in self.met[-64:]):
             return signal
+        self.met.append(key)
         self.crowd.append((time_ms, value))
         if signal < 37.3:
             self.recent.append((time_ms, value))
