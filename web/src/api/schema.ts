@@ -5197,7 +5197,7 @@ export interface components {
             span_min_s?: number;
             /**
              * Span Max S
-             * @default 3600
+             * @default 7200
              */
             span_max_s?: number;
         };
@@ -7302,7 +7302,7 @@ export interface components {
             span_min_s?: number;
             /**
              * Span Max S
-             * @default 3600
+             * @default 7200
              */
             span_max_s?: number;
         };
@@ -14749,4 +14749,4 @@ export interface operations {
         };
     };
 }
-// 7016358c9c4622655bc468ad2a05f997b87c981dde275fed91b108b0fe133ca0
+// ec40cabce74e6a78e562e36b0c7ee85c39a9dabe53ac9791a0bedc4ad6ed17d5
