@@ -1,3 +1,4 @@
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -166,3 +167,13 @@ def test_a_passage_is_one_person_from_the_journal_on_and_through_a_restart() -> 
         for number, key in enumerate(keys, 20):
             stage.readings([(0, 30 * number, 38.5, 0)], 30 * number, key=key)
         assert len(list(stage.engine.open_alarms)) == expected
+
+
+def test_one_person_is_one_alarm_in_whatever_order_their_measurements_come() -> None:
+    rule = RULE.replace("type: fever,", "type: level, per_passage: true,")
+    for order in itertools.permutations([(10, 38.6), (20, 38.7), (30, 36.5)]):
+        stage = Stage(program(GATE, rule))
+        for known, (second, value) in enumerate(order, 40):
+            stage.readings([(0, second, value, 0)], known, key="p")
+        assert len(stage.alarms) == 1
+        assert next(iter(stage.alarms.values())).is_open == (order[0][0] == 30)  # a normal one alone is forgotten
