@@ -78,7 +78,7 @@ def test_waves_do_not_make_a_fault_of_an_overflow() -> None:
 WEEK_S = 168 * 3600
 WEATHER = st.lists(
     st.tuples(
-        st.sampled_from([0, 0, 1]),  # 1: rain
+        st.sampled_from([0, 0, 0, 1]),  # 1: after a long pause the gauge had not been heard for six hours
         st.sampled_from([300, 600, 900, 21_000, WEEK_S, WEEK_S, WEEK_S - 300]),
         st.sampled_from([0.0, 0.0, 0.04, 0.2, 0.25, 0.25, 0.5]),
         st.sampled_from([0.0, 0.0, 5.5, 6.0, 6.5]),
@@ -96,8 +96,12 @@ def test_blockage_agrees_with_one_drain_and_its_gauge(
     gauge, drain = Gauge(), Drain(1.0)
     stream: list[Told] = []
     expected, now = {}, T0
-    for _, gap_s, level, rate in line:
+    for unheard, gap_s, level, rate in line:
         now += gap_s * 1000
+        if gap_s > 24_000 and not unheard:
+            for before_s in range(24_000, 0, -3000):
+                stream.append((1, now - before_s * 1000, 0.0))
+                gauge.reading(now - before_s * 1000, 0.0)
         stream += [(1, now, rate), (0, now, level)]
         signal = drain.reading(now, level, gauge.reading(now, rate))
         if signal is not None:
@@ -106,10 +110,33 @@ def test_blockage_agrees_with_one_drain_and_its_gauge(
     agree(made, expected)
 
 
+def heard_until(week: int) -> list[Told]:
+    """Seven dry hours of the gauge."""
+    return [(1, T0 + week * WEEK_S * 1000 - i * 1_800_000, 0.0) for i in range(14, 0, -1)]
+
+
+def test_a_storm_in_which_the_gauge_was_not_heard_is_no_blockage() -> None:
+    for is_heard in (True, False):
+        stream: list[Told] = []
+        for week in range(5):
+            stream += heard_until(week)[: 14 if is_heard or week < 4 else 10]
+            for i in range(60):
+                now = T0 + week * WEEK_S * 1000 + i * 60_000
+                stream += [(1, now, 0.0), (0, now, 0.8 if week == 4 else 0.3)]
+        rule = BlockageRule.model_validate(fields("blockage"))
+
+        def make(rule: BlockageRule = rule) -> BlockageDetector:
+            return BlockageDetector(rule, np.array([0]), np.array([1]), 2)
+
+        last = signals_of(make, stream, [1000])[0, stream[-1][1]]
+        assert (last >= 1.0) == is_heard
+
+
 def test_a_drain_that_stands_high_in_dry_weather_is_blocked_and_in_rain_it_is_not() -> None:
     for rate in (0.0, 4.0):
         stream: list[Told] = []
         for week in range(5):
+            stream += heard_until(week)
             for i in range(60):
                 now = T0 + week * WEEK_S * 1000 + i * 60_000
                 stream += [(1, now, rate if week == 4 else 0.0), (0, now, 0.8 if week == 4 else 0.3)]
