@@ -111,6 +111,7 @@ class Conditions:
         self.since_ms: Times = np.zeros(instance_count, np.int64)
         self.ring: Rings = np.zeros(instance_count, np.uint64)
         self.signal: Floats = np.full(instance_count, np.nan)  # the last that counted, while something must last
+        self.signal_ms: Times = np.full(instance_count, UNSET_MS, np.int64)  # and when
         self.last_ms: Times = np.full(series_count, UNSET_MS, np.int64)
         self.last_value: Floats = np.full(series_count, np.nan)
         self.last_good: Masks = np.zeros(series_count, np.bool_)
@@ -228,6 +229,7 @@ class Conditions:
         self.since_ms[instances] = other.since_ms[instances]
         self.ring[instances] = other.ring[instances]
         self.signal[instances] = other.signal[instances]
+        self.signal_ms[instances] = other.signal_ms[instances]
         self.last_ms[of] = other.last_ms[of]
         self.last_value[of] = other.last_value[of]
         self.last_good[of] = other.last_good[of]
@@ -467,6 +469,7 @@ class Conditions:
             self.ring[instance] = np.where(counts, ring, self.ring[instance])
             shown = value * self.program.sign[instance]
             self.signal[instance] = np.where(counts, shown, self.signal[instance])
+            self.signal_ms[instance] = np.where(counts, time_ms, self.signal_ms[instance])
             fired = state >= FIRING
             fires = self.state[instance] >= FIRING
             switched = np.flatnonzero(fired != fires)
@@ -508,7 +511,11 @@ class Conditions:
         return found
 
     def _due_ms(self, waiting: Indexes, last_ms: Times) -> Times:
-        """When waiting instances fire if nothing else is heard; never, where their last reading would be too old then."""
+        """When waiting instances fire if nothing else is heard; never, where what they saw last would be too old then: the
+        series' last reading, or of a detector, which may have nothing to say of one, its last signal.
+        """
+        signal_ms = self.signal_ms[waiting]
+        last_ms = np.where(self._of_detector[waiting] & (signal_ms != UNSET_MS), signal_ms, last_ms)
         limits = self.program.limits
         due_ms = self.since_ms[waiting] + limits.raise_after_ms[waiting]
         fires = due_ms - last_ms <= self.program.hold_max_ms[waiting]

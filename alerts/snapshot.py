@@ -44,6 +44,7 @@ class KeptConditions(msgspec.Struct):
     detectors: dict[str, KeptDetector]  # by rule
     last_good: bytes = b""
     signal: bytes = b""
+    signal_ms: bytes = b""
 
 
 class KeptEpisodes(msgspec.Struct):
@@ -185,6 +186,7 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
         },
         conditions.last_good.tobytes(),
         conditions.signal.tobytes(),
+        conditions.signal_ms.tobytes(),
     )
 
 
@@ -202,6 +204,7 @@ def restore_conditions(
     conditions.ring[mine] = np.frombuffer(kept.ring, np.uint64)[theirs]
     if kept.signal:
         conditions.signal[mine] = np.frombuffer(kept.signal, np.float64)[theirs]
+        conditions.signal_ms[mine] = np.frombuffer(kept.signal_ms, np.int64)[theirs]
     mine, theirs = matched(names.series, series)
     conditions.last_ms[mine] = np.frombuffer(kept.last_ms, np.int64)[theirs]
     conditions.last_value[mine] = np.frombuffer(kept.last_value, np.float64)[theirs]
