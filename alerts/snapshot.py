@@ -264,8 +264,10 @@ def restore_episodes(kept: KeptEpisodes, snapshot: Snapshot, episodes: Episodes,
     episodes.next_live_ms[mine] = np.frombuffer(kept.next_live_ms, np.int64)[theirs]
     for where, alarm in names.placed(kept.open):
         past.book.enter(where, alarm)
-    past.over = names.placed(kept.over)
-    past.closed = names.placed(kept.closed)
+    # One object an alarm: what was over may have come back since, and may have been over more than once.
+    truly, said = ({alarm.id: alarm for alarm in alarms} for alarms in (kept.open, snapshot.alarms))
+    past.over = [(where, truly.setdefault(alarm.id, alarm)) for where, alarm in names.placed(kept.over)]
+    past.closed = [(where, said.setdefault(alarm.id, alarm)) for where, alarm in names.placed(kept.closed)]
     for where, alarm in past.over:
         if where not in past.book.open and alarm.closed_reason not in (PERSON, RETRACTED):
             past.book.recent[where] = alarm
