@@ -118,6 +118,7 @@ class Conditions:
         self.detectors = [plan.make() for plan in program.detectors]
         self._of_detector: Masks = np.ones(instance_count, np.bool_)  # (I,) looks at a signal, not at the value itself
         self._of_detector[program.plain.instances] = False
+        self._judges_people = any(plan.per_passage for plan in program.detectors)
         self._knows_people = any("met" in detector.columns for detector in self.detectors)
         self._low: Floats = np.full(series_count, -np.inf)  # (S,) within these a value moves no instance of `plain`
         self._high: Floats = np.full(series_count, np.inf)
@@ -128,7 +129,7 @@ class Conditions:
         usable = np.flatnonzero(batch.quality < Quality.BAD)
         rows = self._in_order(batch, usable)
         overtaken = _NONE if len(usable) == len(rows.arrival) else np.setdiff1d(usable, rows.arrival)
-        people = self._as_they_came(batch, usable, rows) if len(overtaken) else rows
+        people = self._as_they_came(batch, usable, rows) if len(overtaken) and self._judges_people else rows
         if not len(people.arrival):
             return Judged([], overtaken, [])
         passages: list[Seen] = []
