@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from operator import attrgetter
 
 import msgspec
 import numpy as np
 
-from alerts.detectors.detector import UNSET_MS, Rows, Signals
+from alerts.detectors.detector import UNSET_MS, Passages, Rows, Signals
 from alerts.lifecycle import (
     CLEARING,
     FIRING,
@@ -109,10 +110,16 @@ class Conditions:
         self.state: States = np.full(instance_count, NORMAL, np.uint8)
         self.since_ms: Times = np.zeros(instance_count, np.int64)
         self.ring: Rings = np.zeros(instance_count, np.uint64)
+        self.signal: Floats = np.full(instance_count, np.nan)  # the last that counted, while something must last
+        self.signal_ms: Times = np.full(instance_count, UNSET_MS, np.int64)  # and when
         self.last_ms: Times = np.full(series_count, UNSET_MS, np.int64)
         self.last_value: Floats = np.full(series_count, np.nan)
         self.last_good: Masks = np.zeros(series_count, np.bool_)
         self.detectors = [plan.make() for plan in program.detectors]
+        self._of_detector: Masks = np.ones(instance_count, np.bool_)  # (I,) looks at a signal, not at the value itself
+        self._of_detector[program.plain.instances] = False
+        self._judges_people = any(plan.per_passage for plan in program.detectors)
+        self._knows_people = any("met" in detector.columns for detector in self.detectors)
         self._low: Floats = np.full(series_count, -np.inf)  # (S,) within these a value moves no instance of `plain`
         self._high: Floats = np.full(series_count, np.inf)
         self.find_bands(np.arange(series_count))
@@ -122,7 +129,8 @@ class Conditions:
         usable = np.flatnonzero(batch.quality < Quality.BAD)
         rows = self._in_order(batch, usable)
         overtaken = _NONE if len(usable) == len(rows.arrival) else np.setdiff1d(usable, rows.arrival)
-        if not len(rows.arrival):
+        people = self._as_they_came(batch, usable, rows) if len(overtaken) and self._judges_people else rows
+        if not len(people.arrival):
             return Judged([], overtaken, [])
         passages: list[Seen] = []
         parts = []
@@ -132,10 +140,9 @@ class Conditions:
             stirred.append(self._switch(moving, rows, changes))
             parts.append(self._evaluate(self.program.over_time, rows, Signals(moving, rows.value[moving])))
         for plan, detector in zip(self.program.detectors, self.detectors, strict=True):
-            signals = detector.push(rows)
             if plan.per_passage:
-                passages += self._seen(plan.rule, batch, rows, signals)
-            elif len(signals.row):
+                passages += self._seen(plan.rule, batch, people, detector.push(people))
+            elif len(rows.arrival) and len((signals := detector.push(rows)).row):
                 parts.append(self._evaluate(plan.feed, rows, signals))
         stirred += [self._advance(part, rows, changes) for part in parts]
         # Within a series rows ascend in time, so the last write of each is its newest.
@@ -166,8 +173,9 @@ class Conditions:
         is_due = due_ms <= now_ms
         if listened_ms is not None:
             is_due &= due_ms - self.last_ms[series] <= listened_ms[series]
-        self._fire_by_time(waiting[is_due], due_ms[is_due], self.last_value[series[is_due]], 0, changes)
-        self.find_bands(series[is_due])
+        waiting, series, due_ms = waiting[is_due], series[is_due], due_ms[is_due]
+        self._fire_by_time(waiting, due_ms, self.last_value[series], 0, changes)
+        self.find_bands(series)
         return self._steps(changes)
 
     def find_bands(self, series: Indexes) -> None:
@@ -221,6 +229,8 @@ class Conditions:
         self.state[instances] = other.state[instances]
         self.since_ms[instances] = other.since_ms[instances]
         self.ring[instances] = other.ring[instances]
+        self.signal[instances] = other.signal[instances]
+        self.signal_ms[instances] = other.signal_ms[instances]
         self.last_ms[of] = other.last_ms[of]
         self.last_value[of] = other.last_value[of]
         self.last_good[of] = other.last_good[of]
@@ -295,6 +305,8 @@ class Conditions:
         firing = self.firing(rule, series)
         worst = max(firing, key=lambda i: (self.program.severity[i], i)) if firing else None
         last_ms, value = int(self.last_ms[series]), float(self.last_value[series])
+        if worst is not None and self._of_detector[worst]:
+            value = float(self.signal[worst])
         return Step(rule, series, worst, None, last_ms, value, np.nan, np.nan, RULE_CHANGED)
 
     # --- readings at their instances --------------------------------------------------------------------------------
@@ -315,7 +327,27 @@ class Conditions:
             arrival, series, time_ms = arrival[keep], series[keep], time_ms[keep]
             first = np.append(True, series[1:] != series[:-1])[: len(series)]
         good = batch.quality[arrival] == Quality.GOOD
-        return Rows(series, time_ms, batch.value[arrival], good, arrival, first)
+        return Rows(series, time_ms, batch.value[arrival], good, arrival, first, None, self._whose(batch, arrival))
+
+    def _as_they_came(self, batch: ReadingBatch, usable: Indexes, rows: Rows) -> Rows:
+        """All usable readings, grouped by series: a person is a person, whoever came before."""
+        groups = group(batch.series[usable].astype(np.intp))
+        arrival = usable[groups.order]
+        first = np.zeros(len(arrival), np.bool_)
+        first[groups.start] = True
+        series, good = batch.series[arrival].astype(np.intp), batch.quality[arrival] == Quality.GOOD
+        late = ~np.isin(arrival, rows.arrival)
+        whose = self._whose(batch, arrival)
+        return Rows(series, batch.time_ms[arrival], batch.value[arrival], good, arrival, first, late, whose)
+
+    def _whose(self, batch: ReadingBatch, arrival: Indexes) -> Passages | None:
+        """The passages of readings as numbers, where a detector asks for them."""
+        if not batch.keys or not self._knows_people:
+            return None
+        found = np.zeros(len(batch), np.uint64)
+        for row, key in batch.keys.items():
+            found[row] = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little") or 1
+        return found[arrival]
 
     def _evaluate(self, feed: Feed, rows: Rows, signals: Signals) -> _Evaluations:
         """Bring signals to the instances that look at them."""
@@ -436,6 +468,9 @@ class Conditions:
             self.state[instance] = np.where(counts, next_state, state)
             self.since_ms[instance] = np.where(counts, next_since_ms, since_ms)
             self.ring[instance] = np.where(counts, ring, self.ring[instance])
+            shown = value * self.program.sign[instance]
+            self.signal[instance] = np.where(counts, shown, self.signal[instance])
+            self.signal_ms[instance] = np.where(counts, time_ms, self.signal_ms[instance])
             fired = state >= FIRING
             fires = self.state[instance] >= FIRING
             switched = np.flatnonzero(fired != fires)
@@ -449,7 +484,7 @@ class Conditions:
                     fires[switched].tolist(),
                     onset_ms.tolist(),
                     time_ms[switched].tolist(),
-                    (value * self.program.sign[instance])[switched].tolist(),
+                    shown[switched].tolist(),
                     seen.low[at].tolist(),
                     seen.high[at].tolist(),
                     [RETRACTED if wrong else "limit-reached" for wrong in was_wrong[switched].tolist()],
@@ -477,7 +512,11 @@ class Conditions:
         return found
 
     def _due_ms(self, waiting: Indexes, last_ms: Times) -> Times:
-        """When waiting instances fire if nothing else is heard; never, where their last reading would be too old then."""
+        """When waiting instances fire if nothing else is heard; never, where what they saw last would be too old then: the
+        series' last reading, or of a detector, which may have nothing to say of one, its last signal.
+        """
+        signal_ms = self.signal_ms[waiting]
+        last_ms = np.where(self._of_detector[waiting] & (signal_ms != UNSET_MS), signal_ms, last_ms)
         limits = self.program.limits
         due_ms = self.since_ms[waiting] + limits.raise_after_ms[waiting]
         fires = due_ms - last_ms <= self.program.hold_max_ms[waiting]
@@ -488,6 +527,8 @@ class Conditions:
     def _fire_by_time(
         self, instances: Indexes, due_ms: Times, value: Floats, arrival: int, changes: list[_Change]
     ) -> None:
+        """Let instances fire whose time is up; `value` is that of their series' last reading."""
+        value = np.where(self._of_detector[instances], self.signal[instances], value)
         onset_ms = self.since_ms[instances]
         self.state[instances] = FIRING
         self.since_ms[instances] = due_ms

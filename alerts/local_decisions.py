@@ -25,7 +25,8 @@ from telemetry.decision import LocalDecision
 
 DECIDED_EARLIER, DECIDED_LATER, NOT_A_GUARD = "decided-earlier", "decided-later", "not-a-guard"
 """Reasons: this decision now stands; this one does not; this one counts for nothing."""
-_WAITING_MAX = 1000
+_WAITING_MAX = 1000  # alarms
+_OF_ONE_MAX = 16  # decisions on one of them: no gate has more guards
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -51,7 +52,9 @@ class LocalDecisions:
             taken = msgspec.structs.replace(
                 taken, decision=msgspec.structs.replace(taken.decision, decided_ms=known_ms)
             )
-        self.waiting.setdefault(taken.decision.alarm, []).append(taken)
+        of_alarm = self.waiting.setdefault(taken.decision.alarm, [])
+        if len(of_alarm) < _OF_ONE_MAX:
+            of_alarm.append(taken)
         while len(self.waiting) > _WAITING_MAX:
             self.waiting.popitem(last=False)
         self._settle(taken.decision.alarm, known_ms, effects)

@@ -2,8 +2,8 @@
 
 The passage's key makes a second measurement the same event: higher, it makes the alarm worse; normal and good, it is what
 closes it, unless a guard has asked for it: then a person decides (`recheck`). A passage whose alarm was closed is not
-raised again by a reading that comes twice, nor by one that was taken before a person decided and came after. Axis: N
-readings.
+raised again by a reading that comes twice, nor by one that was taken before the end, a person's decision or the normal
+measurement, and came after. Axis: N readings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import numpy as np
 
-from alerts.alarm import PERSON, Alarm, Effects, What
+from alerts.alarm import Alarm, Effects, What
 from alerts.book import AlarmBook
 from alerts.program import PassageLimit, Program
 from alerts.recheck import Rechecks
@@ -24,6 +24,7 @@ from telemetry.identity import alarm_id
 from telemetry.quality import Quality
 
 _REMEMBERED_MAX = 20_000  # closed passage alarms that a repeated reading must not open again
+_PASSAGE_MS = 300_000  # before the first reading that was known of it, another one may be of the same passage
 _ENDED_MAX = 2000  # of these, the newest whole: what a gateway kept through an outage may be about them
 
 
@@ -96,7 +97,7 @@ class Passages:
                 device, metric = self._program.names[one.series]
                 rule = self._program.rules[one.rule].id
                 name = alarm_id(rule, device, metric, where[2], one.time_ms)
-                if name not in self.closed and not self._was_decided((rule, device, metric, where[2]), one.time_ms):
+                if name not in self.closed and not self._was_over((rule, device, metric, where[2]), one.time_ms):
                     alarm = self._book.raise_(
                         where, worst.severity, one.time_ms, one.time_ms, known_ms, one.value, effects
                     )
@@ -129,12 +130,12 @@ class Passages:
             if self._last.get(_passage(oldest.alarm)) == name:
                 del self._last[_passage(oldest.alarm)]
 
-    def _was_decided(self, passage: tuple[str, str, str, str | None], time_ms: int) -> bool:
-        """Whether a person has decided on a passage with a reading of that time before them."""
+    def _was_over(self, passage: tuple[str, str, str, str | None], time_ms: int) -> bool:
+        """Whether a reading of that time is of a passage whose alarm ended after it."""
         ended = self.ended.get(self._last.get(passage, ""))
-        if ended is None or ended.alarm.closed_ms is None or ended.alarm.closed_reason != PERSON:
+        if ended is None or ended.alarm.closed_ms is None:
             return False
-        return ended.alarm.onset_ms <= time_ms <= ended.alarm.closed_ms
+        return ended.alarm.onset_ms - _PASSAGE_MS <= time_ms <= ended.alarm.closed_ms
 
 
 def _passage(alarm: Alarm) -> tuple[str, str, str, str | None]:

@@ -43,6 +43,8 @@ class KeptConditions(msgspec.Struct):
     last_value: bytes
     detectors: dict[str, KeptDetector]  # by rule
     last_good: bytes = b""
+    signal: bytes = b""
+    signal_ms: bytes = b""
 
 
 class KeptEpisodes(msgspec.Struct):
@@ -183,6 +185,8 @@ def keep_conditions(conditions: Conditions, names: Names) -> KeptConditions:
             for plan, detector in detectors
         },
         conditions.last_good.tobytes(),
+        conditions.signal.tobytes(),
+        conditions.signal_ms.tobytes(),
     )
 
 
@@ -198,6 +202,9 @@ def restore_conditions(
     conditions.state[mine] = np.frombuffer(kept.state, np.uint8)[theirs]
     conditions.since_ms[mine] = np.frombuffer(kept.since_ms, np.int64)[theirs]
     conditions.ring[mine] = np.frombuffer(kept.ring, np.uint64)[theirs]
+    if kept.signal:
+        conditions.signal[mine] = np.frombuffer(kept.signal, np.float64)[theirs]
+        conditions.signal_ms[mine] = np.frombuffer(kept.signal_ms, np.int64)[theirs]
     mine, theirs = matched(names.series, series)
     conditions.last_ms[mine] = np.frombuffer(kept.last_ms, np.int64)[theirs]
     conditions.last_value[mine] = np.frombuffer(kept.last_value, np.float64)[theirs]
@@ -257,8 +264,10 @@ def restore_episodes(kept: KeptEpisodes, snapshot: Snapshot, episodes: Episodes,
     episodes.next_live_ms[mine] = np.frombuffer(kept.next_live_ms, np.int64)[theirs]
     for where, alarm in names.placed(kept.open):
         past.book.enter(where, alarm)
-    past.over = names.placed(kept.over)
-    past.closed = names.placed(kept.closed)
+    # One object an alarm: what was over may have come back since, and may have been over more than once.
+    truly, said = ({alarm.id: alarm for alarm in alarms} for alarms in (kept.open, snapshot.alarms))
+    past.over = [(where, truly.setdefault(alarm.id, alarm)) for where, alarm in names.placed(kept.over)]
+    past.closed = [(where, said.setdefault(alarm.id, alarm)) for where, alarm in names.placed(kept.closed)]
     for where, alarm in past.over:
         if where not in past.book.open and alarm.closed_reason not in (PERSON, RETRACTED):
             past.book.recent[where] = alarm

@@ -36,6 +36,7 @@ _MONDAY_H = 72  # hours from the first Monday before 1970 to its first day, a Th
 _SUNDAY_H = 144
 _POOL_MIN = 7  # values at the same hour of any day
 _UNTIL_GAP_MS = 3 * HOUR_MS // 2  # what a register adds over longer is no one hour's
+_MISSED_MS = HOUR_MS // 4  # of an hour that begins after a gap; what a register adds in the rest is no hour's
 
 
 class BaselineRule(RegisterRule):
@@ -93,25 +94,29 @@ class BaselineDetector(RoundsDetector):
         return own if self._registers is None else {**self._registers.columns, **own}
 
     def _beside(self, rows: Rows, chosen: Indexes, position: Indexes) -> Floats:
-        """The local hour of each reading, since 1970."""
-        return (local_ms(self._zones, position, rows.time_ms[chosen]) // HOUR_MS).astype(np.float64)
+        """The local time of each reading, exact in a float."""
+        return local_ms(self._zones, position, rows.time_ms[chosen]).astype(np.float64)
 
     def _step(self, now: Round) -> Floats:
         at = now.at
         assert now.beside is not None
-        hour = now.beside.astype(np.int64)
+        local = now.beside.astype(np.int64)
+        hour = local // HOUR_MS
+        is_cut = np.zeros(len(at), np.bool_)
         if self._registers is not None:
             steps = self._registers.take(now)
             # What was added since the reading before belongs to the hour in which that reading was.
             known = ~np.isnan(steps.amount) & (now.time_ms - steps.before_ms <= _UNTIL_GAP_MS)
             self._sum[at] += np.where(known, steps.amount, 0.0)
             self._count[at] = np.where(known & (self._count[at] >= 0), self._count[at] + 1, -1)
+            is_cut = ~known & (local % HOUR_MS > _MISSED_MS)
         ends = (self._hour[at] != UNSET_MS) & (hour != self._hour[at])
         signal = np.full(len(at), np.nan)
         whole = ends & (self._count[at] > 0)
         signal[whole] = self._judge(at[whole])
-        begun = at[ends | (self._hour[at] == UNSET_MS)]
-        self._sum[begun], self._count[begun] = 0.0, 0
+        begins = ends | (self._hour[at] == UNSET_MS)
+        begun = at[begins]
+        self._sum[begun], self._count[begun] = 0.0, np.where(is_cut[begins], -1, 0)
         self._hour[at] = hour
         if self._registers is None:
             self._sum[at] += now.value

@@ -207,11 +207,20 @@ class PeersDetector(BesideDetector):
 
 
 class CompositeDetector(BesideDetector):
-    """Nothing but what the other series said last."""
+    """What the other series said last, and how many conditions held by the last signal.
+
+    Of how many hold as many are certain as do, and no more are possible than do or are not known: a signal stays what it was
+    as far as it lies in between, so that a series which is not heard any more neither begins an alarm nor ends one.
+    """
 
     def __init__(self, rule: CompositeRule, concerned: Indexes, others: Indexes, world: World) -> None:
         super().__init__(concerned, others.ravel(), world, rule.age_max_s)
         self._rule, self._others = rule, others  # (C, V)
+        self._said_last: Floats = np.full(len(self.watched), np.nan)
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        return {**super().columns, "said_last": self._said_last}
 
     def _beside(self, rows: Rows, chosen: Indexes, position: Indexes) -> Floats:
         laid = self._lookup.push(rows)
@@ -219,11 +228,16 @@ class CompositeDetector(BesideDetector):
 
     def _step(self, now: Round) -> Floats:
         assert now.beside is not None
-        found = np.zeros(len(now.at))
+        certain = np.zeros(len(now.at))
         for condition, said in zip(self._rule.conditions, now.beside.T, strict=True):
             if condition.at_least is not None:
-                found += said >= condition.at_least
+                certain += said >= condition.at_least
             elif condition.at_most is not None:
-                found += said <= condition.at_most
+                certain += said <= condition.at_most
+        unknown = np.isnan(now.beside)
+        before = self._said_last[now.at]
+        found = np.clip(np.where(np.isnan(before), certain, before), certain, certain + unknown.sum(axis=1))
         # Where nothing is known of any, there is nothing to say: silence is no evidence that all is well.
-        return np.where(np.isnan(now.beside).all(axis=1), np.nan, found)
+        found = np.where(unknown.all(axis=1), np.nan, found)
+        self._said_last[now.at] = np.where(np.isnan(found), before, found)
+        return found

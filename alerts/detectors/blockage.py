@@ -6,7 +6,8 @@ signal is the level over the usual one. Of what is learned nothing counts for mo
 stays for weeks raises it slowly, a busier building is followed.
 
 While it rains, or has rained more than `rain_max_mm` in six hours, nothing can be told: the signal is held just below the
-lowest limit, which begins no alarm and, within the dead band, ends none. While nobody knows the rain there is no signal.
+lowest limit, which begins no alarm and, within the dead band, ends none. While nobody knows the rain there is no signal; and
+what may have fallen in an hour or more in which the gauge was not heard counts as too much, until six hours have passed.
 
 Source: reference/alarms.md §4.2, D4. Axes: V watched series (levels and rain gauges), K series in a round.
 """
@@ -146,15 +147,17 @@ class BlockageDetector:
         return np.where(is_dry, ratio, np.minimum(ratio, self._unknown))
 
     def _six_hours(self, at: Indexes, time_ms: Times, rate: Floats) -> Floats:
-        """What has fallen in the last six hours, in whole parts and this one."""
+        """What has fallen in the last six hours, in whole parts and this one; infinite where nobody knows."""
         own = self._columns
         known = own["rate_ms"][at] != UNSET_MS
+        unheard = ~known | (time_ms - np.where(known, own["rate_ms"][at], time_ms) > _HOUR_MS)
         lasted_ms = np.where(known, np.minimum(time_ms - own["rate_ms"][at], _HELD_MS), 0)
+        mm = np.where(unheard, np.inf, own["rate"][at] * lasted_ms / _HOUR_MS)
         part = time_ms // _PART_MS
         place = part % (_PARTS + 1)
         before = np.where(own["part"][at, place] == part, own["part_mm"][at, place], 0.0)
         own["part"][at, place] = part
-        own["part_mm"][at, place] = before + own["rate"][at] * lasted_ms / _HOUR_MS
+        own["part_mm"][at, place] = before + mm
         own["rate"][at], own["rate_ms"][at] = rate, time_ms
         recent = own["part"][at] > (part - _PARTS)[:, None]
         fallen: Floats = np.where(recent, own["part_mm"][at], 0.0).sum(axis=1)

@@ -1,9 +1,9 @@
 """Do more people at a lane have fever than chance allows? A cluster, unless it is the scanner that has moved.
 
-Positives are readings of `positive_at` or more. Those of the last 30 minutes (to the minute) are held against a binomial
-distribution with the share of positives of the last seven days, whole hours that ended before; a prior of one in 200 among
-200 people keeps a week without positives from making one of them a wonder. The signal is -log10 of the chance of so many or
-more: 3 is the 99.9 % bound. Fewer than three are none.
+Positives are readings of `positive_at` or more, one a passage. Those of the last 30 minutes (to the minute) are held against
+a binomial distribution with the share of positives of the last seven days, whole hours that ended before; a prior of one in
+200 among 200 people keeps a week without positives from making one of them a wonder. The signal is -log10 of the chance of
+so many or more: 3 is the 99.9 % bound. Fewer than three are none.
 
 A scanner that has jumped makes positives too. A cluster leaves the people who have no fever where they were, so the crowd is
 looked at from below: where the 35th of 100 of the last 15 people lies more than 0.3 degC above that of the same hour of the
@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from alerts.detectors.crowd import HOUR_MS, SameHour
+from alerts.detectors.crowd import HOUR_MS, Met, SameHour
+from alerts.detectors.detector import Passages
 from alerts.detectors.rings import quantile, shift_in
 from alerts.detectors.rounds import Round, RoundsDetector
 from alerts.rule import LevelledRule, Shown
@@ -40,6 +41,7 @@ _NOW = 15  # of them
 _BEFORE_MIN = 20
 _LOW = 0.35
 _DAYS_MIN = 3
+_MET = 16  # people with a fever, of whom one who is measured again is known
 
 
 class FeverClusterRule(LevelledRule):
@@ -72,6 +74,7 @@ class FeverClusterDetector(RoundsDetector):
         self._minute_count = np.zeros((v, _MINUTES, 2), np.int64)  # people, positives
         self._hour = np.full((v, _HOURS_KEPT), -1, np.int64)
         self._hour_count = np.zeros((v, _HOURS_KEPT, 2), np.int64)
+        self._met = Met(v, _MET)
         self._people: Floats = np.full((v, _CROWD), np.inf)
         self._count = np.zeros(v, np.int64)
 
@@ -85,20 +88,24 @@ class FeverClusterDetector(RoundsDetector):
             "people": self._people,
             "count": self._count,
         }
-        return {**self._same_hour.columns, **own}
+        return {**self._same_hour.columns, **self._met.columns, **own}
 
     def _step(self, now: Round) -> Floats:
         low, high = self._rule.measure_c
         measured = (now.value >= low) & (now.value <= high)
         found = np.full(len(now.at), np.nan)
-        found[measured] = self._meet(now.at[measured], now.time_ms[measured], now.value[measured])
+        passage = np.zeros(len(now.at), np.uint64) if now.passage is None else now.passage
+        found[measured] = self._meet(now.at[measured], now.time_ms[measured], now.value[measured], passage[measured])
         return found
 
-    def _meet(self, at: Indexes, time_ms: Times, value: Floats) -> Floats:
+    def _meet(self, at: Indexes, time_ms: Times, value: Floats, passage: Passages) -> Floats:
         is_positive = value >= self._rule.positive_at
         minute, hour = time_ms // _MINUTE_MS, time_ms // HOUR_MS
-        _count(self._minute, self._minute_count, at, minute, is_positive)
-        _count(self._hour, self._hour_count, at, hour, is_positive)
+        # One person with a fever who is measured three times is no cluster.
+        is_new = ~(is_positive & self._met.again(at, passage))
+        self._met.meet(at[is_new & is_positive], passage[is_new & is_positive])
+        _count(self._minute, self._minute_count, at[is_new], minute[is_new], is_positive[is_new])
+        _count(self._hour, self._hour_count, at[is_new], hour[is_new], is_positive[is_new])
         in_window = (self._minute[at] > (minute - _MINUTES)[:, None]) & (self._minute[at] >= 0)
         people, positives = np.where(in_window[:, :, None], self._minute_count[at], 0).sum(axis=1).T
         # Whole hours that ended before the window began.
@@ -107,12 +114,12 @@ class FeverClusterDetector(RoundsDetector):
         people_before, positives_before = np.where(in_week[:, :, None], self._hour_count[at], 0).sum(axis=1).T
         share = (positives_before + _PRIOR_SHARE * _PRIOR_PEOPLE) / (people_before + _PRIOR_PEOPLE)
         signal = np.where(positives >= self._rule.positives_min, rarity(people, positives, share), 0.0)
-        return np.where(self._has_moved(at, time_ms, value), np.nan, signal)
+        return np.where(self._has_moved(at, time_ms, value, is_new), np.nan, signal)
 
-    def _has_moved(self, at: Indexes, time_ms: Times, value: Floats) -> Masks:
-        """Whether the crowd, seen from below, lies higher than it did; learns the person."""
-        shift_in(self._people, at, value)
-        self._count[at] += 1
+    def _has_moved(self, at: Indexes, time_ms: Times, value: Floats, is_new: Masks) -> Masks:
+        """Whether the crowd, seen from below, lies higher than it did; learns whoever is new."""
+        shift_in(self._people, at[is_new], value[is_new])
+        self._count[at[is_new]] += 1
         people, count = self._people[at], np.minimum(self._count[at], _CROWD)
         now = quantile(np.sort(people[:, -_NOW:], axis=1), np.minimum(count, _NOW), _LOW)
         before_count = np.maximum(count - _NOW, 0)

@@ -1,4 +1,7 @@
-"""What people at a lane showed at this hour on other days. Axes: V watched series, K lanes in a round, 192 hours kept."""
+"""What people at a lane showed at this hour on other days, and who of them was just there.
+
+Axes: V watched series, K lanes in a round, 192 hours kept, n people.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.detectors.rings import quantile
-from telemetry.batch import Floats, Indexes, Times
+from alerts.detectors.detector import Passages
+from alerts.detectors.rings import quantile, shift_in
+from telemetry.batch import Floats, Indexes, Masks, Times
 
 HOUR_MS = 3_600_000
 _HOURS_KEPT = 192  # a week back, beside today
@@ -49,3 +53,23 @@ class SameHour:
         hour = time_ms[says] // HOUR_MS
         place = hour % _HOURS_KEPT
         self._hour[at[says], place], self._value[at[says], place] = hour, value[says]
+
+
+class Met:
+    """The passages of the last people at each lane: whoever is measured again while being there is the same person."""
+
+    def __init__(self, rows: int, people: int) -> None:
+        self._passage: Passages = np.zeros((rows, people), np.uint64)
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        return {"met": self._passage}
+
+    def again(self, at: Indexes, passage: Passages) -> Masks:
+        """Who of these was there already, (K,); of whom nobody says a passage, nobody knows."""
+        found: Masks = (passage != 0) & (self._passage[at] == passage[:, None]).any(axis=1)
+        return found
+
+    def meet(self, at: Indexes, passage: Passages) -> None:
+        """Remember people, (K,)."""
+        shift_in(self._passage, at, passage)

@@ -22,13 +22,19 @@ from numpy.typing import NDArray
 
 from telemetry.batch import Floats, Indexes, Masks, Times
 
+Passages = NDArray[np.uint64]
+
 UNSET_MS = np.iinfo(np.int64).min
 """The time of a reading that there has not been yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Usable readings (good or suspect), series by series, and in each in strictly ascending time. (N,)"""
+    """Usable readings (good or suspect), series by series, and in each in strictly ascending time. (N,)
+
+    Rules about persons are shown those too that a newer one of their series had overtaken, or that are of its very time:
+    they are `late`, and stand where they came. Such a person is judged, and nothing is learned.
+    """
 
     series: Indexes
     time_ms: Times
@@ -36,6 +42,8 @@ class Rows:
     good: Masks
     arrival: Indexes  # number of the reading in its batch: the order in which all of them came
     first: Masks  # of its series in this batch
+    late: Masks | None = None  # None: none is
+    passage: Passages | None = None  # whose each is; 0 where nobody says, None where nobody says it of any
 
 
 @dataclass(frozen=True, slots=True)

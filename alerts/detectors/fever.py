@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from alerts.detectors.detector import NO_SIGNALS, UNSET_MS, Rows, Signals, Watch
+from alerts.detectors.crowd import Met
+from alerts.detectors.detector import NO_SIGNALS, UNSET_MS, Passages, Rows, Signals, Watch
 from alerts.detectors.lookup import Lookup
 from alerts.detectors.rings import quantile, shift_in, trimmed_mean
 from alerts.rule import LevelledRule, Shown
@@ -52,6 +53,7 @@ _TRIM = 0.2
 _MAD_TO_DEVIATION = 1.4826
 _SHIFTED_C = 0.3
 _AMBIENT_REMEMBERED = 16
+_MET = 64  # people, of whom one who is measured again is known
 
 
 class FeverRule(LevelledRule):
@@ -122,6 +124,7 @@ class FeverDetector:
         self._at = np.array([place[lane] for lane in lanes.tolist()], np.intp)
         self._beside = np.array([place.get(series, -1) for series in ambient.tolist()], np.intp)
         v = len(watched)
+        self._met = Met(v, _MET)
         self._columns: dict[str, NDArray[Any]] = {
             "recent_ms": np.full((v, rule.people), UNSET_MS, np.int64),
             "recent": np.full((v, rule.people), np.inf),
@@ -135,6 +138,7 @@ class FeverDetector:
             "hour_count": np.zeros((v, _HOURS_KEPT), np.int64),
             "ambient_ms": self._ambient.time_ms,
             "ambient": self._ambient.value,
+            **self._met.columns,
         }
 
     @property
@@ -162,19 +166,24 @@ class FeverDetector:
         # As it would be shown in the middle of that range.
         warmer = np.clip(ambient.value, coldest, warmest) - (coldest + warmest) / 2
         value = rows.value[chosen] - self._rule.ambient_per_c * np.where(fresh, warmer, 0.0)
+        late = np.zeros(len(chosen), np.bool_) if rows.late is None else rows.late[chosen]
+        passage = np.zeros(len(chosen), np.uint64) if rows.passage is None else rows.passage[chosen]
         signal = np.empty(len(chosen))
         for now in rounds(lane):
-            signal[now] = self._judge(self._at[lane[now]], time_ms[now], value[now], trusted[now])
+            at = self._at[lane[now]]
+            signal[now] = self._judge(at, time_ms[now], value[now], trusted[now], late[now], passage[now])
         return Signals(chosen, signal)
 
-    def _judge(self, at: Indexes, time_ms: Times, value: Floats, trusted: Masks) -> Floats:
-        """One person at each of some lanes, (K,): judge them, then learn from them."""
+    def _judge(
+        self, at: Indexes, time_ms: Times, value: Floats, trusted: Masks, late: Masks, passage: Passages
+    ) -> Floats:
+        """One person at each of some lanes, (K,): judge them, then learn from those who came in order, and once from each."""
         rule, own = self._rule, self._columns
-        idle = time_ms - np.maximum(own["crowd_ms"][at, -1], 0) > rule.idle_reset_s * 1000
+        idle = ~late & (time_ms - np.maximum(own["crowd_ms"][at, -1], 0) > rule.idle_reset_s * 1000)
         own["reset_ms"][at] = np.where(idle, time_ms, own["reset_ms"][at])
         own["centre"][at] = np.where(idle, np.nan, own["centre"][at])
         crowd = _crowd(own["crowd"][at], own["crowd_ms"][at], own["reset_ms"][at])
-        centre, spread = self._centre(at, time_ms, crowd)
+        centre, spread = self._centre(at, time_ms, crowd, late)
         offset = np.maximum(rule.offset_c, rule.deviations * np.nan_to_num(spread))
         adaptive = _FEVER_C + value - centre - offset
         drift = crowd.centre - (rule.normal_c - rule.to_body_c)
@@ -187,10 +196,12 @@ class FeverDetector:
         counts = trusted | np.isnan(adaptive)
         signal: Floats = np.fmax(adaptive, np.where(counts, absolute, -np.inf))
         signal = signal.round(6)  # 37.3 is 37.3, in whatever order a mean was summed
-        self._learn(at, time_ms, value, signal >= self._alarmed_from_c)
+        learned = ~late & ~self._met.again(at, passage)
+        self._met.meet(at[learned], passage[learned])
+        self._learn(at[learned], time_ms[learned], value[learned], (signal >= self._alarmed_from_c)[learned])
         return signal
 
-    def _centre(self, at: Indexes, time_ms: Times, crowd: _Crowd) -> tuple[Floats, Floats]:
+    def _centre(self, at: Indexes, time_ms: Times, crowd: _Crowd, late: Masks) -> tuple[Floats, Floats]:
         """What most people at each lane show now and how much they differ, (K,); NaN where nobody knows."""
         rule, own = self._rule, self._columns
         recent_ms = own["recent_ms"][at]
@@ -203,14 +214,15 @@ class FeverDetector:
         last, last_ms = own["centre"][at], own["centre_ms"][at]
         start = np.where(np.isnan(last), before, last)
         start_ms = np.where(np.isnan(last), own["reset_ms"][at], last_ms)
-        slew = rule.slew_c_per_10_min * (time_ms - start_ms) / 600_000.0
+        slew = rule.slew_c_per_10_min * np.maximum(time_ms - start_ms, 0) / 600_000.0
         mean = trimmed_mean(recent, count, _TRIM)
         centre = np.where(np.isnan(start), mean, np.clip(mean, start - slew, start + slew))
-        has_moved = (crowd.since_reset >= _CROWD_SURE) & (np.round(np.abs(centre - crowd.centre), 6) > _SHIFTED_C)
-        centre = np.where(has_moved, crowd.centre, centre)
-        own["centre"][at] = np.where(is_recent, centre, last)
-        own["centre_ms"][at] = np.where(is_recent, time_ms, last_ms)
-        by_then = np.where(np.isnan(before), crowd.centre, before)
+        centre = crowd.corrected(centre)
+        is_kept = is_recent & ~late
+        own["centre"][at] = np.where(is_kept, centre, last)
+        own["centre_ms"][at] = np.where(is_kept, time_ms, last_ms)
+        # Where so many alarm that few are accepted, what this hour was like before the scanner moved must not stand for ever.
+        by_then = np.where(np.isnan(before), crowd.centre, crowd.corrected(before))
         return (
             np.where(is_recent, centre, by_then),
             np.where(is_recent, _MAD_TO_DEVIATION * quantile(away, count, 0.5), crowd.spread),
@@ -250,6 +262,11 @@ class _Crowd:
     since_reset: Indexes  # of them
     centre: Floats  # NaN for too few
     spread: Floats  # of one standard deviation
+
+    def corrected(self, centre: Floats) -> Floats:
+        """Centres, (K,); the crowd's own where enough of it since the last pause lies too far off."""
+        has_moved = (self.since_reset >= _CROWD_SURE) & (np.round(np.abs(centre - self.centre), 6) > _SHIFTED_C)
+        return np.where(has_moved, self.centre, centre)
 
 
 def _crowd(values: Floats, times_ms: Times, reset_ms: Times) -> _Crowd:

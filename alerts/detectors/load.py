@@ -4,7 +4,8 @@ A step is told against `base`, the power before it rose. A rise may fall into se
 mean catches the switch on the way, and some heaters pulse; so the base is the lowest of the last few. The step is judged
 when it has lasted `sustain_s`: the least power after the reading that rose, less the base, must lie in the band and beside
 every allowed appliance; where the room's power factor is known, what the step added must be nearly all real power. It is
-over when as large a step goes down, or when what is left is too little to hold the load.
+over when as large a step goes down, or when what is left is too little to hold the load; not when the power only goes back
+to the least that it was with the load on: then something else was switched on and off meanwhile, a kettle beside a heater.
 
 The signal while a load is on is how many were switched on within `count_s`, this one included; 0 when none is on. So the
 stages are levels: at least 1, and at least as many as the house allows.
@@ -33,6 +34,7 @@ _COUNTED = 8  # switch-ons kept a series
 _FACTORS = 4  # power factors remembered a device
 _HOLDS = 0.8  # share of a step that must stay while it is judged
 _ENDS = 0.7  # share of a step that must go down for it to be over
+_BACK = 0.2  # share of what went down, by which the power may miss the least with the load on, and is back there
 _LEAST_FACTOR = 0.05  # below it a power factor says nothing about apparent power
 
 
@@ -89,7 +91,7 @@ class ForbiddenLoadDetector(RoundsDetector):
         )  # apparent power with them; NaN where it is not known
         self._rise_ms: Times = np.full(count, UNSET_MS, np.int64)  # of the step that is being judged, or is on
         self._base, self._base_va = np.full(count, np.nan), np.full(count, np.nan)
-        self._least = np.full(count, np.nan)  # power since, but for the reading that rose
+        self._least = np.full(count, np.nan)  # power since, but for the reading that rose; also while it is on
         self._step_w = np.full(count, np.nan)  # of the load that is on
         self._on_ms: Times = np.full((count, _COUNTED), UNSET_MS, np.int64)  # oldest first
 
@@ -125,12 +127,14 @@ class ForbiddenLoadDetector(RoundsDetector):
         is_on = ~np.isnan(self._step_w[at])
 
         step_w = self._step_w[at]
-        fell = np.fmax.reduce(self._last[at], axis=1) - power >= _ENDS * step_w
-        ends = is_on & (fell | (power < 0.5 * step_w))
+        fall = np.fmax.reduce(self._last[at], axis=1) - power
+        is_back = power >= self._least[at] - _BACK * fall
+        ends = is_on & (((fall >= _ENDS * step_w) & ~is_back) | (power < 0.5 * step_w))
         self._leave(at[ends])
 
         judging = ~is_on & (self._rise_ms[at] != UNSET_MS)
-        self._least[at] = np.where(judging, np.fmin(self._least[at], power), self._least[at])
+        lasts = judging | (is_on & ~ends)
+        self._least[at] = np.where(lasts, np.fmin(self._least[at], power), self._least[at])
         step_w = self._least[at] - self._base[at]
         holds = judging & (power - self._base[at] >= _HOLDS * self._rule.least_w)
         lasted = holds & (now.time_ms - self._rise_ms[at] >= self._sustain_ms)

@@ -42,6 +42,9 @@ class Lookup:
         """Remember readings, and answer questions that readings of the same batch ask."""
         n = self.time_ms.shape[1]
         chosen, position = self._watch.of(rows)
+        if rows.late is not None:
+            in_order = ~rows.late[chosen]
+            chosen, position = chosen[in_order], position[in_order]
         groups = group(position)
         chosen = chosen[groups.order]
         count = np.zeros(len(self.time_ms), np.intp)
@@ -57,14 +60,16 @@ class Lookup:
         time_ms[new], value[new], arrival[new] = rows.time_ms[chosen], rows.value[chosen], rows.arrival[chosen]
         last = (start + count)[:, None] + np.arange(n)  # (V, n)
         self.time_ms[:], self.value[:] = time_ms[last], value[last]
-        return Laid(time_ms, value, arrival, start, count + n)
+        return Laid(time_ms, value, arrival, start, count + n, n)
 
 
 class Laid:
     """The readings of some series end to end, each in order of time and of arrival."""
 
-    def __init__(self, time_ms: Times, value: Floats, arrival: Indexes, start: Indexes, count: Indexes) -> None:
-        self._time_ms, self._value, self._start = time_ms, value, start
+    def __init__(
+        self, time_ms: Times, value: Floats, arrival: Indexes, start: Indexes, count: Indexes, readings: int
+    ) -> None:
+        self._time_ms, self._value, self._start, self._readings = time_ms, value, start, readings
         known = time_ms != UNSET_MS
         self._zero_ms = int(time_ms[known].min()) - 1 if known.any() else 0
         self._span = int(time_ms[known].max()) - self._zero_ms + 2 if known.any() else 2
@@ -88,9 +93,9 @@ class Laid:
         who = np.clip(arrival, 0, self._arrivals - 2)
         by_arrival = np.searchsorted(self._arrival_key, asked * self._arrivals + who, side="right")
         found = np.minimum(by_time, by_arrival) - 1
-        inside = (
-            (position >= 0) & (found >= self._start[asked]) if len(self._start) else np.zeros(len(position), np.bool_)
-        )
+        # Of what had come by then only the last few are remembered, in however large a batch they came.
+        oldest = by_arrival - self._readings
+        inside = (position >= 0) & (found >= oldest) if len(self._start) else np.zeros(len(position), np.bool_)
         at = np.where(inside, found, 0)
         if not len(self._value):
             return Said(np.full(len(position), np.nan), np.full(len(position), UNSET_MS, np.int64))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+from numpy.typing import NDArray
 
-from telemetry.batch import Floats, Indexes, Masks, Times
+from telemetry.batch import Floats, Indexes, Masks
+
+T = TypeVar("T", bound=np.generic)
 
 
-def shift_in(ring: Floats | Times, at: Indexes, value: Floats | Times) -> None:
+def shift_in(ring: NDArray[T], at: Indexes, value: NDArray[T]) -> None:
     """Append one value to some rings, (V, n), oldest first; the oldest falls out. No position stands twice."""
     ring[at, :-1] = ring[at, 1:]
     ring[at, -1] = value

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.detectors.detector import NO_SIGNALS, Rows, Signals, Watch
+from alerts.detectors.detector import NO_SIGNALS, Passages, Rows, Signals, Watch
 from telemetry.batch import Floats, Indexes, Masks, Times
 from telemetry.segments import rounds
 
@@ -28,6 +28,7 @@ class Round:
     value: Floats
     good: Masks
     beside: Floats | None  # (m, …) what was found out about each reading before the rounds
+    passage: Passages | None = None  # as in `Rows`
 
 
 class RoundsDetector(ABC):
@@ -80,6 +81,7 @@ class RoundsDetector(ABC):
                     rows.value[row],
                     rows.good[row],
                     None if beside is None else beside[taken],
+                    None if rows.passage is None else rows.passage[row],
                 )
             )
         says = ~np.isnan(found)

@@ -3,8 +3,9 @@
 *Shift* is the median of the last 50 people within two hours less what that median was at the same hour of the last seven
 days (the median over the days). Weather, clothes and a morning's run shift all lanes of a gate alike, so the signal is the
 smaller of |shift| and |shift - the median shift of the other lanes|: how far this scanner has moved both by itself and
-beside the others. Five identical values in a row are infinitely far: a scanner that has frozen shows nobody. Where a
-reference body hangs in its view, what it shows off its set temperature counts too, and the largest wins.
+beside the others. Five identical values in a row are infinitely far: a scanner that has frozen shows nobody; and so are 20
+readings in a row that are no result, for then nobody's fever would be seen. Where a reference body hangs in its view, what
+it last showed off its set temperature counts too, and the largest wins.
 
 Source: reference/alarms.md §4.1, F6. Axes: N readings, V watched series (lanes and their reference bodies), K lanes in a
 round, P other lanes of a gate.
@@ -45,6 +46,7 @@ class ScannerHealthRule(LevelledRule):
     age_max_s: float = Field(default=7200.0, gt=0)  # of those people, and of what other lanes say
     days_min: int = Field(default=3, ge=1, le=7)  # of the same hour that must be known
     identical: int = Field(default=5, ge=3, le=50)  # values in a row that say it is frozen
+    no_result: int = Field(default=20, ge=3, le=10_000)  # readings in a row without one that say it measures nobody
     measure_c: tuple[float, float] = (34.0, 42.0)  # outside it there is no result
     blackbody_metric: MetricName = "blackbody_temperature"  # of the same device
     blackbody_c: float | None = None  # what the reference body is set to; not looked at when not given
@@ -86,6 +88,7 @@ class ScannerHealthDetector:
         self._same_hour = SameHour(v)
         self._people_ms: Times = np.full((v, rule.people), UNSET_MS, np.int64)
         self._people: Floats = np.full((v, rule.people), np.inf)
+        self._no_result = np.zeros(v, np.int64)  # readings in a row
 
     @property
     def watched(self) -> Indexes:
@@ -96,6 +99,7 @@ class ScannerHealthDetector:
         own: dict[str, NDArray[Any]] = {
             "people_ms": self._people_ms,
             "people": self._people,
+            "no_result": self._no_result,
             "said_ms": self._said.time_ms,
             "said": self._said.value,
         }
@@ -105,24 +109,26 @@ class ScannerHealthDetector:
         low, high = self._rule.measure_c
         chosen, lane = self._lanes.of(rows)
         measured = (rows.value[chosen] >= low) & (rows.value[chosen] <= high)
-        says = rows.value.copy()
-        says[chosen] = np.nan  # who was not measured says nothing of the scanner
-        chosen, lane = chosen[measured], lane[measured]
-        shift, frozen = np.empty(len(chosen)), np.empty(len(chosen), np.bool_)
+        shift, is_lost = np.full(len(chosen), np.nan), np.empty(len(chosen), np.bool_)
         for now in rounds(lane):
-            row = chosen[now]
-            shift[now], frozen[now] = self._meet(lane[now], rows.time_ms[row], rows.value[row])
+            self._no_result[lane[now]] = np.where(measured[now], 0, self._no_result[lane[now]] + 1)
+            is_lost[now] = self._no_result[lane[now]] >= self._rule.no_result
+            now = now[measured[now]]
+            shift[now], is_lost[now] = self._meet(lane[now], rows.time_ms[chosen[now]], rows.value[chosen[now]])
+        says = rows.value.copy()
         says[chosen] = shift
-        laid = self._said.push(replace(rows, value=says))
+        # Whoever was not measured, or is too few, says nothing of the scanner: what it said before holds.
+        laid = self._said.push(_rows_of(replace(rows, value=says), ~np.isnan(says)))
         if not len(chosen):
             return NO_SIGNALS
         common = self._common(laid, lane, rows, chosen)
         moved = np.where(np.isnan(common), np.abs(shift), np.minimum(np.abs(shift), np.abs(shift - common)))
         if self._rule.blackbody_c is not None:
-            body = self._fresh(laid, self._body[lane], rows, chosen)
+            # However long ago: a body that is not heard any more does not make the scanner well.
+            body = laid.at(self._body[lane], rows.time_ms[chosen], rows.arrival[chosen]).value
             moved = np.fmax(moved, np.abs(body - self._rule.blackbody_c))
-        moved = np.where(frozen, np.inf, moved.round(6))  # 0.3 is 0.3, however it was subtracted
-        told = ~np.isnan(moved)
+        moved = np.where(is_lost, np.inf, moved.round(6))  # 0.3 is 0.3, however it was subtracted
+        told = ~np.isnan(moved) & (measured | is_lost)
         return Signals(chosen[told], moved[told])
 
     def _meet(self, at: Indexes, time_ms: Times, value: Floats) -> tuple[Floats, Masks]:
@@ -152,3 +158,15 @@ class ScannerHealthDetector:
         said = laid.at(position, rows.time_ms[chosen], rows.arrival[chosen])
         known = (said.time_ms != UNSET_MS) & (rows.time_ms[chosen] - said.time_ms <= self._age_max_ms)
         return np.where(known, said.value, np.nan)
+
+
+def _rows_of(rows: Rows, which: Masks) -> Rows:
+    """Some of the rows, (N,)."""
+    return Rows(
+        rows.series[which],
+        rows.time_ms[which],
+        rows.value[which],
+        rows.good[which],
+        rows.arrival[which],
+        rows.first[which],
+    )

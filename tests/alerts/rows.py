@@ -1,6 +1,7 @@
 """Readings for detectors, cut into batches at will."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,8 +11,22 @@ from telemetry.segments import group
 Told = tuple[int, int, float]  # (series, time, value)
 
 
-def rows_of(batch: Sequence[Told]) -> Rows:
-    """A batch as `Conditions` hands it to detectors."""
+def rows_of(
+    batch: Sequence[Told],
+    newest: dict[int, int] | None = None,
+    keys: Mapping[tuple[int, int], int] = MappingProxyType({}),
+) -> Rows:
+    """A batch as `Conditions` hands it to detectors.
+
+    Args:
+        newest: The newest time of each series before it, which is kept up to date; what is no newer is late.
+        keys: By (series, time) whose passage a reading is.
+    """
+    late: list[bool] = []
+    if newest is not None:
+        for series, time_ms, _ in batch:
+            late.append(time_ms <= newest.get(series, -1))
+            newest[series] = max(time_ms, newest.get(series, -1))
     groups = group(np.array([series for series, _, _ in batch], np.int64))
     order = groups.order
     first = np.zeros(len(batch), np.bool_)
@@ -23,11 +38,17 @@ def rows_of(batch: Sequence[Told]) -> Rows:
         np.ones(len(batch), np.bool_),
         np.asarray(order, np.intp),
         first,
+        np.array(late)[order] if late else None,
+        np.array([keys.get((batch[i][0], batch[i][1]), 0) for i in order], np.uint64) if keys else None,
     )
 
 
 def signals_of(
-    make: Callable[[], Detector], stream: Sequence[Told], sizes: Sequence[int]
+    make: Callable[[], Detector],
+    stream: Sequence[Told],
+    sizes: Sequence[int],
+    newest: dict[int, int] | None = None,
+    keys: Mapping[tuple[int, int], int] = MappingProxyType({}),
 ) -> dict[tuple[int, int], float]:
     """What a detector says, by (series, time); between batches it is carried over to a new one by its columns."""
     found: dict[tuple[int, int], float] = {}
@@ -38,7 +59,7 @@ def signals_of(
             assert len(column) == len(fresh.watched)
             column[:] = detector.columns[name]
         detector = fresh
-        rows = rows_of(batch)
+        rows = rows_of(batch, newest, keys)
         signals = detector.push(rows)
         assert (np.diff(signals.row) > 0).all()
         assert not np.isnan(signals.value).any()

@@ -57,3 +57,12 @@ def test_a_register_is_judged_by_what_an_hour_adds() -> None:
     said = told(make, stream, [500])[VOLUME[0]]
     unusual = [(time - MONDAY_MS) // HOUR_MS for time, value in said if value >= 5]
     assert unusual == [24 * 38 + 4]
+
+
+def test_what_is_left_of_an_hour_after_an_outage_is_no_hour() -> None:
+    minutes = [m for m in range(0, 60 * 24 * 40, 10) if not 60 * 24 * 38 < m < 60 * (24 * 38 + 2) + 50]
+    stream = [(VOLUME[0], MONDAY_MS + m * 60_000, m / 10, True) for m in minutes]  # always six an hour
+    make = maker(VOLUME, type="baseline", least=0.1, levels=[{"severity": "low", "at_least": 5}])
+    said = told(make, stream, [500])[VOLUME[0]]
+    assert len(said) > 24 * 30
+    assert max(value for _, value in said) < 1

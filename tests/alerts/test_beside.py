@@ -70,3 +70,21 @@ def test_what_is_not_there_cannot_be_looked_at() -> None:
         maker(POWER, type="peers", least=1)()
     with pytest.raises(BadConfiguration, match=r"rule 'rule'.*'level'"):
         maker(POWER, type="composite", conditions=[{"metric": "level", "at_most": 1}])()
+
+
+def test_the_silence_of_a_condition_ends_nothing_and_begins_nothing() -> None:
+    conditions = [{"metric": "power_factor", "at_least": 1}, {"metric": "power", "device": "meter-2", "at_least": 2}]
+    power, factor, other = POWER[0], POWER_FACTOR[0], POWER[2]
+    stream = [
+        (factor, T0, 1.0, True),
+        (other, T0, 2.0, True),
+        (power, T0 + MINUTE_MS, 0.0, True),  # both hold
+        (other, T0 + 10 * MINUTE_MS, 2.0, True),
+        (power, T0 + 11 * MINUTE_MS, 0.0, True),  # nobody knows the factor any more
+        (other, T0 + 12 * MINUTE_MS, 0.0, True),
+        (power, T0 + 13 * MINUTE_MS, 0.0, True),  # one at most
+        (other, T0 + 14 * MINUTE_MS, 2.0, True),
+        (power, T0 + 15 * MINUTE_MS, 0.0, True),  # one for certain
+    ]
+    found = told(maker(POWER, type="composite", conditions=conditions, age_max_s=300), stream, [1])[power]
+    assert [count for _, count in found] == [2.0, 2.0, 1.0, 1.0]

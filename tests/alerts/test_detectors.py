@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.detectors.detector import UNSET_MS
-from alerts.detectors.trend import minutes_until, trend
+from alerts.detectors.trend import ForecastRule, TrendDetector, minutes_until, trend
 from alerts.detectors.windows import Windows
 from telemetry.segments import group
+from tests.alerts.rows import signals_of
 from tests.oracles import trend as oracle
 
 # (seconds since the one before, millimetres): steep and gentle, so that many windows have a trend and some have none.
@@ -40,6 +41,15 @@ def test_a_steady_rise_reaches_its_limit_when_arithmetic_says() -> None:
     minutes, low, high = minutes_until(trend(times, values), np.array([2.0]))
     assert abs(minutes[0] - (2.0 - values[0, -1]) / 0.12) < 0.1
     assert low[0] <= minutes[0] <= high[0]
+
+
+def test_an_overflow_is_foreseen_by_a_sensor_that_reads_every_five_minutes() -> None:
+    level = {"severity": "high", "at_most": 60}
+    fields = {"id": "r", "name": "R", "class": "drain", "metric": "level", "type": "forecast", "levels": [level]}
+    rule = ForecastRule.model_validate(fields | {"target": 2.0})
+    rise = [(0, i * 300_000, 1.0 + i * 0.05) for i in range(15)]  # a centimetre a minute
+    found = signals_of(lambda: TrendDetector(rule, np.array([0]), 1, np.array([2.0])), rise, [4])
+    assert round(found[0, 14 * 300_000], 6) == 30
 
 
 def test_two_wild_readings_in_fifteen_do_not_move_the_slope() -> None:

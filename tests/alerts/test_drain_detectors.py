@@ -41,8 +41,9 @@ def test_saturation_agrees_with_one_sensor_after_another(
     agree(signals_of(lambda: SaturationDetector(rule, np.array([0, 1]), 2, top, blind), stream, sizes), expected)
 
 
-def pinned_after(before: list[float]) -> tuple[float, float]:
-    stream = [(0, T0 + i * 60_000, v) for i, v in enumerate([*before, *[2.0] * 6])]
+def pinned_after(before: list[float], every_ms: int = 60_000) -> tuple[float, float]:
+    """(minutes of overflow, of fault) after five more readings than one at the top, 2 m."""
+    stream = [(0, T0 + i * every_ms, v) for i, v in enumerate([*before, *[2.0] * 6])]
     found = []
     for mode in ("overflow", "fault"):
         rule = SaturationRule.model_validate(fields("saturation", mode=mode))
@@ -51,7 +52,7 @@ def pinned_after(before: list[float]) -> tuple[float, float]:
         def make(rule: SaturationRule = rule, top: np.ndarray = top) -> SaturationDetector:
             return SaturationDetector(rule, np.array([0]), 1, top, np.zeros(1))
 
-        found.append(signals_of(make, stream, [100])[0, stream[-1][1]])
+        found.append(round(signals_of(make, stream, [100])[0, stream[-1][1]], 6))
     return found[0], found[1]
 
 
@@ -61,11 +62,23 @@ def test_pinned_after_a_rise_is_an_overflow_and_pinned_out_of_nothing_a_fault() 
     assert pinned_after([]) == (0.0, 5.0)
 
 
+def test_water_that_rises_by_a_decimetre_a_minute_is_an_overflow_to_a_sensor_that_reads_every_two_seconds() -> None:
+    rise = [round(0.5 + i / 300, 3) for i in range(450)]
+    assert pinned_after(rise, 2_000) == (round(10 / 60, 6), 0.0)
+    assert pinned_after([0.5] * 450, 2_000) == (0.0, round(10 / 60, 6))
+
+
+def test_waves_do_not_make_a_fault_of_an_overflow() -> None:
+    hours = [2.0] * 90
+    assert pinned_after([0.4, 0.8, 1.2, 1.6, *hours, 1.95]) == (5.0, 0.0)
+    assert pinned_after([0.4, 0.8, 1.2, 1.6, *hours, 1.1]) == (0.0, 5.0)
+
+
 # Hours of a few weeks at one place in the week; levels around the usual one, rain around its limit.
 WEEK_S = 168 * 3600
 WEATHER = st.lists(
     st.tuples(
-        st.sampled_from([0, 0, 1]),  # 1: rain
+        st.sampled_from([0, 0, 0, 1]),  # 1: after a long pause the gauge had not been heard for six hours
         st.sampled_from([300, 600, 900, 21_000, WEEK_S, WEEK_S, WEEK_S - 300]),
         st.sampled_from([0.0, 0.0, 0.04, 0.2, 0.25, 0.25, 0.5]),
         st.sampled_from([0.0, 0.0, 5.5, 6.0, 6.5]),
@@ -83,8 +96,12 @@ def test_blockage_agrees_with_one_drain_and_its_gauge(
     gauge, drain = Gauge(), Drain(1.0)
     stream: list[Told] = []
     expected, now = {}, T0
-    for _, gap_s, level, rate in line:
+    for unheard, gap_s, level, rate in line:
         now += gap_s * 1000
+        if gap_s > 24_000 and not unheard:
+            for before_s in range(24_000, 0, -3000):
+                stream.append((1, now - before_s * 1000, 0.0))
+                gauge.reading(now - before_s * 1000, 0.0)
         stream += [(1, now, rate), (0, now, level)]
         signal = drain.reading(now, level, gauge.reading(now, rate))
         if signal is not None:
@@ -93,10 +110,33 @@ def test_blockage_agrees_with_one_drain_and_its_gauge(
     agree(made, expected)
 
 
+def heard_until(week: int) -> list[Told]:
+    """Seven dry hours of the gauge."""
+    return [(1, T0 + week * WEEK_S * 1000 - i * 1_800_000, 0.0) for i in range(14, 0, -1)]
+
+
+def test_a_storm_in_which_the_gauge_was_not_heard_is_no_blockage() -> None:
+    for is_heard in (True, False):
+        stream: list[Told] = []
+        for week in range(5):
+            stream += heard_until(week)[: 14 if is_heard or week < 4 else 10]
+            for i in range(60):
+                now = T0 + week * WEEK_S * 1000 + i * 60_000
+                stream += [(1, now, 0.0), (0, now, 0.8 if week == 4 else 0.3)]
+        rule = BlockageRule.model_validate(fields("blockage"))
+
+        def make(rule: BlockageRule = rule) -> BlockageDetector:
+            return BlockageDetector(rule, np.array([0]), np.array([1]), 2)
+
+        last = signals_of(make, stream, [1000])[0, stream[-1][1]]
+        assert (last >= 1.0) == is_heard
+
+
 def test_a_drain_that_stands_high_in_dry_weather_is_blocked_and_in_rain_it_is_not() -> None:
     for rate in (0.0, 4.0):
         stream: list[Told] = []
         for week in range(5):
+            stream += heard_until(week)
             for i in range(60):
                 now = T0 + week * WEEK_S * 1000 + i * 60_000
                 stream += [(1, now, rate if week == 4 else 0.0), (0, now, 0.8 if week == 4 else 0.3)]

@@ -339,6 +339,38 @@ def test_what_comes_of_readings_does_not_depend_on_outages(
         assert ends == (not alarm.is_open)
 
 
+def test_an_alarm_that_ended_twice_in_an_outage_is_one_alarm_after_a_crash() -> None:
+    still = ("at", 4.0)
+
+    def calm_for(*gaps: int) -> list[tuple[str, int, tuple[str, float], int]]:
+        return [("a1", gap, still, 0) for gap in gaps]
+
+    drawn = [
+        *calm_for(0, 0, 0, 0, 0, 0, 0),
+        ("a2", 25, ("by", 4.0), 0),
+        ("a2", 15, ("by", 0.0), 0),
+        *calm_for(5, 5, 20, 25, 25, 31),
+        ("a2", 25, still, 0),
+        *calm_for(5, 5, 15, 15, 15, 15, 15, 15),
+        ("a2", 20, still, 0),
+        ("a2", 1, ("at", 18.0), 0),
+        *calm_for(20, 31, 31),
+        ("a2", 5, ("by", 0.0), 0),
+        *calm_for(25),
+        ("a2", 0, still, 0),
+    ]
+    rows = history(drawn)
+    away = {"gw-a": outages(rows, [0.0, 0.0, 0.625, 0.5, 0.5, 0.3359375]), "gw-b": []}
+    calm = undisturbed(rows, 20)
+    for crash_at in range(60, 90):
+        with in_pieces(5):
+            world = disturbed(rows, away, [(0, 0), (0, 0)], crash_at, 20)
+        assert world.occurrences() == calm.occurrences()
+        for alarm in world.alarms.values():
+            said = [step.seq for step in world.steps if step.alarm == alarm.id]
+            assert said == list(range(1, len(said) + 1))
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(

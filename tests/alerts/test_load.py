@@ -65,9 +65,17 @@ def test_a_kettle_is_on_from_its_third_reading_and_over_at_its_switch() -> None:
 
 
 def test_seven_tenths_of_a_step_down_end_it_whatever_else_is_on() -> None:
-    watts = [0.0, 0, 500, 500, 500, 900]
-    assert of_room([*watts, 550])[-1] == 0
-    assert of_room([*watts, 551])[-1] == 1
+    watts = [0.0, 0, 500, 500, 500, 600]
+    assert of_room([*watts, 250])[-1] == 0
+    assert of_room([*watts, 251])[-1] == 1
+
+
+def test_a_kettle_that_goes_off_beside_a_heater_does_not_end_the_heater() -> None:
+    watts = [80.0, 80, 1580, 1580, 1580, 3580, 3580, 3580]
+    assert of_room([*watts, 1580, 1580])[-2:] == [1, 1]
+    assert of_room([*watts, 1580, 1580, 80])[-1] == 0
+    # What was off first nobody can know: as long as the heater may be on, it counts as on.
+    assert of_room([*watts, 2080, 2080, 80])[-3:] == [1, 1, 0]
 
 
 def test_a_motor_that_starts_is_no_heater() -> None:

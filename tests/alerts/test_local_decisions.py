@@ -83,6 +83,17 @@ def test_a_decision_that_comes_before_its_alarm_waits_for_it(stage: Stage) -> No
     assert told(stage) == [RAISED, (What.DISPOSED, "person", "li")]
 
 
+def test_decisions_without_end_on_an_alarm_that_never_comes_do_not_fill_the_memory() -> None:
+    stage = Stage(PROGRAM)
+    for second in range(40, 100):
+        decided(stage, second, 500, "li", "admit")
+        if second == 60:
+            size = len(stage.engine.save())
+    assert len(stage.engine.save()) < size + 60 * 100  # the names of commands that were done
+    fever(stage, 0, 600)
+    assert the_alarm(stage).closed_ms == T0 + 40_000
+
+
 def test_a_reading_from_before_a_decision_makes_no_second_alarm(stage: Stage) -> None:
     fever(stage, 0, 500)
     decided(stage, 40, 500, "li", "refuse")

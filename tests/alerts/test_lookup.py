@@ -46,18 +46,16 @@ def test_what_other_series_said_agrees_with_looking_at_each_reading(
             now[series] += gap
             batch.append((series, now[series], float(value)))
         at += size
-        for told in history.values():
-            told[:] = [(-1, when, said) for _, when, said in told]
-        for arrival, (series, when, said) in enumerate(batch):
+        for number_in_all, (series, when, said) in enumerate(batch, at - size):
             if series < 2:
-                history[series].append((arrival, when, said))
+                history[series].append((number_in_all, when, said))
         rows = rows_of(batch)
         laid = lookup.push(rows)
         for of in (0, 1, -1):
             found = laid.at(np.full(len(batch), of), rows.time_ms - lag, rows.arrival)
             for i in range(len(batch)):
                 expected, expected_ms = seen(
-                    history.get(of, []), int(rows.time_ms[i]) - lag, int(rows.arrival[i]), remembered
+                    history.get(of, []), int(rows.time_ms[i]) - lag, at - size + int(rows.arrival[i]), remembered
                 )
                 assert np.array_equal(found.value[i], expected, equal_nan=True)
                 assert found.time_ms[i] == (UNSET_MS if expected_ms is None else expected_ms)

@@ -32,7 +32,7 @@ def fields(type_name: str, **more: object) -> dict[str, object]:
 PERSON = st.tuples(
     st.sampled_from([0, 0, 0, 1, 1, 1, 3]),
     st.sampled_from([20] * 16 + [1200, 2 * HOUR_S - 20, 2 * HOUR_S, 2 * HOUR_S + 1]),
-    st.sampled_from([33.9, 34.0, 36.3, 36.4, 36.4, 36.5, 36.5, 36.7, 36.8, 36.9, 42.0, 42.1]),
+    st.sampled_from([33.9, 33.9, 34.0, 36.3, 36.4, 36.4, 36.5, 36.5, 36.7, 36.8, 36.9, 42.0, 42.1]),
 )
 DAYS = st.lists(
     st.tuples(st.sampled_from([1, 1, 1, 1, 2, 6]), st.lists(PERSON, min_size=26, max_size=34)), min_size=2, max_size=5
@@ -58,24 +58,24 @@ def test_scanner_health_agrees_with_one_lane_after_another(
 ) -> None:
     rule = ScannerHealthRule.model_validate(
         fields("scanner-health", people_min=5, days_min=1, identical=3, blackbody_c=35.0 if has_body else None)
-        | {"people": 10}
+        | {"people": 10, "no_result": 3}
     )
     lanes = [scanner.Lane(10, 5, 1, 3) for _ in range(3)]
     others = [np.setdiff1d(np.arange(3), [lane]) for lane in range(3)]
     bodies = np.array([3 if has_body else -1, -1, -1])
     stream: list[Told] = []
-    expected, body = {}, None
+    expected: dict[tuple[int, int], float] = {}
+    body: float | None = None
     for series, now, value in line_of(days):
         stream.append((series, now, value))
         if series == 3:
-            body = (now, value)
+            body = value
             continue
         if not 34 <= value <= 42:
-            lanes[series].unmeasured(now)
+            if lanes[series].unmeasured(3) is not None:
+                expected[series, now] = math.inf
             continue
-        shown = (
-            body[1] if has_body and series == 0 and body is not None and now - body[0] <= 2 * HOUR_S * 1000 else None
-        )
+        shown = body if has_body and series == 0 else None
         others_of = [lanes[o] for o in range(3) if o != series]
         signal = scanner.health(lanes[series], others_of, now, value, shown, 35.0)
         if signal is not None:
@@ -107,28 +107,80 @@ def test_a_scanner_that_moved_is_told_from_its_gate_and_from_the_weather() -> No
     assert max(last_of(week((0.6, 0.6, 0.6)), lane) for lane in range(3)) < 0.3
 
 
+def gate_of(stream: list[Told], **fields_of: object) -> dict[tuple[int, int], float]:
+    """Two lanes, the first with a reference body (series 2)."""
+    rule = ScannerHealthRule.model_validate(fields("scanner-health", **fields_of))
+    others, bodies = [np.array([1]), np.array([0])], np.array([2, -1])
+    return signals_of(lambda: ScannerHealthDetector(rule, np.arange(2), others, bodies, 3), stream, [64])
+
+
+def mornings(shift_c: float = 0.0) -> list[Told]:
+    """Five mornings of both lanes; on the fifth both are moved."""
+    rng = np.random.default_rng(5)
+    return [
+        (i % 2, T0 + day * 86_400_000 + i * 10_000, round(float(rng.normal(36.4, 0.25)), 2) + shift_c * (day == 4))
+        for day in range(5)
+        for i in range(300)
+    ]
+
+
+def test_somebody_without_a_result_at_the_other_lane_takes_nothing_from_what_it_says() -> None:
+    stream = mornings(0.6)
+    stream = [*stream[:-1], (1, stream[-1][1] - 1, 33.5), (0, stream[-1][1] + 1, 37.0)]
+    assert last_of(gate_of(stream), 0) < 0.3
+
+
+def test_a_scanner_that_measures_nobody_any_more_is_not_well() -> None:
+    stream = mornings()
+    end = stream[-1][1]
+    lost = [*stream, *((0, end + i * 10_000, 33.0 + i % 7 / 10) for i in range(1, 21))]
+    assert last_of(gate_of(lost[:-1]), 0) < 0.3
+    assert last_of(gate_of(lost), 0) == math.inf
+
+
+def test_a_reference_body_that_is_not_heard_any_more_is_still_off() -> None:
+    stream = mornings()
+    body = [(2, stream[-300][1], 35.5)]
+    assert last_of(gate_of([*stream[:-300], *body, *stream[-300:]], blackbody_c=35.0, age_max_s=600), 0) == 0.5
+
+
 # --- clusters -------------------------------------------------------------------------------------------------------
 
 CROWD = st.tuples(
     st.integers(0, 1),
     st.sampled_from([5, 5, 5, 60, 60, 1739, 1740, 1800, 24 * HOUR_S]),
     st.sampled_from([33.9, 36.3, 36.3, 36.4, 36.5, 36.6, 36.7, 37.2, 37.3, 37.3, 38.0, 42.1]),
+    st.sampled_from([0, 0, 0, 1, 2, *range(3, 20)]),  # whose passage it is
 )
 
 
 @given(st.lists(CROWD, min_size=50, max_size=150), CUTS)
-def test_clusters_agree_with_one_lane_after_another(line: list[tuple[int, int, float]], sizes: list[int]) -> None:
+def test_clusters_agree_with_one_lane_after_another(line: list[tuple[int, int, float, int]], sizes: list[int]) -> None:
     rule = FeverClusterRule.model_validate(fields("fever-cluster"))
     lanes = [cluster.Lane(37.3) for _ in range(2)]
     stream: list[Told] = []
     expected, now = {}, T0
-    for series, gap_s, value in line:
+    keys: dict[tuple[int, int], int] = {}
+    for series, gap_s, value, key in line:
         now += gap_s * 1000
         stream.append((series, now, value))
-        signal = lanes[series].person(now, value)
+        keys[series, now] = key
+        signal = lanes[series].person(now, value, key)
         if signal is not None:
             expected[series, now] = signal
-    agree(signals_of(lambda: FeverClusterDetector(rule, np.arange(2), 2), stream, sizes), expected)
+    agree(signals_of(lambda: FeverClusterDetector(rule, np.arange(2), 2), stream, sizes, None, keys), expected)
+
+
+def test_one_person_with_a_fever_who_is_measured_three_times_is_no_cluster() -> None:
+    stream = [(0, T0 + i * 30_000, 36.4) for i in range(20)] + [(0, T0 + i * 30_000, 38.5) for i in range(20, 23)]
+    rule = FeverClusterRule.model_validate(fields("fever-cluster"))
+
+    def last(keys: dict[tuple[int, int], int]) -> float:
+        return last_of(signals_of(lambda: FeverClusterDetector(rule, np.arange(1), 1), stream, [64], None, keys), 0)
+
+    people = {(0, when): number for number, (_, when, _) in enumerate(stream, 1)}
+    assert last(people) > 3
+    assert last(people | {(0, when): 21 for _, when, value in stream if value > 38}) == 0
 
 
 def test_the_tail_of_a_binomial_is_exact_and_never_negative() -> None:

@@ -47,11 +47,19 @@ def peers(
 
 
 def composite(told: Told, series: int, least: list[tuple[int, float]], age_ms: int) -> list[tuple[int, float]]:
+    """How many conditions hold. As long as one is not known, it may go on as it was, no more and no less."""
     said: list[tuple[int, float]] = []
     for number, (one, time_ms, _) in enumerate(told):
         if one != series:
             continue
         found = [(last(told[:number], other, time_ms, age_ms), limit) for other, limit in least]
         if any(value is not None for value, _ in found):
-            said.append((time_ms, len([1 for value, limit in found if value is not None and value >= limit])))
+            certain = len([1 for value, limit in found if value is not None and value >= limit])
+            possible = certain + len([1 for value, _ in found if value is None])
+            count = said[-1][1] if said else certain
+            if count < certain:
+                count = certain
+            elif count > possible:
+                count = possible
+            said.append((time_ms, count))
     return said

@@ -1,5 +1,7 @@
 """One drain and its rain gauge in plain ifs, written from reference/alarms.md §4.2 (D4) and docs/detectors/blockage.md."""
 
+import math
+
 HOUR_MS = 3_600_000
 
 
@@ -11,7 +13,9 @@ class Gauge:
     def reading(self, time_ms: int, rate: float) -> float:
         """Millimetres in the last six hours."""
         part = time_ms // 600_000
-        if self.last is not None:
+        if self.last is None or time_ms - self.last[0] > HOUR_MS:
+            self.fallen.append((part, math.inf))
+        else:
             self.fallen.append((part, self.last[1] * min(time_ms - self.last[0], 600_000) / HOUR_MS))
         self.last = (time_ms, rate)
         return sum(mm for at, mm in self.fallen if at > part - 36)

@@ -18,12 +18,17 @@ class Lane:
     def __init__(self, positive_at: float) -> None:
         self.positive_at = positive_at
         self.line: list[tuple[int, float]] = []
+        self.positives: list[int] = []  # keys of their passages
         self.low_of_hour: dict[int, float] = {}
 
-    def person(self, time_ms: int, value: float) -> float | None:
+    def person(self, time_ms: int, value: float, key: int = 0) -> float | None:
         if value < 34 or value > 42:
             return None
-        self.line.append((time_ms, value))
+        is_positive = value >= self.positive_at
+        if not (is_positive and key and key in self.positives[-16:]):
+            self.line.append((time_ms, value))
+            if is_positive:
+                self.positives.append(key)
         minute, hour = time_ms // MINUTE_MS, time_ms // HOUR_MS
         window = [v for t, v in self.line if t // MINUTE_MS > minute - 30]
         begins_hour = (minute - 29) // 60

@@ -28,9 +28,12 @@ def forbidden(
         before_ms = time_ms
         was_on = load is not None
         if load is not None:
-            highest = max((w for w, _ in lately), default=power)
-            if highest - power >= 0.7 * load or power < 0.5 * load:
+            fall = max((w for w, _ in lately), default=power) - power
+            is_back = power >= min(since) - 0.2 * fall
+            if (fall >= 0.7 * load and not is_back) or power < 0.5 * load:
                 load = rise_ms = None
+            else:
+                since.append(power)
         elif rise_ms is not None:
             since.append(power)
             step = min(since) - base

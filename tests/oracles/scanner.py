@@ -16,10 +16,12 @@ class Lane:
         self.people, self.people_min, self.days_min, self.identical = people, people_min, days_min, identical
         self.line: list[tuple[int, float]] = []
         self.by_hour: dict[int, float] = {}
-        self.said: list[tuple[int, float | None]] = []  # when, the shift
+        self.said: list[tuple[int, float]] = []  # when, the shift
+        self.no_result = 0
 
     def person(self, time_ms: int, value: float) -> tuple[float | None, bool]:
         """(shift, whether it is frozen); call for measured readings only."""
+        self.no_result = 0
         self.line.append((time_ms, value))
         last = [v for t, v in self.line[-self.people :] if t >= time_ms - 2 * HOUR_MS]
         shift = None
@@ -29,12 +31,15 @@ class Lane:
             if len(same) >= self.days_min:
                 shift = middle(last) - middle(same)
             self.by_hour[hour] = middle(last)
-        self.said.append((time_ms, shift))
+        if shift is not None:
+            self.said.append((time_ms, shift))
         tail = [v for _, v in self.line[-self.identical :]]
         return shift, len(tail) == self.identical and len(set(tail)) == 1
 
-    def unmeasured(self, time_ms: int) -> None:
-        self.said.append((time_ms, None))
+    def unmeasured(self, most: int) -> float | None:
+        """Somebody without a result; the signal."""
+        self.no_result += 1
+        return math.inf if self.no_result >= most else None
 
     def now(self, time_ms: int) -> float | None:
         """What it says to others."""

@@ -5197,7 +5197,7 @@ export interface components {
             span_min_s?: number;
             /**
              * Span Max S
-             * @default 3600
+             * @default 7200
              */
             span_max_s?: number;
         };
@@ -7302,7 +7302,7 @@ export interface components {
             span_min_s?: number;
             /**
              * Span Max S
-             * @default 3600
+             * @default 7200
              */
             span_max_s?: number;
         };
@@ -8146,6 +8146,11 @@ export interface components {
              * @default 5
              */
             identical?: number;
+            /**
+             * No Result
+             * @default 20
+             */
+            no_result?: number;
             /**
              * Measure C
              * @default [
@@ -14744,4 +14749,4 @@ export interface operations {
         };
     };
 }
-// c1fcf393bc281fc2650446e964162c4eefcf6cb5b31dd7ab8e2709f4158c4bf7
+// ec40cabce74e6a78e562e36b0c7ee85c39a9dabe53ac9791a0bedc4ad6ed17d5
