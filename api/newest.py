@@ -1,13 +1,13 @@
 """The last reading of every series, in memory: what history has, and what the broker has told since.
 
 A page asks for all of them at once and every few seconds. To find them in history means to read every reading of two days,
-which is done once and then again each hour; between, what came lately is read, in the background, while somebody asks.
+which is done once and then again each hour; between, what was written since is read, in the background, while somebody asks.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
@@ -38,6 +38,7 @@ class NewestReadings:
         self._heard = heard
         self._clock = clock
         self._stored: Mapping[tuple[str, str], Newest] = {}
+        self._seen: Set[str] = frozenset()  # of history
         self._read_ms = 0  # up to when history is known
         self._whole_s = self._asked_s = float("-inf")
         self._lock = threading.Lock()
@@ -61,10 +62,10 @@ class NewestReadings:
         """Read what history has now. Raises Unavailable."""
         now_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
         if now_s - self._whole_s >= _WHOLE_EVERY_S:
-            self._stored = self._history.newest(now_ms - _WITHIN_MS)
+            self._stored, self._seen = self._history.newest(now_ms - _WITHIN_MS)
             self._whole_s = now_s
         else:
-            lately = self._history.newest(min(self._read_ms, now_ms) - _LATE_MS)
+            lately, self._seen = self._history.newest(min(self._read_ms, now_ms) - _LATE_MS, self._seen)
             later = {name: last for name, last in lately.items() if last.time_ms >= self._time_ms(name)}
             self._stored = {**self._stored, **later}
         self._read_ms = now_ms

@@ -23,6 +23,7 @@ from api.register.visit import Measured, Person, Source, State, Visit
 from api.routes.gates import devices_of_gate, fever_rules, is_thermometer, scanned_metrics
 from telemetry.catalogue import Device
 from telemetry.errors import BadInput
+from telemetry.quality import Quality
 
 T = TypeVar("T")
 router = APIRouter(prefix="/register", route_class=Route)
@@ -538,12 +539,11 @@ def _measured(parts: Parts, session: Session, gate: str, asked: Temperature, now
 
 def _newest(parts: Parts, device: Device, metric: str) -> tuple[int, float] | None:
     """(time, value) of the last measurement, when it is fresh and not known to be bad."""
-    now_ms, series = parts.clock.now_ms(), (device.id, metric)
-    both = (parts.history.newest(now_ms - FRESH_MS).get(series), parts.events.newest.get(series))
-    best = max((one for one in both if one is not None), key=lambda one: one[0], default=None)
-    if best is None or best[2] == 2 or not now_ms - FRESH_MS <= best[0] <= now_ms + FRESH_MS:
+    now_ms = parts.clock.now_ms()
+    last = parts.newest.get(device.id, metric)
+    if last is None or last.quality == Quality.BAD or not now_ms - FRESH_MS <= last.time_ms <= now_ms + FRESH_MS:
         return None
-    return best[0], round(best[1], 2)
+    return last.time_ms, round(last.value, 2)
 
 
 def _scanner(parts: Parts, device: Device, metric: str, taken: set[tuple[str | None, int]]) -> Scanner:

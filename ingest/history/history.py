@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -43,6 +43,13 @@ class Newest(NamedTuple):
     time_ms: int
     value: float
     quality: int
+
+
+class Lately(NamedTuple):
+    """The last readings, and what was looked at for them: names of the store's own."""
+
+    newest: Mapping[tuple[str, str], Newest]  # by (device, metric)
+    seen: Set[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +168,14 @@ class HistoryReader(Protocol):
         Raises Unavailable.
         """
 
-    def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
-        """The last reading of every series that has one since then, by (device, metric)."""
+    def newest(self, since_ms: int, known: Set[str] = frozenset()) -> Lately:
+        """The last reading of every series that has one since then.
+
+        Args:
+            known: What an earlier answer has seen: a store that can tell looks at nothing of it again.
+
+        Raises Unavailable.
+        """
 
 
 class ReaderOfMany(ABC):

@@ -9,7 +9,7 @@ import io
 import itertools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 from numpy.typing import NDArray
 
-from ingest.history.history import Aggregate, Curve, Newest, ReaderOfMany, StoreAway
+from ingest.history.history import Aggregate, Curve, Lately, Newest, ReaderOfMany, StoreAway
 from ingest.history.influx import connect
 from ingest.history.rollups import (
     FIELDS,
@@ -82,7 +82,7 @@ class InfluxReader(ReaderOfMany):
                 return [steps(each, every_ms, how) for each in split(join([*parts, rolled]), len(devices))]
         return [curve_steps(curve, every_ms, how) for curve in self._readings(kind, devices, metric, start_ms, end_ms)]
 
-    def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
+    def newest(self, since_ms: int, known: Set[str] = frozenset()) -> Lately:
         flux = f"""
             from(bucket: "{self._settings.bucket}") |> range(start: {_instant(since_ms)})
               |> filter(fn: (r) => not r._field =~ /_quality$/)
@@ -91,12 +91,13 @@ class InfluxReader(ReaderOfMany):
         """
         table = self._query(flux)
         if not len(table):
-            return {}
+            return Lately({}, known)
         columns = (table["device"].to_pylist(), table["_field"].to_pylist(), _times(table), table["_value"].to_numpy())
-        return {
+        newest = {
             (device, metric): Newest(int(time_ms), float(value), 0)
             for device, metric, time_ms, value in zip(*columns, strict=True)
         }
+        return Lately(newest, known)
 
     def readings(self, kind: str, devices: Sequence[str], start_ms: int, end_ms: int) -> dict[tuple[str, str], Curve]:
         """All readings of some devices of a kind, by (device, metric). Raises Unavailable."""

@@ -10,7 +10,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.history.history import Aggregate, Curve, Newest, ReaderOfMany
+from ingest.history.history import Aggregate, Curve, Lately, Newest, ReaderOfMany
 from ingest.history.parquet_files import DAY_MS, SCHEMA, day_name, files_of
 from ingest.history.parquet_rollups import Covered, covered_days, month_folder
 from ingest.history.rollups import (
@@ -84,14 +84,16 @@ class ParquetReader(ReaderOfMany):
                 self._months.forget()
         raise AssertionError
 
-    def newest(self, since_ms: int) -> Mapping[tuple[str, str], Newest]:
-        files = self._files("*", since_ms, since_ms + 400 * DAY_MS)
+    def newest(self, since_ms: int, known: Set[str] = frozenset()) -> Lately:
+        seen = self._files("*", since_ms, since_ms + 400 * DAY_MS)
+        files = [file for file in seen if file not in known]
         query = """
             SELECT device, metric, max(time_ms), arg_max(value, time_ms), arg_max(quality, time_ms)
             FROM read_parquet($files) WHERE time_ms >= $since GROUP BY 1, 2
         """
         rows = self._query(query, files, {"since": since_ms}).fetchall() if files else []
-        return {(device, metric): Newest(time_ms, value, quality) for device, metric, time_ms, value, quality in rows}
+        newest = {(device, metric): Newest(time_ms, value, quality) for device, metric, time_ms, value, quality in rows}
+        return Lately(newest, frozenset(seen))
 
     def identities(self, kind: str, start_ms: int, end_ms: int) -> pa.Table:
         """Every stored reading as (device, metric, time_ms, value, key), repetitions left out: what an audit compares."""

@@ -1,12 +1,13 @@
 """The last readings in memory, over a history that counts how often it is asked."""
 
+from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from structlog.testing import capture_logs
 
 from api.newest import NewestReadings
-from ingest.history.history import Newest
+from ingest.history.history import Lately, Newest
 from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
 
@@ -18,13 +19,15 @@ class _History:
         self.clock = clock
         self.rows: list[tuple[tuple[str, str], Newest]] = []
         self.asked_s: list[int] = []  # how far back
+        self.known: list[Set[str]] = []
         self.is_away = False
         self.error: Exception | None = None
 
     def keep(self, ago_s: float, value: float, name: tuple[str, str] = LEVEL) -> None:
         self.rows.append((name, Newest(self.clock.now_ms() - round(ago_s * 1000), value, 0)))
 
-    def newest(self, since_ms: int) -> dict[tuple[str, str], Newest]:
+    def newest(self, since_ms: int, known: Set[str] = frozenset()) -> Lately:
+        self.known.append(known)
         self.asked_s.append((self.clock.now_ms() - since_ms) // 1000)
         if self.is_away:
             raise Unavailable("no history")
@@ -34,7 +37,7 @@ class _History:
         for name, last in self.rows:
             if last.time_ms >= since_ms and (name not in found or last.time_ms >= found[name].time_ms):
                 found[name] = last
-        return found
+        return Lately(found, {str(len(self.rows))})
 
 
 @pytest.fixture
@@ -73,6 +76,7 @@ def test_two_days_are_read_once_and_then_what_came_lately(history: _History, clo
     waited(newest)
     assert [value(newest) for _ in range(100)] == [2.0] * 100
     assert history.asked_s == [2 * 86_400, 15 * 60 + 5]
+    assert history.known == [frozenset(), {"1"}]  # what was seen is handed back
 
 
 def test_after_nobody_asked_for_long_the_first_who_asks_waits_for_what_is_true(

@@ -134,9 +134,20 @@ def test_a_register_that_was_reset_goes_on_from_zero(store: Store) -> None:
 
 def test_the_newest_of_every_series_is_known(store: Store) -> None:
     store.keep((0, 1000, 1.0), (0, 3000, 3.0), (2, 2000, 50.0))
-    newest = store.reader.newest(T0)
+    newest = store.reader.newest(T0).newest
     assert newest[store.series[0].device, "level"].value == 3.0
     assert newest[store.series[2].device, "energy"].time_ms == T0 + 2000
+
+
+def test_what_was_seen_for_the_newest_need_not_be_looked_at_again(store: Store) -> None:
+    store.keep((0, 1000, 1.0))
+    _, seen = store.reader.newest(T0)
+    store.keep((2, 2000, 50.0), (0, 500, 0.5))
+    newest, seen = store.reader.newest(T0, seen)
+    assert newest[store.series[2].device, "energy"].value == 50.0
+    if isinstance(store.reader, ParquetReader):
+        assert newest.keys() == {(store.series[2].device, "energy"), (store.series[0].device, "level")}
+        assert store.reader.newest(T0, seen).newest == {}
 
 
 def test_nothing_there_is_an_empty_curve(store: Store) -> None:
