@@ -178,6 +178,7 @@ class Session:
     token: str = ""  # the id of the token; empty: a person in a browser
     must_enrol: bool = False  # a second factor is required of them, and they have none yet
     is_wall: bool = False  # nobody sits there
+    is_by_pin: bool = False  # of a guard at a tablet, who gave no password
 
 
 @dataclass(frozen=True, slots=True)

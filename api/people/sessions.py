@@ -108,7 +108,7 @@ class Sessions:
             with self._database.begin() as db:
                 db.execute(sessions.update().where(sessions.c.id == row.id).values(seen_ms=now_ms))
         if row.kind == _PIN:
-            user = _tablet(row, row.sites).guard(user)
+            return Session(_tablet(row, row.sites).guard(user), row.csrf, is_by_pin=True)
         if row.kind == _WALL:
             return _at_wall(user, row.csrf, row.sites)
         return Session(user, row.csrf)
