@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from api.dormitories.bill import Measured, Slot
@@ -55,7 +56,7 @@ def measure(
             for device in (*itertools.chain.from_iterable(of_room.values()), *building.common, *building.main)
             if (device, tariff.metric) in catalogue.metric
         ]
-        registers = _registers(history, catalogue, tariff, metered, edges)
+        registers = _registers(history, catalogue, tariff, building, metered, edges)
         # What everything passes through may run as fast as all rooms together.
         fold = dict.fromkeys(building.main, len(rooms) + len(building.common))
         use = {
@@ -82,24 +83,47 @@ def _registers(
     history: HistoryReader | Remembered,
     catalogue: Catalogue,
     tariff: Tariff,
+    building: Building,
     devices: Iterable[str],
     edges: Sequence[int],
 ) -> dict[str, list[tuple[int, int]]]:
     """Of each device (ms, digits) at the end of each hour that has a reading."""
-    by_kind: dict[str, list[str]] = {}
-    for device in devices:
-        by_kind.setdefault(catalogue.device[device].kind, []).append(device)
-    span = (edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS)
-    found = {}
-    for kind, of_kind in by_kind.items():
-        curves = history.read_many(kind, of_kind, tariff.metric, *span, _HOUR_MS, Aggregate.LAST)
+    found: dict[str, list[tuple[int, int]]] = {device: [] for device in devices}
+    alike: dict[tuple[str, _Stretch], list[str]] = {}
+    for device in found:
+        for stretch in _stretches(building, device, edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS):
+            alike.setdefault((catalogue.device[device].kind, stretch), []).append(device)
+    for (kind, stretch), names in alike.items():
+        span = (stretch.start_ms, stretch.end_ms)
+        curves = history.read_many(kind, names, tariff.metric, *span, _HOUR_MS, Aggregate.LAST)
         for device, curve in curves.items():
-            found[device] = [
-                (time_ms + _HOUR_MS, round(Decimal(value).scaleb(tariff.decimals)))
+            found[device] += [
+                (min(time_ms + _HOUR_MS, stretch.last_ms), round(Decimal(value).scaleb(tariff.decimals)))
                 for time_ms, value in zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True)
                 if math.isfinite(value)
             ]
     return found
+
+
+class _Stretch(NamedTuple):
+    """For so long a device was one and the same meter."""
+
+    start_ms: int
+    end_ms: int
+    last_ms: int  # no reading of it counts as later
+
+
+def _stretches(building: Building, device: str, start_ms: int, end_ms: int) -> Iterable[_Stretch]:
+    """What the old meter showed is before its exchange and what the new one shows after it, whatever hour both fall into.
+
+    What the old one showed in the very hour is left out: what it showed at the end was read off it.
+    """
+    for time_ms in sorted(_ms(each.time) for each in building.exchanged if each.device == device):
+        if start_ms < time_ms < end_ms:
+            if start_ms < (hour_ms := time_ms // _HOUR_MS * _HOUR_MS):
+                yield _Stretch(start_ms, hour_ms, time_ms - 1)
+            start_ms = time_ms
+    yield _Stretch(start_ms, end_ms, end_ms + _HOUR_MS)
 
 
 def _register(tariff: Tariff, building: Building, device: str, fold: int) -> Register:
@@ -112,7 +136,7 @@ def _register(tariff: Tariff, building: Building, device: str, fold: int) -> Reg
         if tariff.max_rate_per_h is None
         else fold * Fraction(tariff.max_rate_per_h.scaleb(tariff.decimals)),
         exchanges=tuple(
-            Exchange(round(each.time.timestamp() * 1000), digits(each.old_last), digits(each.new_first))
+            Exchange(_ms(each.time), digits(each.old_last), digits(each.new_first))
             for each in building.exchanged
             if each.device == device
         ),

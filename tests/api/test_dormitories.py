@@ -64,6 +64,39 @@ def issue(world: World, headers: dict[str, str], month: str, seen: Any) -> Any:
     return world.client.post(f"/api/v1/bills/dorm/{month}/issue", json=body, headers=headers)
 
 
+@pytest.mark.parametrize("minute", [0, 20, 59])
+@pytest.mark.parametrize("away_minutes", [1, 30, 50, 180])
+@pytest.mark.parametrize("every_minutes", [5, 60])
+def test_a_meter_that_is_exchanged_is_billed_what_both_counted(
+    tmp_path: Path, database_with_users: Path, minute: int, away_minutes: int, every_minutes: int
+) -> None:
+    """Whatever the hour in which it was, how often it is read and how long the new one was not heard."""
+    dormitory.write(tmp_path)
+    exchanged_ms = OCTOBER + (8 * 24 + 10) * dormitory.HOUR_MS + minute * 60_000
+    with (tmp_path / "dormitories" / "dorm.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            f"    exchanged: [{{device: e-1, time: 2026-10-09T10:{minute:02}:00+08:00,"
+            f" old_last: {_counted(exchanged_ms)}, new_first: 5}}]\n"
+        )
+    rows = []
+    for ms in range(OCTOBER - dormitory.HOUR_MS + 180_000, NOVEMBER + dormitory.HOUR_MS, every_minutes * 60_000):
+        if ms < exchanged_ms:
+            rows.append(("e-1", "energy", ms, _counted(ms)))
+        elif ms >= exchanged_ms + away_minutes * 60_000:
+            rows.append(("e-1", "energy", ms, round(5 + _counted(ms) - _counted(exchanged_ms), 2)))
+    for world in test_app.world.__wrapped__(tmp_path, database_with_users):  # type: ignore[attr-defined]
+        keep(world, rows)
+        world.log_in("manager")
+        (electricity, _) = get(world, "bills/dorm/2026-10")["bill"]["rooms"][0]["uses"]
+        assert abs(Decimal(electricity["quantity"]) - 186) <= Decimal("0.5")
+        assert [step["kind"] for step in electricity["breaks"]] == ["replaced"]
+
+
+def _counted(ms: int) -> float:
+    """What a meter shows that counts a quarter of a kWh an hour."""
+    return round(10_000 + 0.25 * (ms - OCTOBER) / dormitory.HOUR_MS, 2)
+
+
 def test_a_months_bill_follows_the_registers_and_adds_up_to_the_main_meter(world: World) -> None:
     keep(world, dormitory.registers(OCTOBER, NOW_MS))
     world.log_in("manager")
