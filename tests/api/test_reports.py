@@ -26,6 +26,7 @@ from api.reports.period import Kind, Period, calendar_period, day_period, due, m
 from api.reports.printed import Naming, shift_document, site_document
 from api.reports.shift import Fever, Lane, OpenItem, ShiftReport
 from api.reports.site import Day, DutyDone, Gates, OfClass, OfRule, Peak, SiteReport, Use
+from api.routes.bills import bill_of
 from telemetry.errors import Unavailable
 from tests import dormitory
 from tests.api import test_app
@@ -214,6 +215,29 @@ def test_what_cannot_be_made_or_told_now_is_tried_again(office: Office) -> None:
     office.wait(RETRY_MS)
     office.keeper.turn()
     assert len(office.mailbox.keys) == 1
+
+
+def test_a_schedule_whose_gate_has_left_the_catalogue_stops_no_other(office: Office) -> None:
+    gone = {"kind": "shift", "site": "east", "subject": "gone", "language": "zh", "at": "07:00", "recipients": []}
+    office.parts.reports.begin(gone, "guard")
+    office.parts.handovers.sign("gone", 0, office.world.clock.now_ms() + 1, "guard", "", {})
+    schedule(office)
+    office.wait(DAY_MS)
+    office.keeper.turn()
+    assert office.made() == [("day", "2026-11-18")]
+
+
+@pytest.mark.parametrize("form", ["pdf", "xlsx"])
+def test_an_issued_bill_is_printed_also_where_a_room_has_left_the_catalogue(office: Office, form: str) -> None:
+    building = office.parts.dormitories.building("dorm")
+    made = bill_of(office.parts, building, "west", "2026-10").bill
+    gone = made.model_copy(update={"rooms": (*made.rooms[:2], made.rooms[2].model_copy(update={"room": "room-9"}))})
+    office.parts.bills.issue(gone, "manager", office.world.clock.now_ms())
+    headers = office.world.log_in("manager")
+    body = {"kind": "bill", "subject": "dorm", "period": "2026-10"}
+    answer = office.world.client.post("/api/v1/reports", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert office.world.client.get("/api/v1/bills/dorm/2026-10/document", params={"form": form}).status_code == 200
 
 
 def test_old_files_go_and_are_not_made_again(office: Office) -> None:
