@@ -210,6 +210,17 @@ def cookie_of(request: Request, name: str) -> str | None:
     return request.cookies.get(cookie_name(request, name))
 
 
+def is_still_in(request: Request, session: Session) -> bool:
+    """Whether who came in with a request that goes on may still, with all that they might then."""
+    accounts = request.app.state.parts.accounts
+    now: Session | None
+    if session.token:
+        now = accounts.session_of_token(request.headers.get("authorization", "").partition(" ")[2].strip())
+    else:
+        now = accounts.look_up(cookie_of(request, COOKIE) or "")
+    return now is not None and now.user == session.user and not now.must_enrol
+
+
 class Needs:
     """The rule of a route: called by somebody who is logged in and has the permission, at least at one site.
 

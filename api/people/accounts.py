@@ -235,6 +235,11 @@ class Accounts:
         found = self.sessions.find(token)
         return None if found is None else self._judged(found)
 
+    def look_up(self, token: str) -> Session | None:
+        """The same, without being a use of it: an open page is nobody who sits there."""
+        found = self.sessions.look_up(token)
+        return None if found is None else self._judged(found)
+
     def session_of_token(self, token: str) -> Session | None:
         """Whose token it is, while it lasts."""
         found = self.tokens.find(token)
