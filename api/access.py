@@ -267,7 +267,7 @@ class Needs:
                 user.name, "wall", f"{request.method} {request.url.path}", "refused: a wall screen looks only"
             )
             raise Problem(403, "Not at a wall screen", "a wall screen looks only: end it and log in")
-        if not session.token and is_change and not secrets.compare_digest(session.csrf, x_csrf_token):
+        if not session.token and is_change and not _is_same(session.csrf, x_csrf_token):
             accounts.record(user.name, self.permission, request.url.path, "refused: no CSRF token")
             raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
         if session.must_enrol and not self.before_second_factor:
@@ -280,6 +280,11 @@ class Needs:
         if session.token and is_change:
             accounts.record(user.name, "token", f"{session.token} {request.method} {request.url.path}", "let in")
         return session
+
+
+def _is_same(secret: str, sent: str) -> bool:
+    """Compared as bytes: what is sent may be no ASCII."""
+    return secrets.compare_digest(secret.encode(), sent.encode())
 
 
 class AtTablet:

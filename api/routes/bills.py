@@ -25,10 +25,9 @@ from api.routes.dormitories import building_of, must_decide, name_of, today
 
 router = APIRouter(route_class=Route)
 
-_FIRST_YEAR = 2000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-Month = Annotated[str, Path(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="like 2026-11")]
+Month = Annotated[str, Path(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", description="like 2026-11")]
 
 
 class BillAnswer(BaseModel):
@@ -125,7 +124,7 @@ def bill_of(parts: Parts, building: Building, site: str, month: str, *, is_fresh
     """The issued bill of a month, or its draft: as of now, or as it was read a few minutes ago."""
     first = date.fromisoformat(f"{month}-01")
     this_month = today(parts, site).replace(day=1)
-    if first.year < _FIRST_YEAR or first > this_month:
+    if first > this_month:
         raise Problem(422, "The request does not fit", "'month' is this month or an earlier one, like 2026-11")
     issued = parts.bills.issued(building.place, first)
     if issued is not None:

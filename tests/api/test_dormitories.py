@@ -92,6 +92,12 @@ def test_a_meter_that_is_exchanged_is_billed_what_both_counted(
         assert [step["kind"] for step in electricity["breaks"]] == ["replaced"]
 
 
+@pytest.mark.parametrize("month", ["0000-01", "1999-12", "٢٠٢٦-11", "2026-13", "2027-01"])
+def test_a_month_that_is_none_has_no_bill(world: World, month: str) -> None:
+    world.log_in("manager")
+    assert world.client.get(f"/api/v1/bills/dorm/{month}").status_code == 422
+
+
 def _counted(ms: int) -> float:
     """What a meter shows that counts a quarter of a kWh an hour."""
     return round(10_000 + 0.25 * (ms - OCTOBER) / dormitory.HOUR_MS, 2)

@@ -226,3 +226,13 @@ def test_a_lost_key_says_what_still_works_and_the_gate_goes_on(world: World) -> 
     assert world.client.get("/api/v1/gates/lane").status_code == 200
     world.log_in("registrar")
     assert world.client.get(f"{BASE}/counts", params=DAYS).json()["items"][0]["visitors"] == 1
+
+
+@pytest.mark.parametrize("gate", [NAME, "room", "east"])
+@pytest.mark.parametrize("path", ["search", "export"])
+def test_what_is_no_gate_of_theirs_is_told_and_not_written_down(world: World, path: str, gate: str) -> None:
+    headers = world.log_in("registrar")
+    assert post(world, path, headers, **DAYS, **DUTY, gate=gate).status_code == 404
+    assert all(
+        gate not in row["subject"] for row in world.accounts.audit.rows() if row["action"].startswith("register")
+    )

@@ -13021,6 +13021,7 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             411: components["responses"]["Problem411"];
             413: components["responses"]["Problem413"];
             422: components["responses"]["Problem422"];
@@ -13054,6 +13055,7 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             411: components["responses"]["Problem411"];
             413: components["responses"]["Problem413"];
             422: components["responses"]["Problem422"];
@@ -14744,4 +14746,4 @@ export interface operations {
         };
     };
 }
-// c1fcf393bc281fc2650446e964162c4eefcf6cb5b31dd7ab8e2709f4158c4bf7
+// f3e8d75dbae8609e02c72a99146fbf590fc23293e340eae779cb218d0c108fe5
