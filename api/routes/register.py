@@ -412,21 +412,17 @@ def person(session: ReadingRegister, parts: PartsOf, body: OnePerson) -> VisitPa
 @router.post("/erase")
 def erase(session: ReadingRegister, parts: PartsOf, body: Erasing) -> Erased:
     """Take visits out for good, as the person asked; the counts of the days stay."""
-    user = session.user
-    where = frozenset(
-        site.id
-        for site in parts.catalogue.sites
-        if user.may(Permission.REGISTER_READ, site.id) and user.may(Permission.REGISTER_WRITE, site.id)
-    )
+    name, where = session.user.name, _erasable(parts, session.user)
+    note = parts.reads.put_erasure(name, body.reason, body.words, body.visits)
     count = parts.register.erase(body.visits, where)
-    parts.reads.put(user.name, "erase", f"{count} visits", body.reason, body.words, "", [])
+    parts.reads.put_erased(name, note, count)
     return Erased(count=count)
 
 
 @router.get("/counts")
 def counts(session: ReadingRegister, parts: PartsOf, first_day: Day, last_day: Day) -> DayCounts:
     """How many came, per day and gate, however long ago; no names, so no reason is asked."""
-    found = parts.register.counted(_readable(session.user), first_day, last_day)
+    found = _taken(lambda: parts.register.counted(_readable(session.user), first_day, last_day))
     return DayCounts(items=[DayCount(**one) for one in found], keep_days=parts.register.keep_days)
 
 
@@ -496,6 +492,14 @@ def _readable(user: User) -> frozenset[str] | None:
     return frozenset(
         grant.site for grant in user.grants if grant.site and user.may(Permission.REGISTER_READ, grant.site)
     )
+
+
+def _erasable(parts: Parts, user: User) -> frozenset[str] | None:
+    """The sites where somebody may; None for all, also those that have left the catalogue."""
+    both = (Permission.REGISTER_READ, Permission.REGISTER_WRITE)
+    if all(user.may(each) for each in both):
+        return None
+    return frozenset(site.id for site in parts.catalogue.sites if all(user.may(each, site.id) for each in both))
 
 
 def _find(parts: Parts, user: User, body: Search | Export, cursor: str | None, limit: int) -> Found:
