@@ -2,6 +2,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from api.masks import Masks
 from api.newest import NewestReadings
 from api.parts import Parts
 from api.people.accounts import Accounts
-from api.people.sessions import sessions
+from api.people.sessions import TooManyFailures, sessions
 from api.people.users import users
 from api.register.reads import Reads
 from api.register.settings import RegisterSettings
@@ -269,6 +270,27 @@ def test_a_wrong_password_is_refused_and_on_record_and_five_are_enough(world: Wo
     with world.database.connect() as db:
         outcomes = db.execute(sa.text("SELECT outcome FROM audit WHERE action = 'log-in'")).scalars().all()
     assert outcomes.count("refused") == 5
+
+
+def test_who_sends_many_passwords_at_once_gets_no_more_tries(world: World) -> None:
+    together = threading.Barrier(20)
+
+    def is_wrong(_kept: object, _secret: str) -> bool:
+        try:
+            together.wait(0.5)
+        except threading.BrokenBarrierError:
+            pass  # they come one after the other
+        return False
+
+    def tried(_number: int) -> str:
+        try:
+            return str(world.accounts.knows("guard", "wrong", "here"))
+        except TooManyFailures:
+            return "too many"
+
+    with mock.patch("api.people.accounts.is_right", is_wrong), ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(tried, range(20)))
+    assert (answers.count("False"), answers.count("too many")) == (5, 15)
 
 
 def test_a_session_ends_with_its_time_and_with_a_log_out(world: World) -> None:
