@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -37,6 +37,10 @@ class AlreadyIssued(Exception):
     """The month has its bill."""
 
 
+class Overtaken(Exception):
+    """Another month got its bill meanwhile, perhaps with the corrections that are in this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Issued:
     """A bill as it went out."""
@@ -61,9 +65,8 @@ class Bills:
 
     def months(self, building: str) -> list[str]:
         """Which months have their bill, newest first."""
-        query = sa.select(bills.c.month).where(bills.c.building == building).order_by(bills.c.month.desc()).limit(240)
         with self._database.connect() as db:
-            return list(db.execute(query).scalars())
+            return list(db.execute(_months(building)).scalars())
 
     def corrections(self, building: str, month: date, anew: Callable[[date], Bill]) -> list[CorrectionLine]:
         """What the issued months before a month lack."""
@@ -80,8 +83,8 @@ class Bills:
             line for name in before for line in corrected(name, anew(date.fromisoformat(f"{name}-01")), charged[name])
         ]
 
-    def issue(self, bill: Bill, by: str, now_ms: int) -> Issued:
-        """Make a bill final. Raises AlreadyIssued."""
+    def issue(self, bill: Bill, by: str, now_ms: int, known: Sequence[str]) -> Issued:
+        """Make a bill final, that was made when these `months` had theirs. Raises AlreadyIssued and Overtaken."""
         document = bill.model_dump(mode="json")
         row = {
             "building": bill.building,
@@ -92,11 +95,23 @@ class Bills:
             "document_hash": _hash(document),
         }
         try:
-            with self._database.begin() as db:
-                db.execute(bills.insert().values(row))
+            with self._database.connect() as db:
+                if db.dialect.name == "postgresql":
+                    # Of two months that are issued at once neither sees the other: one of both is refused.
+                    db = db.execution_options(isolation_level="SERIALIZABLE")
+                with db.begin():
+                    db.execute(bills.insert().values(row))
+                    if [each for each in db.execute(_months(bill.building)).scalars() if each != bill.month] != [
+                        *known
+                    ]:
+                        raise Overtaken
         except sa.exc.IntegrityError as error:
             raise AlreadyIssued from error
         return Issued(bill, now_ms, by, is_intact=True)
+
+
+def _months(building: str) -> sa.Select[Any]:
+    return sa.select(bills.c.month).where(bills.c.building == building).order_by(bills.c.month.desc())
 
 
 def _issued(row: Any) -> Issued:

@@ -15,7 +15,7 @@ from api.documents.document import Language
 from api.documents.pdf import as_pdf
 from api.documents.xlsx import as_xlsx
 from api.dormitories.bill import Bill, make_bill
-from api.dormitories.bills import AlreadyIssued, Issued
+from api.dormitories.bills import AlreadyIssued, Issued, Overtaken
 from api.dormitories.building import Building, rooms_of
 from api.dormitories.measure import measure
 from api.dormitories.printed import printed
@@ -100,6 +100,7 @@ def issue(session: Acting, parts: PartsOf, building: str, month: Month, body: Is
     declared, site = building_of(parts, session.user, building)
     user, subject = session.user, f"{building} {month}"
     must_decide(parts, user, site, "bill-issue", subject)
+    known = parts.bills.months(building)
     made = bill_of(parts, declared, site, month, is_fresh=True)
     if made.state == "issued":
         raise _refused(parts, user.name, site, subject, "the month has its bill", "an issued bill stays as it is")
@@ -112,10 +113,14 @@ def issue(session: Acting, parts: PartsOf, building: str, month: Month, body: Is
             parts, user.name, site, subject, "the bill has changed", "readings came meanwhile; look at it again"
         )
     try:
-        issued = parts.bills.issue(made.bill, user.name, parts.clock.now_ms())
+        issued = parts.bills.issue(made.bill, user.name, parts.clock.now_ms(), known)
     except AlreadyIssued as error:
         told = "an issued bill stays as it is"
         raise _refused(parts, user.name, site, subject, "the month has its bill", told) from error
+    except Overtaken as error:
+        raise _refused(
+            parts, user.name, site, subject, "another month was issued meanwhile", "look at it again"
+        ) from error
     parts.accounts.record(user.name, "bill-issue", subject, "done", site)
     return _answer(issued)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from api.dormitories.building import load_dormitories
 from api.dormitories.measure import _register
 from api.dormitories.remembered import KEPT_MS
 from api.dormitories.steps import power_steps
+from api.routes import bills
+from api.routes.bills import bill_of
 from telemetry.batch import ReadingBatch
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadConfiguration
@@ -134,6 +137,23 @@ def test_an_issued_bill_is_frozen_and_what_changes_is_a_correction_on_the_next(w
     assert sum(fen for (room, _), fen in by_room.items() if room == "room-1") == 1621  # 14 at 0.5383, 11 at 0.7883
     assert by_room[None, None] < 0  # the difference to the main meter is smaller by it
     assert issue(world, headers, "2026-10", seen).json()["detail"].startswith("the month has its bill")
+
+
+def test_a_month_that_another_one_overtakes_is_looked_at_again(world: World) -> None:
+    keep(world, dormitory.registers(OCTOBER, NOW_MS))
+    headers = world.log_in("manager")
+    seen = get(world, "bills/dorm/2026-10")
+    kept: Any = world.client.app.state.parts.bills  # type: ignore[attr-defined]
+
+    def overtaken(*asked: Any, **more: Any) -> bills.BillAnswer:
+        made = bill_of(*asked, **more)
+        kept.issue(made.bill.model_copy(update={"month": "2026-09"}), "another", NOW_MS, [])
+        return made
+
+    with mock.patch.object(bills, "bill_of", overtaken):
+        refused = issue(world, headers, "2026-10", seen)
+    assert (refused.status_code, refused.json()["title"]) == (409, "The bill cannot be issued")
+    assert get(world, "bills/dorm")["items"] == ["2026-09"]
 
 
 def test_a_bill_that_was_tampered_with_says_so(world: World) -> None:

@@ -232,7 +232,7 @@ def test_an_issued_bill_is_printed_also_where_a_room_has_left_the_catalogue(offi
     building = office.parts.dormitories.building("dorm")
     made = bill_of(office.parts, building, "west", "2026-10").bill
     gone = made.model_copy(update={"rooms": (*made.rooms[:2], made.rooms[2].model_copy(update={"room": "room-9"}))})
-    office.parts.bills.issue(gone, "manager", office.world.clock.now_ms())
+    office.parts.bills.issue(gone, "manager", office.world.clock.now_ms(), [])
     headers = office.world.log_in("manager")
     body = {"kind": "bill", "subject": "dorm", "period": "2026-10"}
     answer = office.world.client.post("/api/v1/reports", json=body, headers=headers)
