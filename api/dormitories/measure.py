@@ -43,6 +43,10 @@ def measure(
     """What each tariff's meters counted. Raises Unavailable."""
     zone = ZoneInfo(catalogue.site[catalogue.site_of_place(building.place)].timezone)
     rooms = rooms_of(catalogue, building.place)
+    of_room: dict[str, list[str]] = {room: [] for room in rooms}
+    for each in catalogue.devices:
+        if each.place in of_room:
+            of_room[each.place].append(each.id)
     found = []
     for name in building.tariffs:
         tariff = dormitories.tariff(name)
@@ -50,7 +54,6 @@ def measure(
         if version is None:
             continue
         edges, slots = month_edges(month, zone, by_hour=bool(version.hours))
-        of_room = {room: [each.id for each in catalogue.devices if each.place == room] for room in rooms}
         metered = [
             device
             for device in (*itertools.chain.from_iterable(of_room.values()), *building.common, *building.main)

@@ -261,6 +261,28 @@ def test_a_case_goes_from_warning_over_appeal_to_decision_and_the_second_is_of_s
     assert post("", alarm=alarm, reason="x").status_code == 403
 
 
+def test_a_case_and_a_load_are_found_however_many_came_after_them(world: World) -> None:
+    for device in ("e-1", "e-2"):
+        world.clock.advance(600)
+        world.readings(*((f"{device}/power", 1500.0, ago) for ago in range(600, 0, -5)))
+    headers = world.log_in("manager")
+    client = world.client
+    newer, older = (load["alarm"] for load in get(world, "dormitories/dorm")["loads"])
+    where = "/api/v1/dormitories/dorm/cases"
+    with mock.patch("api.routes.dormitories._ALARMS_MAX", 1), mock.patch("api.dormitories.cases.SHOWN_MAX", 1):
+        made = [
+            client.post(where, json={"alarm": alarm, "reason": "seen"}, headers=headers) for alarm in (older, newer)
+        ]
+        assert [answer.status_code for answer in made] == [201, 201]
+        assert get(world, "dormitories/dorm")["loads"] == []
+        first = made[0].json()["id"]
+        assert [case["id"] for case in get(world, "dormitories/dorm")["cases"]] != [first]
+        body = {"seq": 1, "reason": "it was not them", "outcome": "withdrawn"}
+        assert client.post(f"{where}/{first}/decide", json=body, headers=headers).json()["state"] == "withdrawn"
+    with mock.patch("api.dormitories.cases.SHOWN_MAX", 1):
+        assert get(world, "dormitories/dorm")["loads"] == []  # not offered to be warned of again
+
+
 def test_a_second_warning_within_the_time_is_of_stage_two_unless_the_first_was_withdrawn(world: World) -> None:
     cases = world.client.app.state.parts.cases  # type: ignore[attr-defined]
     day = 86_400_000
