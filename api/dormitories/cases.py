@@ -15,7 +15,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from alerts.store import alarms
-from telemetry.database import metadata
+from telemetry.database import alone, metadata
 
 Outcome = Literal["upheld", "withdrawn"]
 SHOWN_MAX = 200
@@ -110,7 +110,7 @@ class Cases:
             cases.c.room == room, cases.c.state != "withdrawn", cases.c.warned_ms > now_ms - warning_days * _DAY_MS
         )
         try:
-            with self._database.begin() as db:
+            with alone(self._database, f"case {room}") as db:
                 stage = 2 if db.execute(recent).scalar() else 1
                 row = {"alarm": alarm, "building": building, "room": room, "stage": stage, "warned_ms": now_ms}
                 made = db.execute(cases.insert().values(**row, state="warned", seq=1)).inserted_primary_key

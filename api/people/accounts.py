@@ -19,6 +19,7 @@ from api.people.tokens import Tokens
 from api.people.tokens import tokens as token_table
 from api.people.users import everybody, grant, granted, users
 from telemetry.clock import Clock
+from telemetry.database import alone
 from telemetry.errors import BadInput
 
 PASSWORD_MIN = 10
@@ -99,7 +100,7 @@ class Accounts:
         _check_name(name)
         _check(name, password)
         kept = hashed(password)
-        with self._database.begin() as db:
+        with alone(self._database, f"user {name}") as db:
             if db.execute(sa.select(users.c.name).where(users.c.name == name)).first() is not None:
                 raise BadInput("name-taken", f"name: there is a user '{name}' already")
             db.execute(users.insert().values(name=name, password=kept, created_ms=self._clock.now_ms()))

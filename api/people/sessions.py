@@ -22,7 +22,7 @@ from api.people.hashing import hashed, is_right, token_hash
 from api.people.tokens import limited
 from api.people.users import everybody, granted, users
 from telemetry.clock import Clock
-from telemetry.database import metadata
+from telemetry.database import alone, metadata
 from telemetry.errors import BadInput
 
 SHIFT_MS = 12 * 3_600_000
@@ -160,7 +160,7 @@ class Sessions:
         if len(steps) == 1 and steps <= {0, 1, 9}:
             raise BadInput("weak-pin", "a PIN is neither one digit repeated nor a run like 1234")
         kept = hashed(pin)
-        with self._database.begin() as db:
+        with alone(self._database, f"pin {user.name}") as db:
             db.execute(pins.delete().where(pins.c.user == user.name))
             db.execute(pins.insert().values(user=user.name, pin=kept))
 
