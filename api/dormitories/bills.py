@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from api.dormitories.bill import Account, Bill, CorrectionLine, accounts, corrected
+from api.dormitories.bill import Account, Bill, CorrectionLine, accounts, corrected, forgotten
 from telemetry.database import metadata
 
 CORRECTED_MONTHS = 2
@@ -78,10 +78,13 @@ class Bills:
             for line in bill.corrections:
                 if line.month in charged:
                     charged[line.month][line.tariff, line.room, line.bed] += line.fen
-        before = [name for name in charged if name < f"{month:%Y-%m}"][-CORRECTED_MONTHS:]
-        return [
-            line for name in before for line in corrected(name, anew(date.fromisoformat(f"{name}-01")), charged[name])
-        ]
+        lines: list[CorrectionLine] = []
+        for bill in [each for each in out if each.month < f"{month:%Y-%m}"][-CORRECTED_MONTHS:]:
+            now = anew(date.fromisoformat(f"{bill.month}-01"))
+            # What was measured and is not there any more was used all the same: nobody gets it back.
+            gone = forgotten(bill, now)
+            lines += [line for line in corrected(bill.month, now, charged[bill.month]) if line.tariff not in gone]
+        return lines
 
     def issue(self, bill: Bill, by: str, now_ms: int, known: Sequence[str]) -> Issued:
         """Make a bill final, that was made when these `months` had theirs. Raises AlreadyIssued and Overtaken."""

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from api.dormitories import measure
 from api.dormitories.building import load_dormitories
 from api.dormitories.measure import _register
 from api.dormitories.remembered import KEPT_MS
 from api.dormitories.steps import power_steps
 from api.routes import bills
 from api.routes.bills import bill_of
+from ingest.history.history import Curve
 from telemetry.batch import ReadingBatch
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadConfiguration
@@ -137,6 +139,39 @@ def test_an_issued_bill_is_frozen_and_what_changes_is_a_correction_on_the_next(w
     assert sum(fen for (room, _), fen in by_room.items() if room == "room-1") == 1621  # 14 at 0.5383, 11 at 0.7883
     assert by_room[None, None] < 0  # the difference to the main meter is smaller by it
     assert issue(world, headers, "2026-10", seen).json()["detail"].startswith("the month has its bill")
+
+
+@pytest.mark.parametrize("gone", ["history", "room", "meter"])
+def test_what_is_not_known_any_more_of_an_issued_month_is_not_given_back(world: World, gone: str) -> None:
+    parts: Any = world.client.app.state.parts  # type: ignore[attr-defined]
+    keep(world, dormitory.registers(OCTOBER, NOVEMBER))
+    headers = world.log_in("manager")
+    seen = get(world, "bills/dorm/2026-10")
+    assert issue(world, headers, "2026-10", seen).status_code == 201
+    nothing = Curve(np.array([], np.int64), np.array([]), np.array([], np.uint8))
+    read_many = parts.remembered.read_many
+
+    def left(kind: str, devices: list[str], *asked: Any) -> dict[str, Curve]:
+        lost = set(devices) if gone == "history" else {"e-1"} if gone == "meter" else set()
+        return {name: nothing if name in lost else curve for name, curve in read_many(kind, devices, *asked).items()}
+
+    rooms = ["room-2", "room-3"] if gone == "room" else ["room-1", "room-2", "room-3"]
+    with (
+        mock.patch.object(parts.remembered, "read_many", left),
+        mock.patch.object(bills, "rooms_of", lambda *_: rooms),
+        mock.patch.object(measure, "rooms_of", lambda *_: rooms),
+    ):
+        lines = get(world, "bills/dorm/2026-11")["bill"]["corrections"]
+    assert lines == []
+
+
+def test_a_building_without_rooms_has_a_bill_of_its_common_use(world: World) -> None:
+    parts: Any = world.client.app.state.parts  # type: ignore[attr-defined]
+    keep(world, dormitory.registers(OCTOBER, NOVEMBER))
+    world.log_in("manager")
+    with mock.patch.object(bills, "rooms_of", lambda *_: []), mock.patch.object(measure, "rooms_of", lambda *_: []):
+        made = bill_of(parts, parts.dormitories.building("dorm"), "west", "2026-10").bill
+    assert (made.public[0].main, made.public[0].rooms, made.rooms) == ("334.80", "0.00", ())
 
 
 def test_a_month_that_another_one_overtakes_is_looked_at_again(world: World) -> None:
