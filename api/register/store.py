@@ -306,6 +306,8 @@ class Register:
             raise BadConfiguration(
                 "register.url is PostgreSQL: copy it with pg_dump; what is about people is sealed in it"
             )
+        # It has who guards and announces in clear, and is nobody else's business than the register is.
+        Path(target).touch(mode=0o600, exist_ok=False)
         with self._database.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
             db.execute(sa.text("VACUUM INTO :target"), {"target": target})
 

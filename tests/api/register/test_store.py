@@ -236,6 +236,7 @@ def test_with_the_key_lost_nothing_is_sealed_with_another_and_counts_and_purge_g
 def test_a_copy_is_sealed_and_whole(filed: Register, tmp_path: Path, clock: ManualClock) -> None:
     filed.add(visit("a"), "r1")
     filed.copy_to(str(tmp_path / "copy.db"))
+    assert (tmp_path / "copy.db").stat().st_mode & 0o077 == 0  # as the register itself
     copy = open_register(RegisterSettings(url=f"sqlite:///{tmp_path}/copy.db", key_file=filed.keys.file), clock)
     assert everything(copy) == everything(filed)
     copy.close()
