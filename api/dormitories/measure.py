@@ -12,15 +12,16 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from api.dormitories.bill import Measured, Slot
-from api.dormitories.building import Building, Dormitories, days_of, rooms_of
+from api.dormitories.building import Building, Dormitories, Exchanged, days_of, rooms_of
 from api.dormitories.remembered import Remembered
 from api.dormitories.tariff import Tariff
 from api.dormitories.use import Exchange, Register, Use, used
 from ingest.history.history import Aggregate, HistoryReader
-from telemetry.catalogue import Catalogue
+from telemetry.catalogue import Catalogue, Metric
 
 _HOUR_MS = 3_600_000
-_AROUND_MS = 7 * 24 * _HOUR_MS  # how far beyond the month a reading may lie that its first or last day is counted from
+_DAY_MS = 24 * _HOUR_MS
+_AROUND_MS = 7 * _DAY_MS  # how far beyond the month a reading may lie that its first or last day is counted from
 
 
 def month_edges(month: date, zone: ZoneInfo, by_hour: bool) -> tuple[list[int], tuple[Slot, ...]]:
@@ -59,11 +60,13 @@ def measure(
             for device in (*itertools.chain.from_iterable(of_room.values()), *building.common, *building.main)
             if (device, tariff.metric) in catalogue.metric
         ]
-        registers = _registers(history, catalogue, tariff, building, metered, edges)
+        registers = _registers(
+            history, catalogue, tariff.metric, tariff.decimals, building.exchanged, metered, edges, _AROUND_MS
+        )
         # What everything passes through may run as fast as all rooms together.
         fold = dict.fromkeys(building.main, len(rooms) + len(building.common))
         use = {
-            device: used(read, edges, _register(tariff, building, device, fold.get(device, 1)))
+            device: used(read, edges, _register(tariff, building.exchanged, device, fold.get(device, 1)))
             for device, read in registers.items()
         }
 
@@ -82,26 +85,47 @@ def measure(
     return found
 
 
+def grown(
+    history: HistoryReader,
+    catalogue: Catalogue,
+    exchanged: Sequence[Exchanged],
+    metric: Metric,
+    devices: Sequence[str],
+    edges: Sequence[int],
+) -> dict[str, Use]:
+    """What counters of any sort counted between edges, as bills count: what falls, leaps or was exchanged is no growth.
+
+    Raises Unavailable.
+    """
+    read = _registers(history, catalogue, metric.id, metric.decimals, exchanged, devices, edges, _DAY_MS)
+    return {
+        device: used(readings, edges, Register(exchanges=_exchanges(exchanged, device, metric.decimals)))
+        for device, readings in read.items()
+    }
+
+
 def _registers(
     history: HistoryReader | Remembered,
     catalogue: Catalogue,
-    tariff: Tariff,
-    building: Building,
+    metric: str,
+    decimals: int,
+    exchanged: Sequence[Exchanged],
     devices: Iterable[str],
     edges: Sequence[int],
+    around_ms: int,
 ) -> dict[str, list[tuple[int, int]]]:
     """Of each device (ms, digits) at the end of each hour that has a reading."""
     found: dict[str, list[tuple[int, int]]] = {device: [] for device in devices}
     alike: dict[tuple[str, _Stretch], list[str]] = {}
     for device in found:
-        for stretch in _stretches(building, device, edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS):
+        for stretch in _stretches(exchanged, device, edges[0] - around_ms, edges[-1] + around_ms):
             alike.setdefault((catalogue.device[device].kind, stretch), []).append(device)
     for (kind, stretch), names in alike.items():
         span = (stretch.start_ms, stretch.end_ms)
-        curves = history.read_many(kind, names, tariff.metric, *span, _HOUR_MS, Aggregate.LAST)
+        curves = history.read_many(kind, names, metric, *span, _HOUR_MS, Aggregate.LAST)
         for device, curve in curves.items():
             found[device] += [
-                (min(time_ms + _HOUR_MS, stretch.last_ms), round(Decimal(value).scaleb(tariff.decimals)))
+                (min(time_ms + _HOUR_MS, stretch.last_ms), round(Decimal(value).scaleb(decimals)))
                 for time_ms, value in zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True)
                 if math.isfinite(value)
             ]
@@ -116,12 +140,12 @@ class _Stretch(NamedTuple):
     last_ms: int  # no reading of it counts as later
 
 
-def _stretches(building: Building, device: str, start_ms: int, end_ms: int) -> Iterable[_Stretch]:
+def _stretches(exchanged: Sequence[Exchanged], device: str, start_ms: int, end_ms: int) -> Iterable[_Stretch]:
     """What the old meter showed is before its exchange and what the new one shows after it, whatever hour both fall into.
 
     What the old one showed in the very hour is left out: what it showed at the end was read off it.
     """
-    for time_ms in sorted(_ms(each.time) for each in building.exchanged if each.device == device):
+    for time_ms in sorted(_ms(each.time) for each in exchanged if each.device == device):
         if start_ms < time_ms < end_ms:
             if start_ms < (hour_ms := time_ms // _HOUR_MS * _HOUR_MS):
                 yield _Stretch(start_ms, hour_ms, time_ms - 1)
@@ -129,21 +153,25 @@ def _stretches(building: Building, device: str, start_ms: int, end_ms: int) -> I
     yield _Stretch(start_ms, end_ms, end_ms + _HOUR_MS)
 
 
-def _register(tariff: Tariff, building: Building, device: str, fold: int) -> Register:
-    def digits(amount: Decimal | None) -> int | None:
-        return None if amount is None else round(amount.scaleb(tariff.decimals))
-
+def _register(tariff: Tariff, exchanged: Sequence[Exchanged], device: str, fold: int) -> Register:
+    most = tariff.max_rate_per_h
     return Register(
-        modulus=digits(tariff.modulus),
-        most_per_h=None
-        if tariff.max_rate_per_h is None
-        else fold * Fraction(tariff.max_rate_per_h.scaleb(tariff.decimals)),
-        exchanges=tuple(
-            Exchange(_ms(each.time), digits(each.old_last), digits(each.new_first))
-            for each in building.exchanged
-            if each.device == device
-        ),
+        modulus=_digits(tariff.modulus, tariff.decimals),
+        most_per_h=None if most is None else fold * Fraction(most.scaleb(tariff.decimals)),
+        exchanges=_exchanges(exchanged, device, tariff.decimals),
     )
+
+
+def _exchanges(exchanged: Sequence[Exchanged], device: str, decimals: int) -> tuple[Exchange, ...]:
+    return tuple(
+        Exchange(_ms(each.time), _digits(each.old_last, decimals), _digits(each.new_first, decimals))
+        for each in exchanged
+        if each.device == device
+    )
+
+
+def _digits(amount: Decimal | None, decimals: int) -> int | None:
+    return None if amount is None else round(amount.scaleb(decimals))
 
 
 def _ms(moment: datetime) -> int:

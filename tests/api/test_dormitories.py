@@ -388,5 +388,5 @@ def test_a_main_meter_may_run_as_fast_as_everything_behind_it_and_a_rooms_only_a
     houses = load_dormitories(tmp_path / "dormitories", catalogue)
     (building,) = houses.buildings
     tariff = houses.tariff("electricity")
-    assert _register(tariff, building, "e-1", 1).most_per_h == 30
-    assert _register(tariff, building, "e-main", 4).most_per_h == 120
+    assert _register(tariff, building.exchanged, "e-1", 1).most_per_h == 30
+    assert _register(tariff, building.exchanged, "e-main", 4).most_per_h == 120
