@@ -20,8 +20,7 @@ from ingest.history.history import Aggregate, HistoryReader
 from telemetry.catalogue import Catalogue, Metric
 
 _HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
-_AROUND_MS = 7 * _DAY_MS  # how far beyond the month a reading may lie that its first or last day is counted from
+_AROUND_MS = 7 * 24 * _HOUR_MS  # how far beyond the month a reading may lie that its first or last day is counted from
 
 
 def month_edges(month: date, zone: ZoneInfo, by_hour: bool) -> tuple[list[int], tuple[Slot, ...]]:
@@ -86,18 +85,22 @@ def measure(
 
 
 def grown(
-    history: HistoryReader,
+    history: HistoryReader | Remembered,
     catalogue: Catalogue,
     exchanged: Sequence[Exchanged],
     metric: Metric,
     devices: Sequence[str],
     edges: Sequence[int],
+    around_ms: int,
 ) -> dict[str, Use]:
     """What counters of any sort counted between edges, as bills count: what falls, leaps or was exchanged is no growth.
 
+    Args:
+        around_ms: How far beyond the edges a reading may lie that it is counted from.
+
     Raises Unavailable.
     """
-    read = _registers(history, catalogue, metric.id, metric.decimals, exchanged, devices, edges, _DAY_MS)
+    read = _registers(history, catalogue, metric.id, metric.decimals, exchanged, devices, edges, around_ms)
     return {
         device: used(readings, edges, Register(exchanges=_exchanges(exchanged, device, metric.decimals)))
         for device, readings in read.items()

@@ -61,7 +61,7 @@ class Use:
     estimated: tuple[int, ...]  # of `digits`
     breaks: tuple[Break, ...]
     is_whole: bool  # readings reach to the first and to the last edge
-    is_heard: bool  # there is a reading between the edges
+    heard: tuple[bool, ...]  # whether there is a reading in the stretch
 
 
 def used(readings: Iterable[tuple[int, int]], edges: Sequence[int], register: Register) -> Use:
@@ -87,8 +87,11 @@ def used(readings: Iterable[tuple[int, int]], edges: Sequence[int], register: Re
         if grown and is_inside:
             _spread(grown, start_ms, end_ms, edges, digits, estimated)
     is_whole = bool(ordered) and ordered[0][0] <= edges[0] and ordered[-1][0] >= edges[-1]
-    is_heard = any(edges[0] < time_ms <= edges[-1] for time_ms, _ in ordered)
-    return Use(tuple(digits), tuple(estimated), tuple(breaks), is_whole, is_heard)
+    heard = [False] * len(digits)
+    for time_ms, _ in ordered:
+        if edges[0] < time_ms <= edges[-1]:
+            heard[bisect_left(edges, time_ms) - 1] = True
+    return Use(tuple(digits), tuple(estimated), tuple(breaks), is_whole, tuple(heard))
 
 
 def _steps(ordered: Sequence[tuple[int, int]]) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:

@@ -33,6 +33,7 @@ from telemetry.catalogue import Device
 
 FEVER = "fever"
 _HOUR_MS, _QUARTER_MS = 3_600_000, 900_000
+_AROUND_MS = 24 * _HOUR_MS  # how far beyond the days a reading may lie that a counter is counted from
 _ALARMS_MAX = 100_000
 _IN_MAX = 500
 _ANSWERS = (What.ACKNOWLEDGED.value, What.DISPOSED.value)
@@ -306,9 +307,9 @@ def _use(parts: Parts, devices: Sequence[Device], days: Sequence[Period]) -> tup
     of_days: list[dict[str, float]] = [{} for _ in days]
     for (metric_id, kind, is_main), names in sorted(by.items()):
         metric = next(each for each in parts.catalogue.kind[kind].metrics if each.id == metric_id)
-        read = grown(parts.history, parts.catalogue, exchanged, metric, names, edges)
+        read = grown(parts.history, parts.catalogue, exchanged, metric, names, edges, _AROUND_MS)
         counted = {name: np.array(use.digits) / 10**metric.decimals for name, use in read.items()}
-        silent = sum(not use.is_heard for use in read.values())
+        silent = sum(not any(use.heard) for use in read.values())
         before = totals.get((metric_id, is_main))
         totals[metric_id, is_main] = Use(
             metric_id,

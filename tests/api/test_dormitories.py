@@ -264,6 +264,16 @@ def heat(world: World, device: str) -> str:
     return str(get(world, f"alarms?class=dormitory&limit=1&device={device}")["items"][0]["id"])
 
 
+@pytest.mark.parametrize("shows", [1000.0 - 0.01, 0.0])
+def test_a_register_that_falls_a_moment_is_no_use_of_today(world: World, shows: float) -> None:
+    hours = [NOW_MS // dormitory.HOUR_MS * dormitory.HOUR_MS - 1000 - n * dormitory.HOUR_MS for n in range(30, -1, -1)]
+    keep(world, [("e-3", "energy", ms, shows if n == 29 else 1000.0) for n, ms in enumerate(hours)])
+    world.log_in("manager")
+    room = get(world, "dormitories/dorm")["rooms"][2]
+    assert (room["id"], next(each["quantity"] for each in room["today"])) == ("room-3", 0.0)
+    assert "vacant-use" not in room["states"]
+
+
 def test_a_case_goes_from_warning_over_appeal_to_decision_and_the_second_is_of_stage_two(world: World) -> None:
     headers = world.log_in("manager")
     alarm = heat(world, "e-2")
