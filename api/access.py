@@ -178,6 +178,7 @@ class Session:
     token: str = ""  # the id of the token; empty: a person in a browser
     must_enrol: bool = False  # a second factor is required of them, and they have none yet
     is_wall: bool = False  # nobody sits there
+    is_by_pin: bool = False  # of a guard at a tablet, who gave no password
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,17 @@ def cookie_name(request: Request, name: str) -> str:
 def cookie_of(request: Request, name: str) -> str | None:
     """What a browser sent back of what it was given."""
     return request.cookies.get(cookie_name(request, name))
+
+
+def is_still_in(request: Request, session: Session) -> bool:
+    """Whether who came in with a request that goes on may still, with all that they might then."""
+    accounts = request.app.state.parts.accounts
+    now: Session | None
+    if session.token:
+        now = accounts.session_of_token(request.headers.get("authorization", "").partition(" ")[2].strip())
+    else:
+        now = accounts.look_up(cookie_of(request, COOKIE) or "")
+    return now is not None and now.user == session.user and not now.must_enrol
 
 
 class Needs:
@@ -255,7 +267,7 @@ class Needs:
                 user.name, "wall", f"{request.method} {request.url.path}", "refused: a wall screen looks only"
             )
             raise Problem(403, "Not at a wall screen", "a wall screen looks only: end it and log in")
-        if not session.token and is_change and not secrets.compare_digest(session.csrf, x_csrf_token):
+        if not session.token and is_change and not _is_same(session.csrf, x_csrf_token):
             accounts.record(user.name, self.permission, request.url.path, "refused: no CSRF token")
             raise Problem(403, "No CSRF token", "send the 'csrf' that the log-in gave as header X-CSRF-Token")
         if session.must_enrol and not self.before_second_factor:
@@ -268,6 +280,11 @@ class Needs:
         if session.token and is_change:
             accounts.record(user.name, "token", f"{session.token} {request.method} {request.url.path}", "let in")
         return session
+
+
+def _is_same(secret: str, sent: str) -> bool:
+    """Compared as bytes: what is sent may be no ASCII."""
+    return secrets.compare_digest(secret.encode(), sent.encode())
 
 
 class AtTablet:

@@ -69,6 +69,6 @@ def must_end_soon(parts: Parts, until_ms: int, longest_ms: int) -> None:
 def at_cursor(cursor: str) -> tuple[int, str]:
     """(time, id) after which a page begins, as the page before said."""
     time_ms, _, name = cursor.partition(".")
-    if not time_ms.isdigit() or len(time_ms) > 16:
+    if not time_ms.isdecimal() or len(time_ms) > 16:
         raise Problem(422, "The request does not fit", "'cursor' is the 'next' of the page before")
     return int(time_ms), name

@@ -2,14 +2,15 @@
 
 An alarm event carries the number of its transition; a screen that was away gives the last number it has seen and gets
 what it missed. Live values are not repeated: only the newest matter. A screen that reads too slowly is disconnected and
-comes back by itself, so that it can hold up nobody and memory stays bounded.
+comes back by itself, so that it can hold up nobody and memory stays bounded. Whether somebody may still look is asked again
+once a minute: a stream outlives no log-in, role or account by more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ _CLIENTS_MAX = 1000
 _LOOK_EVERY_S = 1.0  # also without a word from the broker, so that a lost one heals
 _HEALTH_EVERY_S = 5.0
 _CORE_SILENT_S = 6.0
+_ASKED_AGAIN_S = 60.0
 
 Newest = tuple[int, float, int]
 
@@ -92,8 +94,8 @@ class Events:
             self._mqtt.disconnect()
             self._mqtt.loop_stop()
 
-    async def stream(self, user: User, last_seen: int | None) -> AsyncIterator[str]:
-        """What one screen is sent, from where it left off."""
+    async def stream(self, user: User, last_seen: int | None, may_look: Callable[[], bool]) -> AsyncIterator[str]:
+        """What one screen is sent, from where it left off, for as long as it may look."""
         if len(self._clients) >= _CLIENTS_MAX:
             raise TooManyClients
         client = Client(user)
@@ -101,11 +103,17 @@ class Events:
         try:
             yield "retry: 2000\n\n"
             yield self._health_event(user)
-            if last_seen is not None:
-                for step, alarm in await asyncio.to_thread(self._alarms.changed_since, last_seen):
+            asked_s = self._clock.monotonic_s()
+            while last_seen is not None and (changed := await asyncio.to_thread(self._alarms.changed_since, last_seen)):
+                for step, alarm in changed:
                     if user.sees(alarm["site"]):
                         yield _event("alarm", alarm, step)
+                last_seen = changed[-1][0]
             while (event := await client.queue.get()) is not None:
+                if self._clock.monotonic_s() - asked_s >= _ASKED_AGAIN_S:
+                    if not await asyncio.to_thread(_may, may_look):
+                        return
+                    asked_s = self._clock.monotonic_s()
                 yield event
         finally:
             self._clients.discard(client)
@@ -188,6 +196,13 @@ class Events:
             while not client.queue.empty():
                 client.queue.get_nowait()
             client.queue.put_nowait(None)
+
+
+def _may(look: Callable[[], bool]) -> bool:
+    try:
+        return look()
+    except DATABASE_AWAY:
+        return True  # nothing new is in it either; it is asked again
 
 
 def gateway_state(gateway: str, state: dict[str, Any] | None) -> dict[str, Any]:

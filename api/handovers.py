@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from alerts.alarm import What
 from alerts.store import alarms, transitions
-from telemetry.database import metadata
+from telemetry.database import alone, metadata
 
 SHIFT_MAX_MS = 24 * 3_600_000
 """A shift that nobody has handed over is told of so far back."""
@@ -86,7 +86,7 @@ class Handovers:
         """Close the shift; False when another has closed it since it was looked at."""
         row = {"place": place, "signed_ms": now_ms, "since_ms": since_ms, "guard": guard, "note": note}
         newer = sa.select(handovers.c.id).where(handovers.c.place == place, handovers.c.signed_ms > since_ms)
-        with self._database.begin() as db:
+        with alone(self._database, f"handover {place}") as db:
             if db.execute(newer.limit(1)).first() is not None:
                 return False
             db.execute(handovers.insert().values(document=document, **row))

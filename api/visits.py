@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alerts.store import alarms
 from api.access import User
 from telemetry.clock import Clock
-from telemetry.database import metadata
+from telemetry.database import alone, metadata
 
 visits = sa.Table(
     "last_visit",
@@ -29,7 +29,7 @@ class Visits:
     def seen(self, user: User) -> None:
         """They are looking now, and have been told of what was before."""
         row = {"user": user.name, "seen_ms": self._clock.now_ms()}
-        with self._database.begin() as db:
+        with alone(self._database, f"visit {user.name}") as db:
             if not db.execute(visits.update().where(visits.c.user == user.name).values(row)).rowcount:
                 db.execute(visits.insert().values(row))
 

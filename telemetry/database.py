@@ -45,6 +45,17 @@ def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
         db.rollback()
 
 
+@contextmanager
+def alone(engine: sa.Engine, what: str) -> Iterator[sa.Connection]:
+    """A transaction that no other about the same goes on beside, in any process: what it sees is so until it has written."""
+    with engine.begin() as db:
+        if db.dialect.name == "postgresql":
+            db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:what))"), {"what": what})
+        else:
+            db.exec_driver_sql("BEGIN IMMEDIATE")
+        yield db
+
+
 def open_database(url: str) -> sa.Engine:
     """An engine for `url`. Raises BadConfiguration when the URL names no database we know."""
     try:

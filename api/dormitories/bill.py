@@ -176,7 +176,7 @@ def make_bill(
     public = []
     for each, version in in_force:
         of_rooms = {room: _Counted.of(each.rooms.get(room, ()), each.slots, len(days), version) for room in rooms}
-        made, spread = _public(each, version, of_rooms, beds)
+        made, spread = _public(each, version, len(days), of_rooms, beds)
         public.append(made)
         for room in rooms:
             uses[room].append(_room_use(each.tariff, version, of_rooms[room], beds[room], spread.get(room, {})))
@@ -217,6 +217,18 @@ def corrected(month: str, anew: Bill, charged: Mapping[Account, int]) -> list[Co
         if fen:
             lines.append(CorrectionLine(month=month, tariff=tariff, room=room, bed=bed, fen=fen))
     return lines
+
+
+def forgotten(issued: Bill, anew: Bill) -> frozenset[str]:
+    """Tariffs of which less is known of a month than when it was issued: readings are gone since, or meters, or rooms."""
+    known = _whole(anew)
+    return frozenset(tariff for tariff, room in _whole(issued) if (tariff, room) not in known)
+
+
+def _whole(bill: Bill) -> set[tuple[str, str | None]]:
+    """(tariff, room) that readings cover; room None: common use and the main meter."""
+    rooms = {(use.tariff, room.room) for room in bill.rooms for use in room.uses if use.is_whole}
+    return rooms | {(each.tariff, None) for each in bill.public if each.is_whole}
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,10 +322,14 @@ def _room_use(
 
 
 def _public(
-    each: Measured, version: Version, rooms: Mapping[str, _Counted], beds: Mapping[str, Sequence[Sequence[int]]]
+    each: Measured,
+    version: Version,
+    days: int,
+    rooms: Mapping[str, _Counted],
+    beds: Mapping[str, Sequence[Sequence[int]]],
 ) -> tuple[PublicUse, dict[str, dict[int | None, int]]]:
     """Common use and difference; and what of it each room's beds pay."""
-    tariff, days = each.tariff, len(next(iter(beds.values()), ()))
+    tariff = each.tariff
     common = _Counted.of(each.common, each.slots, days, version)
     main = _Counted.of(each.main, each.slots, days, version) if each.main else None
     in_rooms = sum(room.digits for room in rooms.values())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from api.dormitories.bill import Account, Bill, CorrectionLine, accounts, corrected
+from api.dormitories.bill import Account, Bill, CorrectionLine, accounts, corrected, forgotten
 from telemetry.database import metadata
 
 CORRECTED_MONTHS = 2
@@ -35,6 +35,10 @@ bills = sa.Table(
 
 class AlreadyIssued(Exception):
     """The month has its bill."""
+
+
+class Overtaken(Exception):
+    """Another month got its bill meanwhile, perhaps with the corrections that are in this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,8 @@ class Bills:
 
     def months(self, building: str) -> list[str]:
         """Which months have their bill, newest first."""
-        query = sa.select(bills.c.month).where(bills.c.building == building).order_by(bills.c.month.desc()).limit(240)
         with self._database.connect() as db:
-            return list(db.execute(query).scalars())
+            return list(db.execute(_months(building)).scalars())
 
     def corrections(self, building: str, month: date, anew: Callable[[date], Bill]) -> list[CorrectionLine]:
         """What the issued months before a month lack."""
@@ -75,13 +78,16 @@ class Bills:
             for line in bill.corrections:
                 if line.month in charged:
                     charged[line.month][line.tariff, line.room, line.bed] += line.fen
-        before = [name for name in charged if name < f"{month:%Y-%m}"][-CORRECTED_MONTHS:]
-        return [
-            line for name in before for line in corrected(name, anew(date.fromisoformat(f"{name}-01")), charged[name])
-        ]
+        lines: list[CorrectionLine] = []
+        for bill in [each for each in out if each.month < f"{month:%Y-%m}"][-CORRECTED_MONTHS:]:
+            now = anew(date.fromisoformat(f"{bill.month}-01"))
+            # What was measured and is not there any more was used all the same: nobody gets it back.
+            gone = forgotten(bill, now)
+            lines += [line for line in corrected(bill.month, now, charged[bill.month]) if line.tariff not in gone]
+        return lines
 
-    def issue(self, bill: Bill, by: str, now_ms: int) -> Issued:
-        """Make a bill final. Raises AlreadyIssued."""
+    def issue(self, bill: Bill, by: str, now_ms: int, known: Sequence[str]) -> Issued:
+        """Make a bill final, that was made when these `months` had theirs. Raises AlreadyIssued and Overtaken."""
         document = bill.model_dump(mode="json")
         row = {
             "building": bill.building,
@@ -92,11 +98,23 @@ class Bills:
             "document_hash": _hash(document),
         }
         try:
-            with self._database.begin() as db:
-                db.execute(bills.insert().values(row))
+            with self._database.connect() as db:
+                if db.dialect.name == "postgresql":
+                    # Of two months that are issued at once neither sees the other: one of both is refused.
+                    db = db.execution_options(isolation_level="SERIALIZABLE")
+                with db.begin():
+                    db.execute(bills.insert().values(row))
+                    if [each for each in db.execute(_months(bill.building)).scalars() if each != bill.month] != [
+                        *known
+                    ]:
+                        raise Overtaken
         except sa.exc.IntegrityError as error:
             raise AlreadyIssued from error
         return Issued(bill, now_ms, by, is_intact=True)
+
+
+def _months(building: str) -> sa.Select[Any]:
+    return sa.select(bills.c.month).where(bills.c.building == building).order_by(bills.c.month.desc())
 
 
 def _issued(row: Any) -> Issued:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from alerts.store import alarms
-from telemetry.database import metadata
+from telemetry.database import alone, metadata
 
 Outcome = Literal["upheld", "withdrawn"]
 SHOWN_MAX = 200
@@ -61,13 +61,38 @@ class Cases:
     def of(self, building: str, room: str | None = None) -> list[dict[str, Any]]:
         """The newest cases of a building or a room, with their steps."""
         query = sa.select(cases).where(cases.c.building == building).order_by(cases.c.id.desc()).limit(SHOWN_MAX)
-        if room is not None:
-            query = query.where(cases.c.room == room)
+        return self._with_steps(query if room is None else query.where(cases.c.room == room))
+
+    def one(self, building: str, case: int) -> dict[str, Any] | None:
+        """A case of a building, however long ago."""
+        found = self._with_steps(sa.select(cases).where(cases.c.building == building, cases.c.id == case))
+        return found[0] if found else None
+
+    def warned(self, among: Sequence[str]) -> set[str]:
+        """Which of these alarms have a case."""
+        with self._database.connect() as db:
+            return set(db.execute(sa.select(cases.c.alarm).where(cases.c.alarm.in_(among))).scalars())
+
+    def _with_steps(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         with self._database.connect() as db:
             rows = db.execute(query).all()
             chosen = case_steps.c.case.in_([row.id for row in rows])
             steps = db.execute(sa.select(case_steps).where(chosen).order_by(case_steps.c.seq)).all()
         return [_shown(row, [step for step in steps if step.case == row.id]) for row in rows]
+
+    def loads(
+        self, devices: Sequence[str], since_ms: int, limit: int, alarm: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Alarms of forbidden loads (`rooms.is_forbidden_load`) with an onset since then, newest first; of one only."""
+        document = alarms.c.document
+        is_load = (document["rule_type"].as_string() == "forbidden-load") | (
+            (alarms.c["class"] == "dormitory") & (document["metric"].as_string() == "power")
+        )
+        query = sa.select(document).where(alarms.c.device.in_(devices), alarms.c.onset_ms >= since_ms, is_load)
+        if alarm is not None:
+            query = query.where(alarms.c.id == alarm)
+        with self._database.connect() as db:
+            return [row.document for row in db.execute(query.order_by(alarms.c.onset_ms.desc()).limit(limit))]
 
     def alarms(
         self, devices: Sequence[str], since_ms: int, limit: int, *, only_open: bool = False
@@ -85,7 +110,7 @@ class Cases:
             cases.c.room == room, cases.c.state != "withdrawn", cases.c.warned_ms > now_ms - warning_days * _DAY_MS
         )
         try:
-            with self._database.begin() as db:
+            with alone(self._database, f"case {room}") as db:
                 stage = 2 if db.execute(recent).scalar() else 1
                 row = {"alarm": alarm, "building": building, "room": room, "stage": stage, "warned_ms": now_ms}
                 made = db.execute(cases.insert().values(**row, state="warned", seq=1)).inserted_primary_key

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from api.dormitories.bill import Measured, Slot
-from api.dormitories.building import Building, Dormitories, days_of, rooms_of
+from api.dormitories.building import Building, Dormitories, Exchanged, days_of, rooms_of
 from api.dormitories.remembered import Remembered
 from api.dormitories.tariff import Tariff
 from api.dormitories.use import Exchange, Register, Use, used
 from ingest.history.history import Aggregate, HistoryReader
-from telemetry.catalogue import Catalogue
+from telemetry.catalogue import Catalogue, Metric
 
 _HOUR_MS = 3_600_000
 _AROUND_MS = 7 * 24 * _HOUR_MS  # how far beyond the month a reading may lie that its first or last day is counted from
@@ -42,6 +43,10 @@ def measure(
     """What each tariff's meters counted. Raises Unavailable."""
     zone = ZoneInfo(catalogue.site[catalogue.site_of_place(building.place)].timezone)
     rooms = rooms_of(catalogue, building.place)
+    of_room: dict[str, list[str]] = {room: [] for room in rooms}
+    for each in catalogue.devices:
+        if each.place in of_room:
+            of_room[each.place].append(each.id)
     found = []
     for name in building.tariffs:
         tariff = dormitories.tariff(name)
@@ -49,17 +54,18 @@ def measure(
         if version is None:
             continue
         edges, slots = month_edges(month, zone, by_hour=bool(version.hours))
-        of_room = {room: [each.id for each in catalogue.devices if each.place == room] for room in rooms}
         metered = [
             device
             for device in (*itertools.chain.from_iterable(of_room.values()), *building.common, *building.main)
             if (device, tariff.metric) in catalogue.metric
         ]
-        registers = _registers(history, catalogue, tariff, metered, edges)
+        registers = _registers(
+            history, catalogue, tariff.metric, tariff.decimals, building.exchanged, metered, edges, _AROUND_MS
+        )
         # What everything passes through may run as fast as all rooms together.
         fold = dict.fromkeys(building.main, len(rooms) + len(building.common))
         use = {
-            device: used(read, edges, _register(tariff, building, device, fold.get(device, 1)))
+            device: used(read, edges, _register(tariff, building.exchanged, device, fold.get(device, 1)))
             for device, read in registers.items()
         }
 
@@ -78,45 +84,97 @@ def measure(
     return found
 
 
+def grown(
+    history: HistoryReader | Remembered,
+    catalogue: Catalogue,
+    exchanged: Sequence[Exchanged],
+    metric: Metric,
+    devices: Sequence[str],
+    edges: Sequence[int],
+    around_ms: int,
+) -> dict[str, Use]:
+    """What counters of any sort counted between edges, as bills count: what falls, leaps or was exchanged is no growth.
+
+    Args:
+        around_ms: How far beyond the edges a reading may lie that it is counted from.
+
+    Raises Unavailable.
+    """
+    read = _registers(history, catalogue, metric.id, metric.decimals, exchanged, devices, edges, around_ms)
+    return {
+        device: used(readings, edges, Register(exchanges=_exchanges(exchanged, device, metric.decimals)))
+        for device, readings in read.items()
+    }
+
+
 def _registers(
     history: HistoryReader | Remembered,
     catalogue: Catalogue,
-    tariff: Tariff,
+    metric: str,
+    decimals: int,
+    exchanged: Sequence[Exchanged],
     devices: Iterable[str],
     edges: Sequence[int],
+    around_ms: int,
 ) -> dict[str, list[tuple[int, int]]]:
     """Of each device (ms, digits) at the end of each hour that has a reading."""
-    by_kind: dict[str, list[str]] = {}
-    for device in devices:
-        by_kind.setdefault(catalogue.device[device].kind, []).append(device)
-    span = (edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS)
-    found = {}
-    for kind, of_kind in by_kind.items():
-        curves = history.read_many(kind, of_kind, tariff.metric, *span, _HOUR_MS, Aggregate.LAST)
+    found: dict[str, list[tuple[int, int]]] = {device: [] for device in devices}
+    alike: dict[tuple[str, _Stretch], list[str]] = {}
+    for device in found:
+        for stretch in _stretches(exchanged, device, edges[0] - around_ms, edges[-1] + around_ms):
+            alike.setdefault((catalogue.device[device].kind, stretch), []).append(device)
+    for (kind, stretch), names in alike.items():
+        span = (stretch.start_ms, stretch.end_ms)
+        curves = history.read_many(kind, names, metric, *span, _HOUR_MS, Aggregate.LAST)
         for device, curve in curves.items():
-            found[device] = [
-                (time_ms + _HOUR_MS, round(Decimal(value).scaleb(tariff.decimals)))
+            found[device] += [
+                (min(time_ms + _HOUR_MS, stretch.last_ms), round(Decimal(value).scaleb(decimals)))
                 for time_ms, value in zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True)
                 if math.isfinite(value)
             ]
     return found
 
 
-def _register(tariff: Tariff, building: Building, device: str, fold: int) -> Register:
-    def digits(amount: Decimal | None) -> int | None:
-        return None if amount is None else round(amount.scaleb(tariff.decimals))
+class _Stretch(NamedTuple):
+    """For so long a device was one and the same meter."""
 
+    start_ms: int
+    end_ms: int
+    last_ms: int  # no reading of it counts as later
+
+
+def _stretches(exchanged: Sequence[Exchanged], device: str, start_ms: int, end_ms: int) -> Iterable[_Stretch]:
+    """What the old meter showed is before its exchange and what the new one shows after it, whatever hour both fall into.
+
+    What the old one showed in the very hour is left out: what it showed at the end was read off it.
+    """
+    for time_ms in sorted(_ms(each.time) for each in exchanged if each.device == device):
+        if start_ms < time_ms < end_ms:
+            if start_ms < (hour_ms := time_ms // _HOUR_MS * _HOUR_MS):
+                yield _Stretch(start_ms, hour_ms, time_ms - 1)
+            start_ms = time_ms
+    yield _Stretch(start_ms, end_ms, end_ms + _HOUR_MS)
+
+
+def _register(tariff: Tariff, exchanged: Sequence[Exchanged], device: str, fold: int) -> Register:
+    most = tariff.max_rate_per_h
     return Register(
-        modulus=digits(tariff.modulus),
-        most_per_h=None
-        if tariff.max_rate_per_h is None
-        else fold * Fraction(tariff.max_rate_per_h.scaleb(tariff.decimals)),
-        exchanges=tuple(
-            Exchange(round(each.time.timestamp() * 1000), digits(each.old_last), digits(each.new_first))
-            for each in building.exchanged
-            if each.device == device
-        ),
+        modulus=_digits(tariff.modulus, tariff.decimals),
+        most_per_h=None if most is None else fold * Fraction(most.scaleb(tariff.decimals)),
+        exchanges=_exchanges(exchanged, device, tariff.decimals),
     )
+
+
+def _exchanges(exchanged: Sequence[Exchanged], device: str, decimals: int) -> tuple[Exchange, ...]:
+    return tuple(
+        Exchange(_ms(each.time), _digits(each.old_last, decimals), _digits(each.new_first, decimals))
+        for each in exchanged
+        if each.device == device
+    )
+
+
+def _digits(amount: Decimal | None, decimals: int) -> int | None:
+    return None if amount is None else round(amount.scaleb(decimals))
 
 
 def _ms(moment: datetime) -> int:

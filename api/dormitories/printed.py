@@ -82,7 +82,7 @@ def printed(bill: Bill, language: Language, names: Mapping[str, Named], issued: 
     """The bill for people.
 
     Args:
-        names: Of the building and its rooms, by id, in both languages.
+        names: Of the building and its rooms, by id, in both languages; what has left the catalogue is called by its id.
         issued: (when, by whom), as text; None for a draft.
     """
     words = _WORDS[language]
@@ -106,7 +106,7 @@ def _beds(bill: Bill, language: Language, names: Mapping[str, Named]) -> Table:
     words = _WORDS[language]
     rows: list[tuple[Cell, ...]] = [
         (
-            names[room.room][language],
+            _name(room.room, language, names),
             _bed(bed.bed, language),
             _yuan(bed.fen),
             _yuan(bed.correction_fen),
@@ -132,7 +132,14 @@ def _rooms(bill: Bill, tariff: TariffUsed, language: Language, names: Mapping[st
         use = next(each for each in room.uses if each.tariff == tariff.id)
         steps = " + ".join(f"{line.quantity} × {line.price}" for line in use.lines if line.quantity.strip("0."))
         rows.append(
-            (names[room.room][language], use.quantity, use.estimated, steps, _yuan(use.fen), _remark(use, language))
+            (
+                _name(room.room, language, names),
+                use.quantity,
+                use.estimated,
+                steps,
+                _yuan(use.fen),
+                _remark(use, language),
+            )
         )
         fen += use.fen
     columns = (
@@ -183,9 +190,7 @@ def _corrections(bill: Bill, language: Language, names: Mapping[str, Named]) -> 
     of = {tariff.id: tariff.name[language] for tariff in bill.tariffs}
 
     def where(room: str | None) -> str:
-        if room is None:
-            return words["house"]
-        return names[room][language] if room in names else room
+        return words["house"] if room is None else _name(room, language, names)
 
     def row(line: CorrectionLine) -> tuple[Cell, ...]:
         room = where(line.room)
@@ -195,6 +200,10 @@ def _corrections(bill: Bill, language: Language, names: Mapping[str, Named]) -> 
     rows = tuple(row(line) for line in bill.corrections)
     total = ("", "", "", "", _yuan(sum(line.fen for line in bill.corrections)))
     return Table(words["corrections"], (*columns, Column(words["amount"], 2)), rows, total, words["none"])
+
+
+def _name(room: str, language: Language, names: Mapping[str, Named]) -> str:
+    return names[room][language] if room in names else room
 
 
 def _bed(bed: int | None, language: Language) -> str:

@@ -15,10 +15,11 @@ from pydantic import BaseModel
 
 from api.contract import Named, named
 from api.dormitories.building import Building, Dormitories
-from api.dormitories.remembered import KEPT_MS, Remembered
+from api.dormitories.measure import grown
+from api.dormitories.remembered import Remembered
 from api.dormitories.tariff import rounded
 from api.newest import NewestReadings
-from ingest.history.history import Aggregate, Curve, HistoryReader
+from ingest.history.history import HistoryReader
 from telemetry.catalogue import Catalogue, Device
 
 State = Literal["forbidden-load", "leak", "silent", "vacant-use", "vacant", "no-meter", "ok"]
@@ -29,6 +30,7 @@ LEAK_TYPES = frozenset({"continuous-flow", "burst", "night-minimum"})
 """Rules whose alarms on a water register are a leak."""
 POWER = "power"
 _HOUR_MS = 3_600_000
+_AROUND_MS = 2 * _HOUR_MS  # before all hours that are looked at, a reading that they are counted from
 _LEAK_HOURS = 24  # without one in which the register stands still: reference of the alarm rule `continuous-flow`
 _LEAST_HOURS_READ = 20  # of these; with fewer nobody can know
 _VACANT_USE = {"kWh": 0.5, "m3": 0.02}  # a day; below it a fridge's rest or a digit of the register
@@ -84,14 +86,14 @@ def room_states(
     zone = ZoneInfo(catalogue.site[catalogue.site_of_place(building.place)].timezone)
     today = datetime.fromtimestamp(now_ms / 1000, zone).date()
     midnight_ms = round(datetime(today.year, today.month, today.day, tzinfo=zone).timestamp() * 1000)
-    # The same question for a while, so that it is answered from memory: to the next five minutes.
-    asked_ms = -(-now_ms // KEPT_MS) * KEPT_MS
-    start_ms = min(midnight_ms, (now_ms // _HOUR_MS - _LEAK_HOURS - 1) * _HOUR_MS)
+    first = min(midnight_ms // _HOUR_MS, now_ms // _HOUR_MS - _LEAK_HOURS)
+    # The same question for an hour, so that it is answered from memory.
+    hours = [number * _HOUR_MS for number in range(first, now_ms // _HOUR_MS + 2)]
     of_room: dict[str, list[Device]] = {room: [] for room in rooms}
     for device in catalogue.devices:
         if device.place in of_room:
             of_room[device.place].append(device)
-    grown = _grown(catalogue, history, itertools.chain.from_iterable(of_room.values()), start_ms, asked_ms)
+    counts = _grown(catalogue, history, building, itertools.chain.from_iterable(of_room.values()), hours)
     found, leaks = [], []
     for room, devices in of_room.items():
         alarms = [alarm for alarm in open_alarms if alarm["place"] == room]
@@ -101,8 +103,7 @@ def room_states(
             for metric in catalogue.kind[device.kind].metrics:
                 if not metric.counter:
                     continue
-                curve = grown[device.id, metric.id]
-                by_hour = dict(zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True))
+                by_hour = counts[device.id, metric.id]
                 since = [value for time_ms, value in by_hour.items() if time_ms >= midnight_ms]
                 counted.append(
                     Counted(
@@ -149,9 +150,13 @@ def room_states(
 
 
 def _grown(
-    catalogue: Catalogue, history: HistoryReader | Remembered, devices: Iterable[Device], start_ms: int, end_ms: int
-) -> dict[tuple[str, str], Curve]:
-    """What each counter grew by the hour, by (device, metric)."""
+    catalogue: Catalogue,
+    history: HistoryReader | Remembered,
+    building: Building,
+    devices: Iterable[Device],
+    hours: Sequence[int],
+) -> dict[tuple[str, str], dict[int, float]]:
+    """What each counter grew by the hour in which it was read, by (device, metric)."""
     by_kind: dict[str, list[str]] = {}
     for device in devices:
         by_kind.setdefault(device.kind, []).append(device.id)
@@ -159,8 +164,12 @@ def _grown(
     for kind, names in by_kind.items():
         for metric in catalogue.kind[kind].metrics:
             if metric.counter:
-                read = history.read_many(kind, names, metric.id, start_ms, end_ms, _HOUR_MS, Aggregate.INCREASE)
-                found.update({(device, metric.id): curve for device, curve in read.items()})
+                read = grown(history, catalogue, building.exchanged, metric, names, hours, _AROUND_MS)
+                for device_id, use in read.items():
+                    counted = zip(hours, use.digits, use.heard, strict=False)  # there is an edge more than stretches
+                    found[device_id, metric.id] = {
+                        hour: digits / 10**metric.decimals for hour, digits, is_heard in counted if is_heard
+                    }
     return found
 
 

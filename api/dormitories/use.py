@@ -61,6 +61,7 @@ class Use:
     estimated: tuple[int, ...]  # of `digits`
     breaks: tuple[Break, ...]
     is_whole: bool  # readings reach to the first and to the last edge
+    heard: tuple[bool, ...]  # whether there is a reading in the stretch
 
 
 def used(readings: Iterable[tuple[int, int]], edges: Sequence[int], register: Register) -> Use:
@@ -86,7 +87,11 @@ def used(readings: Iterable[tuple[int, int]], edges: Sequence[int], register: Re
         if grown and is_inside:
             _spread(grown, start_ms, end_ms, edges, digits, estimated)
     is_whole = bool(ordered) and ordered[0][0] <= edges[0] and ordered[-1][0] >= edges[-1]
-    return Use(tuple(digits), tuple(estimated), tuple(breaks), is_whole)
+    heard = [False] * len(digits)
+    for time_ms, _ in ordered:
+        if edges[0] < time_ms <= edges[-1]:
+            heard[bisect_left(edges, time_ms) - 1] = True
+    return Use(tuple(digits), tuple(estimated), tuple(breaks), is_whole, tuple(heard))
 
 
 def _steps(ordered: Sequence[tuple[int, int]]) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
@@ -108,9 +113,10 @@ def _judge(
         None if register.most_per_h is None else register.most_per_h * (end_ms - start_ms) / _HOUR_MS + Fraction(1, 2)
     )
     fits = most is None or after - before <= most
-    for exchange in register.exchanges:
-        if start_ms < exchange.time_ms <= end_ms:
-            return Growth.REPLACED, _over_exchange(before, after, exchange)
+    exchanged = [each for each in register.exchanges if start_ms < each.time_ms <= end_ms]
+    if exchanged:
+        counted = _over_exchanges(before, after, exchanged)
+        return Growth.REPLACED, counted if counted is None or most is None or counted <= most else None
     if fell_from is not None and after - before > _JITTER and after >= fell_from - _JITTER:
         beyond = max(after - fell_from, 0)
         return Growth.RETURNED, beyond if most is None or beyond <= most else None
@@ -125,11 +131,15 @@ def _judge(
     return Growth.UNEXPLAINED, None
 
 
-def _over_exchange(before: int, after: int, exchange: Exchange) -> int | None:
-    if exchange.old_last is None or exchange.new_first is None:
-        return None
-    old, new = exchange.old_last - before, after - exchange.new_first
-    return old + new if old >= 0 and new >= 0 else None
+def _over_exchanges(before: int, after: int, exchanges: Sequence[Exchange]) -> int | None:
+    """What all meters counted together; None where one of them was not read off, or shows less than it had."""
+    grown = 0
+    for exchange in sorted(exchanges, key=lambda each: each.time_ms):
+        if exchange.old_last is None or exchange.new_first is None or exchange.old_last < before:
+            return None
+        grown += exchange.old_last - before
+        before = exchange.new_first
+    return grown + after - before if after >= before else None
 
 
 def _spread(

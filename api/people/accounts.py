@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from api.people.tokens import Tokens
 from api.people.tokens import tokens as token_table
 from api.people.users import everybody, grant, granted, users
 from telemetry.clock import Clock
+from telemetry.database import alone
 from telemetry.errors import BadInput
 
 PASSWORD_MIN = 10
@@ -25,6 +27,7 @@ _HOUR_MS = 3_600_000
 _FAILURES_MAX = 5
 _FAILURE_PAUSE_MS = 60_000
 _REMEMBERED_MAX = 10_000
+_TRIED_AT_ONCE = 64
 _TRIED_FIRST = (
     "changeme",
     "password",
@@ -72,6 +75,7 @@ class Accounts:
         self.tokens = Tokens(database, clock)
         self.audit = Audit(database, clock)
         self._failures: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
+        self._trying = [threading.Lock() for _ in range(_TRIED_AT_ONCE)]
 
     def add_user(self, name: str, password: str, roles: list[Role], sites: list[str] | None) -> None:
         """Make a user, or give an existing one a new password, roles and sites. Raises BadInput."""
@@ -96,7 +100,7 @@ class Accounts:
         _check_name(name)
         _check(name, password)
         kept = hashed(password)
-        with self._database.begin() as db:
+        with alone(self._database, f"user {name}") as db:
             if db.execute(sa.select(users.c.name).where(users.c.name == name)).first() is not None:
                 raise BadInput("name-taken", f"name: there is a user '{name}' already")
             db.execute(users.insert().values(name=name, password=kept, created_ms=self._clock.now_ms()))
@@ -207,6 +211,11 @@ class Accounts:
 
     def knows(self, name: str, password: str, address: str) -> bool:
         """Whether it is the password of somebody who may log in. Raises TooManyFailures."""
+        # One after the other: who sends many at once gets no more tries than that.
+        with self._trying[hash((name, address)) % len(self._trying)]:
+            return self._knows(name, password, address)
+
+    def _knows(self, name: str, password: str, address: str) -> bool:
         now_ms = self._clock.now_ms()
         count, until_ms = self._failures.get((name, address), (0, 0))
         if count >= _FAILURES_MAX and now_ms < until_ms:
@@ -233,6 +242,11 @@ class Accounts:
     def session(self, token: str) -> Session | None:
         """Who a token stands for, while it lasts."""
         found = self.sessions.find(token)
+        return None if found is None else self._judged(found)
+
+    def look_up(self, token: str) -> Session | None:
+        """The same, without being a use of it: an open page is nobody who sits there."""
+        found = self.sessions.look_up(token)
         return None if found is None else self._judged(found)
 
     def session_of_token(self, token: str) -> Session | None:

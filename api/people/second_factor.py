@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from api.people.hashing import token_hash
 from api.people.sessions import TooManyFailures
 from telemetry.clock import Clock
-from telemetry.database import metadata
+from telemetry.database import alone, metadata
 from telemetry.errors import BadInput
 
 RECOVERY_CODES = 10
@@ -59,7 +59,7 @@ class SecondFactor:
     def begin(self, name: str) -> dict[str, str]:
         """A new secret: itself, as an address for an authenticator, and as a picture (QR, SVG). Raises BadInput."""
         secret = pyotp.random_base32()
-        with self._database.begin() as db:
+        with alone(self._database, f"second factor {name}") as db:
             db.execute(factors.delete().where(factors.c.user == name, factors.c.confirmed_ms.is_(None)))
             if db.execute(_confirmed(name)).first() is not None:
                 raise BadInput("has-one", "there is a second factor already: take it away first")

@@ -22,7 +22,7 @@ from api.people.hashing import hashed, is_right, token_hash
 from api.people.tokens import limited
 from api.people.users import everybody, granted, users
 from telemetry.clock import Clock
-from telemetry.database import metadata
+from telemetry.database import alone, metadata
 from telemetry.errors import BadInput
 
 SHIFT_MS = 12 * 3_600_000
@@ -97,21 +97,17 @@ class Sessions:
         return token, _at_wall(user, made.csrf, sites)
 
     def find(self, token: str) -> Session | None:
-        """Who a token stands for, while it lasts."""
+        """Who a token stands for, while it lasts; it is in use now."""
+        row, found = self._found(token)
         now_ms = self._clock.now_ms()
-        with self._database.connect() as db:
-            row = self._row(db, token)
-            if row is None or row.kind == _TABLET:
-                return None
-            user = granted(db, row.user)
-        if now_ms - row.seen_ms >= _SEEN_MS:
+        if found is not None and now_ms - row.seen_ms >= _SEEN_MS:
             with self._database.begin() as db:
                 db.execute(sessions.update().where(sessions.c.id == row.id).values(seen_ms=now_ms))
-        if row.kind == _PIN:
-            user = _tablet(row, row.sites).guard(user)
-        if row.kind == _WALL:
-            return _at_wall(user, row.csrf, row.sites)
-        return Session(user, row.csrf)
+        return found
+
+    def look_up(self, token: str) -> Session | None:
+        """The same, and no use of it."""
+        return self._found(token)[1]
 
     def end(self, token: str) -> None:
         """End the session of a token."""
@@ -164,7 +160,7 @@ class Sessions:
         if len(steps) == 1 and steps <= {0, 1, 9}:
             raise BadInput("weak-pin", "a PIN is neither one digit repeated nor a run like 1234")
         kept = hashed(pin)
-        with self._database.begin() as db:
+        with alone(self._database, f"pin {user.name}") as db:
             db.execute(pins.delete().where(pins.c.user == user.name))
             db.execute(pins.insert().values(user=user.name, pin=kept))
 
@@ -255,6 +251,18 @@ class Sessions:
             db.execute(sessions.delete().where(sessions.c.expires_ms < now_ms))
             db.execute(sessions.insert().values(row))
         return token, Session(user, csrf)
+
+    def _found(self, token: str) -> tuple[Any, Session | None]:
+        with self._database.connect() as db:
+            row = self._row(db, token)
+            if row is None or row.kind == _TABLET:
+                return None, None
+            user = granted(db, row.user)
+        if row.kind == _PIN:
+            return row, Session(_tablet(row, row.sites).guard(user), row.csrf, is_by_pin=True)
+        if row.kind == _WALL:
+            return row, _at_wall(user, row.csrf, row.sites)
+        return row, Session(user, row.csrf)
 
     def _row(self, db: sa.Connection, token: str) -> Any:
         now_ms = self._clock.now_ms()

@@ -60,6 +60,17 @@ class Reads:
             actor, f"register-{what}", f"{where} note {kept}", f"{reason.value}: {len(shown)} shown", site
         )
 
+    def put_erasure(self, actor: str, reason: Reason, words: str, asked: Sequence[str]) -> str:
+        """That visits are to be taken out; the note that it is on record with. Nothing goes before."""
+        note = {"words": words, "text": "", "erased": list(asked)}
+        kept = self._register.keep_note(msgspec.json.encode(note).decode())
+        self._audit.record(actor, "register-erase", f"{len(asked)} visits note {kept}", f"{reason.value}: asked")
+        return kept
+
+    def put_erased(self, actor: str, note: str, count: int) -> None:
+        """How many have gone."""
+        self._audit.record(actor, "register-erase", f"{count} visits note {note}", "done")
+
     def look(self, actor: str, gate: str, reason: Reason, site: str | None = None) -> None:
         """A guard has the gate's page open; it asks again and again, and is put on record once an hour."""
         hour = self._clock.now_ms() // _HOUR_MS

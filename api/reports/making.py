@@ -32,6 +32,8 @@ def make(parts: Parts, wanted: Wanted, now_ms: int) -> Document | None:
             told = site_report(parts, wanted.site, wanted.period, now_ms)
             return site_document(wanted.kind, told, naming, language)
         case Kind.SHIFT:
+            if wanted.subject not in parts.catalogue.place:
+                return None
             key = None if wanted.period.key == "now" else wanted.period.key
             shift = shift_report(parts, wanted.subject, key, now_ms)
             return None if shift is None else shift_document(shift, naming, language)

@@ -21,6 +21,7 @@ from alerts.alarm import What
 from alerts.outcome import Outcome, outcome_of
 from alerts.rule import Severity
 from alerts.store import alarms, transitions
+from api.dormitories.measure import grown
 from api.drains.network import LEVEL, networks
 from api.drains.storm_report import StormShown, storms_between
 from api.duties import State
@@ -31,7 +32,8 @@ from ingest.history.history import Aggregate, Curve
 from telemetry.catalogue import Device
 
 FEVER = "fever"
-_HOUR_MS, _QUARTER_MS, _DAY_MS = 3_600_000, 900_000, 86_400_000
+_HOUR_MS, _QUARTER_MS = 3_600_000, 900_000
+_AROUND_MS = 24 * _HOUR_MS  # how far beyond the days a reading may lie that a counter is counted from
 _ALARMS_MAX = 100_000
 _IN_MAX = 500
 _ANSWERS = (What.ACKNOWLEDGED.value, What.DISPOSED.value)
@@ -294,6 +296,8 @@ def _passages(parts: Parts, devices: Iterable[Device], days: Sequence[Period]) -
 def _use(parts: Parts, devices: Sequence[Device], days: Sequence[Period]) -> tuple[list[Use], list[dict[str, float]]]:
     """What meters counted altogether, and by metric on each day without main meters."""
     mains = {name for building in parts.dormitories.buildings for name in building.main}
+    exchanged = [each for building in parts.dormitories.buildings for each in building.exchanged]
+    edges = [*(day.start_ms for day in days), days[-1].end_ms]
     by: dict[tuple[str, str, bool], list[str]] = {}
     for device in devices:
         for metric in parts.catalogue.kind[device.kind].metrics:
@@ -303,11 +307,9 @@ def _use(parts: Parts, devices: Sequence[Device], days: Sequence[Period]) -> tup
     of_days: list[dict[str, float]] = [{} for _ in days]
     for (metric_id, kind, is_main), names in sorted(by.items()):
         metric = next(each for each in parts.catalogue.kind[kind].metrics if each.id == metric_id)
-        # From a day before, so that the first step is counted from the reading before it.
-        span = (days[0].start_ms - _DAY_MS, days[-1].end_ms)
-        read = parts.history.read_many(kind, names, metric_id, *span, _step_ms(days), Aggregate.INCREASE)
-        counted = {name: _by_days(curve, days) for name, curve in read.items()}
-        silent = sum(not (curve.time_ms >= days[0].start_ms).any() for curve in read.values())
+        read = grown(parts.history, parts.catalogue, exchanged, metric, names, edges, _AROUND_MS)
+        counted = {name: np.array(use.digits) / 10**metric.decimals for name, use in read.items()}
+        silent = sum(not any(use.heard) for use in read.values())
         before = totals.get((metric_id, is_main))
         totals[metric_id, is_main] = Use(
             metric_id,
@@ -321,8 +323,9 @@ def _use(parts: Parts, devices: Sequence[Device], days: Sequence[Period]) -> tup
         )
         if not is_main:
             for number, of_day in enumerate(of_days):
-                grown = math.fsum(float(each[number]) for each in counted.values())
-                of_day[metric_id] = of_day.get(metric_id, 0.0) + grown
+                of_day[metric_id] = of_day.get(metric_id, 0.0) + math.fsum(
+                    float(each[number]) for each in counted.values()
+                )
     return list(totals.values()), of_days
 
 

@@ -25,7 +25,7 @@ class Action(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, lt=2**31)
     note: str | None = Field(default=None, max_length=2000)
     disposition: Literal["admit", "refuse", "refer"] | None = None
     outcome: Outcome | None = None  # what the alarm was, when it is disposed of or closed
@@ -36,7 +36,7 @@ class Measurement(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, lt=2**31)
     value: float = Field(ge=30, le=45, allow_inf_nan=False, description="degC")
     method: Literal["ear", "forehead", "armpit", "mouth", "other"]
 
@@ -46,7 +46,7 @@ class Shelf(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, lt=2**31)
     until: int = Field(ge=0, lt=2**53, description="epoch ms")
     reason: str = Field(min_length=1, max_length=2000)
     one_shot: bool = False
@@ -57,7 +57,7 @@ class Assignment(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, lt=2**31)
     assignee: str | None = Field(default=None, max_length=64)
 
 

@@ -15,7 +15,7 @@ from api.documents.document import Language
 from api.documents.pdf import as_pdf
 from api.documents.xlsx import as_xlsx
 from api.dormitories.bill import Bill, make_bill
-from api.dormitories.bills import AlreadyIssued, Issued
+from api.dormitories.bills import AlreadyIssued, Issued, Overtaken
 from api.dormitories.building import Building, rooms_of
 from api.dormitories.measure import measure
 from api.dormitories.printed import printed
@@ -25,10 +25,9 @@ from api.routes.dormitories import building_of, must_decide, name_of, today
 
 router = APIRouter(route_class=Route)
 
-_FIRST_YEAR = 2000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-Month = Annotated[str, Path(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="like 2026-11")]
+Month = Annotated[str, Path(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", description="like 2026-11")]
 
 
 class BillAnswer(BaseModel):
@@ -101,6 +100,7 @@ def issue(session: Acting, parts: PartsOf, building: str, month: Month, body: Is
     declared, site = building_of(parts, session.user, building)
     user, subject = session.user, f"{building} {month}"
     must_decide(parts, user, site, "bill-issue", subject)
+    known = parts.bills.months(building)
     made = bill_of(parts, declared, site, month, is_fresh=True)
     if made.state == "issued":
         raise _refused(parts, user.name, site, subject, "the month has its bill", "an issued bill stays as it is")
@@ -113,10 +113,14 @@ def issue(session: Acting, parts: PartsOf, building: str, month: Month, body: Is
             parts, user.name, site, subject, "the bill has changed", "readings came meanwhile; look at it again"
         )
     try:
-        issued = parts.bills.issue(made.bill, user.name, parts.clock.now_ms())
+        issued = parts.bills.issue(made.bill, user.name, parts.clock.now_ms(), known)
     except AlreadyIssued as error:
         told = "an issued bill stays as it is"
         raise _refused(parts, user.name, site, subject, "the month has its bill", told) from error
+    except Overtaken as error:
+        raise _refused(
+            parts, user.name, site, subject, "another month was issued meanwhile", "look at it again"
+        ) from error
     parts.accounts.record(user.name, "bill-issue", subject, "done", site)
     return _answer(issued)
 
@@ -125,7 +129,7 @@ def bill_of(parts: Parts, building: Building, site: str, month: str, *, is_fresh
     """The issued bill of a month, or its draft: as of now, or as it was read a few minutes ago."""
     first = date.fromisoformat(f"{month}-01")
     this_month = today(parts, site).replace(day=1)
-    if first.year < _FIRST_YEAR or first > this_month:
+    if first > this_month:
         raise Problem(422, "The request does not fit", "'month' is this month or an earlier one, like 2026-11")
     issued = parts.bills.issued(building.place, first)
     if issued is not None:

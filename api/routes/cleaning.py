@@ -40,7 +40,7 @@ class JobDone(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, lt=2**31)
     silt_m: float | None = Field(default=None, ge=0, le=20)
     left_m: float | None = Field(default=None, ge=0, le=20)
     note: str = Field(default="", max_length=2000)
@@ -51,7 +51,7 @@ class JobStep(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, lt=2**31)
 
 
 class Job(BaseModel):

@@ -17,7 +17,7 @@ from api.asking import must_say_why
 from api.contract import AlarmShown, Named, named
 from api.dormitories.building import Building, rooms_of
 from api.dormitories.cases import NotSo, Outcome
-from api.dormitories.rooms import POWER, Leak, RoomNow, is_forbidden_load, room_states
+from api.dormitories.rooms import POWER, Leak, RoomNow, room_states
 from api.dormitories.steps import power_steps
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
@@ -184,7 +184,8 @@ def dormitory(session: Looking, parts: PartsOf, building: str) -> DormitoryNow:
     now_ms = parts.clock.now_ms()
     standing, leaks = _standing(parts, declared, rooms, now_ms)
     cases = parts.cases.of(building)
-    with_case = {case["alarm"] for case in cases}
+    known = parts.cases.loads(_devices(parts, rooms), now_ms - declared.warning_days * _DAY_MS, _ALARMS_MAX)
+    with_case = parts.cases.warned([alarm["id"] for alarm in known])
     loads = [
         OpenLoad(
             alarm=alarm["id"],
@@ -194,8 +195,8 @@ def dormitory(session: Looking, parts: PartsOf, building: str) -> DormitoryNow:
             unit=alarm["unit"],
             is_open=alarm["state"] == "open",
         )
-        for alarm in _alarms(parts, rooms, now_ms - declared.warning_days * _DAY_MS, _ALARMS_MAX)
-        if is_forbidden_load(alarm) and alarm["id"] not in with_case
+        for alarm in known
+        if alarm["id"] not in with_case
     ]
     floors = {room.floor: name_of(parts, room.floor) for room in standing}
     return DormitoryNow(
@@ -249,8 +250,8 @@ def warn(session: Acting, parts: PartsOf, building: str, body: Warned) -> Case:
     must_say_why(body.reason)
     now_ms = parts.clock.now_ms()
     rooms = rooms_of(parts.catalogue, building)
-    known = _alarms(parts, rooms, now_ms - declared.warning_days * _DAY_MS, _ALARMS_MAX)
-    alarm = next((each for each in known if each["id"] == body.alarm and is_forbidden_load(each)), None)
+    since_ms = now_ms - declared.warning_days * _DAY_MS
+    alarm = next(iter(parts.cases.loads(_devices(parts, rooms), since_ms, 1, body.alarm)), None)
     if alarm is None:
         raise Problem(404, "No such alarm", f"'{body.alarm}' is no alarm of a forbidden load in this building")
     name, days = session.user.name, declared.warning_days
@@ -303,7 +304,7 @@ def _step(parts: Parts, user: User, building: str, case: int, body: Appealed, wh
 
 
 def _case(parts: Parts, building: str, case: int) -> Case:
-    found = next((each for each in parts.cases.of(building) if each["id"] == case), None)
+    found = parts.cases.one(building, case)
     if found is None:
         raise Problem(404, "No such case", f"there is no case {case}: GET /api/v1/dormitories/{building}")
     return Case.model_validate(found)
@@ -332,8 +333,12 @@ def _standing(parts: Parts, building: Building, rooms: list[str], now_ms: int) -
 def _alarms(
     parts: Parts, rooms: Sequence[str], since_ms: int, limit: int, *, only_open: bool = False
 ) -> list[dict[str, Any]]:
-    devices = [device.id for device in parts.catalogue.devices if device.place in rooms]
-    return parts.cases.alarms(devices, since_ms, limit, only_open=only_open)
+    return parts.cases.alarms(_devices(parts, rooms), since_ms, limit, only_open=only_open)
+
+
+def _devices(parts: Parts, rooms: Sequence[str]) -> list[str]:
+    where = set(rooms)
+    return [device.id for device in parts.catalogue.devices if device.place in where]
 
 
 def _steps(parts: Parts, kind: str, device: str, now_ms: int) -> list[Step]:

@@ -103,6 +103,8 @@ def sign(session: Guarding, parts: PartsOf, place: str, body: ShiftSigned) -> di
         parts.accounts.record(user.name, "hand-over", place, "refused: role", parts.catalogue.site_of_place(place))
         raise Problem(403, "Not for this role", "a gate is handed over by its guards")
     now_ms = parts.clock.now_ms()
+    if body.since > now_ms:
+        raise Problem(422, "The request does not fit", "'since' is the beginning of the shift as it was shown")
     left = _shift(parts, devices, body.since, now_ms)
     document = {
         "passages": left["passages"],

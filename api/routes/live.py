@@ -1,13 +1,14 @@
 """Live events for the screens; health and metrics for machines."""
 
+import functools
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 import prometheus_client
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from api.access import Anybody, Looking
+from api.access import Anybody, Looking, is_still_in
 from api.answers import Route, as_json
 from api.contract import Alive, Health
 from api.events import TooManyClients
@@ -25,10 +26,10 @@ outside = APIRouter(route_class=Route)
     responses={200: {"content": {"text/event-stream": {}}, "description": "Events: docs/api/stream.md"}},
 )
 async def live_events(
-    session: Looking, parts: PartsOf, last_event_id: Annotated[str | None, Header()] = None
+    session: Looking, parts: PartsOf, request: Request, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:
-    last_seen = int(last_event_id) if last_event_id and last_event_id.isdigit() and len(last_event_id) < 16 else None
-    stream = parts.events.stream(session.user, last_seen)
+    last_seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 16 else None
+    stream = parts.events.stream(session.user, last_seen, functools.partial(is_still_in, request, session))
     try:
         first = await anext(stream)
     except TooManyClients as error:

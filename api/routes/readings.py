@@ -18,6 +18,10 @@ from ingest.history.history import Aggregate
 router = APIRouter(route_class=Route)
 
 _STEPS_MAX = 20_000
+_READINGS_MAX = 2_000_000
+"""As they are stored, of one answer: it is put together in memory."""
+_LONG_MS, _HOUR_MS, _MINUTE_MS = 31 * 86_400_000, 3_600_000, 60_000
+_EVER_MS = 2**43  # in the year 2248; stores know no time after 2262
 _BINARY = (Format.ARROW, Format.PARQUET)
 
 
@@ -54,10 +58,17 @@ def readings(
     written_as = wanted(form, accept)
     if written_as is None:
         raise Problem(406, "No such format", f"Accept one of {', '.join(MEDIA.values())}")
+    end = min(end, _EVER_MS)
     if end <= start:
         raise Problem(422, "The request does not fit", "'end' must lie after 'start'")
     if every is not None and (end - start) // every > _STEPS_MAX:
         raise Problem(422, "The request does not fit", f"more than {_STEPS_MAX} steps: take a larger 'every'")
+    # Steps of whole minutes are answered from what is summed up already.
+    if (every is None or every % _MINUTE_MS) and end - start > _LONG_MS:
+        counted = parts.history.read(kind, device, metric, start, end, _HOUR_MS, Aggregate.COUNT)
+        if counted.value.sum() > _READINGS_MAX:
+            told = f"more than {_READINGS_MAX} readings: take a shorter time, or an 'every' of whole minutes"
+            raise Problem(422, "The request does not fit", told)
     curve = parts.history.read(kind, device, metric, start, end, every, aggregate)
     if written_as is not Format.JSON:
         name = f"{device}-{metric}.{written_as}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -107,19 +107,19 @@ class Announcement(Told):
 class Admission(_Body):
     """An announced visitor is here."""
 
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, lt=2**31)
     temperature: Temperature
     decision: Literal["admit", "refuse"] = "admit"
     remark: Line | None = None
 
 
 class Recheck(_Body):
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, lt=2**31)
     temperature: Temperature
 
 
 class Leaving(_Body):
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, lt=2**31)
 
 
 class Asking(_Body):
@@ -374,7 +374,7 @@ def leave(session: Registering, parts: PartsOf, visit: str, body: Leaving, reque
     return _shown(_taken(lambda: parts.register.change(visit, body.seq, request, changed)))
 
 
-@router.post("/search")
+@router.post("/search", responses=told(404))
 def search(session: ReadingRegister, parts: PartsOf, body: Search) -> VisitPage:
     """Read or print, newest first. It changes nothing, but a reason and a name belong into a body."""
     found = _find(parts, session.user, body, body.cursor, body.limit)
@@ -385,16 +385,15 @@ def search(session: ReadingRegister, parts: PartsOf, body: Search) -> VisitPage:
 @router.post(
     "/export",
     response_class=Response,
-    responses={200: {"content": {_XLSX: {}}, "description": "An Excel workbook"}},
+    responses={200: {"content": {_XLSX: {}}, "description": "An Excel workbook"}, **told(404)},
 )
 def export(session: ReadingRegister, parts: PartsOf, body: Export) -> Response:
     """An Excel workbook, the newest first, of at most 5000 visits."""
     found = _find(parts, session.user, body, None, _SHEET_MAX)
     _put(parts, session, "export", body, found)
     zones = {site.id: site.timezone for site in parts.catalogue.sites}
-    told = (
-        f"{body.first_day} – {body.last_day}   {session.user.name}   {datetime.now(ZoneInfo('UTC')):%Y-%m-%d %H:%M} UTC"
-    )
+    made = datetime.fromtimestamp(parts.clock.now_ms() / 1000, UTC)
+    told = f"{body.first_day} – {body.last_day}   {session.user.name}   {made:%Y-%m-%d %H:%M} UTC"
     if found.next is not None:
         told += f"   {len(found.visits)} / …"
     headers = {"Content-Disposition": f'attachment; filename="register-{body.first_day}-{body.last_day}.xlsx"'}
@@ -414,21 +413,17 @@ def person(session: ReadingRegister, parts: PartsOf, body: OnePerson) -> VisitPa
 @router.post("/erase")
 def erase(session: ReadingRegister, parts: PartsOf, body: Erasing) -> Erased:
     """Take visits out for good, as the person asked; the counts of the days stay."""
-    user = session.user
-    where = frozenset(
-        site.id
-        for site in parts.catalogue.sites
-        if user.may(Permission.REGISTER_READ, site.id) and user.may(Permission.REGISTER_WRITE, site.id)
-    )
+    name, where = session.user.name, _erasable(parts, session.user)
+    note = parts.reads.put_erasure(name, body.reason, body.words, body.visits)
     count = parts.register.erase(body.visits, where)
-    parts.reads.put(user.name, "erase", f"{count} visits", body.reason, body.words, "", [])
+    parts.reads.put_erased(name, note, count)
     return Erased(count=count)
 
 
 @router.get("/counts")
 def counts(session: ReadingRegister, parts: PartsOf, first_day: Day, last_day: Day) -> DayCounts:
     """How many came, per day and gate, however long ago; no names, so no reason is asked."""
-    found = parts.register.counted(_readable(session.user), first_day, last_day)
+    found = _taken(lambda: parts.register.counted(_readable(session.user), first_day, last_day))
     return DayCounts(items=[DayCount(**one) for one in found], keep_days=parts.register.keep_days)
 
 
@@ -500,7 +495,21 @@ def _readable(user: User) -> frozenset[str] | None:
     )
 
 
+def _erasable(parts: Parts, user: User) -> frozenset[str] | None:
+    """The sites where somebody may; None for all, also those that have left the catalogue."""
+    both = (Permission.REGISTER_READ, Permission.REGISTER_WRITE)
+    if all(user.may(each) for each in both):
+        return None
+    return frozenset(site.id for site in parts.catalogue.sites if all(user.may(each, site.id) for each in both))
+
+
 def _find(parts: Parts, user: User, body: Search | Export, cursor: str | None, limit: int) -> Found:
+    gate = body.gate
+    if gate is not None and not (
+        gate in parts.catalogue.place and user.may(Permission.REGISTER_READ, parts.catalogue.site_of_place(gate))
+    ):
+        # It goes on record as it was sent, where no name may stand.
+        raise Problem(404, "No such gate", "there is no such gate where you may read: GET /api/v1/gates")
     wanted = Wanted(_readable(user), body.gate, body.first_day, body.last_day, body.text)
     return _taken(lambda: parts.register.find(wanted, cursor, limit))
 

@@ -82,7 +82,7 @@ class RosterWanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     roster: dict[str, Any]
-    version: int = Field(ge=0)
+    version: int = Field(ge=0, lt=2**31)
     note: str = Field(min_length=1, max_length=2000)
     accepts_gaps: bool = Field(default=False, description="that nobody is on duty where somebody was, on purpose")
 

@@ -29,7 +29,7 @@ class RuleWanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rule: dict[str, Any]
-    version: int = Field(ge=0)
+    version: int = Field(ge=0, lt=2**31)
     note: str = Field(min_length=1, max_length=2000)
 
 
@@ -95,7 +95,7 @@ def retire_rule(
     session: ChangingRules,
     parts: PartsOf,
     rule: str,
-    version: Annotated[int, Query(ge=1)],
+    version: Annotated[int, Query(ge=1, lt=2**31)],
     note: Annotated[str, Query(min_length=1, max_length=2000)],
 ) -> Response:
     classes = parts.rules.classes()

@@ -202,8 +202,11 @@ def log_out(session: Leaving, parts: PartsOf, request: Request) -> Response:
 
 
 def must_know(parts: Parts, session: Session, password: str, request: Request, action: str) -> None:
-    """Who found a browser open cannot make it theirs."""
+    """Who found a browser open cannot make it theirs; nor does a password lead past the second factor at a tablet."""
     name = session.user.name
+    if session.is_by_pin and parts.accounts.second_factor.is_on(name):
+        parts.accounts.record(name, action, name, "refused: second factor")
+        raise Problem(403, "Second factor needed", "a PIN is not enough for it: log in with your password and a code")
     try:
         is_known = parts.accounts.knows(name, password, address_of(request))
     except TooManyFailures as error:

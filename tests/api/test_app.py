@@ -2,6 +2,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,14 @@ from api.masks import Masks
 from api.newest import NewestReadings
 from api.parts import Parts
 from api.people.accounts import Accounts
-from api.people.sessions import sessions
+from api.people.sessions import TooManyFailures, sessions
 from api.people.users import users
 from api.register.reads import Reads
 from api.register.settings import RegisterSettings
 from api.register.store import Register, open_register
 from api.reports.made import Reports
 from api.rosters import Rosters
+from api.routes import readings
 from api.rules import Rules
 from api.visits import Visits
 from gatehouse.migrate import migrate
@@ -270,6 +272,27 @@ def test_a_wrong_password_is_refused_and_on_record_and_five_are_enough(world: Wo
     assert outcomes.count("refused") == 5
 
 
+def test_who_sends_many_passwords_at_once_gets_no_more_tries(world: World) -> None:
+    together = threading.Barrier(20)
+
+    def is_wrong(_kept: object, _secret: str) -> bool:
+        try:
+            together.wait(0.5)
+        except threading.BrokenBarrierError:
+            pass  # they come one after the other
+        return False
+
+    def tried(_number: int) -> str:
+        try:
+            return str(world.accounts.knows("guard", "wrong", "here"))
+        except TooManyFailures:
+            return "too many"
+
+    with mock.patch("api.people.accounts.is_right", is_wrong), ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(tried, range(20)))
+    assert (answers.count("False"), answers.count("too many")) == (5, 15)
+
+
 def test_a_session_ends_with_its_time_and_with_a_log_out(world: World) -> None:
     headers = world.log_in()
     assert world.client.get("/api/v1/session").json()["user"]["name"] == "admin"
@@ -342,6 +365,70 @@ def test_a_request_that_does_not_fit_says_what_would(
     answer = world.client.get("/api/v1/readings", params=good | change)  # type: ignore[arg-type]
     assert answer.status_code == status
     assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "alarms?cursor=%C2%B2.x", None),
+        ("GET", "masks?cursor=%C2%B2.x", None),
+        ("GET", "reports?cursor=%C2%B2.x", None),
+        ("GET", "cleaning-jobs?cursor=%C2%B2.x", None),
+        ("GET", "readings?device=level-1&metric=level&start=9007199254000991&end=9007199254740991", None),
+        ("POST", "alarms/x/acknowledge", {"seq": 2**64}),
+        ("POST", "alarms/x/measure", {"seq": 2**64, "value": 36.5, "method": "ear"}),
+        ("POST", "alarms/x/assign", {"seq": 2**64}),
+        ("POST", "cleaning-jobs/x/done", {"seq": 2**64}),
+        ("POST", "cleaning-jobs/x/cancel", {"seq": 2**64}),
+        ("DELETE", f"rules/fever?version={2**64}&note=x", None),
+        ("PUT", "rules/fever", {"rule": {}, "version": 2**64, "note": "x"}),
+        ("PUT", "rosters/x", {"roster": {}, "version": 2**64, "note": "x"}),
+        ("POST", "register/entries/x/leave", {"seq": 2**64}),
+    ],
+)
+def test_a_number_that_is_none_or_too_large_for_a_database_is_refused(
+    world: World, method: str, path: str, body: object
+) -> None:
+    headers = world.log_in("registrar" if path.startswith("register") else "admin") | {"Idempotency-Key": "k" * 16}
+    answer = world.client.request(method, f"/api/v1/{path}", json=body, headers=headers)
+    assert answer.status_code == 422, answer.text
+
+
+def test_the_end_of_time_is_an_end_of_readings(world: World) -> None:
+    world.readings(("level-1/level", 0.4, 100))
+    world.log_in()
+    query: dict[str, str | int] = {"device": "level-1", "metric": "level", "start": 0, "end": 2**53 - 1}
+    assert world.client.get("/api/v1/readings", params=query).json()["value"] == [0.4]
+
+
+def test_a_csrf_token_that_is_no_ascii_is_none(world: World) -> None:
+    world.log_in()
+    answer = world.client.post("/api/v1/seen", headers={b"X-CSRF-Token": "é".encode("latin-1")})
+    assert answer.status_code == 403
+
+
+def test_a_last_event_that_is_no_number_is_none(world: World) -> None:
+    world.log_in()
+    with (
+        mock.patch.object(Events, "stream", side_effect=NotImplementedError) as stream,
+        pytest.raises(NotImplementedError),
+    ):
+        world.client.get("/api/v1/events", headers={b"Last-Event-ID": "²".encode("latin-1")})
+    assert stream.call_args.args[1] is None
+
+
+def test_more_readings_than_memory_holds_are_refused_before_they_are_read(world: World) -> None:
+    world.readings(*(("level-1/level", 0.4, ago) for ago in (200, 100, 5)))
+    world.log_in()
+    query: dict[str, str | int] = {"device": "level-1", "metric": "level", "start": 0, "end": 2**42}
+    with mock.patch.object(readings, "_READINGS_MAX", 2):
+        assert "shorter time" in world.client.get("/api/v1/readings", params=query).json()["detail"]
+        odd = world.client.get("/api/v1/readings", params=query | {"every": 300_000_001})
+        assert odd.status_code == 422
+        summed = world.client.get("/api/v1/readings", params=query | {"every": 300_000_000, "aggregate": "count"})
+        assert sum(summed.json()["value"]) == 3
+    with mock.patch.object(readings, "_READINGS_MAX", 3):
+        assert len(world.client.get("/api/v1/readings", params=query).json()["value"]) == 3
 
 
 def test_an_alarm_is_listed_shown_acknowledged_and_closed(world: World) -> None:

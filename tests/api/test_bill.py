@@ -36,6 +36,8 @@ registers = st.sampled_from(
         Register(most_per_h=Fraction(60)),
         Register(modulus=1000, most_per_h=Fraction(60)),
         Register(exchanges=(Exchange(3 * HOUR, 950, 1), Exchange(9 * HOUR))),
+        Register(exchanges=(Exchange(5 * HOUR, 500, 5), Exchange(3 * HOUR, 502, 1))),
+        Register(most_per_h=Fraction(60), exchanges=(Exchange(3 * HOUR, 560, 1),)),
     ]
 )
 
@@ -82,6 +84,18 @@ def test_an_edge_more_changes_no_sum(history: list[tuple[int, int]], edges: list
         ([(0, 100), (HOUR, 4), (2 * HOUR, 110)], Register(), Growth.RETURNED, 10),
         ([(0, 100), (2 * HOUR, 7)], Register(exchanges=(Exchange(HOUR, 104, 2),)), Growth.REPLACED, 9),
         ([(0, 100), (2 * HOUR, 7)], Register(exchanges=(Exchange(HOUR),)), Growth.REPLACED, None),
+        (
+            [(0, 100), (2 * HOUR, 7)],
+            Register(exchanges=(Exchange(HOUR, 104, 2), Exchange(HOUR + 1, 3, 6))),
+            Growth.REPLACED,
+            6,
+        ),
+        (
+            [(0, 100), (2 * HOUR, 7)],
+            Register(exchanges=(Exchange(HOUR, 1040, 2),), most_per_h=Fraction(60)),
+            Growth.REPLACED,
+            None,
+        ),
         ([(0, 100), (HOUR, 900)], Register(most_per_h=Fraction(60)), Growth.LEAP, None),
     ],
 )

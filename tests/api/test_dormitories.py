@@ -6,15 +6,20 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from api.dormitories import measure
 from api.dormitories.building import load_dormitories
 from api.dormitories.measure import _register
 from api.dormitories.remembered import KEPT_MS
 from api.dormitories.steps import power_steps
+from api.routes import bills
+from api.routes.bills import bill_of
+from ingest.history.history import Curve
 from telemetry.batch import ReadingBatch
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadConfiguration
@@ -64,6 +69,45 @@ def issue(world: World, headers: dict[str, str], month: str, seen: Any) -> Any:
     return world.client.post(f"/api/v1/bills/dorm/{month}/issue", json=body, headers=headers)
 
 
+@pytest.mark.parametrize("minute", [0, 20, 59])
+@pytest.mark.parametrize("away_minutes", [1, 30, 50, 180])
+@pytest.mark.parametrize("every_minutes", [5, 60])
+def test_a_meter_that_is_exchanged_is_billed_what_both_counted(
+    tmp_path: Path, database_with_users: Path, minute: int, away_minutes: int, every_minutes: int
+) -> None:
+    """Whatever the hour in which it was, how often it is read and how long the new one was not heard."""
+    dormitory.write(tmp_path)
+    exchanged_ms = OCTOBER + (8 * 24 + 10) * dormitory.HOUR_MS + minute * 60_000
+    with (tmp_path / "dormitories" / "dorm.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            f"    exchanged: [{{device: e-1, time: 2026-10-09T10:{minute:02}:00+08:00,"
+            f" old_last: {_counted(exchanged_ms)}, new_first: 5}}]\n"
+        )
+    rows = []
+    for ms in range(OCTOBER - dormitory.HOUR_MS + 180_000, NOVEMBER + dormitory.HOUR_MS, every_minutes * 60_000):
+        if ms < exchanged_ms:
+            rows.append(("e-1", "energy", ms, _counted(ms)))
+        elif ms >= exchanged_ms + away_minutes * 60_000:
+            rows.append(("e-1", "energy", ms, round(5 + _counted(ms) - _counted(exchanged_ms), 2)))
+    for world in test_app.world.__wrapped__(tmp_path, database_with_users):  # type: ignore[attr-defined]
+        keep(world, rows)
+        world.log_in("manager")
+        (electricity, _) = get(world, "bills/dorm/2026-10")["bill"]["rooms"][0]["uses"]
+        assert abs(Decimal(electricity["quantity"]) - 186) <= Decimal("0.5")
+        assert [step["kind"] for step in electricity["breaks"]] == ["replaced"]
+
+
+@pytest.mark.parametrize("month", ["0000-01", "1999-12", "٢٠٢٦-11", "2026-13", "2027-01"])
+def test_a_month_that_is_none_has_no_bill(world: World, month: str) -> None:
+    world.log_in("manager")
+    assert world.client.get(f"/api/v1/bills/dorm/{month}").status_code == 422
+
+
+def _counted(ms: int) -> float:
+    """What a meter shows that counts a quarter of a kWh an hour."""
+    return round(10_000 + 0.25 * (ms - OCTOBER) / dormitory.HOUR_MS, 2)
+
+
 def test_a_months_bill_follows_the_registers_and_adds_up_to_the_main_meter(world: World) -> None:
     keep(world, dormitory.registers(OCTOBER, NOW_MS))
     world.log_in("manager")
@@ -95,6 +139,56 @@ def test_an_issued_bill_is_frozen_and_what_changes_is_a_correction_on_the_next(w
     assert sum(fen for (room, _), fen in by_room.items() if room == "room-1") == 1621  # 14 at 0.5383, 11 at 0.7883
     assert by_room[None, None] < 0  # the difference to the main meter is smaller by it
     assert issue(world, headers, "2026-10", seen).json()["detail"].startswith("the month has its bill")
+
+
+@pytest.mark.parametrize("gone", ["history", "room", "meter"])
+def test_what_is_not_known_any_more_of_an_issued_month_is_not_given_back(world: World, gone: str) -> None:
+    parts: Any = world.client.app.state.parts  # type: ignore[attr-defined]
+    keep(world, dormitory.registers(OCTOBER, NOVEMBER))
+    headers = world.log_in("manager")
+    seen = get(world, "bills/dorm/2026-10")
+    assert issue(world, headers, "2026-10", seen).status_code == 201
+    nothing = Curve(np.array([], np.int64), np.array([]), np.array([], np.uint8))
+    read_many = parts.remembered.read_many
+
+    def left(kind: str, devices: list[str], *asked: Any) -> dict[str, Curve]:
+        lost = set(devices) if gone == "history" else {"e-1"} if gone == "meter" else set()
+        return {name: nothing if name in lost else curve for name, curve in read_many(kind, devices, *asked).items()}
+
+    rooms = ["room-2", "room-3"] if gone == "room" else ["room-1", "room-2", "room-3"]
+    with (
+        mock.patch.object(parts.remembered, "read_many", left),
+        mock.patch.object(bills, "rooms_of", lambda *_: rooms),
+        mock.patch.object(measure, "rooms_of", lambda *_: rooms),
+    ):
+        lines = get(world, "bills/dorm/2026-11")["bill"]["corrections"]
+    assert lines == []
+
+
+def test_a_building_without_rooms_has_a_bill_of_its_common_use(world: World) -> None:
+    parts: Any = world.client.app.state.parts  # type: ignore[attr-defined]
+    keep(world, dormitory.registers(OCTOBER, NOVEMBER))
+    world.log_in("manager")
+    with mock.patch.object(bills, "rooms_of", lambda *_: []), mock.patch.object(measure, "rooms_of", lambda *_: []):
+        made = bill_of(parts, parts.dormitories.building("dorm"), "west", "2026-10").bill
+    assert (made.public[0].main, made.public[0].rooms, made.rooms) == ("334.80", "0.00", ())
+
+
+def test_a_month_that_another_one_overtakes_is_looked_at_again(world: World) -> None:
+    keep(world, dormitory.registers(OCTOBER, NOW_MS))
+    headers = world.log_in("manager")
+    seen = get(world, "bills/dorm/2026-10")
+    kept: Any = world.client.app.state.parts.bills  # type: ignore[attr-defined]
+
+    def overtaken(*asked: Any, **more: Any) -> bills.BillAnswer:
+        made = bill_of(*asked, **more)
+        kept.issue(made.bill.model_copy(update={"month": "2026-09"}), "another", NOW_MS, [])
+        return made
+
+    with mock.patch.object(bills, "bill_of", overtaken):
+        refused = issue(world, headers, "2026-10", seen)
+    assert (refused.status_code, refused.json()["title"]) == (409, "The bill cannot be issued")
+    assert get(world, "bills/dorm")["items"] == ["2026-09"]
 
 
 def test_a_bill_that_was_tampered_with_says_so(world: World) -> None:
@@ -170,6 +264,16 @@ def heat(world: World, device: str) -> str:
     return str(get(world, f"alarms?class=dormitory&limit=1&device={device}")["items"][0]["id"])
 
 
+@pytest.mark.parametrize("shows", [1000.0 - 0.01, 0.0])
+def test_a_register_that_falls_a_moment_is_no_use_of_today(world: World, shows: float) -> None:
+    hours = [NOW_MS // dormitory.HOUR_MS * dormitory.HOUR_MS - 1000 - n * dormitory.HOUR_MS for n in range(30, -1, -1)]
+    keep(world, [("e-3", "energy", ms, shows if n == 29 else 1000.0) for n, ms in enumerate(hours)])
+    world.log_in("manager")
+    room = get(world, "dormitories/dorm")["rooms"][2]
+    assert (room["id"], next(each["quantity"] for each in room["today"])) == ("room-3", 0.0)
+    assert "vacant-use" not in room["states"]
+
+
 def test_a_case_goes_from_warning_over_appeal_to_decision_and_the_second_is_of_stage_two(world: World) -> None:
     headers = world.log_in("manager")
     alarm = heat(world, "e-2")
@@ -200,6 +304,28 @@ def test_a_case_goes_from_warning_over_appeal_to_decision_and_the_second_is_of_s
     world.readings(*(("e-2/power", 20.0, ago) for ago in range(600, 300, -5)))
     headers = world.log_in("viewer")
     assert post("", alarm=alarm, reason="x").status_code == 403
+
+
+def test_a_case_and_a_load_are_found_however_many_came_after_them(world: World) -> None:
+    for device in ("e-1", "e-2"):
+        world.clock.advance(600)
+        world.readings(*((f"{device}/power", 1500.0, ago) for ago in range(600, 0, -5)))
+    headers = world.log_in("manager")
+    client = world.client
+    newer, older = (load["alarm"] for load in get(world, "dormitories/dorm")["loads"])
+    where = "/api/v1/dormitories/dorm/cases"
+    with mock.patch("api.routes.dormitories._ALARMS_MAX", 1), mock.patch("api.dormitories.cases.SHOWN_MAX", 1):
+        made = [
+            client.post(where, json={"alarm": alarm, "reason": "seen"}, headers=headers) for alarm in (older, newer)
+        ]
+        assert [answer.status_code for answer in made] == [201, 201]
+        assert get(world, "dormitories/dorm")["loads"] == []
+        first = made[0].json()["id"]
+        assert [case["id"] for case in get(world, "dormitories/dorm")["cases"]] != [first]
+        body = {"seq": 1, "reason": "it was not them", "outcome": "withdrawn"}
+        assert client.post(f"{where}/{first}/decide", json=body, headers=headers).json()["state"] == "withdrawn"
+    with mock.patch("api.dormitories.cases.SHOWN_MAX", 1):
+        assert get(world, "dormitories/dorm")["loads"] == []  # not offered to be warned of again
 
 
 def test_a_second_warning_within_the_time_is_of_stage_two_unless_the_first_was_withdrawn(world: World) -> None:
@@ -272,5 +398,5 @@ def test_a_main_meter_may_run_as_fast_as_everything_behind_it_and_a_rooms_only_a
     houses = load_dormitories(tmp_path / "dormitories", catalogue)
     (building,) = houses.buildings
     tariff = houses.tariff("electricity")
-    assert _register(tariff, building, "e-1", 1).most_per_h == 30
-    assert _register(tariff, building, "e-main", 4).most_per_h == 120
+    assert _register(tariff, building.exchanged, "e-1", 1).most_per_h == 30
+    assert _register(tariff, building.exchanged, "e-main", 4).most_per_h == 120

@@ -3,9 +3,13 @@
 import io
 import zipfile
 from typing import Any
+from unittest import mock
 
 import pytest
+import sqlalchemy as sa
 
+from api.audit import Audit
+from api.register import store
 from tests.api.test_app import World, database_with_users, world
 
 __all__ = ["database_with_users", "world"]
@@ -211,6 +215,10 @@ def test_one_person_is_handed_over_and_erased_and_only_the_count_stays(world: Wo
     assert post(world, "person", headers, **asked, visitor="欧阳").json()["items"] == []
     erased = post(world, "erase", headers, **asked, visits=[visit["id"] for visit in theirs]).json()
     assert erased == {"count": 1}
+    (begun, reason), (ended, done) = on_record(world, "register-erase")
+    assert (begun, reason, done) == (ended, "person-asked: asked", "done")
+    kept = world.register.note(begun.split()[-1])
+    assert kept is not None and theirs[0]["id"] in kept and "in writing" in kept
     assert post(world, "person", headers, **asked, visitor=NAME).json()["items"] == []
     (count,) = world.client.get(f"{BASE}/counts", params=DAYS).json()["items"]
     assert (count["visitors"], count["gate"]) == (2, "lane")
@@ -226,3 +234,40 @@ def test_a_lost_key_says_what_still_works_and_the_gate_goes_on(world: World) -> 
     assert world.client.get("/api/v1/gates/lane").status_code == 200
     world.log_in("registrar")
     assert world.client.get(f"{BASE}/counts", params=DAYS).json()["items"][0]["visitors"] == 1
+
+
+@pytest.mark.parametrize("gate", [NAME, "room", "east"])
+@pytest.mark.parametrize("path", ["search", "export"])
+def test_what_is_no_gate_of_theirs_is_told_and_not_written_down(world: World, path: str, gate: str) -> None:
+    headers = world.log_in("registrar")
+    assert post(world, path, headers, **DAYS, **DUTY, gate=gate).status_code == 404
+    assert all(
+        gate not in row["subject"] for row in world.accounts.audit.rows() if row["action"].startswith("register")
+    )
+
+
+@pytest.mark.parametrize("fails", ["the key is lost", "the record cannot be written"])
+def test_nothing_is_erased_that_is_not_on_record_before(world: World, fails: str) -> None:
+    visit = entered(world, world.log_in("guard")).json()["id"]
+    headers = world.log_in("registrar")
+    away = sa.exc.OperationalError("INSERT", None, Exception())
+    wanted = {"reason": "person-asked", "visits": [visit]}
+    if fails == "the key is lost":
+        world.register.keys.file.rename(world.register.keys.file.with_suffix(".lost"))
+        assert post(world, "erase", headers, **wanted).status_code == 503
+        world.register.keys.file.with_suffix(".lost").rename(world.register.keys.file)
+    else:
+        with mock.patch.object(Audit, "_append", side_effect=away):
+            assert post(world, "erase", headers, **wanted).status_code == 503
+    assert world.register.one(visit) is not None
+
+
+def test_counts_of_more_days_than_an_answer_holds_are_refused_and_never_cut(world: World) -> None:
+    for number in range(2):
+        entered(world, world.log_in("guard"), number)
+        world.clock.advance(86_400)
+    world.log_in("registrar")
+    with mock.patch.object(store, "_COUNTS_MAX", 1):
+        assert world.client.get(f"{BASE}/counts", params=DAYS).status_code == 422
+    with mock.patch.object(store, "_COUNTS_MAX", 2):
+        assert len(world.client.get(f"{BASE}/counts", params=DAYS).json()["items"]) == 2

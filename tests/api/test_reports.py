@@ -25,11 +25,13 @@ from api.reports.made import CLAIM_MS, RETRY_MS, Wanted, deliveries, reports
 from api.reports.period import Kind, Period, calendar_period, day_period, due, month_period
 from api.reports.printed import Naming, shift_document, site_document
 from api.reports.shift import Fever, Lane, OpenItem, ShiftReport
-from api.reports.site import Day, DutyDone, Gates, OfClass, OfRule, Peak, SiteReport, Use
+from api.reports.site import Day, DutyDone, Gates, OfClass, OfRule, Peak, SiteReport, Use, site_report
+from api.routes.bills import bill_of
 from telemetry.errors import Unavailable
 from tests import dormitory
 from tests.api import test_app
 from tests.api.test_app import World, database_with_users
+from tests.api.test_dormitories import keep
 
 __all__ = ["database_with_users"]
 
@@ -214,6 +216,68 @@ def test_what_cannot_be_made_or_told_now_is_tried_again(office: Office) -> None:
     office.wait(RETRY_MS)
     office.keeper.turn()
     assert len(office.mailbox.keys) == 1
+
+
+@pytest.mark.parametrize(
+    "happens", ["nothing", "falls by a digit", "reads nothing once", "is exchanged for a used one"]
+)
+def test_use_is_what_the_bill_says_whatever_registers_do(
+    tmp_path: Path, database_with_users: Path, happens: str
+) -> None:
+    dormitory.write(tmp_path)
+    october, november = dormitory.month_ms(2026, 10), dormitory.month_ms(2026, 11)
+    noon_ms = october + 10 * DAY_MS + 12 * HOUR_MS
+    rows = dormitory.registers(october - DAY_MS, november + DAY_MS)
+    exchanged = happens == "is exchanged for a used one"
+    (shown,) = (value for device, _, ms, value in rows if device == "e-1" and ms == noon_ms - 1000)
+    if exchanged:
+        with (tmp_path / "dormitories" / "dorm.yaml").open("a", encoding="utf-8") as file:
+            file.write(
+                f"    exchanged: [{{device: e-1, time: 2026-10-11T12:00:00+08:00, old_last: {shown}, new_first: 12000}}]\n"
+            )
+
+    def told(device: str, ms: int, value: float) -> float:
+        if device != "e-1" or ms < noon_ms - 1000:
+            return value
+        if ms == noon_ms - 1000:
+            return {"falls by a digit": round(value - 0.26, 2), "reads nothing once": 0.0}.get(happens, value)
+        return round(12_000 + value - shown, 2) if exchanged else value
+
+    for made in test_app.world.__wrapped__(tmp_path, database_with_users):  # type: ignore[attr-defined]
+        keep(made, [(device, metric, ms, told(device, ms, value)) for device, metric, ms, value in rows])
+        office = Office(made, Mailbox())
+        period = month_period(date(2026, 10, 1), SHANGHAI)
+        report = site_report(office.parts, "west", period, made.clock.now_ms())
+        bill = bill_of(office.parts, office.parts.dormitories.building("dorm"), "west", "2026-10").bill
+        (use,) = (each for each in report.use if each.metric == "energy" and not each.is_main)
+        electricity = bill.public[0]
+        assert use.total == pytest.approx(float(electricity.rooms) + float(electricity.common))
+        assert sum(day.use["energy"] for day in report.days) == pytest.approx(use.total)
+        assert use.total == pytest.approx(744 * (0.25 + 0.1 + 0.02 + 0.05), abs=0.6)
+        assert (use.meters, use.silent) == (5, 1)  # the one of another building was never heard
+
+
+def test_a_schedule_whose_gate_has_left_the_catalogue_stops_no_other(office: Office) -> None:
+    gone = {"kind": "shift", "site": "east", "subject": "gone", "language": "zh", "at": "07:00", "recipients": []}
+    office.parts.reports.begin(gone, "guard")
+    office.parts.handovers.sign("gone", 0, office.world.clock.now_ms() + 1, "guard", "", {})
+    schedule(office)
+    office.wait(DAY_MS)
+    office.keeper.turn()
+    assert office.made() == [("day", "2026-11-18")]
+
+
+@pytest.mark.parametrize("form", ["pdf", "xlsx"])
+def test_an_issued_bill_is_printed_also_where_a_room_has_left_the_catalogue(office: Office, form: str) -> None:
+    building = office.parts.dormitories.building("dorm")
+    made = bill_of(office.parts, building, "west", "2026-10").bill
+    gone = made.model_copy(update={"rooms": (*made.rooms[:2], made.rooms[2].model_copy(update={"room": "room-9"}))})
+    office.parts.bills.issue(gone, "manager", office.world.clock.now_ms(), [])
+    headers = office.world.log_in("manager")
+    body = {"kind": "bill", "subject": "dorm", "period": "2026-10"}
+    answer = office.world.client.post("/api/v1/reports", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert office.world.client.get("/api/v1/bills/dorm/2026-10/document", params={"form": form}).status_code == 200
 
 
 def test_old_files_go_and_are_not_made_again(office: Office) -> None:

@@ -141,3 +141,36 @@ def test_a_token_of_who_must_enrol_waits_with_them(world: World) -> None:
     assert TestClient(world.client.app).get("/api/v1/sites", headers=bearer).status_code == 200
     world.log_in("viewer")  # others are not asked
     assert world.client.get("/api/v1/sites").status_code == 200
+
+
+def test_a_pin_and_the_password_do_not_lead_past_the_second_factor(world: World) -> None:
+    world.accounts.add_user("chief", PASSWORD, [Role.GUARD, Role.REGISTRAR], ["east"])
+    _enrol(world, "chief")
+    (chief,) = (user for user in world.accounts.users() if user.name == "chief")
+    world.accounts.sessions.set_pin(chief, "8264")
+    world.log_in("guard")
+    at_tablet = world.client.post("/api/v1/session/pin", json={"name": "chief", "pin": "8264"}).json()
+    assert at_tablet["user"]["roles"] == ["guard"]
+    headers = {"X-CSRF-Token": at_tablet["csrf"]}
+    ends_ms = world.clock.now_ms() + 86_400_000
+    wanted: list[tuple[str, str, dict[str, Any]]] = [
+        ("PUT", "session/password", {"old": PASSWORD, "new": "another horse"}),
+        ("PUT", "session/pin", {"password": PASSWORD, "pin": "9035"}),
+        ("POST", "session/wall", {"password": PASSWORD}),
+        ("POST", "tokens", {"password": PASSWORD, "name": "x", "scopes": ["look"], "expires_ms": ends_ms}),
+    ]
+    for method, path, body in wanted:
+        answer = world.client.request(method, f"/api/v1/{path}", json=body, headers=headers)
+        assert (answer.status_code, answer.json()["title"]) == (403, "Second factor needed"), path
+    assert world.client.get("/api/v1/session").json()["user"]["roles"] == ["guard"]
+
+
+def test_a_guard_without_a_second_factor_changes_their_pin_at_the_tablet(world: World) -> None:
+    (guard,) = (user for user in world.accounts.users() if user.name == "guard")
+    world.accounts.sessions.set_pin(guard, "8264")
+    world.log_in("guard")
+    headers = {
+        "X-CSRF-Token": world.client.post("/api/v1/session/pin", json={"name": "guard", "pin": "8264"}).json()["csrf"]
+    }
+    body = {"password": PASSWORD, "pin": "9035"}
+    assert world.client.put("/api/v1/session/pin", json=body, headers=headers).status_code == 204

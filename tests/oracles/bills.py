@@ -52,11 +52,19 @@ def used(
         after = at[time_ms]
         exchanged = [each for each in exchanges if before_ms < each[0] <= time_ms]
         if exchanged:
-            _, old, new = exchanged[0]
             kind = "replaced"
-            more: int | None = None
-            if old is not None and new is not None and old >= before and after >= new:
-                more = old - before + after - new
+            more: int | None = 0
+            shown = before
+            for _, old, new in sorted(exchanged, key=lambda each: each[0]):
+                if more is None or old is None or new is None or old < shown:
+                    more = None
+                    break
+                more += old - shown
+                shown = new
+            more = None if more is None or after < shown else more + after - shown
+            hours = Fraction(time_ms - before_ms, _HOUR_MS)
+            if more is not None and most_per_h is not None and more > most_per_h * hours + Fraction(1, 2):
+                more = None
         else:
             kind, more = grown(before, after, Fraction(time_ms - before_ms, _HOUR_MS), fell_from, modulus, most_per_h)
         if kind == "unexplained":

@@ -369,7 +369,7 @@ class Years:
         (building,) = self.parts.dormitories.buildings
         made = bill_of(self.parts, building, "west", f"{first:%Y-%m}", is_fresh=True)
         if made.state == "draft":
-            self.parts.bills.issue(made.bill, "li", self.clock.now_ms())
+            self.parts.bills.issue(made.bill, "li", self.clock.now_ms(), self.parts.bills.months(building.place))
             self.bills.append(f"{first:%Y-%m}")
 
     # --- looking ----------------------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """The register as it is stored: nothing of a person in clear, one entry a request, only counts after the days it is kept."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from api.register.settings import RegisterSettings
 from api.register.store import DAY_MS, Register, Stale, Wanted, open_register
@@ -157,6 +159,42 @@ def test_what_is_erased_is_not_in_the_file_any_more(filed: Register, tmp_path: P
     assert filed.counted(None, day(1), day())[0]["visitors"] == 2
 
 
+def test_nothing_of_what_is_taken_back_or_forgotten_is_in_the_files(
+    filed: Register, tmp_path: Path, clock: ManualClock
+) -> None:
+    filed.add(visit("a", state=State.ANNOUNCED, in_ms=None, announced_by="li"), "r1")
+    filed.keep_note("why")
+    with filed._database.connect() as db:
+        note = db.exec_driver_sql("SELECT sealed FROM register_note").scalar_one()
+    raw = _sealed_bytes(filed)["a"]
+    assert filed.withdraw("a", "li")
+    assert raw not in b"".join(path.read_bytes() for path in tmp_path.glob("register.db*"))
+    clock.advance(40 * 86_400)
+    assert filed.purge() == 0
+    assert note not in b"".join(path.read_bytes() for path in tmp_path.glob("register.db*"))
+
+
+def test_what_two_processes_purge_at_once_is_counted_once(
+    settings: RegisterSettings, register: Register, clock: ManualClock
+) -> None:
+    for number in range(3):
+        register.add(visit(f"v{number}", days_ago=40), f"r{number}")
+    other = open_register(settings, clock)
+    purging = threading.Thread(target=other.purge)
+
+    def meanwhile(_db: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("SELECT") and "count(*)" in statement and not purging.ident:
+            purging.start()
+            purging.join(1.0)  # it waits, or is done: the first has counted and not deleted yet
+
+    sa.event.listen(register._database, "after_cursor_execute", meanwhile)
+    register.purge()
+    purging.join()
+    other.close()
+    assert everything(register) == []
+    assert [one["visitors"] for one in register.counted(None, day(99), day())] == [3]
+
+
 def _sealed_bytes(register: Register) -> dict[str, bytes]:
     with register._database.connect() as db:
         return {row.id: row.sealed for row in db.exec_driver_sql("SELECT id, sealed FROM register_visit")}
@@ -198,6 +236,7 @@ def test_with_the_key_lost_nothing_is_sealed_with_another_and_counts_and_purge_g
 def test_a_copy_is_sealed_and_whole(filed: Register, tmp_path: Path, clock: ManualClock) -> None:
     filed.add(visit("a"), "r1")
     filed.copy_to(str(tmp_path / "copy.db"))
+    assert (tmp_path / "copy.db").stat().st_mode & 0o077 == 0  # as the register itself
     copy = open_register(RegisterSettings(url=f"sqlite:///{tmp_path}/copy.db", key_file=filed.keys.file), clock)
     assert everything(copy) == everything(filed)
     copy.close()

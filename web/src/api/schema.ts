@@ -13026,6 +13026,7 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             411: components["responses"]["Problem411"];
             413: components["responses"]["Problem413"];
             422: components["responses"]["Problem422"];
@@ -13059,6 +13060,7 @@ export interface operations {
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             411: components["responses"]["Problem411"];
             413: components["responses"]["Problem413"];
             422: components["responses"]["Problem422"];
@@ -14749,4 +14751,4 @@ export interface operations {
         };
     };
 }
-// ec40cabce74e6a78e562e36b0c7ee85c39a9dabe53ac9791a0bedc4ad6ed17d5
+// 90897263dfc93d0a97cdefd2203bc895a4a72fea356b590b8928d8a987b573f7
