@@ -1,4 +1,7 @@
 import gc
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -41,3 +44,31 @@ def test_what_stands_is_not_looked_at_again_and_later_garbage_goes_all_the_same(
     after = ring()
     gc.collect()
     assert len(after) == 2
+
+
+THREADS = """
+import ctypes, sys, threading
+from telemetry.memory import keep_what_stands
+if sys.argv[1] == "kept":
+    keep_what_stands()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+here = threading.Barrier(8)
+def take():
+    libc.malloc(1000)
+    here.wait()
+threads = [threading.Thread(target=take) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+file = ctypes.c_void_p(libc.fopen(b"/dev/stdout", b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no arenas")
+@pytest.mark.parametrize(("how", "most"), [("kept", 2), ("as it is", 64)])
+def test_threads_share_the_arenas_that_they_take_memory_from(how: str, most: int) -> None:
+    told = subprocess.run([sys.executable, "-c", THREADS, how], capture_output=True, text=True, check=True).stdout
+    arenas = told.count("<heap nr=")
+    assert (arenas > 2) == (most > 2) and arenas <= most
