@@ -5,7 +5,7 @@ kept through an outage go to the past instead (`episodes`), which is compared wi
 
 Time is the readings' own; a tick says what time it has become for those of which nothing was heard. Silence is counted
 only while the core could hear (`ingest.committer` says so in each tick) and while the device's gateway is online: our
-own downtime and a cut cable are not the sensor's silence. Silence clears nothing.
+own downtime and a cut cable are not the sensor's silence, and readings that are none are. Silence clears nothing.
 
 Axes: N readings, S series.
 """
@@ -104,10 +104,9 @@ class Engine:
         self._lateness = Lateness(program, self._conditions, self._book, reread)
         routes = {rule.id: rule.route for rule in program.rules if rule.route is not None}
         self._escalation = Escalation(people, routes, self._book.find, lambda alarm: bool(alarm.masks))
-        self._heard_ms: Times = np.zeros(len(program.names), np.int64)  # on the listening clock
-        self._observed_ms: Times = np.zeros(
-            len(program.names), np.int64
-        )  # likewise, of readings that are an observation
+        # When each series was last heard with a usable reading, on the listening clock.
+        self._observed_ms: Times = np.zeros(len(program.names), np.int64)
+        self._heard_ms = self._observed_ms.copy()  # and not said by a person to be silent since
         self._listening_ms = 0  # time in which we could have heard
         self._tick_ms = 0
         # What a tick looks at, found once: a day has 86,400 of them, and after a crash all are judged again.
@@ -229,9 +228,10 @@ class Engine:
         return None if self._episodes.past is None else self._episodes.past.of
 
     def _heard(self, batch: ReadingBatch, known_ms: int, effects: Effects) -> None:
-        """What holds of every reading whenever it was taken: its device lives, and a passage is a passage."""
-        self._heard_ms[batch.series.astype(np.intp)] = self._listening_ms
-        self._observed_ms[batch.series[batch.quality < Quality.BAD].astype(np.intp)] = self._listening_ms
+        """What holds of every reading whenever it was taken: its sensor lives, and a passage is a passage."""
+        # One that sends nothing usable watches nothing, as if it sent nothing.
+        usable = batch.series[batch.quality < Quality.BAD].astype(np.intp)
+        self._heard_ms[usable] = self._observed_ms[usable] = self._listening_ms
         self._heard_again(batch, known_ms, effects)
         if self.program.passages:
             begin = 0
@@ -292,9 +292,10 @@ class Engine:
         silent = [where for where in self._book.open if where[0] in rules] if rules else []
         if not silent:
             return
-        heard = set(np.intersect1d(batch.series, [series for _, series, _ in silent]).tolist())
+        usable = batch.quality < Quality.BAD
+        heard = set(np.intersect1d(batch.series[usable], [series for _, series, _ in silent]).tolist())
         for where in [where for where in silent if where[1] in heard]:
-            rows = np.flatnonzero(batch.series == where[1])
+            rows = np.flatnonzero(usable & (batch.series == where[1]))
             alarm = self._book.open[where]
             # What a gateway had kept from before the silence began does not end it.
             newer = rows[batch.time_ms[rows] > alarm.onset_ms]

@@ -65,7 +65,7 @@ class LevelRule(LevelledRule):
 
 
 class SilenceRule(AnyRule):
-    """No reading for `after_s` while the core could have heard one. Worse when an alarm of the series stands open."""
+    """No usable reading for `after_s` while the core could have heard one. Worse when an alarm of the series stands open."""
 
     type: Literal["silence"]
     after_s: float = Field(ge=5)

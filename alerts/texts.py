@@ -177,12 +177,12 @@ def _why(
         heard = "" if alarm.value is None else f"{alarm.value:.{decimals}f} {unit}".strip()
         if alarm.severity_max > getattr(rule, "severity", alarm.severity_max):
             return {
-                "en": f"No reading any more, and it went silent while in alarm or rising; last value {heard}",
-                "zh": f"已无读数，且失联前正处于报警或上升中；最后读数 {heard}",
+                "en": f"No usable reading any more, and it went silent while in alarm or rising; last value {heard}",
+                "zh": f"已无有效读数，且失联前正处于报警或上升中；最后读数 {heard}",
             }
         if not heard:
-            return {"en": "No reading has ever arrived", "zh": "从未收到读数"}
-        return {"en": f"No reading any more; last value {heard}", "zh": f"已无读数；最后读数 {heard}"}
+            return {"en": "No usable reading has ever arrived", "zh": "从未收到有效读数"}
+        return {"en": f"No usable reading any more; last value {heard}", "zh": f"已无有效读数；最后读数 {heard}"}
     if isinstance(rule, LevelledRule) and rule.shown is not None:
         return _why_signal(rule, rule.shown, alarm.value, alarm.limit, unit)
     per = "/min" if isinstance(rule, RateRule) else ""

@@ -235,6 +235,18 @@ def test_silence_raises_after_its_time_and_a_newer_reading_ends_it() -> None:
     assert bench.said("drain-silent")[-1] == ("returned", "medium")
 
 
+def test_a_sensor_that_sends_only_what_is_no_reading_is_silent() -> None:
+    bench = Bench()
+    bench.ticks(0, 1)
+    bench.readings([level(1.5, 1), level(0.2, 1, "level-2")])
+    for second in range(2, 40):
+        bench.ticks(second, second)
+        bench.readings([("level-1/level", -1000.0, second, {"quality": 2}), level(0.2, second, "level-2")])
+    assert bench.said("drain-silent") == [("raised", "critical")]  # and it ends nothing
+    bench.readings([level(1.4, 40)])
+    assert bench.said("drain-silent")[-1] == ("returned", "critical")
+
+
 def test_a_sensor_that_dies_in_alarm_clears_nothing_and_its_silence_is_critical() -> None:
     bench = Bench()
     bench.ticks(0, 1)

@@ -51,12 +51,12 @@ def test_a_rise_is_told_in_centimetres_a_minute(tmp_path: Path, catalogue: Catal
 
 def test_silence_says_the_last_value_and_whether_it_came_in_alarm(tmp_path: Path, catalogue: Catalogue) -> None:
     assert why(tmp_path, catalogue, "drain-silent", limit=None, severity_max=Severity.MEDIUM)["en"] == (
-        "No reading any more; last value 1.500 m"
+        "No usable reading any more; last value 1.500 m"
     )
     said = why(tmp_path, catalogue, "drain-silent", limit=None, severity_max=Severity.CRITICAL)["en"]
     assert "silent while in alarm" in said
     assert why(tmp_path, catalogue, "drain-silent", limit=None, value=None, severity_max=Severity.MEDIUM)["en"] == (
-        "No reading has ever arrived"
+        "No usable reading has ever arrived"
     )
 
 

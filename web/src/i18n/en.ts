@@ -347,7 +347,7 @@ export const en = {
     "recheck-overdue": "No second measurement in time",
     person: "Decided by a person",
     retired: "The rule no longer exists",
-    silent: "No reading any more",
+    silent: "No usable reading any more",
     "silent-in-alarm": "Went silent while in alarm",
     "bad-frame": "Damaged frame",
     "bad-topic": "Topic not allowed",

@@ -348,7 +348,7 @@ export const zh: Texts = {
     "recheck-overdue": "复测超时",
     person: "由人员决定",
     retired: "规则已取消",
-    silent: "已无读数",
+    silent: "已无有效读数",
     "silent-in-alarm": "告警期间失去信号",
     "bad-frame": "数据帧损坏",
     "bad-topic": "主题不允许",
