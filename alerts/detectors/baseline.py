@@ -3,8 +3,8 @@
 An hour's value is the mean of its readings, or, of a register, what it added. It is judged when the next hour's first
 reading comes, against the same hour of the last `weeks` weeks: distance from their median in robust standard deviations, 0
 where the distance is less than `least_distance`. Where fewer than `weeks_min` are known, all days at this hour are compared
-with; where that is too few too, nothing is said. Days that are declared holidays count as Sundays. An hour that reaches the
-lowest limit is not learned, so that a fault does not become the usual.
+with; where that is too few too, nothing is said. Days that are declared holidays count as Sundays, those that are worked to
+make up for one as Mondays. An hour that reaches the lowest limit is not learned, so that a fault does not become the usual.
 
 Axes: m readings of one round, V watched series, 168 hours of a week (0 is Monday's first, local time), W weeks.
 Source: reference/alarms.md §4.3, M9.
@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from alerts.detectors.detector import UNSET_MS, Rows
 from alerts.detectors.registers import HOUR_MS, RegisterRule, Registers
@@ -52,6 +52,14 @@ class BaselineRule(RegisterRule):
     weeks_min: int = Field(default=4, ge=2)
     side: Literal["both", "high", "low"] = "both"
     holidays: tuple[date, ...] = ()
+    workdays: tuple[date, ...] = ()  # worked to make up for a holiday
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        both = sorted(set(self.holidays) & set(self.workdays))
+        if both:
+            raise ValueError(f"{both[0]} is among 'holidays' and among 'workdays'")
+        return self
 
 
 def baseline_detector(rule: BaselineRule, concerned: Indexes, world: World) -> BaselineDetector:
@@ -76,7 +84,10 @@ class BaselineDetector(RoundsDetector):
             )
         self._registers = Registers(rule, concerned, world) if registers == {True} else None
         self._zones = [world.zone(series) for series in concerned.tolist()]
-        self._holidays = np.array([(day - date(1970, 1, 1)).days for day in rule.holidays], np.int64)
+        self._holidays, self._workdays = (
+            np.array([(day - date(1970, 1, 1)).days for day in days], np.int64)
+            for days in (rule.holidays, rule.workdays)
+        )
         self._ordinary = min(abs(level.limit) for level in rule.levels)
         self._hour: Times = np.full(len(concerned), UNSET_MS, np.int64)  # since 1970, local
         self._sum = np.zeros(len(concerned))
@@ -127,9 +138,9 @@ class BaselineDetector(RoundsDetector):
         """Signals of the hours that end, which are learned unless they are unusual."""
         value = self._sum[at] if self._registers is not None else self._sum[at] / self._count[at]
         hour = self._hour[at]
-        bin_h = np.where(
-            np.isin(hour // _DAY_H, self._holidays), _SUNDAY_H + hour % _DAY_H, (hour + _MONDAY_H) % _WEEK_H
-        )
+        day, of_day_h = hour // _DAY_H, hour % _DAY_H
+        bin_h = np.where(np.isin(day, self._workdays), of_day_h, (hour + _MONDAY_H) % _WEEK_H)
+        bin_h = np.where(np.isin(day, self._holidays), _SUNDAY_H + of_day_h, bin_h)
         same = self._known[at, bin_h].astype(np.float64)  # (m, W)
         of_day = (bin_h % _DAY_H)[:, None] + _DAY_H * np.arange(7)  # (m, 7)
         pool = self._known[at[:, None], of_day].reshape(len(at), 7 * self._rule.weeks).astype(np.float64)

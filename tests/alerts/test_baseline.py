@@ -1,8 +1,10 @@
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.detectors.baseline import BaselineRule
 from tests.alerts.streams import POWER, VOLUME, Reading, maker, same, told
 from tests.oracles import baseline as oracle
 
@@ -29,22 +31,41 @@ def test_unusual_hours_are_those_of_the_oracle(
     for number, (hours, value) in enumerate(drawn):
         now += hours * HOUR_MS if hours else 1000
         stream.append((POWER[number % 2], now, value, True))
-    days = [date(2024, 12, 30) + timedelta(days=7 * n) for n in range(0, 300, 3)] if is_holiday else []
+    mondays = [date(2024, 12, 30) + timedelta(days=7 * n) for n in range(0, 300, 3)] if is_holiday else []
+    sundays = [day - timedelta(days=1) for day in mondays]
     fields = {
         "least": 0.5,
         "least_distance": 1.0,
         "weeks": 4,
         "weeks_min": 3,
-        "holidays": [d.isoformat() for d in days],
+        "holidays": [d.isoformat() for d in mondays],
+        "workdays": [d.isoformat() for d in sundays],
     }
     found = told(maker(POWER, type="baseline", levels=[{"severity": "low", "at_least": 4}], **fields), stream, cuts)
-    numbers = {(day - date(1970, 1, 1)).days for day in days}
+    holidays, workdays = ({(day - date(1970, 1, 1)).days for day in days} for days in (mondays, sundays))
     expected = {}
     for series in POWER:
         local = [(time + SHANGHAI_MS, value) for s, time, value, _ in stream if s == series]
-        said = oracle.unusual(local, 0.5, 1.0, 4, 3, 4.0, numbers)
+        said = oracle.unusual(local, 0.5, 1.0, 4, 3, 4.0, holidays, workdays)
         expected[series] = [(time - SHANGHAI_MS, signal) for time, signal in said]
     same(found, expected)
+
+
+def test_a_day_is_a_holiday_or_a_workday() -> None:
+    with pytest.raises(ValueError, match="2026-05-01 is among 'holidays' and among 'workdays'"):
+        BaselineRule.model_validate(
+            {
+                "id": "unusual",
+                "type": "baseline",
+                "class": "dormitory",
+                "name": "Unusual",
+                "metric": "power",
+                "least": 1.0,
+                "levels": [{"severity": "low", "at_least": 5}],
+                "holidays": ["2026-05-01"],
+                "workdays": ["2026-05-01", "2026-05-09"],
+            }
+        )
 
 
 def test_a_register_is_judged_by_what_an_hour_adds() -> None:

@@ -13,8 +13,9 @@ def unusual(
     weeks_min: int,
     limit: float,
     holidays: set[int],
+    workdays: set[int],
 ) -> list[tuple[int, float]]:
-    """How unusual each hour was, told at the first reading of another. `holidays` are days since 1970."""
+    """How unusual each hour was, told at the first reading of another. `holidays` and `workdays` are days since 1970."""
     said: list[tuple[int, float]] = []
     known: dict[int, list[float]] = {}
     hour: int | None = None
@@ -25,7 +26,7 @@ def unusual(
             mean = sum(values) / len(values)
             day = hour // 24
             # 1970-01-01 was a Thursday: day 3 of a week that begins on Monday.
-            weekday = 6 if day in holidays else (day + 3) % 7
+            weekday = 6 if day in holidays else 0 if day in workdays else (day + 3) % 7
             of_week = weekday * 24 + hour % 24
             compared = known.get(of_week, [])
             if len(compared) < weeks_min:
