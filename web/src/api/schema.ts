@@ -2844,6 +2844,11 @@ export interface components {
              * @default []
              */
             holidays?: string[];
+            /**
+             * Workdays
+             * @default []
+             */
+            workdays?: string[];
         };
         /**
          * BedTotal
@@ -8583,7 +8588,7 @@ export interface components {
         };
         /**
          * SilenceRule
-         * @description No reading for `after_s` while the core could have heard one. Worse when an alarm of the series stands open.
+         * @description No usable reading for `after_s` while the core could have heard one. Worse when an alarm of the series stands open.
          */
         SilenceRule: {
             /** Id */
@@ -14751,4 +14756,4 @@ export interface operations {
         };
     };
 }
-// 90897263dfc93d0a97cdefd2203bc895a4a72fea356b590b8928d8a987b573f7
+// 708b64b7c382b24563b58adbd1b0ad12fa9148622e211773c924e81709d0c63b
