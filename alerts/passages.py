@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import numpy as np
 
-from alerts.alarm import Alarm, Effects, What
+from alerts.alarm import PERSON, Alarm, Effects, What
 from alerts.book import AlarmBook
 from alerts.program import PassageLimit, Program
 from alerts.recheck import Rechecks
@@ -135,7 +135,9 @@ class Passages:
         ended = self.ended.get(self._last.get(passage, ""))
         if ended is None or ended.alarm.closed_ms is None:
             return False
-        return ended.alarm.onset_ms - _PASSAGE_MS <= time_ms <= ended.alarm.closed_ms
+        # Of two measurements of one moment the one that came later is the second.
+        last_ms = ended.alarm.closed_ms - (ended.alarm.closed_reason != PERSON)
+        return ended.alarm.onset_ms - _PASSAGE_MS <= time_ms <= last_ms
 
 
 def _passage(alarm: Alarm) -> tuple[str, str, str, str | None]:

@@ -323,6 +323,14 @@ moves = st.tuples(
         (0, 1.0, 0, "level", None, False),
     ]
 )
+@example(
+    [(0, 0.5, 0, "level", None, False)] * 18
+    + [
+        (10_000, 2.5, 0, "skin_temperature", "p1", False),
+        (10_000, 1.0, 0, "skin_temperature", "p1", False),
+        (0, 2.5, 0, "skin_temperature", "p1", False),
+    ]
+)
 @given(st.lists(moves, min_size=20, max_size=60))
 def test_the_gateways_alarms_are_those_of_the_core(
     history: list[tuple[int, float, int, str, str | None, bool]],
