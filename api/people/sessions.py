@@ -151,7 +151,7 @@ class Sessions:
             return [user.name for user in everybody(db) if user.name in with_pin and tablet.guard(user).grants]
 
     def set_pin(self, user: User, pin: str) -> None:
-        """Give a guard a PIN, instead of the one they had. Raises BadInput."""
+        """Give a guard a PIN; what was begun with the one they had ends. Raises BadInput."""
         if Role.GUARD not in user.roles:
             raise BadInput("no-guard", f"only guards have a PIN, and '{user.name}' is none")
         if not (pin.isascii() and pin.isdigit() and 4 <= len(pin) <= 8):
@@ -161,7 +161,7 @@ class Sessions:
             raise BadInput("weak-pin", "a PIN is neither one digit repeated nor a run like 1234")
         kept = hashed(pin)
         with alone(self._database, f"pin {user.name}") as db:
-            db.execute(pins.delete().where(pins.c.user == user.name))
+            _drop_pin(db, user.name)
             db.execute(pins.insert().values(user=user.name, pin=kept))
 
     def has_pin(self, name: str) -> bool:
@@ -172,8 +172,7 @@ class Sessions:
     def drop_pin(self, name: str) -> None:
         """Take a PIN away; the sessions that were begun with it end."""
         with self._database.begin() as db:
-            db.execute(pins.delete().where(pins.c.user == name))
-            db.execute(sessions.delete().where(sessions.c.user == name, sessions.c.kind == _PIN))
+            _drop_pin(db, name)
 
     def change_guard(self, tablet: Tablet, name: str, pin: str, address: str) -> tuple[str, Session, str | None] | None:
         """A shift's session for a guard who typed their PIN; None if it is wrong. Raises TooManyFailures.
@@ -278,6 +277,11 @@ class Sessions:
             )
         )
         return db.execute(query).first()
+
+
+def _drop_pin(db: sa.Connection, name: str) -> None:
+    db.execute(pins.delete().where(pins.c.user == name))
+    db.execute(sessions.delete().where(sessions.c.user == name, sessions.c.kind == _PIN))
 
 
 def _at_wall(user: User, csrf: str, sites: list[str] | None) -> Session:
