@@ -161,7 +161,7 @@ class Sessions:
             raise BadInput("weak-pin", "a PIN is neither one digit repeated nor a run like 1234")
         kept = hashed(pin)
         with alone(self._database, f"pin {user.name}") as db:
-            _drop_pin(db, user.name)
+            drop_pin(db, user.name)
             db.execute(pins.insert().values(user=user.name, pin=kept))
 
     def has_pin(self, name: str) -> bool:
@@ -172,7 +172,7 @@ class Sessions:
     def drop_pin(self, name: str) -> None:
         """Take a PIN away; the sessions that were begun with it end."""
         with self._database.begin() as db:
-            _drop_pin(db, name)
+            drop_pin(db, name)
 
     def change_guard(self, tablet: Tablet, name: str, pin: str, address: str) -> tuple[str, Session, str | None] | None:
         """A shift's session for a guard who typed their PIN; None if it is wrong. Raises TooManyFailures.
@@ -279,7 +279,8 @@ class Sessions:
         return db.execute(query).first()
 
 
-def _drop_pin(db: sa.Connection, name: str) -> None:
+def drop_pin(db: sa.Connection, name: str) -> None:
+    """Take a PIN away; the sessions that were begun with it end."""
     db.execute(pins.delete().where(pins.c.user == name))
     db.execute(sessions.delete().where(sessions.c.user == name, sessions.c.kind == _PIN))
 
