@@ -34,7 +34,7 @@ class Masks:
         found: list[dict[str, Any]] = []
         with self._database.connect() as db:
             for row in db.execute(query):
-                if self.is_seen(user, site := self.site_of(row.device, row.place, row.site)):
+                if self._is_seen(user, row, site := self.site_of(row.device, row.place, row.site)):
                     if len(found) == limit:
                         return found, (found[-1]["from_ms"], found[-1]["id"])
                     found.append(_shown(row, site))
@@ -44,12 +44,12 @@ class Masks:
         """A mask, as far as a user may see it."""
         with self._database.connect() as db:
             row = db.execute(sa.select(masks).where(masks.c.id == mask)).first()
-        if row is None or not self.is_seen(user, site := self.site_of(row.device, row.place, row.site)):
+        if row is None or not self._is_seen(user, row, site := self.site_of(row.device, row.place, row.site)):
             return None
         return _shown(row, site)
 
     def site_of(self, device: str | None, place: str | None, site: str | None) -> str | None:
-        """Where a mask applies; None for everywhere."""
+        """Where a mask applies; None for everywhere, or where what it names has left the catalogue."""
         if device in self._catalogue.device:
             return self._catalogue.site_of(str(device))
         if device in self._catalogue.gateway:
@@ -58,9 +58,11 @@ class Masks:
             return self._catalogue.site_of_place(str(place))
         return site
 
-    def is_seen(self, user: User, site: str | None) -> bool:
-        """A mask that applies everywhere applies to everybody's sites."""
-        return site is None or user.sees(site)
+    def _is_seen(self, user: User, row: Any, site: str | None) -> bool:
+        if site is not None:
+            return user.sees(site)
+        # What has left the catalogue was of one site, nobody knows of which; a mask that names no such thing is everybody's.
+        return user.sites is None or (row.device is None and row.place is None)
 
 
 def _shown(row: Any, site: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from api.access import SECOND_FACTOR_ROLES, Grant, Permission, Role, Session, Us
 from api.audit import Audit
 from api.people.hashing import hashed, is_right
 from api.people.second_factor import SecondFactor
-from api.people.sessions import Sessions, TooManyFailures
+from api.people.sessions import Sessions, TooManyFailures, drop_pin, hashed_pin, pin_of, put_pin
 from api.people.sessions import sessions as session_table
 from api.people.tokens import Tokens
 from api.people.tokens import tokens as token_table
@@ -91,7 +91,7 @@ class Accounts:
             grant(db, name, wanted)
             if before and not _administrators(db):
                 raise _last_administrator()
-            db.execute(session_table.delete().where(session_table.c.user == name))
+            _let_nobody_in(db, name)
         self.second_factor.drop(name)
         self.record("system", "user-set", name, ",".join(sorted(role.value for role in roles)))
 
@@ -108,23 +108,38 @@ class Accounts:
         self.record(actor, "user-add", name, _told(wanted))
 
     def change(
-        self, actor: str, name: str, wanted: frozenset[Grant] | None, password: str | None, disabled: bool | None
+        self,
+        actor: str,
+        name: str,
+        wanted: frozenset[Grant] | None,
+        password: str | None,
+        disabled: bool | None,
+        pin: str | None = None,
     ) -> None:
-        """Change what is not None; their sessions end. Raises BadInput when nobody could administer after it."""
+        """Change what is not None; their sessions end, with a new password also their tokens and PIN. An empty PIN is none.
+
+        Raises BadInput, also when nobody could administer after it: nothing is changed then.
+        """
         if password is not None:
             _check(name, password)
         kept = None if password is None else hashed(password)
-        with self._database.begin() as db:
+        kept_pin = hashed_pin(pin) if pin else None
+        with alone(self._database, pin_of(name)) as db:
             # A write first: what is read after it cannot be changed by another administrator meanwhile.
             db.execute(session_table.delete().where(session_table.c.user == name))
             if kept is not None:
                 db.execute(users.update().where(users.c.name == name).values(password=kept))
+                _let_nobody_in(db, name)
             if disabled is not None:
                 disabled_ms = self._clock.now_ms() if disabled else None
                 db.execute(users.update().where(users.c.name == name).values(disabled_ms=disabled_ms))
                 db.execute(token_table.delete().where(token_table.c.user == name))
             if wanted is not None:
                 grant(db, name, wanted)
+            if kept_pin is not None:
+                put_pin(db, granted(db, name), kept_pin)
+            elif pin is not None:
+                drop_pin(db, name)
             able = _administrators(db)
             if not able:
                 raise _last_administrator()
@@ -136,6 +151,8 @@ class Accounts:
             self.record(actor, "password-reset", name, "done")
         if disabled is not None:
             self.record(actor, "user-disable" if disabled else "user-enable", name, "done")
+        if pin is not None:
+            self.record(actor, "pin-set" if pin else "pin-drop", name, "done")
 
     def remove(self, actor: str, name: str) -> None:
         """Forget somebody; what they did stays on record. Raises BadInput."""
@@ -265,6 +282,13 @@ class Accounts:
     def record(self, actor: str, action: str, subject: str, outcome: str, site: str | None = None) -> None:
         """Put on record who did what to what at which site, and what came of it."""
         self.audit.record(actor, action, subject, outcome, site)
+
+
+def _let_nobody_in(db: sa.Connection, name: str) -> None:
+    """Whoever knew the old password may have made tokens with it and chosen a PIN."""
+    db.execute(session_table.delete().where(session_table.c.user == name))
+    db.execute(token_table.delete().where(token_table.c.user == name))
+    drop_pin(db, name)
 
 
 def _account(db: sa.Connection, row: Any) -> Account:

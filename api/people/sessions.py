@@ -151,18 +151,10 @@ class Sessions:
             return [user.name for user in everybody(db) if user.name in with_pin and tablet.guard(user).grants]
 
     def set_pin(self, user: User, pin: str) -> None:
-        """Give a guard a PIN, instead of the one they had. Raises BadInput."""
-        if Role.GUARD not in user.roles:
-            raise BadInput("no-guard", f"only guards have a PIN, and '{user.name}' is none")
-        if not (pin.isascii() and pin.isdigit() and 4 <= len(pin) <= 8):
-            raise BadInput("bad-pin", "a PIN has 4 to 8 digits")
-        steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}
-        if len(steps) == 1 and steps <= {0, 1, 9}:
-            raise BadInput("weak-pin", "a PIN is neither one digit repeated nor a run like 1234")
-        kept = hashed(pin)
-        with alone(self._database, f"pin {user.name}") as db:
-            db.execute(pins.delete().where(pins.c.user == user.name))
-            db.execute(pins.insert().values(user=user.name, pin=kept))
+        """Give a guard a PIN; what was begun with the one they had ends. Raises BadInput."""
+        kept = hashed_pin(pin)
+        with alone(self._database, pin_of(user.name)) as db:
+            put_pin(db, user, kept)
 
     def has_pin(self, name: str) -> bool:
         """Whether somebody can change on a tablet."""
@@ -172,8 +164,7 @@ class Sessions:
     def drop_pin(self, name: str) -> None:
         """Take a PIN away; the sessions that were begun with it end."""
         with self._database.begin() as db:
-            db.execute(pins.delete().where(pins.c.user == name))
-            db.execute(sessions.delete().where(sessions.c.user == name, sessions.c.kind == _PIN))
+            drop_pin(db, name)
 
     def change_guard(self, tablet: Tablet, name: str, pin: str, address: str) -> tuple[str, Session, str | None] | None:
         """A shift's session for a guard who typed their PIN; None if it is wrong. Raises TooManyFailures.
@@ -278,6 +269,35 @@ class Sessions:
             )
         )
         return db.execute(query).first()
+
+
+def pin_of(name: str) -> str:
+    """What a transaction that changes a PIN is alone about."""
+    return f"pin {name}"
+
+
+def hashed_pin(pin: str) -> str:
+    """What is kept of a PIN. Raises BadInput when anybody would try it first."""
+    if not (pin.isascii() and pin.isdigit() and 4 <= len(pin) <= 8):
+        raise BadInput("bad-pin", "a PIN has 4 to 8 digits")
+    steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}
+    if len(steps) == 1 and steps <= {0, 1, 9}:
+        raise BadInput("weak-pin", "a PIN is neither one digit repeated nor a run like 1234")
+    return hashed(pin)
+
+
+def put_pin(db: sa.Connection, user: User, kept: str) -> None:
+    """Give a guard a PIN, in a transaction about `pin_of` them. Raises BadInput."""
+    if Role.GUARD not in user.roles:
+        raise BadInput("no-guard", f"only guards have a PIN, and '{user.name}' is none")
+    drop_pin(db, user.name)
+    db.execute(pins.insert().values(user=user.name, pin=kept))
+
+
+def drop_pin(db: sa.Connection, name: str) -> None:
+    """Take a PIN away; the sessions that were begun with it end."""
+    db.execute(pins.delete().where(pins.c.user == name))
+    db.execute(sessions.delete().where(sessions.c.user == name, sessions.c.kind == _PIN))
 
 
 def _at_wall(user: User, csrf: str, sites: list[str] | None) -> Session:

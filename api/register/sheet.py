@@ -34,7 +34,7 @@ def excel(visits: Sequence[Visit], zones: dict[str, str], language: str, told: s
     """A workbook: title, who took it and when, a row for each visit.
 
     Args:
-        zones: Time zone by site.
+        zones: Time zone by site; times of a site that has left the catalogue are in UTC, and say so.
         language: zh or en.
         told: The line under the title.
     """
@@ -54,7 +54,7 @@ def excel(visits: Sequence[Visit], zones: dict[str, str], language: str, told: s
             sheet.set_column(column, column, width)
             sheet.write_string(2, column, _COLUMNS[language][column], head)
         for number, visit in enumerate(visits, 1):
-            for column, text in enumerate((str(number), *row(visit, zones[visit.site], language))):
+            for column, text in enumerate((str(number), *row(visit, zones.get(visit.site), language))):
                 sheet.write_string(number + 2, column, text, cell)
         sheet.freeze_panes(3, 0)
         sheet.set_landscape()
@@ -65,7 +65,7 @@ def excel(visits: Sequence[Visit], zones: dict[str, str], language: str, told: s
     return made.getvalue()
 
 
-def row(visit: Visit, zone: str, language: str) -> tuple[str, ...]:
+def row(visit: Visit, zone: str | None, language: str) -> tuple[str, ...]:
     """A visit as the texts of its columns, without the number in front."""
     person, state = visit.person, _STATES[language][visit.state.value]
     times = (_clock(visit.in_ms, zone), _clock(visit.out_ms, zone), state, visit.in_by or "")
@@ -81,5 +81,8 @@ def _degrees(measured: Measured | None) -> str:
     return "" if measured is None else f"{measured.value:.1f}"
 
 
-def _clock(time_ms: int | None, zone: str) -> str:
-    return "" if time_ms is None else f"{datetime.fromtimestamp(time_ms / 1000, ZoneInfo(zone)):%H:%M}"
+def _clock(time_ms: int | None, zone: str | None) -> str:
+    if time_ms is None:
+        return ""
+    time = f"{datetime.fromtimestamp(time_ms / 1000, ZoneInfo(zone or 'UTC')):%H:%M}"
+    return time if zone is not None else f"{time} UTC"

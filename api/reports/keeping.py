@@ -48,7 +48,7 @@ class Keeper:
         self._storms_looked_ms: dict[str, int] = {}
 
     def turn(self) -> None:
-        """Make what is due, tell what was made, let go of what is too old."""
+        """Make what is due, tell what was made, let go of what is too old or was left by a crash."""
         for schedule in self._parts.reports.schedules():
             known = self._parts.reports.known(schedule.id)
             now_ms = self._parts.clock.now_ms()
@@ -58,6 +58,7 @@ class Keeper:
                     self._make(schedule, period)
         self._tell()
         self._parts.reports.let_go()
+        self._parts.reports.sweep()
 
     def _due(self, schedule: Scheduled, now_ms: int) -> Iterable[Period]:
         wanted, parts = schedule.document, self._parts

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,7 @@ CLAIM_MS = 15 * 60_000
 RETRY_MS = 5 * 60_000
 _RETRY_MAX_MS = 6 * 3_600_000
 FORMS = ("pdf", "xlsx")
+_UNFINISHED = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(FORMS)})\.[0-9a-f]{{8}}")  # as `Reports._keep` names them
 
 schedules = sa.Table(
     "report_schedule",
@@ -236,6 +238,8 @@ class Reports:
         """Nobody waits for it any more: somebody who asked has been told that it cannot be."""
         with self.database.begin() as db:
             db.execute(reports.delete().where(reports.c.id == claim.report, reports.c.claim == claim.token))
+        for form in FORMS:
+            self.path(claim.report, form).unlink(missing_ok=True)
 
     # Telling.
 
@@ -316,6 +320,20 @@ class Reports:
             with self.database.begin() as db:
                 db.execute(reports.update().where(reports.c.id == name).values(state="gone"))
         return len(names)
+
+    def sweep(self) -> None:
+        """Delete what a crash has left: claims of reports that nobody waits for any more, and files never finished."""
+        # Looked for before the claims: whoever writes one has claimed its report before.
+        unfinished = [each for each in self._folder.glob("*.*.*") if _UNFINISHED.fullmatch(each.name)]
+        now_ms = self._clock.now_ms()
+        lapsed = reports.c.schedule.is_(None) & (reports.c.state == "claimed") & (reports.c.due_ms <= now_ms)
+        being_made = sa.select(reports.c.id).where(reports.c.state == "claimed", reports.c.due_ms > now_ms)
+        with self.database.begin() as db:
+            names = list(db.execute(reports.delete().where(lapsed).returning(reports.c.id)).scalars())
+            kept = set(db.execute(being_made).scalars())
+        left = [self.path(name, form) for name in names for form in FORMS]
+        for path in left + [each for each in unfinished if each.name.partition(".")[0] not in kept]:
+            path.unlink(missing_ok=True)
 
     def _keep(self, path: Path, content: bytes) -> None:
         """Whole or not at all."""

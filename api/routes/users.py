@@ -83,9 +83,7 @@ def change_user(session: ManagingUsers, parts: PartsOf, name: str, body: UserCha
     _one(parts, name)
     grants = None if body.grants is None else _grants(parts, body.grants)
     try:
-        parts.accounts.change(session.user.name, name, grants, body.password, body.disabled)
-        if body.pin is not None:
-            parts.accounts.change_pin(session.user.name, name, body.pin)
+        parts.accounts.change(session.user.name, name, grants, body.password, body.disabled, body.pin)
     except BadInput as error:
         parts.accounts.record(session.user.name, "user-change", name, f"refused: {error.reason}")
         raise _unfit(error) from error

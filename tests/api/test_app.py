@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 
 from alerts.people import NOBODY
 from alerts.rules import load_rules
-from alerts.store import Store, commands
+from alerts.store import Store, commands, masks
 from alerts.worker import AlertWorker
 from api.access import Role
 from api.alarms import Alarms
@@ -750,6 +750,27 @@ def test_maintenance_is_declared_by_who_keeps_the_facilities_of_a_site(world: Wo
     page = world.client.get("/api/v1/masks?state=all&limit=1").json()
     rest = world.client.get(f"/api/v1/masks?state=all&limit=1&cursor={page['next']}").json()
     assert len({page["items"][0]["id"], rest["items"][0]["id"]}) == 2 and rest["next"] is None
+
+
+@pytest.mark.parametrize("part", ["device", "place"])
+def test_a_mask_of_what_has_left_the_catalogue_is_shown_to_who_sees_all_sites(world: World, part: str) -> None:
+    body = {"kind": "maintenance", "reason": "cleaning", "until": world.clock.now_ms() + HOUR_MS}
+    headers = world.log_in()
+    everywhere = ask(world, headers, "POST", "masks", **body, metric="level").json()["id"]
+    gone = ask(
+        world, headers, "POST", "masks", **body, **{part: {"device": "level-1", "place": "drains"}[part]}
+    ).json()["id"]
+    with world.database.begin() as db:
+        db.execute(masks.update().where(masks.c.id == gone).values({part: "gone"}))
+
+    def seen(name: str) -> set[str]:
+        world.log_in(name)
+        return {mask["id"] for mask in world.client.get("/api/v1/masks").json()["items"]}
+
+    assert seen("viewer") == {everywhere, gone}
+    assert seen("manager") == seen("engineer") == {everywhere}
+    assert ask(world, world.log_in("engineer"), "DELETE", f"masks/{gone}").status_code == 404
+    assert ask(world, world.log_in(), "DELETE", f"masks/{gone}").status_code == 204
 
 
 def test_a_rule_is_changed_over_http_and_every_version_tells_who_and_what(world: World) -> None:

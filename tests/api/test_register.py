@@ -2,12 +2,15 @@
 
 import io
 import zipfile
+from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
+from api.access import Grant, Role
 from api.audit import Audit
 from api.register import store
 from tests.api.test_app import World, database_with_users, world
@@ -202,6 +205,20 @@ def test_a_name_that_is_a_formula_or_html_is_text_in_the_sheet(world: World) -> 
     assert "<f>" not in cells and "<hyperlink" not in cells
     assert "=HYPERLINK(" in texts and "&lt;script&gt;" in texts and "来访人员体温登记表" in texts
     assert on_record(world, "register-export")[0][1] == "on-duty: 5 shown"
+
+
+def test_the_sheet_holds_visits_of_a_site_that_has_left_the_catalogue(world: World) -> None:
+    made = entered(world, world.log_in("guard")).json()
+    visit = world.register.one(made["id"])
+    assert visit is not None
+    world.register.add(msgspec.structs.replace(visit, id="0" * 32, site="gone"), key(2))
+    world.accounts.change("admin", "registrar", frozenset({Grant(Role.REGISTRAR)}), None, None)
+    sheet = post(world, "export", world.log_in("registrar"), **DAYS, **DUTY, text=NAME, language="en")
+    assert sheet.status_code == 200
+    with zipfile.ZipFile(io.BytesIO(sheet.content)) as book:
+        texts = book.read("xl/sharedStrings.xml").decode()
+    assert f"{datetime.fromtimestamp(made['in_ms'] / 1000, UTC):%H:%M} UTC</t>" in texts
+    assert on_record(world, "register-export")[0][1] == "on-duty: 2 shown"
 
 
 def test_one_person_is_handed_over_and_erased_and_only_the_count_stays(world: World) -> None:

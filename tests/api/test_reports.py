@@ -294,6 +294,41 @@ def test_old_files_go_and_are_not_made_again(office: Office) -> None:
     assert list(folder.iterdir()) == [] and office.made() == []
 
 
+def test_what_a_crash_leaves_of_a_report_is_swept_when_its_claim_has_lapsed(office: Office) -> None:
+    book = office.parts.reports
+    folder = book.path("x", "pdf").parent
+    period = day_period(date(2026, 11, 18), SHANGHAI)
+
+    def dies_while_written(schedule: str | None) -> str:
+        claim = book.claim(Wanted(Kind.DAY, "west", "west", period, "en"), schedule)
+        with mock.patch("os.fsync", side_effect=[None, KeyboardInterrupt]), pytest.raises(KeyboardInterrupt):
+            book.made(claim, {"pdf": b"1", "xlsx": b"2"}, "li")
+        return str(claim.report)
+
+    asked, due = dies_while_written(None), dies_while_written("s")
+    assert len(list(folder.iterdir())) == 4
+    (folder / "of-somebody-else.pdf.bak").touch()
+    office.keeper.turn()
+    assert len(list(folder.iterdir())) == 5  # it may be being made
+    office.wait(CLAIM_MS)
+    office.keeper.turn()
+    assert sorted(each.name for each in folder.iterdir()) == sorted([f"{due}.pdf", "of-somebody-else.pdf.bak"])
+    with office.world.database.connect() as db:
+        assert db.execute(sa.select(reports.c.id)).scalars().all() == [due]
+    assert book.made(book.claim(Wanted(Kind.DAY, "west", "west", period, "en"), "s"), {"pdf": b"1"}, "li")
+    office.keeper.turn()
+    assert book.path(due, "pdf").read_bytes() == b"1" and book.path(asked, "pdf").exists() is False
+
+
+def test_a_report_that_only_half_fits_on_the_disk_leaves_nothing(office: Office) -> None:
+    book = office.parts.reports
+    claim = book.claim(Wanted(Kind.DAY, "west", "west", day_period(date(2026, 11, 18), SHANGHAI), "en"), None)
+    with mock.patch("os.fsync", side_effect=[None, OSError]), pytest.raises(OSError):
+        book.made(claim, {"pdf": b"1", "xlsx": b"2"}, "li")
+    book.withdraw(claim)
+    assert list(book.path("x", "pdf").parent.iterdir()) == []
+
+
 def test_schedules_have_versions_and_belong_to_their_sites(office: Office) -> None:
     made = schedule(office)
     client, headers = office.world.client, office.world.log_in("manager")

@@ -153,6 +153,18 @@ def test_a_pin_is_set_with_the_password_and_kept_as_a_hash(gate: World) -> None:
     assert gate.client.put("/api/v1/session/pin", json=put, headers=headers).status_code == 422
 
 
+@pytest.mark.parametrize("actor", ["admin", "li"])
+def test_a_new_pin_ends_what_was_begun_with_the_old_one(gate: World, actor: str) -> None:
+    gate.log_in("engineer")
+    assert (_change(gate.client, "li", "4071"), _who(gate.client)) == (200, "li")
+    gate.accounts.change_pin("admin", "wang", "8264")
+    assert _who(gate.client) == "li"
+    gate.accounts.change_pin(actor, "li", "8264")
+    assert _who(gate.client) == ""
+    assert _change(gate.client, "li", "4071") == 401
+    assert (_change(gate.client, "li", "8264"), _who(gate.client)) == (200, "li")
+
+
 @pytest.mark.parametrize("pin", ["", "123", "123456789", "1234", "9876", "0000", "7777777", "12a4", "１２９４", "8901"])
 def test_a_pin_that_anybody_would_try_first_is_refused(gate: World, pin: str) -> None:
     (li,) = (user for user in gate.accounts.users() if user.name == "li")

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from api.access import Permission
+from api.access import Permission, Role
 from api.people.tokens import DAYS_MAX
 from tests.api.test_app import PASSWORD, World
 
@@ -88,6 +89,20 @@ def test_a_token_ends_with_its_time_and_shrinks_and_ends_with_its_owner(world: W
     assert _status(world, token) == 200
     world.clock.advance(86_401)
     assert _status(world, token) == 401
+
+
+@pytest.mark.parametrize("way", ["change", "add_user"])
+def test_a_password_that_somebody_else_sets_leaves_no_way_in(world: World, way: str) -> None:
+    headers, users = world.log_in("guard"), world.accounts
+    token = _make(world, headers).json()["token"]
+    users.change_pin("admin", "guard", "4071")
+    users.change_password("guard", PASSWORD)
+    assert (_status(world, token), users.sessions.has_pin("guard")) == (200, True)  # their own stays theirs
+    if way == "change":
+        users.change("admin", "guard", None, PASSWORD, None)
+    else:
+        users.add_user("guard", PASSWORD, [Role.GUARD], None)
+    assert (_status(world, token), users.sessions.has_pin("guard"), users.sessions.of("guard")) == (401, False, [])
 
 
 def test_everybody_sees_their_own_tokens_and_administrators_all(world: World) -> None:

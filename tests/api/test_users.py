@@ -71,6 +71,30 @@ def test_a_refusal_names_its_field_and_a_code_that_screens_have_words_for(world:
         assert (found["field"], found["code"]) == (field, code)
 
 
+@pytest.mark.parametrize(
+    ("roles", "pin"), [(["guard", "viewer"], "1234"), (["guard", "viewer"], "x"), (["viewer"], "4071")]
+)
+def test_a_change_with_a_pin_that_is_refused_changes_nothing(world: World, roles: list[str], pin: str) -> None:
+    before, begun = world.accounts.one("guard"), _actions(world)
+    guard = TestClient(world.client.app)
+    assert guard.post("/api/v1/session", json={"name": "guard", "password": PASSWORD}).status_code == 200
+    headers = world.log_in()
+    grants = [{"role": role} for role in roles]
+    changed = {"grants": grants, "password": "another long one", "disabled": True, "pin": pin}
+    assert _change(world, headers, "guard", **changed)[0] == 422
+    assert world.accounts.one("guard") == before and guard.get("/api/v1/session").status_code == 200
+    told = [action for action in _actions(world)[len(begun) :] if not action.startswith("log-in")]
+    assert told == ["user-change guard"]
+
+
+def test_who_is_made_a_guard_gets_a_password_and_a_pin_at_once(world: World) -> None:
+    changed = {"grants": [{"role": "guard"}], "password": "another long one", "pin": "4071"}
+    assert _change(world, world.log_in(), "viewer", **changed)[0] == 200
+    assert world.accounts.sessions.has_pin("viewer")
+    assert _change(world, world.log_in(), "viewer", pin="")[0] == 200
+    assert not world.accounts.sessions.has_pin("viewer")
+
+
 def test_one_user_is_shown_with_what_they_come_in_by(world: World) -> None:
     headers = world.log_in()
     assert not world.client.get("/api/v1/users/guard").json()["has_pin"]
