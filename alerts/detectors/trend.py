@@ -36,7 +36,7 @@ class RateRule(LevelledRule):
     type: Literal["rate"]
     window_readings: int = Field(default=15, ge=8, le=30)  # fewer cannot show a trend beyond chance
     span_min_s: float = Field(default=20.0, gt=0)
-    span_max_s: float = Field(default=7200.0, gt=0)
+    span_max_s: float = Field(default=3600.0, gt=0)
 
 
 class ForecastRule(LevelledRule):
@@ -47,7 +47,7 @@ class ForecastRule(LevelledRule):
     relative_to: Literal["depth"] | None = None  # the target is a fraction of the drain's depth
     window_readings: int = Field(default=15, ge=8, le=30)  # fewer cannot show a trend beyond chance
     span_min_s: float = Field(default=20.0, gt=0)
-    span_max_s: float = Field(default=7200.0, gt=0)
+    span_max_s: float = Field(default=3600.0, gt=0)
 
     @model_validator(mode="after")
     def _in_minutes(self) -> Self:

@@ -46,7 +46,7 @@ def test_a_steady_rise_reaches_its_limit_when_arithmetic_says() -> None:
 def test_an_overflow_is_foreseen_by_a_sensor_that_reads_every_five_minutes() -> None:
     level = {"severity": "high", "at_most": 60}
     fields = {"id": "r", "name": "R", "class": "drain", "metric": "level", "type": "forecast", "levels": [level]}
-    rule = ForecastRule.model_validate(fields | {"target": 2.0})
+    rule = ForecastRule.model_validate(fields | {"target": 2.0, "span_max_s": 7200})
     rise = [(0, i * 300_000, 1.0 + i * 0.05) for i in range(15)]  # a centimetre a minute
     found = signals_of(lambda: TrendDetector(rule, np.array([0]), 1, np.array([2.0])), rise, [4])
     assert round(found[0, 14 * 300_000], 6) == 30

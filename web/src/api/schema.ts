@@ -5202,7 +5202,7 @@ export interface components {
             span_min_s?: number;
             /**
              * Span Max S
-             * @default 7200
+             * @default 3600
              */
             span_max_s?: number;
         };
@@ -7307,7 +7307,7 @@ export interface components {
             span_min_s?: number;
             /**
              * Span Max S
-             * @default 7200
+             * @default 3600
              */
             span_max_s?: number;
         };
@@ -14756,4 +14756,4 @@ export interface operations {
         };
     };
 }
-// 708b64b7c382b24563b58adbd1b0ad12fa9148622e211773c924e81709d0c63b
+// 013102a18f51419dee9c3095efe6b970e807f49ff759909db1b19e65ebf7549b
