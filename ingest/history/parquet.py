@@ -7,7 +7,6 @@ Axis: N readings.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import secrets
@@ -55,7 +54,6 @@ _ROLL_QUIET_S = 300.0  # a day to which nothing has come for so long is rolled u
 _SAMPLE_ROWS = 50_000
 _DAYS = 100_000  # keys are kind · _DAYS + day
 _LOOK_EVERY_S = 300.0  # for marks of others
-_FILES_KNOWN = 10_000  # of days that are being written
 _ROLL_AGAIN_S = 600.0  # a day that could not be rolled up is tried again after so long
 _ROLL_ROWS = 50_000  # or when it has grown by so many readings, and by as many as there are windows to take over,
 _ROLL_EVERY_S = 60.0  # and this long ago
@@ -119,7 +117,6 @@ class ParquetWriter:
         self._doomed: list[tuple[float, Path]] = []
         self._touched: set[Path] = set()
         self._roller = Roller(folder)
-        self._row_count = functools.lru_cache(_FILES_KNOWN)(_row_count)  # a file that has its name does not change
         self._clock = clock or SystemClock()
         self._keeper = Keeper(settings or ParquetSettings(folder=folder), self._roller, self._clock)
         self._unrolled: dict[tuple[str, int], _Unrolled] = {}
@@ -307,16 +304,20 @@ class ParquetWriter:
                     events.history_untidy(str(error))
                     return
                 self._doomed += [(now_s + _DELETE_AFTER_S, path) for path in replaced]
+                gone = [each for each in self._rolled if (each[0], month_of(each[1])) == (kind, month)]
+                for each in gone:
+                    del self._rolled[each]
                 return
 
     def _merge(self, folder: Path, now_s: float) -> None:
         try:
             parts = [part for part in parts_of(folder) if part.last]  # what was brought keeps its name
-            rows = [self._row_count(part.path) for part in parts]
+            kind, day = _kind_and_day(folder)
+            rows = [self._roller.readings.row_count(part, day) for part in parts]
             position = 0
             # Neighbours of one tier: each merge makes a file of the next tier, so a reading is rewritten a few times only.
             # And what rollups hold is not mixed with what they lack, which would make all of it be read anew.
-            through = self._rolled.get(_kind_and_day(folder), _NEVER).through
+            through = self._rolled.get((kind, day), _NEVER).through
             keys = [(_tier(count), part.last <= through) for part, count in zip(parts, rows, strict=True)]
             for _, run in itertools.groupby(keys):
                 size = len(list(run))
@@ -388,10 +389,6 @@ def _write_file(path: Path, row_groups: Iterable[pa.Table]) -> None:
 
 def _kind_and_day(folder: Path) -> tuple[str, int]:
     return folder.parent.name.removeprefix("kind="), day_number(folder.name.removeprefix("day="))
-
-
-def _row_count(path: Path) -> int:
-    return int(pq.read_metadata(path).num_rows)
 
 
 def _repeats(values: pa.ChunkedArray) -> bool:

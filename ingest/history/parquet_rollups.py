@@ -14,13 +14,11 @@ themselves are as quick to read. Axes: N readings, W windows.
 from __future__ import annotations
 
 import contextlib
-import functools
-import itertools
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -35,11 +33,10 @@ from ingest.history.parquet_files import (
     day_folder,
     day_name,
     day_number,
-    time_span,
     write_file,
 )
+from ingest.history.parquet_slices import Names, Slicer, series_of
 from ingest.history.rollups import WIDTHS_MS, Windows, merge, roll
-from telemetry.batch import Floats, Qualities, Times
 from telemetry.errors import Unavailable
 
 SCHEMA = pa.schema(
@@ -60,12 +57,9 @@ SCHEMA = pa.schema(
 )
 COLUMNS = [field.name for field in fields(Windows) if field.name != "series"]
 GROUP_ROWS = 8_192  # a chart reads the row groups that hold its series: they must be small against a day
-_SLICE_ROWS = 500_000  # readings in memory at once, or those of a second
 _MONTH_ROWS_MAX = 2_000_000  # a month with more windows stays as the files of its days
-_FILES_KNOWN = 10_000  # of days that are being written
 _FINEST_SAVES = 4  # how many readings a minute's window must stand for
 _NAME = re.compile(r"(\d\d)-(\d\d)-(\d{12})\.parquet")
-_Names = list[tuple[str, str]]
 
 
 class Covered(NamedTuple):
@@ -102,8 +96,7 @@ class Roller:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # A file that has its name does not change.
-        self._spans = functools.lru_cache(_FILES_KNOWN)(_spans)
+        self.readings = Slicer()
 
     def start(self, cursor: int) -> None:
         """Distrust what knows of records past the cursor: those that come will be others. Raises OSError.
@@ -208,11 +201,10 @@ class Roller:
                 ):
                     if width in drafts:
                         yield from _take_over(right.paths[width], drafts[width], written_ms, through, wider, rest)
-            for end_ms, names, series, time_ms, value, quality in _slices(
-                self._groups(parts, day), from_ms, (day + 1) * DAY_MS
-            ):
-                of_minute.add(names, roll(series, time_ms, value, quality, WIDTHS_MS["1m"]))
-                if found := of_minute.take(end_ms, WIDTHS_MS["1m"]):
+            for some in self.readings.slices(parts, day, from_ms):
+                windows = roll(some.series, some.time_ms, some.value, some.quality, WIDTHS_MS["1m"])
+                of_minute.add(some.names, windows)
+                if found := of_minute.take(some.end_ms, WIDTHS_MS["1m"]):
                     names, minutes = found
                     if not drafts:
                         saves = len(minutes) * _FINEST_SAVES <= minutes.count.sum()
@@ -220,9 +212,9 @@ class Roller:
                     if "1m" in drafts:
                         drafts["1m"].write(_table(names, minutes, through), GROUP_ROWS)
                     of_quarter.add(names, minutes)
-                if found := of_quarter.take(end_ms, WIDTHS_MS["15m"]):
+                if found := of_quarter.take(some.end_ms, WIDTHS_MS["15m"]):
                     of_hour.add(*found)
-                if found := of_hour.take(end_ms, WIDTHS_MS["1h"]):
+                if found := of_hour.take(some.end_ms, WIDTHS_MS["1h"]):
                     names, quarters = found
                     drafts["15m"].write(_table(names, quarters, through), GROUP_ROWS)
                     drafts["1h"].write(_table(names, merge(quarters, WIDTHS_MS["1h"]), through), GROUP_ROWS)
@@ -236,15 +228,10 @@ class Roller:
         if of_hour is None or not _is_of_one_day(of_hour.path, day):
             return None
         paths = {width: each.path for width, each in old.items() if each.path.name == of_hour.path.name}
-        lacking = self._groups([part for part in parts if part.last > of_hour.through], day)
         finest_ms = WIDTHS_MS["1m" if "1m" in paths else "15m"]
-        end_ms = int(lacking.start_ms.min(initial=(day + 1) * DAY_MS)) // finest_ms * finest_ms
+        lacking = [part for part in parts if part.last > of_hour.through]
+        end_ms = self.readings.first_ms(lacking, day) // finest_ms * finest_ms
         return _Right(end_ms, paths) if "15m" in paths and end_ms > day * DAY_MS else None
-
-    def _groups(self, parts: Sequence[Part], day: int) -> _Groups:
-        found = [self._spans(part.path, day) for part in parts]
-        paths = [part.path for part, spans in zip(parts, found, strict=True) for _ in spans]
-        return _Groups(paths, *np.concatenate([np.empty((0, 4), np.int64), *found]).T)
 
     def _drafts(
         self, stack: contextlib.ExitStack, widths: Sequence[str], kind: str, day: int, through: int
@@ -309,10 +296,10 @@ def _take_over(
             yield
 
 
-def _windows_in(table: pa.Table) -> tuple[_Names, Windows]:
+def _windows_in(table: pa.Table) -> tuple[Names, Windows]:
     """Back from `_table`."""
     names: dict[tuple[str, str], int] = {}
-    series = _series_of(table, names)
+    series = series_of(table, names)
     return list(names), Windows(series, *(table[name].to_numpy() for name in COLUMNS))
 
 
@@ -321,14 +308,14 @@ class _Unfinished:
 
     def __init__(self, width_ms: int) -> None:
         self._width_ms = width_ms
-        self._parts: list[tuple[_Names, Windows]] = []
+        self._parts: list[tuple[Names, Windows]] = []
 
-    def add(self, names: _Names, windows: Windows) -> None:
+    def add(self, names: Names, windows: Windows) -> None:
         """Windows no wider than ours, later than those that were added before."""
         if len(windows):
             self._parts.append((names, windows))
 
-    def take(self, end_ms: int, until_ms: int) -> tuple[_Names, Windows] | None:
+    def take(self, end_ms: int, until_ms: int) -> tuple[Names, Windows] | None:
         """Those up to the last multiple of `until_ms` before `end_ms`, at our width; None when there are none."""
         whole_ms = end_ms // until_ms * until_ms
         if not any(windows.time_ms.min() < whole_ms for _, windows in self._parts):
@@ -340,85 +327,7 @@ class _Unfinished:
         return names, merge(windows.take(is_whole), self._width_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """The row groups of a day's files, in the order of the files; (G,) each."""
-
-    path: list[Path]
-    number: NDArray[np.int64]  # in its file
-    start_ms: Times  # of its earliest reading
-    end_ms: Times  # after its latest
-    rows: NDArray[np.int64]
-
-
-def _spans(path: Path, day: int) -> NDArray[np.int64]:
-    """Of a file of that day: (G, 4), a row as in `_Groups`."""
-    about = pq.read_metadata(path)
-    found = []
-    for number in range(about.num_row_groups):
-        first_ms, last_ms = time_span(about, number) or (day * DAY_MS, (day + 1) * DAY_MS - 1)
-        found.append((number, first_ms, last_ms + 1, about.row_group(number).num_rows))
-    return np.array(found, np.int64).reshape(-1, 4)
-
-
-def _slices(
-    groups: _Groups, first_ms: int, last_ms: int
-) -> Iterator[tuple[int, _Names, NDArray[np.int64], Times, Floats, Qualities]]:
-    """The readings of [first, last), so many at a time as may be in memory at once.
-
-    Yields the slice's end, `last_ms` at the end, names, and (N,) columns ascending by series and time, each reading once.
-    """
-    for start_ms, end_ms in _cuts(groups, first_ms, last_ms):
-        names: dict[tuple[str, str], int] = {}
-        columns = []
-        overlapping = np.flatnonzero((groups.start_ms < end_ms) & (groups.end_ms > start_ms)).tolist()
-        for path, of_file in itertools.groupby(overlapping, key=groups.path.__getitem__):
-            with pq.ParquetFile(path) as file:
-                for at in of_file:
-                    columns.append(_columns(file.read_row_group(int(groups.number[at])), names, start_ms, end_ms))
-        if columns:
-            ordered = sorted(names)
-            series, time_ms, value, quality, key = (np.concatenate(each) for each in zip(*columns, strict=True))
-            rank = np.argsort(np.array([names[name] for name in ordered]))
-            series = rank[series] if len(series) else series
-            rows = _each_once(series, time_ms, key)
-            yield end_ms, ordered, series[rows], time_ms[rows], value[rows], quality[rows]
-    nothing = np.empty(0, np.int64)
-    yield last_ms, [], nothing, nothing, np.empty(0), np.empty(0, np.uint8)
-
-
-def _cuts(groups: _Groups, start_ms: int, end_ms: int, step_ms: int = 60_000) -> Iterator[tuple[int, int]]:
-    """Where [start, end) is cut: (start, end) of some minutes with so many readings, or of some seconds of one minute."""
-    edges = np.arange(start_ms, end_ms + 1, step_ms)
-    begun_ms, held = start_ms, 0.0
-    for edge_ms, count in zip(edges[:-1].tolist(), np.diff(_rows_before(groups, edges)).tolist(), strict=True):
-        if begun_ms < edge_ms and held + count > _SLICE_ROWS:
-            yield begun_ms, edge_ms
-            begun_ms, held = edge_ms, 0.0
-        held += count
-        if held > _SLICE_ROWS and step_ms > 1000:
-            yield from _cuts(groups, edge_ms, edge_ms + step_ms, 1000)
-            begun_ms, held = edge_ms + step_ms, 0.0
-    if begun_ms < end_ms:
-        yield begun_ms, end_ms
-
-
-def _rows_before(groups: _Groups, moments: Times) -> Floats:
-    """How many readings lie before each moment, were those of a row group spread evenly over its time; (M,)."""
-    rate = groups.rows / (groups.end_ms - groups.start_ms)
-    before = np.zeros(len(moments))
-    for edge_ms, sign in ((groups.start_ms, 1.0), (groups.end_ms, -1.0)):
-        order = np.argsort(edge_ms)
-        past = np.searchsorted(edge_ms[order], moments)
-        # In steps of the day, so that large times leave the digits to the rows.
-        from_ms = moments[0]
-        rates = np.concatenate(([0.0], np.cumsum(rate[order])))[past]
-        starts = np.concatenate(([0.0], np.cumsum(rate[order] * (edge_ms[order] - from_ms))))[past]
-        before += sign * (rates * (moments - from_ms) - starts)
-    return before
-
-
-def _together(parts: Sequence[tuple[_Names, Windows]]) -> tuple[_Names, Windows]:
+def _together(parts: Sequence[tuple[Names, Windows]]) -> tuple[Names, Windows]:
     """Windows of several slices, ascending by series and time, their series numbered anew."""
     names = sorted({name for known, _ in parts for name in known})
     at = {name: number for number, name in enumerate(names)}
@@ -429,54 +338,7 @@ def _together(parts: Sequence[tuple[_Names, Windows]]) -> tuple[_Names, Windows]
     return names, whole.take(np.lexsort((whole.time_ms, whole.series)))
 
 
-def _columns(table: pa.Table, names: dict[tuple[str, str], int], start_ms: int, end_ms: int) -> tuple[Any, ...]:
-    times = table["time_ms"].to_numpy()
-    if len(times) and (times.min() < start_ms or times.max() >= end_ms):
-        table = table.filter(pa.array((times >= start_ms) & (times < end_ms)))
-    series = _series_of(table, names)
-    key: NDArray[Any] = np.zeros(len(table), "<U1")  # each ""
-    if table["key"].null_count < len(table):
-        key = table["key"].fill_null("").to_numpy().astype(object)
-    return (series, *(table[name].to_numpy() for name in ("time_ms", "value", "quality")), key)
-
-
-def _series_of(table: pa.Table, names: dict[tuple[str, str], int]) -> NDArray[np.int64]:
-    """Each row's series, as numbered in `names`, to which those are added that it lacks."""
-    table = table.unify_dictionaries().combine_chunks()
-    device, metric = (_chunk(table[name]) for name in ("device", "metric"))
-    devices, metrics = device.dictionary.to_pylist(), metric.dictionary.to_pylist()
-    pair = device.indices.to_numpy().astype(np.int64) * max(1, len(metrics)) + metric.indices.to_numpy()
-    used, inverse = np.unique(pair, return_inverse=True)
-    code = np.array(
-        [names.setdefault((devices[p // len(metrics)], metrics[p % len(metrics)]), len(names)) for p in used.tolist()],
-        np.int64,
-    )
-    return code[inverse]
-
-
-def _chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
-
-
-def _each_once(series: NDArray[np.int64], time_ms: Times, key: NDArray[Any]) -> NDArray[np.intp]:
-    """Rows by series and time; of a reading that was told twice the later telling, of one moment every key."""
-    later = (series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (time_ms[1:] >= time_ms[:-1]))
-    order = np.arange(len(series)) if later.all() else np.lexsort((time_ms, series))
-    again = (series[order][1:] == series[order][:-1]) & (time_ms[order][1:] == time_ms[order][:-1])
-    if not again.any():
-        return order
-    newest: dict[tuple[int, int, str], int] = {}
-    is_kept = np.ones(len(order), np.bool_)
-    for position in np.flatnonzero(np.concatenate((again, [False])) | np.concatenate(([False], again))).tolist():
-        row = order[position]
-        name = int(series[row]), int(time_ms[row]), key[row]
-        if name in newest:
-            is_kept[newest[name]] = False
-        newest[name] = position
-    return order[is_kept]
-
-
-def _table(names: _Names, windows: Windows, through: int) -> pa.Table:
+def _table(names: Names, windows: Windows, through: int) -> pa.Table:
     return pa.table(
         [
             *(_named(windows.series, [name[part] for name in names]) for part in (0, 1)),

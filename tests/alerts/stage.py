@@ -19,6 +19,18 @@ from telemetry.journal import AWAY, CONNECTED, Kind, Stored
 from telemetry.series import ONLINE, SeriesRegistry
 
 T0 = 1_795_000_000_000
+MANHOLES = """
+sites: [{id: east, name: East}]
+kinds: [{id: level, name: L, metrics: [{id: level, name: L, unit: m}]}]
+gateways: [{id: gw, name: G, site: east}]
+places:
+  - {id: lower, name: Lower, kind: manhole, site: east, drain: {depth_m: 2, crown_m: 1}}
+  - {id: upper, name: Upper, kind: manhole, site: east, drain: {depth_m: 2, crown_m: 1, downstream: lower}}
+devices:
+  - {id: low, kind: level, place: lower, gateway: gw}
+  - {id: high, kind: level, place: upper, gateway: gw}
+"""
+"""Two of them, the lower one below the upper one: a catalogue."""
 
 
 def program(catalogue: str, rules: str) -> Program:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from alerts.conditions import Conditions
 from alerts.program import Program
 from telemetry.batch import ReadingBatch
-from tests.alerts.stage import T0, Stage, program
+from tests.alerts.stage import MANHOLES, T0, Stage, program
 from tests.oracles.lifecycle import Condition
 
 CATALOGUE = """
@@ -117,31 +117,20 @@ def test_what_fires_by_time_says_what_its_detector_said_and_not_what_the_meter_s
         assert round(value, 2) == 1.03  # m3/h
 
 
-DRAINS = """
-sites: [{id: east, name: East}]
-kinds: [{id: level, name: L, metrics: [{id: level, name: L, unit: m}]}]
-gateways: [{id: gw, name: G, site: east}]
-places:
-  - {id: lower, name: L, kind: manhole, site: east, drain: {depth_m: 2, crown_m: 1}}
-  - {id: upper, name: U, kind: manhole, site: east, drain: {depth_m: 2, crown_m: 1, downstream: lower}}
-devices:
-  - {id: low, kind: level, place: lower, gateway: gw}
-  - {id: up, kind: level, place: upper, gateway: gw}
-"""
 PAIR = """
 rules:
-  - {id: pair, type: pair, class: x, name: P, metric: level, devices: [up], levels: [{severity: high, at_least: 4}],
+  - {id: pair, type: pair, class: x, name: P, metric: level, devices: [high], levels: [{severity: high, at_least: 4}],
      learn_readings: 8, age_max_s: 60, raise_after_s: 420}
 """
 
 
 def test_what_its_detector_can_no_longer_tell_does_not_last() -> None:
     for is_heard in (True, False):
-        stage = Stage(program(DRAINS, PAIR), crash_at=30)
+        stage = Stage(program(MANHOLES, PAIR), crash_at=30)
         for minute in range(20):
             held_back = minute == 10 or (is_heard and minute > 10)
             if is_heard or minute <= 10:
                 stage.read(60 * minute, low=0.3)
-            stage.read(60 * minute + 1, up=0.8 if held_back else 0.3)
+            stage.read(60 * minute + 1, high=0.8 if held_back else 0.3)
             stage.wait(60 * minute + 2, 60 * minute + 59)
         assert [alarm.rule for alarm in stage.engine.open_alarms] == (["pair"] if is_heard else [])

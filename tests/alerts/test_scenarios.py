@@ -12,19 +12,8 @@ from alerts.engine import Engine
 from alerts.program import Program
 from alerts.rule import Severity
 from telemetry.journal import Kind
-from tests.alerts.stage import T0, Stage, program
+from tests.alerts.stage import MANHOLES, T0, Stage, program
 
-CATALOGUE = """
-sites: [{id: east, name: East}]
-kinds: [{id: level, name: L, metrics: [{id: level, name: L, unit: m}]}]
-gateways: [{id: gw, name: G, site: east}]
-places:
-  - {id: lower, name: Lower, kind: manhole, site: east, drain: {depth_m: 2, crown_m: 1}}
-  - {id: upper, name: Upper, kind: manhole, site: east, drain: {depth_m: 2, crown_m: 1, downstream: lower}}
-devices:
-  - {id: low, kind: level, place: lower, gateway: gw}
-  - {id: high, kind: level, place: upper, gateway: gw}
-"""
 LEVEL = """
 rules:
   - id: full
@@ -41,7 +30,7 @@ MINUTES = 60
 
 @cache
 def made(rules: str) -> Program:
-    return program(CATALOGUE, rules)
+    return program(MANHOLES, rules)
 
 
 def lasting(raise_after_s: int = 0, clear_after_s: int = 0) -> Program:
@@ -130,7 +119,7 @@ def test_s8_a_thousand_at_once_are_a_thousand() -> None:
     """Prometheus: over a rule's limit all of its alerts vanish, without a word."""
     names = [f"d{n}" for n in range(1000)]
     devices = "".join(f"  - {{id: {name}, kind: level, place: lower, gateway: gw}}\n" for name in names)
-    stage = Stage(program(CATALOGUE + devices, LEVEL.replace("masked_by", "# masked_by")))
+    stage = Stage(program(MANHOLES + devices, LEVEL.replace("masked_by", "# masked_by")))
     stage.read(0, **dict.fromkeys(names, 1.2))
     assert sum(step.what is What.RAISED and step.quiet is None for step in stage.steps) == 1000
 
@@ -246,7 +235,7 @@ def test_the_trace_of_kapacitor_with_the_one_difference_that_is_meant() -> None:
     levels = [("low", 60, 50), ("medium", 70, 60), ("critical", 80, 70)]
     text = ", ".join(f"{{severity: {name}, at_least: {up}, clear: {down}}}" for name, up, down in levels)
     rule = f"rules: [{{id: cpu, type: level, class: x, name: C, metric: level, levels: [{text}]}}]"
-    stage = Stage(program(CATALOGUE, rule))
+    stage = Stage(program(MANHOLES, rule))
     seen = []
     for second, value in enumerate((61, 73, 64, 85, 62, 56, 47)):
         stage.read(second, low=value)
@@ -284,7 +273,7 @@ def test_limits_may_differ_by_place_and_the_nearest_holds() -> None:
 def test_a_band_of_one_severity_keeps_its_two_limits_apart_over_a_crash(value: float, crash_at: int) -> None:
     limits = "levels: [{severity: high, at_least: 10}, {severity: high, at_most: 2}]"
     rule = f"rules: [{{id: band, type: level, class: x, name: B, metric: level, {limits}}}]"
-    stage = Stage(program(CATALOGUE, rule), crash_at=crash_at)
+    stage = Stage(program(MANHOLES, rule), crash_at=crash_at)
     stage.read(0, low=value)
     stage.read(1, low=value)
     stage.read(2, low=5.0)

@@ -102,7 +102,7 @@ def test_whatever_comes_whenever_rolled_up_the_answer_is_that_of_the_readings(
 ) -> None:
     with (
         tempfile.TemporaryDirectory() as name,
-        mock.patch("ingest.history.parquet_rollups._SLICE_ROWS", slice_rows),
+        mock.patch("ingest.history.parquet_slices.SLICE_ROWS", slice_rows),
     ):
         store = Store(Path(name))
         for act in acts:
@@ -196,7 +196,7 @@ def test_minutes_are_kept_only_where_they_save_something(tmp_path: Path) -> None
 
 
 def test_a_day_that_is_too_large_for_one_go_is_rolled_up_by_hours(tmp_path: Path) -> None:
-    with mock.patch("ingest.history.parquet_rollups._SLICE_ROWS", 1000):
+    with mock.patch("ingest.history.parquet_slices.SLICE_ROWS", 1000):
         store = filled(tmp_path)
     for how in Aggregate:
         asked = (0, T0, T0 + 4 * DAY_MS, HOUR, how)
@@ -206,7 +206,7 @@ def test_a_day_that_is_too_large_for_one_go_is_rolled_up_by_hours(tmp_path: Path
 def test_a_day_that_takes_long_to_roll_up_keeps_no_reading_waiting(tmp_path: Path) -> None:
     """And no file that is still to be read goes, though others have replaced it long ago."""
     with (
-        mock.patch("ingest.history.parquet_rollups._SLICE_ROWS", 1000),
+        mock.patch("ingest.history.parquet_slices.SLICE_ROWS", 1000),
         mock.patch("ingest.history.parquet._ROLL_QUIET_S", 0.0),
         mock.patch("ingest.history.parquet._DELETE_AFTER_S", 0.0),
     ):

@@ -6,7 +6,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from ingest.history import parquet_rollups
+from ingest.history import parquet_slices
 from ingest.history.history import SeriesPlace
 from ingest.history.parquet import ParquetWriter
 from ingest.history.parquet_files import DAY_MS, day_files, day_folder
@@ -23,9 +23,8 @@ def test_no_slice_holds_many_more_readings_than_it_may(tmp_path: Path, first_s: 
     batch = ReadingBatch(series, np.repeat(times, 20), np.zeros(10_000), np.zeros(10_000, np.uint8))
     writer.write(batch, 1, 1)
     parts = day_files(day_folder(tmp_path, "meter", DAY)).parts
-    groups = parquet_rollups.Roller(tmp_path)._groups(parts, DAY)
-    with mock.patch.object(parquet_rollups, "_SLICE_ROWS", 2000):
-        slices = list(parquet_rollups._slices(groups, DAY * DAY_MS, (DAY + 1) * DAY_MS))
+    with mock.patch.object(parquet_slices, "SLICE_ROWS", 2000):
+        slices = list(parquet_slices.Slicer().slices(parts, DAY, DAY * DAY_MS))
     counts = [len(time_ms) for _, _, _, time_ms, *_ in slices]
     assert sum(counts) == 10_000
     assert max(counts) <= 2200
