@@ -42,6 +42,7 @@ _LEVEL_MARGIN_M = 0.012
 _SIGMA_M = math.hypot(NOISE_M, 0.001 / math.sqrt(12))  # noise and a resolution of a millimetre
 _SURE_SIGMAS = 4.5
 _TRUST = 0.15  # how far two fair estimators of a bent line's slope may differ
+_UNEVEN = 3  # times the shortest interval of a window: its sampling changes
 _CERTAIN_READINGS = 3  # "two in a row", and one more so that no window decides alone
 
 
@@ -258,19 +259,25 @@ def _slopes(track: LevelTrack) -> tuple[Times, Floats, Floats]:
     """(times, slope [m/s], its standard deviation from the sensor's noise), for each full window: (N - W + 1,).
 
     The median of all pairwise slopes of the noise-free window. The deviation is that of least squares: for noise
-    without outliers Theil's estimator is 5 % worse (Sen 1968, doi 10.1080/01621459.1968.10480934).
+    without outliers Theil's estimator is 5 % worse (Sen 1968, doi 10.1080/01621459.1968.10480934). Not so where the
+    sampling changes within a window: least squares leans on the few readings that are far away, the median on the many
+    pairs that are close together. There it is what noise does to the median pair.
     """
     at_s = sliding_window_view((track.time_ms - track.time_ms[0]) / 1000, WINDOW)
     level = sliding_window_view(track.level_m, WINDOW)
+    gap_s = np.diff(at_s, axis=1)
+    is_uneven = gap_s.max(axis=1) > _UNEVEN * gap_s.min(axis=1)
     slope = np.zeros(len(at_s), np.float64)
     # In calm water the median is not worth its time: a straight line through the ends is as good.
-    moving = np.abs(level.max(axis=1) - level.min(axis=1)) > 0.002
+    moving = (np.abs(level.max(axis=1) - level.min(axis=1)) > 0.002) | is_uneven
     slope[~moving] = (level[~moving, -1] - level[~moving, 0]) / (at_s[~moving, -1] - at_s[~moving, 0])
     first, second = np.triu_indices(WINDOW, 1)
     rise = level[moving][:, second] - level[moving][:, first]
     slope[moving] = np.median(rise / (at_s[moving][:, second] - at_s[moving][:, first]), axis=1)
-    spread = np.sqrt(((at_s - at_s.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
-    return track.time_ms[WINDOW - 1 :], slope, 1.05 * _SIGMA_M / spread
+    sigma = 1.05 * _SIGMA_M / np.sqrt(((at_s - at_s.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
+    apart_s = np.median(at_s[is_uneven][:, second] - at_s[is_uneven][:, first], axis=1)
+    sigma[is_uneven] = math.sqrt(2) * _SIGMA_M / apart_s
+    return track.time_ms[WINDOW - 1 :], slope, sigma
 
 
 def _minutes_left(left_m: Floats, slope: Floats) -> float:

@@ -3,8 +3,11 @@ from pathlib import Path
 
 import numpy as np
 from firmware_sim.district import Floats
-from firmware_sim.truth import ExpectedAlarm, LevelTrack, Truth, drain_alarms
+from firmware_sim.drains import NOISE_M
+from firmware_sim.truth import WINDOW, ExpectedAlarm, LevelTrack, Truth, drain_alarms
+from numpy.lib.stride_tricks import sliding_window_view
 
+from alerts.detectors.trend import trend
 from telemetry.catalogue import Drain
 
 DRAIN = Drain(depth_m=2.0, crown_m=0.5)
@@ -64,6 +67,26 @@ def test_two_storms_are_two_expectations() -> None:
 
 def test_fewer_readings_than_a_window_have_no_slope() -> None:
     assert {alarm.rule for alarm in expect(rising(100, 1.0, readings=14))} == set()
+
+
+def test_what_the_rule_sees_where_the_sampling_changes_is_foreseen() -> None:
+    """A reading a minute, then one every two seconds, as between a demo's past and its present."""
+    rng = np.random.default_rng(1)
+    readings_s = np.arange(40) * 2.0
+    seen = 0
+    for _ in range(2000):
+        time_ms = np.rint(np.concatenate([np.arange(-20, 0) * 60 - rng.uniform(1, 60), readings_s]) * 1000)
+        begins_s, bend = rng.uniform(5, 20), rng.uniform(1, 3)
+        water = rng.uniform(0, 0.3) * (np.maximum(0, readings_s - begins_s) / 40) ** bend
+        level_m = 0.15 + np.concatenate([np.zeros(20), water])
+        track = LevelTrack("mh", DRAIN, time_ms.astype(np.int64), level_m)
+        expected = [alarm for alarm in drain_alarms(track, SLACK_MS) if alarm.rule == "drain-rise"]
+        shown = np.rint((level_m + rng.normal(0, NOISE_M, len(level_m))) * 1000) / 1000
+        rises = trend(sliding_window_view(track.time_ms, WINDOW), sliding_window_view(shown, WINDOW)).slope >= 0.02
+        for at_ms in track.time_ms[WINDOW:][rises[1:] & rises[:-1]][:1].tolist():
+            seen += 1
+            assert any(alarm.from_ms <= at_ms <= alarm.by_ms for alarm in expected)
+    assert seen > 1000
 
 
 def test_the_file_holds_what_was_offered(tmp_path: Path) -> None:
