@@ -45,6 +45,8 @@ FAULTS: Mapping[str, Severity] = {
     "clock-wrong": Severity.HIGH,
     "backup-old": Severity.MEDIUM,
     "incomplete": Severity.MEDIUM,
+    "spool-full": Severity.HIGH,
+    "spool-damaged": Severity.HIGH,
 }
 DUTY_MISSED, DUTY_OVER = "duty-missed", "duty-over"
 """Actions of the commands by which the core says that a daily duty was not signed in time, and that this is no matter any

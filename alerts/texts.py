@@ -29,6 +29,8 @@ _OURS = {
     "clock-wrong": {"en": "A clock is wrong", "zh": "时钟不准"},
     "backup-old": {"en": "There is no recent backup", "zh": "备份过期"},
     "incomplete": {"en": "Yesterday's readings are incomplete", "zh": "昨日数据不完整"},
+    "spool-full": {"en": "A gateway's disk is full", "zh": "网关缓存已满"},
+    "spool-damaged": {"en": "A gateway's disk has lost readings", "zh": "网关缓存损坏"},
 }
 _ADVICE_OURS = {
     UNANSWERED: {"en": "See to the alarm, then to the duty roster.", "zh": "先处理该报警，再检查值班表。"},
@@ -41,6 +43,8 @@ _ADVICE_OURS = {
     "clock-wrong": {"en": "Set the clock, and what sets it by itself.", "zh": "校准时钟，并检查自动对时。"},
     "backup-old": {"en": "Make one now, then mend what makes them.", "zh": "立即备份，并修复定时备份。"},
     "incomplete": {"en": "Look which devices are missing.", "zh": "查看缺少哪些设备的数据。"},
+    "spool-full": {"en": "Mend its connection, or give it more room.", "zh": "恢复网关网络，或增大缓存空间。"},
+    "spool-damaged": {"en": "Look at the gateway's disk; replace it.", "zh": "检查并更换网关的存储盘。"},
 }
 _WHY_FAULT = {
     "disk-low": {
@@ -62,6 +66,14 @@ _WHY_FAULT = {
     "incomplete": {
         "en": "Of what was due yesterday at '{}' too much has not arrived",
         "zh": "“{}”昨日应到的读数缺失过多",
+    },
+    "spool-full": {
+        "en": "The disk budget of '{}' is used up; it thins out what waits, and keeps what alarms need for last",
+        "zh": "“{}”的缓存额度已用尽；积压数据将被抽稀，报警所需的数据保留到最后",
+    },
+    "spool-damaged": {
+        "en": "What waited on the disk of '{}' cannot be read any more; it was set aside, and has not arrived",
+        "zh": "“{}”缓存中的部分数据无法读取，已隔离，尚未送达",
     },
 }
 _UNITS = {"degC": "°C", "m3": "m³", "1": ""}

@@ -69,6 +69,7 @@ def gateways(catalogue: Catalogue, user: User, states: Mapping[str, GatewayState
                 "oldest_ms": state and state.oldest_ms,
                 "behind": state and state.behind,
                 "full": state and state.is_full,
+                "damaged_lanes": state and state.damaged_lanes,
                 "heard_ms": state and state.heard_ms,
             }
         )

@@ -371,6 +371,7 @@ class GatewayStateShown(BaseModel):
     oldest_ms: int | None
     behind: int | None
     full: bool | None
+    damaged_lanes: int | None
     heard_ms: int | None
 
 

@@ -182,6 +182,7 @@ class Core:
             catalogue,
             registry,
             clock,
+            lambda: vetter.gateways,
             lambda: self._records_behind() > _BEHIND_MAX,
         )
         self._sampling = SamplingLoop(database, self.alerts.in_force, self._publisher.publish, clock)

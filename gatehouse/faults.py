@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from gatehouse.backup import newest_ms
 from gatehouse.identities import gateway_identities, server_identities
 from gatehouse.pki import BROKER, ends_ms
 from gatehouse.settings import Settings
+from ingest.history.gateways import GatewayState
 from ingest.history.settings import ParquetSettings
 from telemetry.catalogue import Catalogue
 from telemetry.errors import BadConfiguration
@@ -154,6 +155,27 @@ def ntp_faults(settings: Settings) -> list[Fault]:
     if not settings.watch.expects_ntp or is_synchronised() is not False:
         return []
     return [Fault("clock-wrong", "ntp", "nothing sets this machine's clock: NTP does not reach its server")]
+
+
+def spool_faults(states: Mapping[str, GatewayState], standing: Collection[Fault] = ()) -> list[Fault]:
+    """What gateways say of their own disks.
+
+    Args:
+        standing: Faults that are known; they go on as long as their gateway says nothing else, as when it is offline.
+    """
+    faults = []
+    for gateway, state in sorted(states.items()):
+        is_damaged = None if state.damaged_lanes is None else state.damaged_lanes > 0
+        said = {
+            "spool-full": (state.is_full, f"{gateway}: its disk budget is used up, {state.spooled or 0} frames wait"),
+            "spool-damaged": (is_damaged, f"{gateway}: {state.damaged_lanes} lanes of its spool cannot be read"),
+        }
+        for alarm, (is_so, detail) in said.items():
+            if is_so:
+                faults.append(Fault(alarm, gateway, detail))
+            elif is_so is None:
+                faults += [fault for fault in standing if (fault.alarm, fault.subject) == (alarm, gateway)]
+    return faults
 
 
 def is_synchronised() -> bool | None:

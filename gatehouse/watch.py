@@ -7,7 +7,7 @@ other alarm and stands after a restart. Each is said once: whoever closes it by 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 
 import prometheus_client
@@ -22,6 +22,7 @@ from gatehouse.faults import DAY_MS, Fault
 from gatehouse.settings import Settings
 from ingest.history.completeness import Completeness, Total
 from ingest.history.days import Days
+from ingest.history.gateways import GatewayState
 from telemetry.batch import decode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.clock import SteadyClock
@@ -59,6 +60,7 @@ class Watch:
         catalogue: Catalogue,
         registry: SeriesRegistry,
         clock: SteadyClock,
+        gateways: Callable[[], Mapping[str, GatewayState]],
         is_behind: Callable[[], bool],
     ) -> None:
         self._settings = settings
@@ -68,6 +70,7 @@ class Watch:
         self._catalogue = catalogue
         self._registry = registry
         self._clock = clock
+        self._gateways = gateways
         self._is_behind = is_behind
         self._samples: dict[str, deque[tuple[float, int]]] = {}
         self._seen = journal.last
@@ -81,7 +84,7 @@ class Watch:
     def look(self) -> list[Fault]:
         """All that is wrong now; also kept in `faults`."""
         found: list[Fault] = []
-        for part in (self._disks, self._certificates, self._backups, self._clocks, self._yesterday):
+        for part in (self._disks, self._certificates, self._backups, self._clocks, self._yesterday, self._spools):
             try:
                 found += part()
             except (BadConfiguration, OSError, Unavailable, *DATABASE_AWAY) as error:
@@ -177,6 +180,11 @@ class Watch:
                 youngest[gateway] = min(youngest.get(gateway, age_ms), age_ms)
         yield from youngest.items()
 
+    def _spools(self) -> list[Fault]:
+        known = self._catalogue.gateway
+        states = {gateway: state for gateway, state in self._gateways().items() if gateway in known}
+        return faults.spool_faults(states, self.faults)
+
     def _yesterday(self) -> list[Fault]:
         now_s = self._clock.monotonic_s()
         if self._counted_s is not None and now_s - self._counted_s < _COUNT_EVERY_S:
@@ -199,6 +207,7 @@ _ALARMS = {
     "_backups": ("backup-old",),
     "_clocks": ("clock-wrong",),
     "_yesterday": ("incomplete",),
+    "_spools": ("spool-full", "spool-damaged"),
 }
 
 

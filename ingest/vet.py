@@ -62,6 +62,7 @@ class _Figures(msgspec.Struct):
     oldest_ms: TimeMs | None = None
     behind: _Count | None = None
     full: bool | None = None
+    damaged_lanes: _Count | None = None
 
 
 _FIGURES = msgspec.json.Decoder(_Figures)
@@ -305,7 +306,13 @@ class Vetter:
             group.rejects.append(reject(BadInput("bad-value", f"a status: {error}"), str(topic), message.payload, 1))
             figures = _Figures()
         said = GatewayState(
-            is_online, figures.spooled, figures.oldest_ms, figures.behind, figures.full, heard_ms=now_ms
+            is_online,
+            figures.spooled,
+            figures.oldest_ms,
+            figures.behind,
+            figures.full,
+            figures.damaged_lanes,
+            heard_ms=now_ms,
         )
         before = group.gateways.get(topic.gateway, self.gateways.get(topic.gateway))
         if message.is_retained and before is not None and replace(before, heard_ms=now_ms) == said:

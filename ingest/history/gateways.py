@@ -18,6 +18,7 @@ states = sa.Table(
     sa.Column("oldest_ms", sa.BigInteger),
     sa.Column("behind", sa.BigInteger),
     sa.Column("is_full", sa.Boolean),
+    sa.Column("damaged_lanes", sa.BigInteger),
     sa.Column("heard_ms", sa.BigInteger, nullable=False),
 )
 
@@ -31,6 +32,7 @@ class GatewayState:
     oldest_ms: int | None  # of the oldest reading in them
     behind: int | None  # frames of an outage among them
     is_full: bool | None  # its disk budget is used up
+    damaged_lanes: int | None  # of its spool, set aside because they cannot be read
     heard_ms: int
 
 

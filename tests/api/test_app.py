@@ -602,7 +602,7 @@ def test_completeness_is_paged_and_every_page_has_the_totals(world: World, tmp_p
 def test_completeness_and_gateways_of_other_sites_are_nobody_elses_business(world: World, tmp_path: Path) -> None:
     world.log_in("manager")
     world.readings(("meter/power", 1.0, 1), ("level-1/level", 0.1, 1))
-    count(world, tmp_path, {name: GatewayState(True, 3, 7, 1, False, 9) for name in ("gw-east", "gw-west")})
+    count(world, tmp_path, {name: GatewayState(True, 3, 7, 1, False, 0, 9) for name in ("gw-east", "gw-west")})
     answer = world.client.get("/api/v1/completeness").json()
     assert {item["device"] for item in answer["items"]} == {"meter"}
     assert [total["site"] for total in answer["sites"]] == ["west"]
@@ -618,6 +618,7 @@ def test_completeness_and_gateways_of_other_sites_are_nobody_elses_business(worl
         "oldest_ms": 7,
         "behind": 1,
         "full": False,
+        "damaged_lanes": 0,
         "heard_ms": 9,
     }
 

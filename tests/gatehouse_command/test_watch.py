@@ -21,6 +21,7 @@ from gatehouse.faults import Disk, days_left
 from gatehouse.identities import make, renew, server_identities
 from gatehouse.settings import Settings, load_settings
 from ingest import events
+from ingest.packets import Message
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
@@ -266,6 +267,30 @@ def test_a_certificate_that_cannot_be_read_mends_nothing(tmp_path: Path) -> None
     (tmp_path / "pki" / "gatehouse-core.pem").write_text("no certificate")
     machine.minutes()
     assert set(machine.alarms().values()) == {"open"}
+    machine.core.journal.close()
+
+
+def test_what_a_gateway_says_of_its_disk_is_told_and_stands_while_it_cannot_be_heard(tmp_path: Path) -> None:
+    machine = started(tmp_path)
+
+    def says(**status: object) -> None:
+        topic = "gatehouse/v1/east/gw-east/status"
+        message = Message(topic, json.dumps(status).encode(), 1, False)
+        machine.core._vetter.accept(machine.core._vetter.vet([message], machine.clock.now_ms()))
+        machine.minutes()
+
+    says(state="online", spooled=7, full=False, damaged_lanes=0)
+    assert machine.alarms() == {}
+    says(state="online", spooled=9000, full=True, damaged_lanes=1)
+    assert machine.alarms() == {"spool-full/gw-east": "open", "spool-damaged/gw-east": "open"}
+    (full, damaged) = machine.core._watch.faults
+    assert "9000 frames wait" in full.detail and "1 lanes" in damaged.detail
+    says(state="offline", spooled=9000)  # the broker says it for a gateway that is gone
+    assert set(machine.alarms().values()) == {"open"}
+    says(state="online", spooled=0, full=False, damaged_lanes=1)
+    assert machine.alarms() == {"spool-full/gw-east": "closed", "spool-damaged/gw-east": "open"}
+    says(state="online", spooled=0, full=False, damaged_lanes=0)
+    assert set(machine.alarms().values()) == {"closed"}
     machine.core.journal.close()
 
 

@@ -262,7 +262,7 @@ def test_what_is_older_than_the_days_kept_is_not_counted_and_forgotten(world: Wo
 
 
 def test_the_metrics_tell_how_complete_each_site_is_and_what_gateways_hold(world: World) -> None:
-    world.heard["gw-east"] = GatewayState(True, 12, NOW_MS - 90_000, 10, False, NOW_MS)
+    world.heard["gw-east"] = GatewayState(True, 12, NOW_MS - 90_000, 10, False, 0, NOW_MS)
     world.journal_readings(*every(LEVEL, 90_000, MIDNIGHT_MS, MIDNIGHT_MS + 25 * HOUR_MS))
     world.finish()
 
@@ -429,7 +429,7 @@ def test_while_it_adds_up_others_can_write(tmp_path: Path, monkeypatch: pytest.M
 
     def held_and_written(db: sa.Connection, keys: NDArray[np.int64]) -> dict[int, Tally]:
         found = held(db, keys)
-        GatewayStates(database).keep({f"gw-{len(written)}": GatewayState(True, 0, None, 0, False, 0)})
+        GatewayStates(database).keep({f"gw-{len(written)}": GatewayState(True, 0, None, 0, False, 0, 0)})
         written.append(len(keys))
         return found
 

@@ -371,8 +371,8 @@ def status(vetter: Vetter, retained: bool = False, **more: object) -> Group:
 
 
 def test_a_status_says_what_the_gateway_still_holds(vetter: Vetter) -> None:
-    status(vetter, spooled=12, oldest_ms=NOW_MS - 9000, behind=3, full=False)
-    assert vetter.gateways == {"gw-east": GatewayState(True, 12, NOW_MS - 9000, 3, False, NOW_MS)}
+    status(vetter, spooled=12, oldest_ms=NOW_MS - 9000, behind=3, full=False, damaged_lanes=2)
+    assert vetter.gateways == {"gw-east": GatewayState(True, 12, NOW_MS - 9000, 3, False, 2, NOW_MS)}
     group = status(vetter, spooled="many")
     assert (len(group.readings), reasons(group)) == (1, [("bad-value", 1)])
     assert vetter.gateways["gw-east"].spooled is None
@@ -383,7 +383,7 @@ def test_a_status_that_the_broker_kept_is_no_new_word(vetter: Vetter) -> None:
     later = vetter.vet([Message(f"{EAST}/status", b'{"state":"online","spooled":12}', 1, True)], NOW_MS + 60_000)
     assert later.gateways == {}
     changed = vetter.vet([Message(f"{EAST}/status", b'{"state":"offline","spooled":12}', 1, True)], NOW_MS + 60_000)
-    assert changed.gateways == {"gw-east": GatewayState(False, 12, None, None, None, NOW_MS + 60_000)}
+    assert changed.gateways == {"gw-east": GatewayState(False, 12, None, None, None, None, NOW_MS + 60_000)}
 
 
 def test_two_statuses_of_one_moment_are_two_readings(vetter: Vetter) -> None:

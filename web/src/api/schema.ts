@@ -5369,6 +5369,8 @@ export interface components {
             behind: number | null;
             /** Full */
             full: boolean | null;
+            /** Damaged Lanes */
+            damaged_lanes: number | null;
             /** Heard Ms */
             heard_ms: number | null;
         };
@@ -14756,4 +14758,4 @@ export interface operations {
         };
     };
 }
-// 013102a18f51419dee9c3095efe6b970e807f49ff759909db1b19e65ebf7549b
+// 56be6c13b22663a554c6d642a09acae67aa53feee453fbfa2eebcff1d646b200

@@ -239,7 +239,7 @@ function GatewayRow({ gateway, total }: { gateway: GatewayState; total: GatewayC
   const texts = useTexts();
   const language = useLanguage();
   const { data } = texts;
-  const { online, spooled, behind, oldest_ms, full, heard_ms } = gateway;
+  const { online, spooled, behind, oldest_ms, full, damaged_lanes, heard_ms } = gateway;
   const state = online === null ? "never" : online ? "ok" : "silent";
   return (
     <div className="data-gateway">
@@ -257,6 +257,7 @@ function GatewayRow({ gateway, total }: { gateway: GatewayState; total: GatewayC
         <span className="soft"><Ago time_ms={oldest_ms} within={texts.gateways.oldest} /></span>
       )}
       {full === true && <strong className="device-silent">{data.full}</strong>}
+      {!!damaged_lanes && <strong className="device-silent">{data.damaged}</strong>}
       {total !== undefined && total.ratio !== null && (
         <span className="number">{percent(total.ratio)} {data.complete}</span>
       )}

@@ -94,6 +94,7 @@ export const en = {
     holdsUnknown: "does not say what it holds",
     behind: (n: string) => `${n} of them from an outage`,
     full: "its disk budget is used up",
+    damaged: "part of what waited there cannot be read",
     heard: (ago: string) => `heard ${ago}`,
   },
 
@@ -315,6 +316,8 @@ export const en = {
     "clock-wrong": "A clock is wrong",
     "backup-old": "There is no recent backup",
     incomplete: "Yesterday is incomplete",
+    "spool-full": "A gateway's disk is full",
+    "spool-damaged": "A gateway's disk is damaged",
     "duty-missed": "A daily duty was missed",
     "signed-late": "Signed off late",
     "cannot-be-signed": "Can no longer be signed off",

@@ -96,6 +96,7 @@ export const zh: Texts = {
     holdsUnknown: "未说明积压情况",
     behind: (n: string) => `其中 ${n} 帧来自断网期间`,
     full: "磁盘配额已用完",
+    damaged: "部分积压数据无法读取",
     heard: (ago: string) => `上次消息 ${ago}`,
   },
 
@@ -316,6 +317,8 @@ export const zh: Texts = {
     "clock-wrong": "时钟不准",
     "backup-old": "备份过期",
     incomplete: "昨日数据不完整",
+    "spool-full": "网关缓存已满",
+    "spool-damaged": "网关缓存损坏",
     "duty-missed": "日常任务漏办",
     "signed-late": "已补签",
     "cannot-be-signed": "已过补签期限",
