@@ -398,7 +398,16 @@ class Conditions:
         run_length = np.diff(np.append(run_start, len(moving)))
         series = rows.series[moving[run_start]]
         run, position = expand(program.at_once.start[series], program.at_once.count[series])
-        instance = program.at_once.instances[position]  # (P,)
+        instance = program.at_once.instances[position]
+        # Most limits of a series lie where none of its readings comes.
+        value, sign = rows.value[moving], program.sign[instance]
+        ends = np.minimum.reduceat(value, run_start)[run] * sign, np.maximum.reduceat(value, run_start)[run] * sign
+        meets = np.where(
+            self.state[instance] == FIRING,
+            np.minimum(*ends) < limits.clear_below[instance],
+            np.maximum(*ends) >= limits.raise_at[instance],
+        )
+        run, instance = run[meets], instance[meets]  # (P,)
         if not len(instance):
             return instance
         length = run_length[run]
