@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from alerts.alarm import PERSON, Alarm, Effects, Forecast, Transition, What, Where
@@ -27,6 +28,15 @@ class Telling:
     alarm: str
     raised_ms: int
     output: str | None = None  # what it switched on
+    rule: str = ""  # nothing is said of these by records of before they were told
+    device: str = ""
+    metric: str = ""
+    onset_ms: int = 0
+
+    def is_of(self, alarm: Alarm) -> bool:
+        """Whether it is this alarm that the gateway told of. One that was amended has kept the id of its first onset."""
+        about = alarm.rule, alarm.device, alarm.metric, alarm.onset_ms
+        return self.alarm == alarm.id or about == (self.rule, self.device, self.metric, self.onset_ms)
 
 
 class AlarmBook:
@@ -316,14 +326,19 @@ class AlarmBook:
         )
         effects.alarms[alarm.id] = alarm
 
-    def hear_locally(self, telling: Telling, known_ms: int, effects: Effects) -> None:
-        """A gateway says that it told of an alarm; where the alarm is still to come, it is told then."""
+    def hear_locally(self, telling: Telling, over: Iterable[Alarm], known_ms: int, effects: Effects) -> None:
+        """A gateway says that it told of an alarm; where the alarm is still to come, it is told then.
+
+        Args:
+            over: Alarms that ended lately: it may have been over when the gateway could be heard.
+        """
         self.tellings[telling.alarm] = telling
         while len(self.tellings) > _TELLINGS_REMEMBERED_MAX:
             self.tellings.popitem(last=False)
-        where = self.by_id.get(telling.alarm)
-        if where is not None:
-            self.told_locally(self.open[where], telling.alarm, known_ms, effects)
+        for alarm in (*self.open.values(), *over):
+            if telling.is_of(alarm):
+                self.told_locally(alarm, telling.alarm, known_ms, effects)
+                return
 
     def told_locally(self, alarm: Alarm, name: str, known_ms: int, effects: Effects) -> None:
         """Note on an alarm what its gateway told under this name, once."""

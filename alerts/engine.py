@@ -146,7 +146,8 @@ class Engine:
         elif record.kind is Kind.COMMAND:
             told = decode_command(record.payload)
             if isinstance(told, Telling):
-                self._book.hear_locally(told, record.time_ms, effects)
+                over = (*self._passages.over(told.alarm), *self._lateness.over())
+                self._book.hear_locally(told, over, record.time_ms, effects)
             elif isinstance(told, Taken):
                 if self._is_new(told.id):
                     self._local_decisions.hear(told, record.time_ms, effects)

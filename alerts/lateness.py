@@ -22,7 +22,7 @@ Pure: no clock, no disk, no network; the journal is a function that is given. Ax
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -137,6 +137,10 @@ class Lateness:
         for which, at_ms in zip(series[in_time].tolist(), time_ms[in_time].tolist(), strict=True):
             self.waiting[which] = min(at_ms, self.waiting.get(which, at_ms))
         return int((chosen & ~in_time).sum())
+
+    def over(self) -> Iterator[Alarm]:
+        """Alarms that ended lately, as far as that is remembered, the newest first."""
+        return (one.alarm for one in reversed(self._ended))
 
     def ended(self, offset: int, ended: Sequence[tuple[Where, Alarm]]) -> None:
         """Alarms were closed by what a record said."""

@@ -50,6 +50,11 @@ class Passages:
         self.ended: OrderedDict[str, Ended] = OrderedDict()  # by alarm
         self._last: dict[tuple[str, str, str, str | None], str] = {}  # the newest alarm of a passage among them
 
+    def over(self, name: str) -> list[Alarm]:
+        """The alarm of this id, if it is one of a passage that is over."""
+        found = self.ended.get(name)
+        return [] if found is None else [found.alarm]
+
     def plain(self, batch: ReadingBatch) -> Iterator[Seen]:
         """Readings that concern rules about the value itself, in the order in which they came."""
         series = batch.series.astype(np.intp)

@@ -207,6 +207,8 @@ class LocalAlarms:
         self._is_unwritten = False
         self._is_placed = self._time.placing_shift_ms is not None
         self._last_ms: dict[str, int] = {}
+        self._heard_s: dict[str, float] = {}  # when that was, on the monotonic clock; since the start, of an earlier run's
+        self._began_s = self._time.monotonic_s()
         self._open: dict[tuple[str, str, str, str | None], _Alarm] = {}
         self._ended: deque[_Alarm] = deque(maxlen=ENDED_SHOWN)
         self._passages_ended: deque[str] = deque(maxlen=_PASSAGES_REMEMBERED)
@@ -228,6 +230,7 @@ class LocalAlarms:
             if series in self._levels and time_ms > self._last_ms.get("/".join(series), -1):
                 self._fire_by_time(series, time_ms - 1)
                 self._last_ms["/".join(series)] = time_ms
+                self._heard_s["/".join(series)] = self._time.monotonic_s()
                 for rule, levels in self._levels[series].items():
                     before = [level.condition for level in levels]
                     onsets = [onset for level in levels if (onset := level.observe(reading, time_ms)) is not None]
@@ -249,7 +252,10 @@ class LocalAlarms:
         self._place()
         now_ms = self._time.now_ms()
         for series in self._levels:
-            self._fire_by_time(series, now_ms)
+            # A clock that is set ahead makes nothing last, nor does our own absence.
+            name = "/".join(series)
+            listened_s = self._time.monotonic_s() - self._heard_s.get(name, self._began_s)
+            self._fire_by_time(series, min(now_ms, self._last_ms.get(name, 0) + round(1000 * listened_s)))
         for alarm in [a for a in self._open.values() if a.until_ms is not None and a.until_ms <= now_ms]:
             alarm.is_undecided = True
             self._end(alarm, now_ms)

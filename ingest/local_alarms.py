@@ -94,5 +94,9 @@ def told_locally(gateway: str, alarm: LocalAlarm) -> dict[str, object]:
         "seq": 0,
         "actor": gateway,
         "note": None,
+        "rule": alarm.rule,
+        "device": alarm.device,
+        "metric": alarm.metric,
+        "onset_ms": alarm.onset_ms,
         "raised_ms": alarm.raised_ms,
     }

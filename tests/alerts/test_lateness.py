@@ -1,13 +1,17 @@
 """Late readings: any order of arrival within the bound gives the alarms of the true order."""
 
+import json
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.alarm import LATE_DATA, What
+from alerts.alarm import LATE_DATA, Alarm, What
 from alerts.conditions import RETRACTED
 from alerts.lateness import LATE_MAX_MS
+from telemetry.identity import alarm_id
+from telemetry.journal import Kind
 from tests.alerts.test_episodes import ROWS, T0, Row, World, history
 
 _TICK_S = 2
@@ -146,3 +150,35 @@ def test_what_comes_late_while_its_gateway_catches_up_is_judged_when_that_is_ove
     world.ticks(72, 80)
     (alarm,) = world.of("level")
     assert (alarm.onset_ms, alarm.is_open, world.too_late) == (T0 + 50_000, True, 0)
+
+
+def told_of(world: World, alarm: Alarm, second: float) -> None:
+    """The alarm's gateway, which can be heard now, says that it had raised it: by the name of its onset, as it knows it."""
+    name = alarm_id(alarm.rule, alarm.device, alarm.metric, None, alarm.onset_ms)
+    about = {"rule": alarm.rule, "device": alarm.device, "metric": alarm.metric, "onset_ms": alarm.onset_ms}
+    command = {"id": f"local{second}", "action": "told-locally", "alarm": name, "raised_ms": alarm.onset_ms, **about}
+    world.take(Kind.COMMAND, second, json.dumps(command).encode())
+
+
+@pytest.mark.parametrize("crash_at", [0, 13])
+def test_what_a_gateway_told_is_on_alarms_that_were_over_when_it_could_be_heard(crash_at: int) -> None:
+    rows: list[Row] = [("a1", 12.0, 10, 0), ("a1", 7.0, 20, 0), ("a1", 7.0, 45, 0)]
+    rows += [("a1", 12.0, 60, 0), ("a1", 7.0, 70, 0), ("a1", 7.0, 95, 0)]
+    world = World(crash_at=crash_at)
+    for row in rows:
+        world.live(row[2], row)
+        world.ticks(row[2], row[2])
+    both = world.of("level")
+    assert [alarm.closed_ms for alarm in both] == [T0 + 45_000, T0 + 95_000]
+    for alarm in both:
+        told_of(world, alarm, 100)
+    for alarm in both:
+        assert world.said(alarm)[1:] == [("returned", "good-readings"), ("told-locally", "local")]
+
+
+def test_what_a_gateway_told_is_on_an_alarm_whose_onset_late_readings_have_moved() -> None:
+    world = arriving([(10, ("a1", 7.0, 10, 0)), (30, ("a1", 12.0, 30, 0)), (35, ("a1", 12.0, 20, 0))], 60)
+    (alarm,) = world.of("level")
+    assert (alarm.onset_ms, world.said(alarm)[-1]) == (T0 + 20_000, ("amended", LATE_DATA))
+    told_of(world, alarm, 61)
+    assert world.said(alarm)[-1] == ("told-locally", "local")

@@ -37,6 +37,13 @@ LEVEL = {"rule": "drain", "device": "level-1", "metric": "level", "at_least": 1.
 FEVER = {"rule": "fever", "device": "scanner", "metric": "skin_temperature", "at_least": 37.3, "per_passage": True}
 
 
+class SlewedClock(ManualClock):
+    """A clock that is not only set but then moved a little, as those who keep clocks right do."""
+
+    def step(self, milliseconds: int) -> None:
+        self._now_ms += milliseconds
+
+
 class Gateway:
     """Local alarms with their lamps."""
 
@@ -120,6 +127,19 @@ def test_a_breach_must_last_and_lasts_by_time_alone_while_its_reading_is_fresh(t
     late.clock.advance(601)
     late.alarms.tick()
     assert not late.open  # nobody has heard of it for too long
+
+
+def test_a_clock_that_is_set_ahead_makes_no_breach_last(tmp_path: Path) -> None:
+    """Found by the simulated district (seed 1036): the lamp went on for a kettle."""
+    clock = SlewedClock(T0)
+    gateway = Gateway(tmp_path, {**LEVEL, "for_s": 20}, clock=clock)
+    gateway.at(0, 1.6)
+    clock.step(30_000)
+    gateway.alarms.tick()
+    assert not gateway.open
+    clock.advance(20)
+    gateway.alarms.tick()
+    assert gateway.open[0]["onset_ms"] == T0
 
 
 def test_each_passage_is_judged_alone_and_over_when_measured_again(tmp_path: Path) -> None:
@@ -243,13 +263,6 @@ def test_a_gateway_without_a_clock_judges_and_names_its_alarms_when_it_knows_the
     assert (gateway.open[0]["key"], gateway.open[0]["onset_ms"]) == (f"t{T0 + 5000}", T0 + 5000)
     gateway.alarms.judge([Reading("level-1", "level", T0 + 25_000, 1.6)])
     assert [alarm["onset_ms"] for alarm in gateway.open if alarm["rule"] == "drain"] == [T0 + 5000]
-
-
-class SlewedClock(ManualClock):
-    """A clock that is not only set but then moved a little, as those who keep clocks right do."""
-
-    def step(self, milliseconds: int) -> None:
-        self._now_ms += milliseconds
 
 
 def test_alarm_and_frame_of_one_reading_have_the_same_time_though_the_clock_is_slewed(tmp_path: Path) -> None:

@@ -405,6 +405,10 @@ def test_a_local_alarm_is_told_once_however_often_its_gateway_says_it(tmp_path: 
         "seq": 0,
         "actor": "gw-east",
         "note": None,
+        "rule": ALARM["rule"],
+        "device": ALARM["device"],
+        "metric": ALARM["metric"],
+        "onset_ms": ALARM["onset_ms"],
         "raised_ms": NOW_MS - 4000,
     }
     assert not status(vetter, local_alarms=[ALARM]).commands

@@ -10,9 +10,11 @@ from unittest import mock
 import apsw
 
 import ingest.vet
+from alerts.book import AlarmBook
 from alerts.notify.sender import Sender
 from alerts.worker import AlertWorker
 from gateway.collector import Collector
+from gateway.local_alarms import LocalAlarms
 from gateway.uplink import Uplink
 from ingest.committer import Committer
 from ingest.group import Group
@@ -189,6 +191,33 @@ def alarms_forgotten_over_a_restart() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def told_only_while_it_is_open() -> Iterator[None]:
+    """What a gateway raised by itself is not looked for among alarms that were over when it could be heard."""
+    hear = AlarmBook.hear_locally
+
+    def deaf(self: Any, telling: Any, over: Any, *given: Any) -> None:
+        hear(self, telling, (), *given)
+
+    with mock.patch.object(AlarmBook, "hear_locally", deaf):
+        yield
+
+
+@contextlib.contextmanager
+def local_alarms_forgotten_over_a_cut() -> Iterator[None]:
+    """The gateway says what it raised to whoever listens, and is glad to have said it."""
+    told = LocalAlarms.told
+
+    def once(self: Any) -> Any:
+        said = self.__dict__.setdefault("said", set())
+        found = [alarm for alarm in told(self) if alarm["id"] not in said]
+        said.update(alarm["id"] for alarm in found)
+        return found
+
+    with mock.patch.object(LocalAlarms, "told", once):
+        yield
+
+
 BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
     made.__name__: made
     for made in (
@@ -204,6 +233,8 @@ BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
         plain_readings_are_never_remembered,
         backlog_is_not_judged,
         alarms_forgotten_over_a_restart,
+        told_only_while_it_is_open,
+        local_alarms_forgotten_over_a_cut,
     )
 }
 

@@ -11,23 +11,24 @@ from tests.sim.world import run
 
 # Where each planted bug was found first. When a change of the simulation moves them: `python -m tests.sim.planted`.
 FOUND_AT = {
-    "acknowledge_before_durable": 2,
+    "acknowledge_before_durable": 1,
     "cursor_before_effect": 5,
-    "duplicates_known_in_memory_only": 20,
+    "duplicates_known_in_memory_only": 19,
     "spool_trusts_the_broker": 6,
     "gateway_promises_before_its_disk": 5,
     "no_sync": 4,
-    "facts_after_records": 13,
+    "facts_after_records": 9,
     "delivered_before_it_is": 4,
     "frames_out_of_turn": 6,
     "plain_readings_are_never_remembered": 1,
     "backlog_is_not_judged": 17,
     "alarms_forgotten_over_a_restart": 4,
+    "told_only_while_it_is_open": 14,
+    "local_alarms_forgotten_over_a_cut": 6,
 }
 
 
-# In the last of them the core has the end of a backlog before it is any, and the gateway has nothing more to say.
-@pytest.mark.parametrize("seed", [*range(1, 11), 205_116])
+@pytest.mark.parametrize("seed", range(1, 11))
 def test_whatever_fails_each_reading_is_there_once_and_each_alarm_as_it_should_be(seed: int) -> None:
     verdict = run(seed)
     assert verdict.is_good, f"make faults SEEDS=1 FIRST={seed}: {verdict.violations} {[str(f) for f in verdict.faults]}"

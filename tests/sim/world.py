@@ -34,6 +34,7 @@ import gatehouse.schema  # noqa: F401 - the first migration loads it, and loadin
 import gateway.gateway
 import gateway.lane
 import ingest.history.parquet
+from alerts.alarm import What
 from alerts.notify.routing import MQTT_CHANNEL
 from alerts.notify.sender import Sender
 from alerts.program import compile_rules
@@ -44,7 +45,7 @@ from alerts.worker import AlertWorker
 from gatehouse.migrate import migrate
 from gateway.driver import Sink
 from gateway.drivers import DRIVERS, DriverKind
-from gateway.settings import GatewaySettings, SpoolSettings, UplinkSettings
+from gateway.settings import GatewaySettings, LocalAlarmSettings, OutputSettings, SpoolSettings, UplinkSettings
 from gateway.uplink import Uplink
 from ingest.committer import Committer
 from ingest.group import Group
@@ -127,6 +128,17 @@ VALUES = {
 GATEWAYS = {
     EAST: ("east", (("level-1", "level", 4.0), ("level-2", "level", 5.0), ("lane-1", "skin_temperature", 7.0))),
     WEST: ("west", (("meter-1", "power", 3.0), ("meter-2", "power", 6.0))),
+}
+_LAMP = {"output": "lamp"}
+LOCAL_ALARMS = {  # rules of above that gateways judge, too
+    EAST: (
+        {"rule": "fever", "device": "lane-1", "metric": "skin_temperature", "at_least": 37.3, "per_passage": True}
+        | _LAMP,
+    ),
+    WEST: tuple(
+        {"rule": "load", "device": device, "metric": "power", "at_least": 1000.0, "for_s": 7.0} | _LAMP
+        for device, _, _ in GATEWAYS[WEST][1]
+    ),
 }
 
 
@@ -378,6 +390,8 @@ class GatewayNode(Node):
             spool=SpoolSettings(path=self.folder / "spool"),
             uplink=UplinkSettings(resend_after_s=3.0, resend_max_s=10.0, stalled_after_s=20.0),
             drain_on_stop_s=0.0,
+            outputs={"lamp": OutputSettings(file=self.folder / "lamp")},
+            local_alarms=tuple(LocalAlarmSettings.model_validate(entry) for entry in LOCAL_ALARMS[self.name]),
             drivers=tuple(
                 ScriptSettings(driver="script", world=self.world, node=self, device=d, metric=m, every_s=s)
                 for d, m, s in devices
@@ -387,6 +401,7 @@ class GatewayNode(Node):
 
     async def _run(self, settings: GatewaySettings) -> None:
         while self.is_running:
+            self.world.starts[self.name] += 1
             try:
                 await gateway.gateway.run(settings, self.clock, self._stop)
             except* (Unavailable, OSError):
@@ -646,6 +661,7 @@ class World:
         self.plain: dict[bytes, tuple[str, int]] = {}
         self.damaged: list[Any] = []
         self.crashes = 0
+        self.starts: Counter[str] = Counter()  # of each gateway's program
         self.history_until_s = dict.fromkeys(("history-away", "history-partial", "history-hangs"), 0.0)
         self.channel_until_s = 0.0
         self.influx = InfluxModel(self)
@@ -946,6 +962,7 @@ class World:
             wrong(f"missed, or not as it was: {missing}")
         for extra in sorted(found - expected, key=str)[:3]:
             wrong(f"extra, or not as it was: {extra}")
+        self._judge_local_alarms(wrong, stored, {row.id: row for row in rows})
         for alarm, of_alarm in itertools.groupby(steps, lambda step: step.alarm):
             numbers = [step.seq for step in of_alarm]
             if numbers != list(range(1, len(numbers) + 1)):
@@ -959,6 +976,47 @@ class World:
                 wrong(f"never told on {pager.name}: {sorted(owed - taken)[:3]}")
             if taken - owed:
                 wrong(f"told and not on record: {sorted(taken - owed)[:3]}")
+
+    def _judge_local_alarms(
+        self, wrong: Callable[[str], None], stored: dict[tuple[str, int], Reading], rows: dict[str, Any]
+    ) -> None:
+        """What a gateway raised by itself is the core's alarm, and the core was told of it once."""
+        commands = [json.loads(record.payload) for record in self._records() if record.kind is Kind.COMMAND]
+        named = Counter(command["alarm"] for command in commands if command["action"] == "told-locally")
+        twice = [name for name, count in named.items() if count > 1]
+        if twice:
+            wrong(f"told twice of what a gateway raised: {twice[:3]}")
+        with self.core.database.connect() as db:
+            query = sa.select(transitions.c.alarm).where(transitions.c.what == What.TOLD_LOCALLY.value)
+            known = {name for alarm in db.execute(query).scalars() for name in _names(rows[alarm])}
+        for gateway_name, entries in LOCAL_ALARMS.items():
+            # Not from the records: old ones make room on a disk that was full.
+            told = set(json.loads(self.core.journal.state("told/").get(f"told/{gateway_name}", b"[]")))
+            topic = f"gatehouse/v1/{GATEWAYS[gateway_name][0]}/{gateway_name}/status"
+            raised = [alarm["id"] for alarm in json.loads(self.broker.retained[topic])["local_alarms"]]
+            if not told >= set(raised):
+                wrong(f"{gateway_name} raised what the core was not told of: {sorted(set(raised) - told)[:3]}")
+            judged = {(entry["device"], entry["rule"]) for entry in entries}
+            devices = {device for device, _ in judged}
+            if self.starts[gateway_name] > 1 or any(key[0] in devices and key not in stored for key in self.offered):
+                continue  # it may have judged what it could not keep, and forgotten what it had judged
+            if not known >= set(raised):
+                wrong(f"{gateway_name} raised what is no alarm of the core: {sorted(set(raised) - known)[:3]}")
+            missing = [
+                row.id
+                for row in rows.values()
+                if (row.device, row.rule) in judged
+                and row.document["closed_reason"] != "retracted-by-late-data"
+                and not _names(row) & told
+            ]
+            if missing:
+                wrong(f"{gateway_name} did not raise {missing[:3]}")
+
+
+def _names(row: Any) -> set[str]:
+    """The ids of an alarm: an amended one keeps its own, and its gateway knows it by its true onset."""
+    shown = row.document
+    return {row.id, alarm_id(row.rule, row.device, shown["metric"], shown.get("key"), row.onset_ms)}
 
 
 _template: list[Path] = []
