@@ -207,7 +207,9 @@ class LocalAlarms:
         self._is_unwritten = False
         self._is_placed = self._time.placing_shift_ms is not None
         self._last_ms: dict[str, int] = {}
-        self._heard_s: dict[str, float] = {}  # when that was, on the monotonic clock; since the start, of an earlier run's
+        self._heard_s: dict[
+            str, float
+        ] = {}  # when that was, on the monotonic clock; since the start, of an earlier run's
         self._began_s = self._time.monotonic_s()
         self._open: dict[tuple[str, str, str, str | None], _Alarm] = {}
         self._ended: deque[_Alarm] = deque(maxlen=ENDED_SHOWN)

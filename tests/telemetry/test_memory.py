@@ -72,3 +72,31 @@ def test_threads_share_the_arenas_that_they_take_memory_from(how: str, most: int
     told = subprocess.run([sys.executable, "-c", THREADS, how], capture_output=True, text=True, check=True).stdout
     arenas = told.count("<heap nr=")
     assert (arenas > 2) == (most > 2) and arenas <= most
+
+
+HOLES = """
+import ctypes, sys, time
+import telemetry.memory
+if sys.argv[1] == "kept":
+    telemetry.memory._GIVE_BACK_EVERY_S = 0.05
+    telemetry.memory.keep_what_stands()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+before = resident()
+blocks = [libc.malloc(50_000) for _ in range(2000)]
+for block in blocks: ctypes.memset(block, 1, 50_000)
+for block in blocks[:-1]: libc.free(block)  # the last one keeps the heap from shrinking
+until = time.monotonic() + float(sys.argv[2])
+while resident() - before > 10_000_000 and time.monotonic() < until: time.sleep(0.02)
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library does as it likes")
+@pytest.mark.parametrize(("how", "patience_s", "most"), [("kept", 30, 10_000_000), ("as it is", 0.5, 200_000_000)])
+def test_holes_in_the_heap_go_back_to_the_kernel(how: str, patience_s: float, most: int) -> None:
+    command = [sys.executable, "-c", HOLES, how, str(patience_s)]
+    left = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert (left > 50_000_000) == (most > 50_000_000) and left <= most
