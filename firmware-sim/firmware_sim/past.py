@@ -107,6 +107,11 @@ class Past:
         leaking = (leak.device, since_ms, until_ms, leak.litres_per_h)
         water = self.world.water.past(self.end_ms, WATER_EVERY_MS, leaking)
         self._add_matrix(self.world.water.meters, "volume", water.time_ms, water.litres * 0.001)
+        note = f"{leak.litres_per_h:.0f} litres an hour, and never a rest"
+        found_ms = since_ms + DAY_MS
+        if found_ms < self.end_ms:
+            by_ms, until_ms = found_ms + 2 * HOUR_MS, min(until_ms, self.end_ms)
+            self.alarms.append(ExpectedAlarm("room-leak", leak.device, None, since_ms, by_ms, True, until_ms, note))
 
         for lane in self.world.gates.past(self.end_ms, facts.false_positives, facts.fevers):
             self._add_lane(lane)

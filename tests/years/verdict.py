@@ -6,7 +6,8 @@ from tests.years import run
 from tests.years.run import Outcome
 
 RECORDS = {
-    "alarm", "transition", "notice", "command", "audit", "dormitory_bill", "register_count", "engine_memory",
+    "alarm", "transition", "notice", "command", "audit", "dormitory_bill", "report", "register_count",
+    "engine_memory",
 }  # fmt: skip
 """Tables that are the record of what happened and are kept for as long as the district: they grow with what happens."""
 _PER_MONTH_MAX = 200  # rows that such a table may gain, in a district in which so little happens
