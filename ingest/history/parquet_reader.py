@@ -5,12 +5,13 @@ One value a step is put together from rollups as far as they are current; what t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -39,6 +40,7 @@ from telemetry.errors import Unavailable
 _LISTING_RESTS_NS = 1_000_000_000  # a folder that changed later than this ago may change again within its clock's step
 _DAYS_ASKED_MAX = 4_000  # over a longer span the folders that there are are fewer than the days
 _DEVICE_DAYS_MAX = 400  # of one query over readings, which must fit into memory all at once
+_FILES_REMEMBERED_MAX = 10_000  # about 6 kB each
 _Span = tuple[int, int]
 T = TypeVar("T")
 _day_name = functools.lru_cache(maxsize=4 * _DAYS_ASKED_MAX)(day_name)
@@ -51,9 +53,8 @@ class ParquetReader(ReaderOfMany):
         self._folder = folder
         self._days = _Listings(files_of)
         self._months = _Listings(covered_days)
-        self._db = duckdb.connect(":memory:")
-        self._db.execute("SET threads = 2; SET memory_limit = '512MB'; SET enable_progress_bar = false")
-        self._db.execute("SET parquet_metadata_cache = true")  # files never change once they have their name
+        # Files never change once they have their name, so what they hold is remembered; but for those that are read once.
+        self._db, self._db_once = _Duck(remembers=True), _Duck(remembers=False)
 
     def _read(
         self,
@@ -91,7 +92,10 @@ class ParquetReader(ReaderOfMany):
             SELECT device, metric, max(time_ms), arg_max(value, time_ms), arg_max(quality, time_ms)
             FROM read_parquet($files) WHERE time_ms >= $since GROUP BY 1, 2
         """
-        rows = self._query(query, files, {"since": since_ms}).fetchall() if files else []
+        rows = []
+        if files:
+            with self._translated():
+                rows = self._db_once.cursor(files).execute(query, {"files": files, "since": since_ms}).fetchall()
         newest = {(device, metric): Newest(time_ms, value, quality) for device, metric, time_ms, value, quality in rows}
         return Lately(newest, frozenset(seen))
 
@@ -212,7 +216,7 @@ class ParquetReader(ReaderOfMany):
                 GROUP BY time_ms // $day
             """  # noqa: S608 - the parameters' names are our own
             given |= {"metric": metric, "start": first_ms, "end": last_ms, "day": DAY_MS}
-            for (time_ms,) in self._query(query, newer, given).fetchall():
+            for (time_ms,) in self._rows(query, newer, given):
                 spans.append((time_ms // width_ms * width_ms, min((time_ms // DAY_MS + 1) * DAY_MS, last_ms)))
         return spans
 
@@ -248,15 +252,19 @@ class ParquetReader(ReaderOfMany):
             found |= self._months.of(str(month_folder(self._folder, width, kind, month))) or {}
         return {day: each for day, each in found.items() if first_day <= day <= last_day}
 
-    def _query(self, query: str, files: list[str], given: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
-        try:
-            return self._db.cursor().execute(query, {"files": files, **given})
-        except duckdb.Error as error:
-            raise Unavailable(f"reading history in {self._folder}: {error}") from error
+    def _rows(self, query: str, files: list[str], given: Mapping[str, object]) -> list[Any]:
+        with self._translated():
+            found: list[Any] = self._db.cursor(files).execute(query, {"files": files, **given}).fetchall()
+            return found
 
     def _table(self, query: str, files: list[str], given: Mapping[str, object]) -> pa.Table:
+        with self._translated():
+            return self._db.cursor(files).sql(query, params={"files": files, **given}).to_arrow_table()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            return self._db.cursor().sql(query, params={"files": files, **given}).to_arrow_table()
+            yield
         except duckdb.Error as error:
             raise Unavailable(f"reading history in {self._folder}: {error}") from error
 
@@ -273,6 +281,34 @@ class ParquetReader(ReaderOfMany):
 
     def _day_folder(self, kind: str, day: int) -> str:
         return f"{self._folder}/kind={kind}/day={_day_name(day)}"
+
+
+class _Duck:
+    """DuckDB in memory. It forgets no file, and files are merged and let go of for years: now and then it begins anew.
+
+    Args:
+        remembers: Whether it keeps what a file says of itself, for whoever asks of that file again.
+    """
+
+    def __init__(self, *, remembers: bool) -> None:
+        self._remembers = remembers
+        self._lock = threading.Lock()
+        self._files: set[str] = set()
+        self._made = self._make()
+
+    def cursor(self, files: list[str]) -> duckdb.DuckDBPyConnection:
+        """For one query about these files."""
+        with self._lock:
+            self._files.update(files)
+            if len(self._files) > _FILES_REMEMBERED_MAX:
+                self._made, self._files = self._make(), set(files)  # a query that runs holds the old one
+            return self._made.cursor()
+
+    def _make(self) -> duckdb.DuckDBPyConnection:
+        made = duckdb.connect(":memory:")
+        made.execute("SET threads = 2; SET memory_limit = '512MB'; SET enable_progress_bar = false")
+        made.execute(f"SET parquet_metadata_cache = {self._remembers}")
+        return made
 
 
 class _Listings(Generic[T]):

@@ -1,7 +1,7 @@
 """One contract for every history: the same readings in, the same answers out."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
+import ingest.history.parquet_reader
 from ingest.history.history import Aggregate, HistoryReader, HistoryWriter, SeriesPlace
 from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
@@ -289,3 +290,30 @@ def test_only_what_was_merged_is_deleted_and_not_before_its_readers_are_done(
     writer.tidy()
     assert len(list(folder.iterdir())) == 2
     assert store.read() == before
+
+
+def test_files_that_come_and_go_are_not_remembered_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, series = ParquetWriter(tmp_path, _series("d")), _series("d")
+    writer.start(0)
+
+    def remembered_bytes(db: ingest.history.parquet_reader._Duck) -> int:
+        query = "SELECT sum(memory_usage_bytes) FROM duckdb_memory() WHERE tag = 'OBJECT_CACHE'"
+        (found,) = db._made.cursor().execute(query).fetchall()[0]
+        return int(found)
+
+    readers = {files_max: ParquetReader(tmp_path) for files_max in (20, 10_000)}
+    stores = {name: Store(writer, reader, series, lambda: writer) for name, reader in readers.items()}
+    seen: Set[str] = frozenset()
+    most_once = 0
+    for number in range(100):
+        stores[20].keep((0, number * 1000, float(number)))
+        writer.tidy()
+        for files_max, store in stores.items():
+            monkeypatch.setattr(ingest.history.parquet_reader, "_FILES_REMEMBERED_MAX", files_max)
+            assert store.read() == [(each * 1000, float(each)) for each in range(number + 1)]
+        monkeypatch.setattr(ingest.history.parquet_reader, "_FILES_REMEMBERED_MAX", 20)
+        newest, seen = readers[20].newest(T0, seen)
+        assert [each.value for each in newest.values()] == [number]
+        most_once = max(most_once, remembered_bytes(readers[20]._db_once))
+    few, all_of_them = (remembered_bytes(reader._db) for reader in readers.values())
+    assert 0 < few < all_of_them / 3 and most_once < all_of_them / 3
