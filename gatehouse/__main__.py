@@ -14,6 +14,10 @@ import typer
 
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
+# Arrow's own allocator keeps the room that the largest merge once needed; the system's gives it back. It is chosen as the
+# library is loaded: set later, what reads and writes Parquet inside of it would not know.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
 app = typer.Typer(help="Gatehouse watches gates, drains and dormitories.", no_args_is_help=True, add_completion=False)
 user_app = typer.Typer(help="People who may log in.", no_args_is_help=True)
 app.add_typer(user_app, name="user")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import prometheus_client
-import pyarrow as pa
 import structlog
 
 from alerts.escalation import DAMAGED, STORED, UNSTORED
@@ -89,8 +88,6 @@ class Core:
         self._ending: list[Expiry] = []
         self._catch_up = CatchUp()
         self._estimating = threading.Lock()  # live values and probes ask from threads of their own
-        # Arrow's own allocators keep the room that the largest merge once needed; the system's gives it back.
-        pa.set_memory_pool(pa.system_memory_pool())
         catalogue = Catalogue.load(settings.catalogue)
         declared = load_rule_files(settings.rules, catalogue)
         rules = declared.rules

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -37,6 +36,3 @@ def _give_back(malloc_trim: Callable[[int], int]) -> None:
     while True:
         time.sleep(_GIVE_BACK_EVERY_S)
         malloc_trim(0)  # outside of the interpreter's lock
-        arrow = sys.modules.get("pyarrow")  # it has a pool of its own, where it is loaded at all
-        if arrow is not None:
-            arrow.default_memory_pool().release_unused()

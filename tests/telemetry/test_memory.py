@@ -1,4 +1,5 @@
 import gc
+import os
 import platform
 import subprocess
 import sys
@@ -100,3 +101,10 @@ def test_holes_in_the_heap_go_back_to_the_kernel(how: str, patience_s: float, mo
     command = [sys.executable, "-c", HOLES, how, str(patience_s)]
     left = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert (left > 50_000_000) == (most > 50_000_000) and left <= most
+
+
+def test_the_commands_processes_take_arrows_memory_from_the_system() -> None:
+    script = "import gatehouse.__main__, gatehouse.core, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    environment = {name: value for name, value in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert told.stdout == "system\n"
