@@ -33,6 +33,7 @@ from telemetry.segment import DAMAGE_ERRORS, Damage
 
 SEGMENT_BYTES = 64_000_000
 _RECORD_OVERHEAD = 32  # bytes of a row beside its payload, about
+_HELD_OVERHEAD = 190  # bytes of a record in memory beside its payload: small records are mostly that
 NEWEST_BYTES_MAX = 4_000_000  # of records kept in memory for those who read them next
 _EMPTY_BYTES = 24_576  # of a segment that holds nothing yet
 _SEGMENTS_KEPT = 8  # on a full disk
@@ -420,7 +421,7 @@ class Journal:
         self._firsts = self._firsts[1:]
         with self._grown:
             trimmed = bisect.bisect_left(self._newest, self._firsts[0], key=lambda record: record.offset)
-            self._newest_bytes -= sum(len(record.payload) + _RECORD_OVERHEAD for record in self._newest[:trimmed])
+            self._newest_bytes -= sum(len(record.payload) + _HELD_OVERHEAD for record in self._newest[:trimmed])
             self._newest = self._newest[trimmed:]
         # A thread that has found all in memory since would keep the file's room for ever.
         for connection, first in list(self._open.items()):
@@ -448,12 +449,12 @@ class Journal:
         """Keep what has just become durable for the readers, which are rarely further behind."""
         first = last - len(records) + 1
         self._newest += [Stored(at, r.kind, r.time_ms, r.payload) for at, r in enumerate(records, first)]
-        self._newest_bytes += sum(len(record.payload) + _RECORD_OVERHEAD for record in records)
+        self._newest_bytes += sum(len(record.payload) + _HELD_OVERHEAD for record in records)
         if self._newest_bytes > NEWEST_BYTES_MAX:
             kept, size = len(self._newest), 0
             while kept and size < NEWEST_BYTES_MAX // 2:
                 kept -= 1
-                size += len(self._newest[kept].payload) + _RECORD_OVERHEAD
+                size += len(self._newest[kept].payload) + _HELD_OVERHEAD
             self._newest, self._newest_bytes = self._newest[kept:], size
 
     def _of_newest(self, after: int, count_max: int, bytes_max: int) -> list[Stored]:

@@ -46,7 +46,7 @@ def test_the_newest_records_in_memory_are_bounded_and_show_nowhere_in_what_is_re
     journal = Journal(tmp_path / "j", segment_bytes=3_000)
     for number in range(60):
         journal.append(records(*[b"%d" % number * (number + 1)] * (1 + number % 3)))
-        assert sum(len(record.payload) for record in journal._newest) <= 2_000
+        assert sum(len(record.payload) + 190 for record in journal._newest) <= 2_000  # small ones are mostly objects
         assert journal._newest[-1].offset == journal.last
     monkeypatch.setattr(telemetry.journal, "NEWEST_BYTES_MAX", 0)
     from_disk = Journal(tmp_path / "j", segment_bytes=3_000)
