@@ -73,7 +73,7 @@ def test_a_local_alarm_becomes_a_command_that_is_remembered_with_it(tmp_path: Pa
     vetter = make_vetter(tmp_path, committer)
     committer.commit(vetter.vet([Message(f"{EAST}/status", payload, 1, True)], 1_795_000_000_000), is_connected=True)
     told = next(r.payload for r in journal.read(0) if r.kind is Kind.COMMAND)
-    assert decode_command(told) == Telling("a1", raised_ms=2)
+    assert decode_command(told) == Telling("a1", raised_ms=2, rule="r", device="level-1", metric="level", onset_ms=1)
     assert journal.state("told/") == {"told/gw-east": b'["a1"]'}
 
 
