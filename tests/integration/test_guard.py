@@ -175,6 +175,16 @@ def test_a_shift_is_handed_over_with_a_name_and_a_note(guards: Running, tablets:
     expect(page.get_by_text("<b>Lane 1</b> is slow")).to_be_visible()
 
 
+def test_a_fever_in_the_middle_of_a_handover_loses_nothing_typed(guards: Running, tablets: dict[str, Page]) -> None:
+    page = tablets["li"]
+    page.get_by_role("button", name="Hand over the shift").click()
+    page.get_by_label("For the next guard").fill("the barrier sticks")
+    scan(guards, "g9", 38.1)
+    expect(page.get_by_role("heading", name="Fever: stop this person")).to_be_visible()
+    decide(page, "Admit", "Yes, admit")
+    expect(page.get_by_label("For the next guard")).to_have_value("the barrier sticks")
+
+
 def choose_pin(guards: Running, page: Page, pin: str) -> None:
     csrf = page.request.get(f"{guards.http.base_url}/api/v1/session").json()["csrf"]
     answer = page.request.put(

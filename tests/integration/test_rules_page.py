@@ -84,6 +84,24 @@ def test_who_was_slower_sees_the_others_change_and_keeps_what_they_typed(run: Ru
         expect(page.locator(".rule-list")).not_to_contain_text("drain-rise")
 
 
+def test_who_was_slower_and_has_a_bad_network_hears_that_nothing_is_saved(run: Running, browser: Browser) -> None:
+    with opened(run, browser, View()) as page:
+        uncaught: list[str] = []
+        page.on("pageerror", lambda error: uncaught.append(str(error)))
+        show(page, "#page=rules&rule=heater")
+        page.fill("#rule-deadband", "0.5")
+        page.fill(_REASON, "it flaps")
+        expect(page.locator(".rule-version").first).to_be_visible()
+        page.route(
+            "**/api/v1/rules/heater", lambda route: route.fulfill(status=409, json={"status": 409, "detail": "x"})
+        )
+        page.route("**/api/v1/rules/heater/versions", lambda route: route.abort())
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator(".ant-message-error")).to_be_visible()
+        expect(page.locator("#rule-deadband")).to_have_value("0.5")
+        assert uncaught == []
+
+
 def test_who_may_not_change_rules_reads_them(run: Running, browser: Browser) -> None:
     person = {"name": "looker", "grants": [{"role": "viewer"}], "password": "a long enough password"}
     made = run.http.post("/api/v1/users", json=person)

@@ -134,17 +134,20 @@ export const measureAlarm = (id: string, seq: number, value: number, method: str
 
 const gatePath = (id: string) => `/gates/${encodeURIComponent(id)}`;
 
-export const fetchGates = async () => (await fetchJson<{ items: GateName[] }>("/gates")).items;
-export const fetchGate = (id: string) => fetchJson<Gate>(gatePath(id));
-export const fetchShift = (id: string) => fetchJson<Shift>(`${gatePath(id)}/handover`);
+export const fetchGates = async (signal?: AbortSignal) =>
+  (await fetchJson<{ items: GateName[] }>("/gates", {}, undefined, signal)).items;
+export const fetchGate = (id: string, signal?: AbortSignal) => fetchJson<Gate>(gatePath(id), {}, undefined, signal);
+export const fetchShift = (id: string, signal?: AbortSignal) =>
+  fetchJson<Shift>(`${gatePath(id)}/handover`, {}, undefined, signal);
 export const signShift = (id: string, since_ms: number, note: string) =>
   sendJson<Shift>("POST", `${gatePath(id)}/handover`, { since: since_ms, note });
 
 const rulePath = (id: string) => `/rules/${encodeURIComponent(id)}`;
 
-export const fetchRuleDocuments = async () => (await fetchJson<{ items: RuleDocument[] }>("/rules")).items;
-export const fetchRuleVersions = async (id: string) =>
-  (await fetchJson<{ items: RuleVersion[] }>(`${rulePath(id)}/versions`)).items;
+export const fetchRuleDocuments = async (signal?: AbortSignal) =>
+  (await fetchJson<{ items: RuleDocument[] }>("/rules", {}, undefined, signal)).items;
+export const fetchRuleVersions = async (id: string, signal?: AbortSignal) =>
+  (await fetchJson<{ items: RuleVersion[] }>(`${rulePath(id)}/versions`, {}, undefined, signal)).items;
 /** `version` is the one the change is based on: another one in force answers 409. */
 export const putRule = (id: string, rule: object, version: number, note: string) =>
   sendJson<RuleDocument>("PUT", rulePath(id), { rule, version, note });
@@ -249,8 +252,8 @@ export const fetchFigures = (start_ms: number, end_ms: number, site: string | un
 const once = (key: string) => ({ "idempotency-key": key });
 const visitPath = (id: string, what: string) => `/register/entries/${encodeURIComponent(id)}/${what}`;
 
-export const fetchRegisterBoard = (gate: string) =>
-  fetchJson<RegisterBoard>(`/register/gates/${encodeURIComponent(gate)}`, { reason: "on-duty" });
+export const fetchRegisterBoard = (gate: string, signal?: AbortSignal) =>
+  fetchJson<RegisterBoard>(`/register/gates/${encodeURIComponent(gate)}`, { reason: "on-duty" }, undefined, signal);
 export const enterVisitor = (
   key: string,
   entry: VisitorTold & { gate: string; temperature: TemperatureGiven; decision: "admit" | "refuse" },

@@ -41,3 +41,27 @@ test("an error of a question that nobody waits for any more is none", async () =
   third.answer("nobody is here");
   expect(await of_third).toBeUndefined();
 });
+
+test("who asks on a timer can tell that the answer before is still on its way", async () => {
+  const last = new LastAsked();
+  const slow = asked<string>();
+  expect(last.isWaiting).toBe(false);
+  const of_slow = last.ask(slow.question);
+  expect(last.isWaiting).toBe(true);
+  slow.answer("late, and the last");
+  expect(await of_slow).toEqual({ answer: "late, and the last" });
+  expect(last.isWaiting).toBe(false);
+});
+
+test("an answer that was broken off does not end the waiting for the one after it", async () => {
+  const last = new LastAsked();
+  const [first, second] = [asked<string>(), asked<string>()];
+  const of_first = last.ask(first.question);
+  const of_second = last.ask(second.question);
+  first.answer("old");
+  expect(await of_first).toBeUndefined();
+  expect(last.isWaiting).toBe(true);
+  second.fail(new Error("no answer"));
+  await of_second;
+  expect(last.isWaiting).toBe(false);
+});

@@ -3,6 +3,11 @@
 export class LastAsked {
   private asked: AbortController | null = null;
 
+  /** Whoever asks on a timer waits for an answer that is slower than the timer: asked anew each time, none would ever come. */
+  get isWaiting(): boolean {
+    return this.asked !== null;
+  }
+
   /** Asks, and breaks off the question before; undefined when another has been asked meanwhile, whatever became of this one. */
   async ask<T>(question: (signal: AbortSignal) => Promise<T>): Promise<{ answer: T } | { error: unknown } | undefined> {
     this.breakOff();
@@ -14,7 +19,9 @@ export class LastAsked {
     } catch (error) {
       told = { error };
     }
-    return mine.signal.aborted ? undefined : told;
+    if (mine.signal.aborted) return undefined;
+    this.asked = null;
+    return told;
   }
 
   /** Nobody wants the answer any more. */

@@ -10,10 +10,16 @@ export interface Answered<T> {
   problem: Problem | null;
   /** Asks once more; the question before is broken off. */
   load: () => Promise<void>;
+  /** Takes what a change answered; a question that was asked before it is broken off. */
+  put: (answer: T) => void;
 }
 
-/** `ask` must be the same function until another question is meant; it is asked again whenever `again` is another. */
-export function useAnswer<T>(ask: (signal: AbortSignal) => Promise<T>, again: unknown = null): Answered<T> {
+/** `ask` must be the same function until another question is meant; it is asked again whenever `again` is another, and from time to time. */
+export function useAnswer<T>(
+  ask: (signal: AbortSignal) => Promise<T>,
+  again: unknown = null,
+  every_ms: number | null = null,
+): Answered<T> {
   const [answer, setAnswer] = useState<T | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const last = useRef(new LastAsked()).current;
@@ -28,7 +34,22 @@ export function useAnswer<T>(ask: (signal: AbortSignal) => Promise<T>, again: un
       setProblem(told.error);
     }
   }, [ask, last]);
+  const put = useCallback(
+    (given: T) => {
+      last.breakOff();
+      setAnswer(given);
+      setProblem(null);
+    },
+    [last],
+  );
   useEffect(() => void load(), [load, again]);
+  useEffect(() => {
+    if (every_ms === null) return undefined;
+    const timer = setInterval(() => {
+      if (!last.isWaiting) void load();
+    }, every_ms);
+    return () => clearInterval(timer);
+  }, [load, every_ms, last]);
   useEffect(() => () => last.breakOff(), [last]);
-  return { answer, problem, load };
+  return { answer, problem, load, put };
 }

@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useState } from "react";
 
+import { LastAsked } from "../api/lastAsked";
 import { Problem } from "../api/request";
 
 export interface Asked<T> {
@@ -18,23 +19,24 @@ export function useAsked<T>(ask: () => Promise<T>, every_ms: number | null = nul
   const [attempt, setAttempt] = useState(0);
 
   useEffect(() => {
-    let isCurrent = true;
-    const go = () =>
-      ask().then(
-        (value) => {
-          if (!isCurrent) return;
-          setAnswer({ of: ask, value });
-          setProblem(null);
-        },
-        (error: unknown) => {
-          if (!(error instanceof Problem)) throw error;
-          if (isCurrent) setProblem(error);
-        },
-      );
+    const last = new LastAsked();
+    const go = async () => {
+      const told = await last.ask(ask);
+      if (told === undefined) return;
+      if ("answer" in told) {
+        setAnswer({ of: ask, value: told.answer });
+        setProblem(null);
+      } else {
+        if (!(told.error instanceof Problem)) throw told.error;
+        setProblem(told.error);
+      }
+    };
     void go();
-    const timer = every_ms === null ? undefined : setInterval(() => void go(), every_ms);
+    const timer = every_ms === null ? undefined : setInterval(() => {
+      if (!last.isWaiting) void go();
+    }, every_ms);
     return () => {
-      isCurrent = false;
+      last.breakOff();
       clearInterval(timer);
     };
   }, [ask, every_ms, attempt]);

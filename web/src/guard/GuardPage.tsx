@@ -6,7 +6,8 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import type { Alarm, Disposition, Gate, GateName, Gateway } from "../api/contract";
 import { fetchAlarm, fetchGate, fetchGates } from "../api/gatehouse";
-import { Problem } from "../api/request";
+import type { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -44,6 +45,8 @@ export default function GuardPage() {
   const [chosenGate, chooseGate] = useState(recall(GATE_KEY));
   const { gates, gate, problem, retry } = useGate(site?.id, chosenGate);
   const [isHandingOver, setHandingOver] = useState(false);
+  // For the next guard, by gate.
+  const [notes, setNotes] = useState<Readonly<Record<string, string>>>({});
   const [chosen, choose] = useState(lastDrafted);
   const [isChanging, setChanging] = useState(false);
   const [isAside, setAside] = useState(false);
@@ -154,7 +157,15 @@ export default function GuardPage() {
       {gate !== null && <Lanes gate={gate} zone={zone} />}
       {change}
       {isHandingOver && gate !== null && (
-        <Handover gate={gate.id} site={gate.site} zone={zone} guard={guard} close={() => setHandingOver(false)} />
+        <Handover
+          gate={gate.id}
+          site={gate.site}
+          zone={zone}
+          guard={guard}
+          note={notes[gate.id] ?? ""}
+          setNote={(note) => setNotes((all) => ({ ...all, [gate.id]: note }))}
+          close={() => setHandingOver(false)}
+        />
       )}
     </div>
   );
@@ -206,6 +217,8 @@ function Queue({ waiting, shown, choose }: { waiting: readonly Alarm[]; shown: s
   );
 }
 
+const NO_GATE = { gates: null, gate: null };
+
 interface GateState {
   gates: GateName[] | null;
   gate: Gate | null;
@@ -215,27 +228,18 @@ interface GateState {
 
 /** The chosen gate of the site, fetched again and again; what is there stays while the server is away. */
 function useGate(site: string | undefined, chosen: string | null): GateState {
-  const [gates, setGates] = useState<GateName[] | null>(null);
-  const [gate, setGate] = useState<Gate | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const load = useCallback(async () => {
-    if (site === undefined) return;
-    try {
-      const found = (await fetchGates()).filter((each) => each.site === site);
-      const wanted = found.find(({ id }) => id === chosen) ?? found[0];
-      setGates(found);
-      setGate(wanted === undefined ? null : await fetchGate(wanted.id));
-      setProblem(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setProblem(error);
-    }
-  }, [site, chosen]);
-  useEffect(() => {
-    void load();
-    const timer = setInterval(() => void load(), FETCH_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [load]);
+  const ask = useCallback(
+    async (signal: AbortSignal) => {
+      if (site === undefined) return null;
+      const gates = (await fetchGates(signal)).filter((each) => each.site === site);
+      const wanted = gates.find(({ id }) => id === chosen) ?? gates[0];
+      return { site, gates, gate: wanted === undefined ? null : await fetchGate(wanted.id, signal) };
+    },
+    [site, chosen],
+  );
+  const { answer, problem, load } = useAnswer(ask, null, FETCH_EVERY_MS);
+  // The gate of another site would hide the fevers of this one.
+  const { gates, gate } = answer !== null && answer.site === site ? answer : NO_GATE;
   return { gates, gate, problem, retry: () => void load() };
 }
 

@@ -1,11 +1,12 @@
 /** The end of a shift: what is open, what was decided, how many passed, and a signature. */
 
 import { App, Button, Drawer, Input } from "antd";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useState } from "react";
 
-import type { Disposition, Shift, Signed } from "../api/contract";
+import type { Disposition, Signed } from "../api/contract";
 import { fetchShift, signShift } from "../api/gatehouse";
 import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -23,10 +24,13 @@ interface Props {
   site: string;
   zone: string;
   guard: string;
+  /** Kept outside: a fever takes the whole screen while somebody types. */
+  note: string;
+  setNote: (note: string) => void;
   close: () => void;
 }
 
-export function Handover({ gate, site, zone, guard, close }: Props) {
+export function Handover({ gate, site, zone, guard, note, setNote, close }: Props) {
   const words = useWords(guardTexts);
   const texts = useTexts();
   const language = useLanguage();
@@ -34,27 +38,15 @@ export function Handover({ gate, site, zone, guard, close }: Props) {
   const now_ms = useNow(60_000);
   const { notification } = App.useApp();
   const maySign = useMay("guard", site);
-  const [shift, setShift] = useState<Shift | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const [note, setNote] = useState("");
+  const ask = useCallback((signal: AbortSignal) => fetchShift(gate, signal), [gate]);
+  const { answer: shift, problem, load, put } = useAnswer(ask);
   const [isBusy, setBusy] = useState(false);
-
-  const load = useCallback(async () => {
-    try {
-      setShift(await fetchShift(gate));
-      setProblem(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setProblem(error);
-    }
-  }, [gate]);
-  useEffect(() => void load(), [load]);
 
   const sign = async () => {
     if (shift === null) return;
     setBusy(true);
     try {
-      setShift(await signShift(gate, shift.since_ms, note.trim()));
+      put(await signShift(gate, shift.since_ms, note.trim()));
       setNote("");
       notification.success({ title: words.signedNow });
     } catch (error) {

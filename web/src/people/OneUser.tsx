@@ -102,7 +102,7 @@ function Shown({ account, reload }: { account: AccountDetail; reload: () => Prom
 
       <Section title={words.comesIn}>
         <Way what={words.password} state={words.passwordSet} error={errors.password}>
-          <Button size="large" onClick={() => ask(words.newPasswordAsk(name), words.endsSessions, words.newPassword, () => giveSecret("password", newPassword()))}>
+          <Button size="large" onClick={() => ask(words.newPasswordAsk(name), words.newPasswordHint, words.newPassword, () => giveSecret("password", newPassword()))}>
             {words.newPassword}
           </Button>
         </Way>
@@ -137,7 +137,7 @@ function Shown({ account, reload }: { account: AccountDetail; reload: () => Prom
         )}
       </Section>
       <Section title={words.tokens}>
-        <TokensOf user={name} />
+        <TokensOf user={name} again={account} />
       </Section>
     </>
   );

@@ -23,7 +23,8 @@ const DAYS_USUAL = 90;
 /** What no token is for: it would make what outlives it, or know who came. */
 const NEVER = new Set(["manage-users", "register-write", "register-read", "announce"]);
 
-export function TokensOf({ user }: { user: string }) {
+/** Asked again whenever `again` is another: a change of their account may end tokens. */
+export function TokensOf({ user, again = null }: { user: string; again?: unknown }) {
   const words = useWords(texts);
   const shared = useTexts();
   const language = useLanguage();
@@ -31,7 +32,7 @@ export function TokensOf({ user }: { user: string }) {
   const { sitesById } = useCatalogue();
   const isOwn = useUserName() === user;
   const { message } = App.useApp();
-  const { answer, problem, load } = useAnswer(useCallback(() => fetchTokensOf(user), [user]));
+  const { answer, problem, load } = useAnswer(useCallback(() => fetchTokensOf(user), [user]), again);
   const [isMaking, setMaking] = useState(false);
   const end = async (id: string) => {
     try {

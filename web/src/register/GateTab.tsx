@@ -47,7 +47,7 @@ export function GateTab({ gate }: { gate: string }) {
   return (
     <div className="register-gate">
       {problem !== null && <Failure problem={problem} retry={() => void reload()} />}
-      <EntryForm key={gate} gate={gate} board={board} reload={reload} />
+      <EntryForm gate={gate} board={board} reload={reload} />
       <div className="register-lists">
         <p className="soft register-as-of">{words.asOf(timeOfDay(board.as_of_ms, zone))}</p>
         <h3>{words.expected(board.expected.length)}</h3>
@@ -123,7 +123,8 @@ function EntryForm({ gate, board, reload }: { gate: string; board: RegisterBoard
     }
     const { key, typed: _typed, ...person } = told;
     const entered = await change(() => enterVisitor(key, { ...person, gate, temperature, decision }));
-    await reload();
+    // Not waited for: with a slow network the form would stand there as if nothing had been taken.
+    void reload();
     if (entered === null) return;
     notification.success({ title: words.entered(told.visitor) });
     putDraft(emptyDraft());

@@ -74,7 +74,7 @@ export default function RegisterPage() {
       {tab === "gate" && gates === null && problem === null && <Skeleton active />}
       {tab === "gate" && gates !== null && gates.length === 0 && <Empty description={words.noGate} />}
       {tab === "gate" && site !== undefined && !mayWrite && <Alert type="info" showIcon title={words.notWrittenHere} />}
-      {tab === "gate" && gate !== null && mayWrite && <GateTab gate={gate.id} />}
+      {tab === "gate" && gate !== null && mayWrite && <GateTab key={gate.id} gate={gate.id} />}
     </div>
   );
 }

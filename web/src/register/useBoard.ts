@@ -1,10 +1,11 @@
 /** A gate's board, asked for again and again; what is there stays while the server is away. */
 
-import { useCallback, useEffect, useState } from "react";
+import { useCallback } from "react";
 
 import type { RegisterBoard } from "../api/contract";
 import { fetchRegisterBoard } from "../api/gatehouse";
-import { Problem } from "../api/request";
+import type { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 
 const FETCH_EVERY_MS = 3_000;
 
@@ -14,23 +15,9 @@ export interface BoardState {
   reload: () => Promise<void>;
 }
 
+/** Whoever shows another gate begins anew: what is there would be the board of the gate before. */
 export function useBoard(gate: string): BoardState {
-  const [board, setBoard] = useState<RegisterBoard | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const reload = useCallback(async () => {
-    try {
-      setBoard(await fetchRegisterBoard(gate));
-      setProblem(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setProblem(error);
-    }
-  }, [gate]);
-  useEffect(() => {
-    setBoard(null);
-    void reload();
-    const timer = setInterval(() => void reload(), FETCH_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [reload]);
-  return { board, problem, reload };
+  const ask = useCallback((signal: AbortSignal) => fetchRegisterBoard(gate, signal), [gate]);
+  const { answer, problem, load } = useAnswer(ask, null, FETCH_EVERY_MS);
+  return { board: answer, problem, reload: load };
 }

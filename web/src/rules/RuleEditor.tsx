@@ -60,6 +60,11 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
     setNote("");
   };
 
+  const say = (problem: Problem) => {
+    const { title, text } = changeFailureText(problem, shared);
+    void message.error(`${title} ${text}`);
+  };
+
   const failed = async (error: unknown) => {
     if (!(error instanceof Problem)) throw error;
     if (error.status === 422) {
@@ -67,12 +72,15 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
       setErrors(Object.keys(found).length > 0 ? found : { rest: error.detail });
     }
     else if (error.status === 409) {
-      const [all, versions] = await Promise.all([fetchRuleDocuments(), fetchRuleVersions(rule.id)]);
-      setConflict({ theirs: all.find(({ id }) => id === rule.id) ?? null, versions });
-    } else {
-      const { title, text } = changeFailureText(error, shared);
-      void message.error(`${title} ${text}`);
-    }
+      try {
+        const [all, versions] = await Promise.all([fetchRuleDocuments(), fetchRuleVersions(rule.id)]);
+        setConflict({ theirs: all.find(({ id }) => id === rule.id) ?? null, versions });
+      } catch (unanswered) {
+        if (!(unanswered instanceof Problem)) throw unanswered;
+        // Nothing is saved, and whoever has typed it hears so, though not yet who was quicker.
+        say(error);
+      }
+    } else say(error);
   };
 
   const send = async (change: () => Promise<void>) => {
@@ -128,6 +136,7 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
         <ConflictNotice
           conflict={conflict}
           mine={began.version}
+          isBusy={isBusy}
           saveOver={() => conflict.theirs !== null && save(conflict.theirs.version)}
           takeTheirs={() => {
             if (conflict.theirs === null) openPage("rules");
@@ -177,11 +186,12 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
 interface ConflictProps {
   conflict: Conflict;
   mine: number;
+  isBusy: boolean;
   saveOver: () => void;
   takeTheirs: () => void;
 }
 
-function ConflictNotice({ conflict: { theirs, versions }, mine, saveOver, takeTheirs }: ConflictProps) {
+function ConflictNotice({ conflict: { theirs, versions }, mine, isBusy, saveOver, takeTheirs }: ConflictProps) {
   const words = useWords(texts);
   return (
     <Alert
@@ -193,8 +203,8 @@ function ConflictNotice({ conflict: { theirs, versions }, mine, saveOver, takeTh
         <>
           {versions.filter(({ version }) => version > mine).map((each) => <Changes key={each.version} of={each} />)}
           <div className="rule-buttons">
-            {theirs !== null && <Button size="large" onClick={saveOver}>{words.saveOver}</Button>}
-            <Button size="large" onClick={takeTheirs}>{words.takeTheirs}</Button>
+            {theirs !== null && <Button size="large" loading={isBusy} onClick={saveOver}>{words.saveOver}</Button>}
+            <Button size="large" disabled={isBusy} onClick={takeTheirs}>{words.takeTheirs}</Button>
           </div>
         </>
       }

@@ -2,11 +2,11 @@
 
 import { LeftOutlined, PlusOutlined } from "@ant-design/icons";
 import { Button, Empty, Skeleton } from "antd";
-import { useCallback, useEffect, useState } from "react";
+import { useState } from "react";
 
 import type { Named, RuleDocument } from "../api/contract";
 import { fetchRuleDocuments } from "../api/gatehouse";
-import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { texts as alarmTexts } from "../alarm-list/texts";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
@@ -25,18 +25,7 @@ export default function RulesPage() {
   const mayChange = useMay("change-rules", null);
   const [isBeginning, setBeginning] = useState(false);
   const [begun, setBegun] = useState<RuleDocument | null>(null);
-  const [rules, setRules] = useState<RuleDocument[] | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const load = useCallback(async () => {
-    try {
-      setRules(await fetchRuleDocuments());
-      setProblem(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setProblem(error);
-    }
-  }, []);
-  useEffect(() => void load(), [load]);
+  const { answer: rules, problem, load } = useAnswer(fetchRuleDocuments);
 
   // A new rule is only on this screen until it is saved.
   const rule = rules?.find(({ id }) => id === chosen) ?? (begun !== null && begun.id === chosen ? begun : undefined);

@@ -1,11 +1,11 @@
 /** Every version of a rule with what it changed. */
 
 import { Skeleton } from "antd";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback } from "react";
 
 import type { RuleVersion } from "../api/contract";
 import { fetchRuleVersions } from "../api/gatehouse";
-import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { timeOnDay } from "../show/time";
@@ -17,19 +17,9 @@ const CHANGES_SHOWN_MAX = 20;
 
 export function Versions({ rule, version }: { rule: string; version: number }) {
   const words = useWords(texts);
-  const [versions, setVersions] = useState<RuleVersion[] | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const load = useCallback(async () => {
-    try {
-      setVersions(await fetchRuleVersions(rule));
-      setProblem(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setProblem(error);
-    }
-  }, [rule]);
+  const ask = useCallback((signal: AbortSignal) => fetchRuleVersions(rule, signal), [rule]);
   // A saved change is a version more.
-  useEffect(() => void load(), [load, version]);
+  const { answer: versions, problem, load } = useAnswer(ask, version);
   return (
     <section aria-label={words.history}>
       <h3>{words.history}</h3>
