@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ USER = "gatehouse"
 ROLES = {"server": ("gatehouse-core", "gatehouse-api"), "gateway": ("gatehouse-gateway",)}
 SUMS, SIGNATURE = "SHA256SUMS", "SHA256SUMS.asc"
 _BACKUPS_KEPT = 2
+_OWN_BACKUP = re.compile(r"\d{8}T\d{6}Z-(before|back-to)-.*")
 _PATIENCE_S = 120.0
 
 
@@ -294,7 +296,8 @@ def _back_up(places: Places, machine: Machine, roles: Sequence[str], name: str) 
         machine.run_as_user(*_gatehouse(places, "backup", made / "district"))
     shutil.copytree(places.settings, made / "settings", symlinks=True)
     say(f"{made}: backup made")
-    for old in sorted(backups.iterdir())[:-_BACKUPS_KEPT]:
+    # What else stands there, nightly backups for instance, is the site's.
+    for old in sorted(there for there in backups.iterdir() if _OWN_BACKUP.fullmatch(there.name))[:-_BACKUPS_KEPT]:
         shutil.rmtree(old)
 
 

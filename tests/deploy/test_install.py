@@ -192,6 +192,18 @@ def test_the_newest_backups_are_kept(tmp_path: Path, places: Places) -> None:
     assert older.exists() and not oldest.exists()
 
 
+def test_an_upgrade_removes_no_backup_that_it_did_not_make(tmp_path: Path, places: Places) -> None:
+    machine = Recorder(places)
+    install(make(tmp_path), places, machine, "server")
+    backups = places.state / "backups"
+    nightly = [backups / f"2026010{day}" for day in range(1, 5)]
+    for folder in nightly:
+        folder.mkdir(parents=True)
+    (backups / "0-register.key").touch()
+    install(make(tmp_path, NEXT), places, machine, "server")
+    assert all(folder.exists() for folder in nightly) and (backups / "0-register.key").exists()
+
+
 def spoil(bundle: Path) -> None:
     (bundle / "config/gatehouse.yaml").write_text("other")
 
