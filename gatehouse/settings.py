@@ -19,6 +19,7 @@ from api.people.openid import OpenIdSettings
 from api.register.settings import RegisterSettings
 from gatehouse.anchor import AuditSettings
 from ingest.history.settings import HistorySettings, ParquetSettings
+from telemetry.database import parse_url
 from telemetry.declaration import read_document, validate
 from telemetry.errors import BadConfiguration
 from telemetry.settings import BrokerSettings
@@ -149,6 +150,11 @@ def load_settings(file: Path, environment: dict[str, str] | None = None) -> Sett
                 shown = "" if isinstance(found["input"], dict | list) else f" (found {found['input']!r})"
                 lines.append(f"{name}: {found['msg']}{shown}")
             raise BadConfiguration("the environment sets what cannot be:\n" + "\n".join(lines)) from error
+    for setting, url in (("database.url", settings.database.url), ("register.url", settings.visitor_register.url)):
+        try:
+            parse_url(url, setting)
+        except BadConfiguration as error:
+            raise BadConfiguration(f"{file}: {error}") from None
     return _anchored(settings, file.parent)
 
 

@@ -110,3 +110,17 @@ def test_every_setting_is_documented() -> None:
     wanted = [name for name in names(Settings) if name != "history"]
     wanted += [f"history.{n}" for n in (*ParquetSettings.model_fields, *InfluxSettings.model_fields)]
     assert [name for name in wanted if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("section", ["database", "register"])
+@pytest.mark.parametrize(
+    ("url", "said"), [("postgresql://g:x@y:S3cret@db/g", "is not a URL"), ("mysql://g:S3cret@db/g", "'mysql'")]
+)
+def test_a_wrong_url_of_a_database_is_a_mistake_that_does_not_show_the_password(
+    tmp_path: Path, section: str, url: str, said: str
+) -> None:
+    file = tmp_path / "gatehouse.yaml"
+    file.write_text(f"{section}: {{url: '{url}'}}\n")
+    _, mistakes = check_configuration(file)
+    assert said in mistakes[0] and str(file) in mistakes[0] and f"{section}.url" in mistakes[0]
+    assert "S3cret" not in mistakes[0]
