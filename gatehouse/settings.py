@@ -20,7 +20,7 @@ from api.register.settings import RegisterSettings
 from gatehouse.anchor import AuditSettings
 from ingest.history.settings import HistorySettings, ParquetSettings
 from telemetry.database import parse_url
-from telemetry.declaration import read_document, validate
+from telemetry.declaration import read_document, shown_input, validate
 from telemetry.errors import BadConfiguration
 from telemetry.settings import BrokerSettings
 
@@ -146,9 +146,7 @@ def load_settings(file: Path, environment: dict[str, str] | None = None) -> Sett
             lines = []
             for found in error.errors(include_url=False):
                 name = PREFIX + "__".join(str(step).upper() for step in found["loc"])
-                # A whole section may have secrets in it.
-                shown = "" if isinstance(found["input"], dict | list) else f" (found {found['input']!r})"
-                lines.append(f"{name}: {found['msg']}{shown}")
+                lines.append(f"{name}: {found['msg']}{shown_input(found['loc'], found['input'])}")
             raise BadConfiguration("the environment sets what cannot be:\n" + "\n".join(lines)) from error
     for setting, url in (("database.url", settings.database.url), ("register.url", settings.visitor_register.url)):
         try:

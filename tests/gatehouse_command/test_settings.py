@@ -124,3 +124,21 @@ def test_a_wrong_url_of_a_database_is_a_mistake_that_does_not_show_the_password(
     _, mistakes = check_configuration(file)
     assert said in mistakes[0] and str(file) in mistakes[0] and f"{section}.url" in mistakes[0]
     assert "S3cret" not in mistakes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("broker: {username: a, password: 48151623}", "broker.password"),
+        ("history: {store: influxdb, url: 'http://db:8086', token: 48151623}", "history.token"),
+        ("channels: {duty: {type: dingtalk, url: 'https://db', secret: 48151623}}", "channels.duty.secret"),
+        ("channels: {duty: {type: dingtalk, url: 48151623}}", "channels.duty.url"),
+    ],
+)
+def test_a_secret_that_does_not_fit_is_not_shown(tmp_path: Path, text: str, field: str) -> None:
+    """A password of digits without quotes is a number in YAML."""
+    file = tmp_path / "gatehouse.yaml"
+    file.write_text(text + "\n")
+    _, mistakes = check_configuration(file)
+    assert any(f"{file}:1: {field}: " in mistake for mistake in mistakes)
+    assert "48151623" not in "\n".join(mistakes)
