@@ -142,3 +142,26 @@ def test_a_secret_that_does_not_fit_is_not_shown(tmp_path: Path, text: str, fiel
     _, mistakes = check_configuration(file)
     assert any(f"{file}:1: {field}: " in mistake for mistake in mistakes)
     assert "48151623" not in "\n".join(mistakes)
+
+
+def test_a_secret_may_stand_in_the_environment_alone(tmp_path: Path) -> None:
+    file = tmp_path / "gatehouse.yaml"
+    file.write_text("history: {store: influxdb, url: 'http://db:8086'}\n")
+    history = load_settings(file, {"GATEHOUSE__HISTORY__TOKEN": "s3cret"}).history
+    assert isinstance(history, InfluxSettings) and history.token.get_secret_value() == "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"GATEHOUSE__BROKER": "x", "GATEHOUSE__BROKER__HOST": "y"}, "'broker' is set as a whole"),
+        ({"GATEHOUSE__BROKER__PASSWORD": "file:{}/binary"}, "GATEHOUSE__BROKER__PASSWORD: the file cannot be read"),
+    ],
+)
+def test_an_environment_that_cannot_be_read_is_said_by_its_name(
+    tmp_path: Path, environment: dict[str, str], said: str
+) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    file = district.write_district(tmp_path)
+    with pytest.raises(BadConfiguration, match=said):
+        load_settings(file, {name: value.format(tmp_path) for name, value in environment.items()})
