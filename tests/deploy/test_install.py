@@ -279,7 +279,7 @@ def test_a_service_is_asked_where_it_listens(
     python.write_text(f'#!/bin/sh\necho "{listens} 8099"\n')
     python.chmod(0o755)
     urls: list[str] = []
-    monkeypatch.setattr(deploy.bundle.install.urllib.request, "urlopen", lambda url, timeout: urls.append(url))
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: urls.append(url))
     assert Machine().answers(places, "gatehouse-api")
     assert urls == [f"http://{asked}:8099/health/live"]
 
