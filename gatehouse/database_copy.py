@@ -19,7 +19,7 @@ from api.audit import faults
 from gatehouse.migrate import migrate, newest_schema
 from gatehouse.schema import metadata
 from gatehouse.tables import put_rows, require_empty, rows_of
-from telemetry.database import open_database, shown_url, snapshot
+from telemetry.database import open_database, parse_url, shown_url, snapshot
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
 
@@ -34,7 +34,7 @@ def copy_database(source: str, target: str, told: Callable[[str, int], None] = l
     Raises BadConfiguration (the target is not empty, the source of another version, both the same), BadInput (the audit does
     not verify, or what arrived is not what was sent), Unavailable.
     """
-    if sa.make_url(source) == sa.make_url(target):
+    if parse_url(source, "the source") == parse_url(target, "the target"):
         raise BadConfiguration("source and target are the same database")
     try:
         with _opened(source) as origin, snapshot(origin) as out:

@@ -37,7 +37,7 @@ from ingest.history.settings import InfluxSettings
 from telemetry import journal_files
 from telemetry.catalogue import Catalogue
 from telemetry.clock import Clock
-from telemetry.database import open_database
+from telemetry.database import open_database, parse_url
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.tls import context_for, why
 
@@ -316,7 +316,7 @@ def _in_the_way(name: str, url: str) -> Iterator[Finding]:
 
 def _is_there(url: str) -> bool:
     """Whether a database of a file has its file; of a server nobody can tell without asking it."""
-    parsed = sa.make_url(url)
+    parsed = parse_url(url)
     return parsed.get_backend_name() != "sqlite" or bool(parsed.database and Path(parsed.database).exists())
 
 

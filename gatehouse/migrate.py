@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from telemetry.database import open_database
+from telemetry.database import open_database, parse_url
 from telemetry.errors import BadConfiguration, Unavailable
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -27,7 +27,7 @@ def migrate(url: str) -> None:
 
     Raises Unavailable when it cannot be reached, BadConfiguration when a newer version has been at it.
     """
-    parsed = sa.make_url(url)
+    parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + _PATIENCE_S

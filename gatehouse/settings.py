@@ -19,7 +19,8 @@ from api.people.openid import OpenIdSettings
 from api.register.settings import RegisterSettings
 from gatehouse.anchor import AuditSettings
 from ingest.history.settings import HistorySettings, ParquetSettings
-from telemetry.declaration import read_document, validate
+from telemetry.database import parse_url
+from telemetry.declaration import read_document, shown_input, validate
 from telemetry.errors import BadConfiguration
 from telemetry.settings import BrokerSettings
 
@@ -136,19 +137,25 @@ class Settings(BaseModel):
 def load_settings(file: Path, environment: dict[str, str] | None = None) -> Settings:
     """Read the file and lay the environment over it. Raises BadConfiguration naming what is wrong and where."""
     document = read_document(file)
-    settings = validate(document, Settings)
     overrides = _overrides(dict(os.environ) if environment is None else environment)
-    if overrides:
+    if not overrides or not isinstance(document.data, dict | None):
+        settings = validate(document, Settings)
+    else:
+        # The file alone may lack what stands in the environment, a secret for instance.
         try:
             settings = Settings.model_validate(_merged(document.data or {}, overrides))
         except ValidationError as error:
+            validate(document, Settings)  # what is wrong in the file is said with its line
             lines = []
             for found in error.errors(include_url=False):
                 name = PREFIX + "__".join(str(step).upper() for step in found["loc"])
-                # A whole section may have secrets in it.
-                shown = "" if isinstance(found["input"], dict | list) else f" (found {found['input']!r})"
-                lines.append(f"{name}: {found['msg']}{shown}")
+                lines.append(f"{name}: {found['msg']}{shown_input(found['loc'], found['input'])}")
             raise BadConfiguration("the environment sets what cannot be:\n" + "\n".join(lines)) from error
+    for setting, url in (("database.url", settings.database.url), ("register.url", settings.visitor_register.url)):
+        try:
+            parse_url(url, setting)
+        except BadConfiguration as error:
+            raise BadConfiguration(f"{file}: {error}") from None
     return _anchored(settings, file.parent)
 
 
@@ -165,11 +172,13 @@ def _overrides(environment: dict[str, str]) -> dict[str, Any]:
             # A secret as a file (a container's /run/secrets) never stands in the environment itself.
             try:
                 value = Path(value.removeprefix("file:")).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise BadConfiguration(f"{name}: {error}") from error
+            except (OSError, ValueError) as error:
+                raise BadConfiguration(f"{name}: the file cannot be read: {error}") from error
         here = made
         for step in steps[:-1]:
             here = here.setdefault(step, {})
+            if not isinstance(here, dict):
+                raise BadConfiguration(f"{name}: '{step}' is set as a whole, too; leave one of the two out")
         here[steps[-1]] = value
     return made
 
@@ -177,7 +186,8 @@ def _overrides(environment: dict[str, str]) -> dict[str, Any]:
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for name, value in above.items():
-        merged[name] = _merged(merged.get(name) or {}, value) if isinstance(value, dict) else value
+        here = merged.get(name)
+        merged[name] = _merged(here if isinstance(here, dict) else {}, value) if isinstance(value, dict) else value
     return merged
 
 

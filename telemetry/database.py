@@ -28,6 +28,20 @@ def _to_json(value: Any) -> str:
 _ALWAYS: dict[str, Any] = {"json_serializer": _to_json, "hide_parameters": True}
 
 
+def parse_url(url: str, setting: str = "database.url") -> sa.URL:
+    """A database's URL in its parts. Raises BadConfiguration, which does not show it: there may be a password in it."""
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):  # ValueError: its port is no number
+        raise BadConfiguration(
+            f"{setting} is not a URL; write sqlite:///path/to/gatehouse.db or "
+            "postgresql+psycopg://USER:PASSWORD@HOST:PORT/NAME, and in a password %40 for @, %3A for :, %2F for /"
+        ) from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise BadConfiguration(f"{setting} begins with '{parsed.drivername}': there are sqlite and postgresql")
+    return parsed
+
+
 def shown_url(url: str | sa.URL) -> str:
     """A database's URL as it may be shown: without the password."""
     return sa.make_url(url).render_as_string(hide_password=True)
@@ -58,18 +72,11 @@ def alone(engine: sa.Engine, what: str) -> Iterator[sa.Connection]:
 
 def open_database(url: str) -> sa.Engine:
     """An engine for `url`. Raises BadConfiguration when the URL names no database we know."""
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise BadConfiguration(
-            f"database.url '{url}' is not a URL; for SQLite write sqlite:///path/to/gatehouse.db"
-        ) from error
+    parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql":
         # One driver, whether the URL names it or not.
         parsed = parsed.set(drivername="postgresql+psycopg")
         return sa.create_engine(parsed, pool_pre_ping=True, **_ALWAYS)
-    if parsed.get_backend_name() != "sqlite":
-        raise BadConfiguration(f"database.url begins with '{parsed.drivername}': there are sqlite and postgresql")
     engine = sa.create_engine(url, connect_args={"timeout": 10}, **_ALWAYS)
 
     @sa.event.listens_for(engine, "connect")

@@ -116,10 +116,19 @@ def validate(document: Document, model: type[Model]) -> Model:
                 message = "unknown field; remove it or mend its spelling"
             elif found["type"] == "missing":
                 message = "is missing"
-            elif not isinstance(found["input"], dict | list):
-                message = f"{message} (found {found['input']!r})"
+            else:
+                message += shown_input(where, found["input"])
             mistakes.append(document.mistake(where, message))
         raise Mistakes(mistakes) from error
+
+
+def shown_input(where: Sequence[str | int], given: object) -> str:
+    """What stands in a field that does not fit, for a message; nothing of a section or a secret, for messages are logged."""
+    name = str(where[-1]) if where else ""
+    # The address of a chat's robot is a secret, too: whoever has it writes to the group.
+    if isinstance(given, dict | list) or name.endswith(("password", "secret", "token", "key", "url")):
+        return ""
+    return f" (found {given!r})"
 
 
 def field_name(where: Path_) -> str:

@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ USER = "gatehouse"
 ROLES = {"server": ("gatehouse-core", "gatehouse-api"), "gateway": ("gatehouse-gateway",)}
 SUMS, SIGNATURE = "SHA256SUMS", "SHA256SUMS.asc"
 _BACKUPS_KEPT = 2
+_OWN_BACKUP = re.compile(r"\d{8}T\d{6}Z-(before|back-to)-.*")
 _PATIENCE_S = 120.0
 
 
@@ -140,14 +142,34 @@ class Machine:
             f"s = load_settings(pathlib.Path(sys.argv[1])).{part}; print(s.host, s.port)"
         )
         command = [str(places.current / "bin/python"), "-c", ask, str(places.settings / "gatehouse.yaml")]
-        host, port = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        if asked.returncode:
+            return False
+        host, port = asked.stdout.split()
         if port == "0":
             return True
         try:
-            urllib.request.urlopen(f"http://{host.replace('0.0.0.0', '127.0.0.1')}:{port}/health/live", timeout=3)
+            urllib.request.urlopen(f"http://{_reached(host)}:{port}/health/live", timeout=3)
         except OSError:
             return False
         return True
+
+
+def _reached(host: str) -> str:
+    """Where somebody answers who listens at `host`, as it stands in a URL."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def take_environment(places: Places) -> None:
+    """Let the commands that we run see the settings that stand in the services' environment alone, as those do."""
+    file = places.settings / "environment"
+    if not file.exists():
+        return
+    for line in file.read_text(encoding="utf-8").splitlines():
+        name, is_one, value = line.strip().partition("=")
+        if is_one and name.startswith(("GATEHOUSE__", "GATEWAY__")):
+            os.environ[name] = value.strip().strip("\"'")
 
 
 def run(*command: str | Path) -> None:
@@ -166,6 +188,7 @@ def install(bundle: Path, places: Places, machine: Machine, role: str) -> None:
     """Install this bundle's version for a role, or upgrade to it. Raises Refused."""
     release = Release.of(bundle)
     check_bundle(bundle, release, places)
+    take_environment(places)
     before = Release.of(places.current) if places.current.exists() else None
     if before is not None and release.number < before.number:
         raise Refused(f"{before.version} is installed, which is newer than {release.version}: see 'install.py back'")
@@ -186,6 +209,7 @@ def back(places: Places, machine: Machine) -> None:
     """To the version before, with every reading, alarm and setting that it knows. Raises Refused."""
     if not places.previous.exists():
         raise Refused("there is no version before this one here")
+    take_environment(places)
     now, older = Release.of(places.current), Release.of(places.previous)
     roles = [name for name, units in ROLES.items() if _unit(places, units[0]).exists()]
     _back_up(places, machine, roles, f"back-to-{older.version}")
@@ -294,7 +318,8 @@ def _back_up(places: Places, machine: Machine, roles: Sequence[str], name: str) 
         machine.run_as_user(*_gatehouse(places, "backup", made / "district"))
     shutil.copytree(places.settings, made / "settings", symlinks=True)
     say(f"{made}: backup made")
-    for old in sorted(backups.iterdir())[:-_BACKUPS_KEPT]:
+    # What else stands there, nightly backups for instance, is the site's.
+    for old in sorted(there for there in backups.iterdir() if _OWN_BACKUP.fullmatch(there.name))[:-_BACKUPS_KEPT]:
         shutil.rmtree(old)
 
 

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import os
 import platform
 import shutil
 import sys
@@ -192,6 +193,18 @@ def test_the_newest_backups_are_kept(tmp_path: Path, places: Places) -> None:
     assert older.exists() and not oldest.exists()
 
 
+def test_an_upgrade_removes_no_backup_that_it_did_not_make(tmp_path: Path, places: Places) -> None:
+    machine = Recorder(places)
+    install(make(tmp_path), places, machine, "server")
+    backups = places.state / "backups"
+    nightly = [backups / f"2026010{day}" for day in range(1, 5)]
+    for folder in nightly:
+        folder.mkdir(parents=True)
+    (backups / "0-register.key").touch()
+    install(make(tmp_path, NEXT), places, machine, "server")
+    assert all(folder.exists() for folder in nightly) and (backups / "0-register.key").exists()
+
+
 def spoil(bundle: Path) -> None:
     (bundle / "config/gatehouse.yaml").write_text("other")
 
@@ -253,3 +266,51 @@ def test_an_older_bundle_is_refused(tmp_path: Path, places: Places) -> None:
     install(make(tmp_path, NEXT), places, machine, "server")
     with pytest.raises(Refused, match=r"newer than 0\.1\.0"):
         install(make(tmp_path), places, machine, "server")
+
+
+@pytest.mark.parametrize(
+    ("listens", "asked"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("10.0.0.1", "10.0.0.1")]
+)
+def test_a_service_is_asked_where_it_listens(
+    places: Places, monkeypatch: pytest.MonkeyPatch, listens: str, asked: str
+) -> None:
+    python = places.current / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "{listens} 8099"\n')
+    python.chmod(0o755)
+    urls: list[str] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: urls.append(url))
+    assert Machine().answers(places, "gatehouse-api")
+    assert urls == [f"http://{asked}:8099/health/live"]
+
+
+def test_a_service_whose_settings_cannot_be_read_does_not_answer(places: Places) -> None:
+    python = places.current / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    assert not Machine().answers(places, "gatehouse-api")
+
+
+def test_commands_see_the_settings_that_stand_in_the_services_environment_alone(
+    tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database of another place would be backed up, and taken back, otherwise."""
+    monkeypatch.setenv("GATEHOUSE__DATABASE__URL", "")  # put back afterwards
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    seen: list[tuple[str, str]] = []
+
+    class Watching(Recorder):
+        def run_as_user(self, *command: str | Path) -> None:
+            super().run_as_user(*command)
+            seen.append((str(command[1]), os.environ["GATEHOUSE__DATABASE__URL"]))
+
+    machine = Watching(places)
+    install(make(tmp_path), places, machine, "server")
+    (places.settings / "environment").write_text("# ours\nPATH=/none\nGATEHOUSE__DATABASE__URL='postgresql://db/g'\n")
+    install(make(tmp_path, NEXT), places, machine, "server")
+    os.environ["GATEHOUSE__DATABASE__URL"] = ""
+    back(places, machine)
+    assert [what for what, _ in seen] == ["check", "backup", "backup", "migrate"]
+    assert {url for _, url in seen} == {"postgresql://db/g"}
+    assert os.environ["PATH"] != "/none"

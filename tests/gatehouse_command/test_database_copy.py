@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +126,10 @@ def test_of_an_audit_that_was_changed_nothing_is_kept(engine_there: sa.Engine, t
         copy_database(there, empty_url)
     found = _rows(empty_url)
     assert [name for name, rows in found.items() if rows] == ["audit_head"]
+
+
+@pytest.mark.parametrize("url", ["postgresql://g:x@y:S3cret@db/g", "postgresql:/g:S3cret@db/g"])
+def test_a_target_that_is_no_url_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
+    with pytest.raises(BadConfiguration, match="the target is not a URL") as raised:
+        copy_database(f"sqlite:///{tmp_path}/a.db", url)
+    assert "S3cret" not in str(raised.value)

@@ -110,3 +110,58 @@ def test_every_setting_is_documented() -> None:
     wanted = [name for name in names(Settings) if name != "history"]
     wanted += [f"history.{n}" for n in (*ParquetSettings.model_fields, *InfluxSettings.model_fields)]
     assert [name for name in wanted if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("section", ["database", "register"])
+@pytest.mark.parametrize(
+    ("url", "said"), [("postgresql://g:x@y:S3cret@db/g", "is not a URL"), ("mysql://g:S3cret@db/g", "'mysql'")]
+)
+def test_a_wrong_url_of_a_database_is_a_mistake_that_does_not_show_the_password(
+    tmp_path: Path, section: str, url: str, said: str
+) -> None:
+    file = tmp_path / "gatehouse.yaml"
+    file.write_text(f"{section}: {{url: '{url}'}}\n")
+    _, mistakes = check_configuration(file)
+    assert said in mistakes[0] and str(file) in mistakes[0] and f"{section}.url" in mistakes[0]
+    assert "S3cret" not in mistakes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("broker: {username: a, password: 48151623}", "broker.password"),
+        ("history: {store: influxdb, url: 'http://db:8086', token: 48151623}", "history.token"),
+        ("channels: {duty: {type: dingtalk, url: 'https://db', secret: 48151623}}", "channels.duty.secret"),
+        ("channels: {duty: {type: dingtalk, url: 48151623}}", "channels.duty.url"),
+    ],
+)
+def test_a_secret_that_does_not_fit_is_not_shown(tmp_path: Path, text: str, field: str) -> None:
+    """A password of digits without quotes is a number in YAML."""
+    file = tmp_path / "gatehouse.yaml"
+    file.write_text(text + "\n")
+    _, mistakes = check_configuration(file)
+    assert any(f"{file}:1: {field}: " in mistake for mistake in mistakes)
+    assert "48151623" not in "\n".join(mistakes)
+
+
+def test_a_secret_may_stand_in_the_environment_alone(tmp_path: Path) -> None:
+    file = tmp_path / "gatehouse.yaml"
+    file.write_text("history: {store: influxdb, url: 'http://db:8086'}\n")
+    history = load_settings(file, {"GATEHOUSE__HISTORY__TOKEN": "s3cret"}).history
+    assert isinstance(history, InfluxSettings) and history.token.get_secret_value() == "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"GATEHOUSE__BROKER": "x", "GATEHOUSE__BROKER__HOST": "y"}, "'broker' is set as a whole"),
+        ({"GATEHOUSE__BROKER__PASSWORD": "file:{}/binary"}, "GATEHOUSE__BROKER__PASSWORD: the file cannot be read"),
+    ],
+)
+def test_an_environment_that_cannot_be_read_is_said_by_its_name(
+    tmp_path: Path, environment: dict[str, str], said: str
+) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    file = district.write_district(tmp_path)
+    with pytest.raises(BadConfiguration, match=said):
+        load_settings(file, {name: value.format(tmp_path) for name, value in environment.items()})
