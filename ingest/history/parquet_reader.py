@@ -308,6 +308,8 @@ class _Duck:
         made = duckdb.connect(":memory:")
         made.execute("SET threads = 2; SET memory_limit = '512MB'; SET enable_progress_bar = false")
         made.execute(f"SET parquet_metadata_cache = {self._remembers}")
+        # What a large question needed goes back to the system while nobody asks.
+        made.execute("SET allocator_background_threads = true")
         return made
 
 
