@@ -12,11 +12,13 @@ const COLOURS = {
 } as const;
 
 export const THEMES: Record<Look, ThemeConfig> = {
-  light: { algorithm: theme.defaultAlgorithm, ...inColours(COLOURS.light) },
-  dark: { algorithm: theme.darkAlgorithm, ...inColours(COLOURS.dark) },
+  light: { algorithm: theme.defaultAlgorithm, ...inColours(COLOURS.light, "#084a74") },
+  dark: { algorithm: theme.darkAlgorithm, ...inColours(COLOURS.dark, "#266a96") },
 };
 
-function inColours(colours: { colorLink: string }): ThemeConfig {
+function inColours(colours: { colorLink: string }, primaryHover: string): ThemeConfig {
+  // Under the pointer a button grows darker, not lighter as it would by itself: its letters are white.
+  const hover = { colorPrimaryHover: primaryHover, defaultHoverColor: colours.colorLink, defaultHoverBorderColor: colours.colorLink };
   return {
     token: {
       ...colours,
@@ -28,6 +30,6 @@ function inColours(colours: { colorLink: string }): ThemeConfig {
       fontFamily:
         'system-ui, -apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", sans-serif',
     },
-    components: { Button: { contentFontSizeLG: 16, paddingInlineLG: 13 }, Tabs: { itemSelectedColor: colours.colorLink, titleFontSizeLG: 17, horizontalItemPaddingLG: "10px 0" } },
+    components: { Button: { contentFontSizeLG: 16, paddingInlineLG: 13, ...hover }, Tabs: { itemSelectedColor: colours.colorLink, titleFontSizeLG: 17, horizontalItemPaddingLG: "10px 0" } },
   };
 }
