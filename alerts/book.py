@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from alerts.alarm import PERSON, Alarm, Effects, Forecast, Transition, What, Where
 from alerts.conditions import RETRACTED, RULE_CHANGED, Step
@@ -28,15 +29,18 @@ class Telling:
     alarm: str
     raised_ms: int
     output: str | None = None  # what it switched on
-    rule: str = ""  # nothing is said of these by records of before they were told
+    rule: str = ""  # records of older versions do not say what it is about
     device: str = ""
     metric: str = ""
     onset_ms: int = 0
 
     def is_of(self, alarm: Alarm) -> bool:
-        """Whether it is this alarm that the gateway told of. One that was amended has kept the id of its first onset."""
+        """Whether it is this alarm that the gateway told of. A level's that was amended has kept the id of its first onset;
+        a passage's never moves, and two people may pass in one moment.
+        """
         about = alarm.rule, alarm.device, alarm.metric, alarm.onset_ms
-        return self.alarm == alarm.id or about == (self.rule, self.device, self.metric, self.onset_ms)
+        is_same = alarm.key is None and about == (self.rule, self.device, self.metric, self.onset_ms)
+        return is_same or self.alarm == alarm.id
 
 
 class AlarmBook:
@@ -335,10 +339,9 @@ class AlarmBook:
         self.tellings[telling.alarm] = telling
         while len(self.tellings) > _TELLINGS_REMEMBERED_MAX:
             self.tellings.popitem(last=False)
-        for alarm in (*self.open.values(), *over):
-            if telling.is_of(alarm):
-                self.told_locally(alarm, telling.alarm, known_ms, effects)
-                return
+        alarm = self.find(telling.alarm) or next(filter(telling.is_of, chain(self.open.values(), over)), None)
+        if alarm is not None:
+            self.told_locally(alarm, telling.alarm, known_ms, effects)
 
     def told_locally(self, alarm: Alarm, name: str, known_ms: int, effects: Effects) -> None:
         """Note on an alarm what its gateway told under this name, once."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -146,7 +147,7 @@ class Engine:
         elif record.kind is Kind.COMMAND:
             told = decode_command(record.payload)
             if isinstance(told, Telling):
-                over = (*self._passages.over(told.alarm), *self._lateness.over())
+                over = chain(self._passages.over(told.alarm), self._lateness.over())
                 self._book.hear_locally(told, over, record.time_ms, effects)
             elif isinstance(told, Taken):
                 if self._is_new(told.id):

@@ -207,9 +207,7 @@ class LocalAlarms:
         self._is_unwritten = False
         self._is_placed = self._time.placing_shift_ms is not None
         self._last_ms: dict[str, int] = {}
-        self._heard_s: dict[
-            str, float
-        ] = {}  # when that was, on the monotonic clock; since the start, of an earlier run's
+        self._heard_s: dict[str, float] = {}  # when that was, on the monotonic clock; of this run
         self._began_s = self._time.monotonic_s()
         self._open: dict[tuple[str, str, str, str | None], _Alarm] = {}
         self._ended: deque[_Alarm] = deque(maxlen=ENDED_SHOWN)
@@ -229,10 +227,10 @@ class LocalAlarms:
             time_ms = self._placed(reading.time_ms)
             for rule, levels in self._passages.get(series, {}).items():
                 self._judge_passage(rule, levels, reading, time_ms)
-            if series in self._levels and time_ms > self._last_ms.get("/".join(series), -1):
+            name = "/".join(series)
+            if series in self._levels and time_ms > self._last_ms.get(name, -1):
                 self._fire_by_time(series, time_ms - 1)
-                self._last_ms["/".join(series)] = time_ms
-                self._heard_s["/".join(series)] = self._time.monotonic_s()
+                self._last_ms[name], self._heard_s[name] = time_ms, self._time.monotonic_s()
                 for rule, levels in self._levels[series].items():
                     before = [level.condition for level in levels]
                     onsets = [onset for level in levels if (onset := level.observe(reading, time_ms)) is not None]

@@ -17,7 +17,15 @@ from firmware_sim.canteen import ColdHistory
 from firmware_sim.district import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, District, Floats, PastEvent, Times, generator
 from firmware_sim.drains import NOISE_M, LevelHistory
 from firmware_sim.gates import Label, LaneHistory, Passage
-from firmware_sim.truth import HEATER_HOLD_MS, ExpectedAlarm, LevelTrack, drain_alarms, fever_alarms, spans
+from firmware_sim.truth import (
+    HEATER_HOLD_MS,
+    RESTLESS_MS,
+    ExpectedAlarm,
+    LevelTrack,
+    drain_alarms,
+    fever_alarms,
+    spans,
+)
 from firmware_sim.world import World, WorldState
 from telemetry.quality import Quality
 
@@ -108,10 +116,10 @@ class Past:
         water = self.world.water.past(self.end_ms, WATER_EVERY_MS, leaking)
         self._add_matrix(self.world.water.meters, "volume", water.time_ms, water.litres * 0.001)
         note = f"{leak.litres_per_h:.0f} litres an hour, and never a rest"
-        found_ms = since_ms + DAY_MS
-        if found_ms < self.end_ms:
-            by_ms, until_ms = found_ms + 2 * HOUR_MS, min(until_ms, self.end_ms)
-            self.alarms.append(ExpectedAlarm("room-leak", leak.device, None, since_ms, by_ms, True, until_ms, note))
+        by_ms = since_ms + RESTLESS_MS + 2 * HOUR_MS
+        self.alarms.append(
+            ExpectedAlarm("room-leak", leak.device, None, since_ms, by_ms, True, min(until_ms, self.end_ms), note)
+        )
 
         for lane in self.world.gates.past(self.end_ms, facts.false_positives, facts.fevers):
             self._add_lane(lane)

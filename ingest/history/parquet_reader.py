@@ -92,10 +92,7 @@ class ParquetReader(ReaderOfMany):
             SELECT device, metric, max(time_ms), arg_max(value, time_ms), arg_max(quality, time_ms)
             FROM read_parquet($files) WHERE time_ms >= $since GROUP BY 1, 2
         """
-        rows = []
-        if files:
-            with self._translated():
-                rows = self._db_once.cursor(files).execute(query, {"files": files, "since": since_ms}).fetchall()
+        rows = self._rows(self._db_once, query, files, {"since": since_ms}) if files else []
         newest = {(device, metric): Newest(time_ms, value, quality) for device, metric, time_ms, value, quality in rows}
         return Lately(newest, frozenset(seen))
 
@@ -216,7 +213,7 @@ class ParquetReader(ReaderOfMany):
                 GROUP BY time_ms // $day
             """  # noqa: S608 - the parameters' names are our own
             given |= {"metric": metric, "start": first_ms, "end": last_ms, "day": DAY_MS}
-            for (time_ms,) in self._rows(query, newer, given):
+            for (time_ms,) in self._rows(self._db, query, newer, given):
                 spans.append((time_ms // width_ms * width_ms, min((time_ms // DAY_MS + 1) * DAY_MS, last_ms)))
         return spans
 
@@ -252,9 +249,9 @@ class ParquetReader(ReaderOfMany):
             found |= self._months.of(str(month_folder(self._folder, width, kind, month))) or {}
         return {day: each for day, each in found.items() if first_day <= day <= last_day}
 
-    def _rows(self, query: str, files: list[str], given: Mapping[str, object]) -> list[Any]:
+    def _rows(self, db: _Duck, query: str, files: list[str], given: Mapping[str, object]) -> list[Any]:
         with self._translated():
-            found: list[Any] = self._db.cursor(files).execute(query, {"files": files, **given}).fetchall()
+            found: list[Any] = db.cursor(files).execute(query, {"files": files, **given}).fetchall()
             return found
 
     def _table(self, query: str, files: list[str], given: Mapping[str, object]) -> pa.Table:

@@ -572,3 +572,12 @@ def test_what_time_raised_is_taken_back_when_a_reading_from_before_says_otherwis
     bench.readings([("meter/power", 1500, 16), ("meter/power", 1500, 36)], known=40)
     assert bench.said("heater")[-1] == ("raised", "high")
     assert bench.open()[0].onset_ms == T0 + 16_000
+
+
+def test_of_two_people_in_one_moment_each_has_what_the_gateway_told_of_them() -> None:
+    bench = Bench()
+    bench.readings([("scanner/skin_temperature", 38.0, 0, {"key": key}) for key in ("p1", "p2")])
+    second = next(alarm for alarm in bench.open() if alarm.key == "p2")
+    about = {"rule": second.rule, "device": second.device, "metric": second.metric, "onset_ms": second.onset_ms}
+    bench.command(1, action="told-locally", alarm=second.id, raised_ms=T0, **about)
+    assert [(step.alarm, step.what) for step in bench.steps[2:]] == [(second.id, What.TOLD_LOCALLY)]
