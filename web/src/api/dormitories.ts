@@ -26,7 +26,8 @@ const at = (building: string) => `/dormitories/${encodeURIComponent(building)}`;
 const billAt = (building: string, month: string) => `/bills/${encodeURIComponent(building)}/${month}`;
 
 export const fetchDormitories = async () => (await fetchJson<{ items: DormitoryEntry[] }>("/dormitories")).items;
-export const fetchDormitory = (building: string) => fetchJson<DormitoryNow>(at(building));
+export const fetchDormitory = (building: string, signal?: AbortSignal) =>
+  fetchJson<DormitoryNow>(at(building), {}, undefined, signal);
 export const fetchRoom = (building: string, room: string) =>
   fetchJson<RoomDetail>(`${at(building)}/rooms/${encodeURIComponent(room)}`);
 export const warnRoom = (building: string, alarm: string, reason: string) =>

@@ -7,6 +7,7 @@ import { Problem } from "./request";
 
 export interface Answered<T> {
   answer: T | null;
+  /** Of the last time it was asked; what was answered before stays. */
   problem: Problem | null;
   /** Asks once more; the question before is broken off. */
   load: () => Promise<void>;
@@ -14,33 +15,40 @@ export interface Answered<T> {
   put: (answer: T) => void;
 }
 
-/** `ask` must be the same function until another question is meant; it is asked again whenever `again` is another, and from time to time. */
+interface Told<T> {
+  of: unknown;
+  answer: T | null;
+  problem: Problem | null;
+}
+
+/**
+ * `ask` must be the same function until another question is meant, and what was answered to the one before is no answer to it.
+ * It is asked again whenever `again` is another, and from time to time.
+ */
 export function useAnswer<T>(
   ask: (signal: AbortSignal) => Promise<T>,
   again: unknown = null,
   every_ms: number | null = null,
 ): Answered<T> {
-  const [answer, setAnswer] = useState<T | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
+  const [told, setTold] = useState<Told<T>>({ of: ask, answer: null, problem: null });
   const last = useRef(new LastAsked()).current;
   const load = useCallback(async () => {
-    const told = await last.ask(ask);
-    if (told === undefined) return;
-    if ("answer" in told) {
-      setAnswer(told.answer);
-      setProblem(null);
-    } else {
-      if (!(told.error instanceof Problem)) throw told.error;
-      setProblem(told.error);
+    const heard = await last.ask(ask);
+    if (heard === undefined) return;
+    if ("answer" in heard) {
+      setTold({ of: ask, answer: heard.answer, problem: null });
+      return;
     }
+    const { error } = heard;
+    if (!(error instanceof Problem)) throw error;
+    setTold((before) => ({ of: ask, answer: before.of === ask ? before.answer : null, problem: error }));
   }, [ask, last]);
   const put = useCallback(
-    (given: T) => {
+    (answer: T) => {
       last.breakOff();
-      setAnswer(given);
-      setProblem(null);
+      setTold({ of: ask, answer, problem: null });
     },
-    [last],
+    [ask, last],
   );
   useEffect(() => void load(), [load, again]);
   useEffect(() => {
@@ -51,5 +59,6 @@ export function useAnswer<T>(
     return () => clearInterval(timer);
   }, [load, every_ms, last]);
   useEffect(() => () => last.breakOff(), [last]);
+  const { answer, problem } = told.of === ask ? told : { answer: null, problem: null };
   return { answer, problem, load, put };
 }

@@ -2,10 +2,11 @@
 
 import { DownloadOutlined } from "@ant-design/icons";
 import { Alert, Button, Modal, Skeleton } from "antd";
-import { useState } from "react";
+import { useCallback, useState } from "react";
 
 import { fetchBill, issueBill, billFile, type Bill, type BillAnswer, type RoomUse } from "../api/dormitories";
 import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -16,7 +17,6 @@ import { nowMs } from "../state/clock";
 import { replaceRoute, useRoute } from "../state/route";
 import { monthBefore, yuan } from "./money";
 import { texts } from "./texts";
-import { useLoaded } from "./useLoaded";
 
 const MONTH = /^\d{4}-(0[1-9]|1[0-2])$/;
 
@@ -33,7 +33,7 @@ export function BillView({ building, decides, zone, nameOf }: Props) {
   const asked = useRoute().month ?? "";
   const today = dayOf(nowMs(), zone);
   const month = MONTH.test(asked) && asked <= today ? asked : monthBefore(today);
-  const { value, problem, reload } = useLoaded(`${building} ${month}`, () => fetchBill(building, month), null);
+  const { answer, problem, load } = useAnswer(useCallback(() => fetchBill(building, month), [building, month]));
   return (
     <>
       <div className="bill-bar">
@@ -46,11 +46,11 @@ export function BillView({ building, decides, zone, nameOf }: Props) {
             {form === "pdf" ? words.pdf : words.excel}
           </Button>
         ))}
-        {value !== null && decides && value.state === "draft" && value.is_over && <Issue answer={value} saved={reload} />}
+        {answer !== null && decides && answer.state === "draft" && answer.is_over && <Issue answer={answer} saved={load} />}
       </div>
-      {problem !== null && <Failure problem={problem} retry={reload} />}
-      {value === null && problem === null && <Skeleton active paragraph={{ rows: 8 }} aria-label={words.loading} />}
-      {value !== null && <Shown answer={value} zone={zone} nameOf={nameOf} />}
+      {problem !== null && <Failure problem={problem} retry={load} />}
+      {answer === null && problem === null && <Skeleton active paragraph={{ rows: 8 }} aria-label={words.loading} />}
+      {answer !== null && <Shown answer={answer} zone={zone} nameOf={nameOf} />}
     </>
   );
 }

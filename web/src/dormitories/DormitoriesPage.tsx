@@ -1,8 +1,10 @@
 /** Dormitories: rooms by floor, leaks, forbidden loads, bills; and one room. */
 
 import { Empty, Segmented, Skeleton } from "antd";
+import { useCallback } from "react";
 
 import { fetchDormitories, fetchDormitory } from "../api/dormitories";
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { AsOf } from "../parts/AsOf";
@@ -16,7 +18,6 @@ import { FloorPlan } from "./FloorPlan";
 import { LeakList } from "./LeakList";
 import { RoomView } from "./RoomView";
 import { texts } from "./texts";
-import { useLoaded } from "./useLoaded";
 import "../alarm-list/alarm-list.css";
 import "../detail/detail.css";
 import "./dormitories.css";
@@ -27,14 +28,14 @@ const AGAIN_MS = 30_000;
 export default function DormitoriesPage() {
   const words = useWords(texts);
   const route = useRoute();
-  const list = useLoaded("list", fetchDormitories, null);
-  const building = list.value?.find(({ id }) => id === route.building) ?? list.value?.[0];
+  const list = useAnswer(fetchDormitories);
+  const building = list.answer?.find(({ id }) => id === route.building) ?? list.answer?.[0];
   return (
     <div className="plain-page dormitories">
       <h2>{words.title}</h2>
-      {list.problem !== null && <Failure problem={list.problem} retry={list.reload} />}
-      {list.value === null && list.problem === null && <Skeleton active paragraph={{ rows: 8 }} aria-label={words.loading} />}
-      {list.value !== null && building === undefined && (
+      {list.problem !== null && <Failure problem={list.problem} retry={list.load} />}
+      {list.answer === null && list.problem === null && <Skeleton active paragraph={{ rows: 8 }} aria-label={words.loading} />}
+      {list.answer !== null && building === undefined && (
         <Empty
           image={Empty.PRESENTED_IMAGE_SIMPLE}
           description={
@@ -46,7 +47,7 @@ export default function DormitoriesPage() {
           }
         />
       )}
-      {building !== undefined && <Dormitory id={building.id} list={list.value ?? []} />}
+      {building !== undefined && <Dormitory id={building.id} list={list.answer ?? []} />}
     </div>
   );
 }
@@ -56,11 +57,12 @@ function Dormitory({ id, list }: { id: string; list: Awaited<ReturnType<typeof f
   const language = useLanguage();
   const route = useRoute();
   const { sitesById } = useCatalogue();
-  const { value, problem, reload } = useLoaded(id, () => fetchDormitory(id), AGAIN_MS);
+  const ask = useCallback((signal: AbortSignal) => fetchDormitory(id, signal), [id]);
+  const { answer: now, problem, load } = useAnswer(ask, null, AGAIN_MS);
   const entry = list.find((each) => each.id === id);
   const zone = sitesById.get(entry?.site ?? "")?.timezone ?? FALLBACK_ZONE;
   const tab = TABS.find((each) => each === route.tab) ?? "rooms";
-  const nameOf = (room: string) => inLanguage(value?.rooms.find((each) => each.id === room)?.name, language, room);
+  const nameOf = (room: string) => inLanguage(now?.rooms.find((each) => each.id === room)?.name, language, room);
   const common = { building: id, decides: entry?.decides ?? false, zone, nameOf };
   return (
     <>
@@ -84,27 +86,27 @@ function Dormitory({ id, list }: { id: string; list: Awaited<ReturnType<typeof f
           options={TABS.map((each) => ({
             value: each,
             label:
-              value !== null && each === "leaks" && value.leaks.length > 0
-                ? `${words.tabs.leaks} (${value.leaks.length})`
-                : value !== null && each === "cases" && value.loads.length > 0
-                  ? `${words.tabs.cases} (${value.loads.length})`
+              now !== null && each === "leaks" && now.leaks.length > 0
+                ? `${words.tabs.leaks} (${now.leaks.length})`
+                : now !== null && each === "cases" && now.loads.length > 0
+                  ? `${words.tabs.cases} (${now.loads.length})`
                   : words.tabs[each],
           }))}
         />
-        {value !== null && <span className="soft">{words.asOf(timeOfDay(value.as_of_ms, zone))}</span>}
+        {now !== null && <span className="soft">{words.asOf(timeOfDay(now.as_of_ms, zone))}</span>}
         <AsOf zone={zone} />
       </div>
-      {problem !== null && <Failure problem={problem} retry={reload} />}
-      {value === null && problem === null && <Skeleton active paragraph={{ rows: 8 }} aria-label={words.loading} />}
-      {value !== null &&
+      {problem !== null && <Failure problem={problem} retry={load} />}
+      {now === null && problem === null && <Skeleton active paragraph={{ rows: 8 }} aria-label={words.loading} />}
+      {now !== null &&
         (route.room !== undefined ? (
           <RoomView {...common} room={route.room} />
         ) : tab === "rooms" ? (
-          <FloorPlan now={value} />
+          <FloorPlan now={now} />
         ) : tab === "leaks" ? (
-          <LeakList leaks={value.leaks} zone={zone} nameOf={nameOf} />
+          <LeakList leaks={now.leaks} zone={zone} nameOf={nameOf} />
         ) : tab === "cases" ? (
-          <CaseList {...common} loads={value.loads} cases={value.cases} reload={reload} />
+          <CaseList {...common} loads={now.loads} cases={now.cases} reload={load} />
         ) : (
           <BillView {...common} />
         ))}

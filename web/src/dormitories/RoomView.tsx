@@ -2,8 +2,10 @@
 
 import { ArrowLeftOutlined } from "@ant-design/icons";
 import { Button, Skeleton } from "antd";
+import { useCallback } from "react";
 
 import { fetchRoom, type PowerStep } from "../api/dormitories";
+import { useAnswer } from "../api/useAnswer";
 import { NO_MARKS } from "../detail/chartOption";
 import { SeriesChart } from "../detail/SeriesChart";
 import { inLanguage, useLanguage } from "../i18n/language";
@@ -18,7 +20,6 @@ import { openAlarm, replaceRoute } from "../state/route";
 import { CaseList } from "./CaseList";
 import { StateMark } from "./StateMark";
 import { texts } from "./texts";
-import { useLoaded } from "./useLoaded";
 
 const AGAIN_MS = 60_000;
 const DRAWN = ["power", "energy", "volume"];
@@ -35,7 +36,7 @@ export function RoomView({ building, room, decides, zone, nameOf }: Props) {
   const words = useWords(texts);
   const language = useLanguage();
   const catalogue = useCatalogue();
-  const { value, problem, reload } = useLoaded(`${building} ${room}`, () => fetchRoom(building, room), AGAIN_MS);
+  const { answer: value, problem, load } = useAnswer(useCallback(() => fetchRoom(building, room), [building, room]), null, AGAIN_MS);
   const series = (value?.meters ?? []).flatMap((meter) =>
     meter.metrics.filter((metric) => DRAWN.includes(metric)).map((metric) => ({ device: meter.id, metric })),
   );
@@ -45,7 +46,7 @@ export function RoomView({ building, room, decides, zone, nameOf }: Props) {
         {words.back}
       </Button>
       <h3 className="room-title">{nameOf(room)}</h3>
-      {problem !== null && <Failure problem={problem} retry={reload} />}
+      {problem !== null && <Failure problem={problem} retry={load} />}
       {value === null && problem === null && <Skeleton active paragraph={{ rows: 8 }} aria-label={words.loading} />}
       {value !== null && (
         <>
@@ -97,7 +98,7 @@ export function RoomView({ building, room, decides, zone, nameOf }: Props) {
             ))}
           </ul>
           {value.cases.length > 0 && (
-            <CaseList building={building} loads={[]} cases={value.cases} decides={decides} zone={zone} nameOf={nameOf} reload={reload} />
+            <CaseList building={building} loads={[]} cases={value.cases} decides={decides} zone={zone} nameOf={nameOf} reload={load} />
           )}
         </>
       )}

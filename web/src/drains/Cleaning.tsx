@@ -4,6 +4,7 @@ import { Button, Input, Modal, Skeleton } from "antd";
 import { useCallback, useState } from "react";
 
 import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -13,7 +14,6 @@ import { nowMs } from "../state/clock";
 import { useMay } from "../state/session";
 import { fetchJob, fetchJobs, fetchPlan, planJob, stepJob, type Job, type Pipe } from "./shapes";
 import { texts } from "./texts";
-import { useAsked } from "./useAsked";
 
 const CONFLICT = 409;
 const metres = (value: number | null) => (value === null ? "—" : `${value.toFixed(2)} m`);
@@ -24,20 +24,20 @@ export function Cleaning({ network, site, zone }: { network: string; site: strin
   const mayClean = useMay("clean", site);
   const askPlan = useCallback(() => fetchPlan(network), [network]);
   const askJobs = useCallback(() => fetchJobs(network), [network]);
-  const plan = useAsked(askPlan);
-  const jobs = useAsked(askJobs);
+  const plan = useAnswer(askPlan);
+  const jobs = useAnswer(askJobs);
   const [planned, setPlanned] = useState<Pipe | null>(null);
-  const names = new Map(plan.value?.map((pipe) => [pipe.place, inLanguage(pipe.name, language, pipe.place)]));
+  const names = new Map(plan.answer?.map((pipe) => [pipe.place, inLanguage(pipe.name, language, pipe.place)]));
   const reload = () => {
-    plan.again();
-    jobs.again();
+    void plan.load();
+    void jobs.load();
   };
 
   return (
     <>
       <h3>{words.plan}</h3>
-      {plan.value === null && (plan.problem === null ? <Skeleton active /> : <Failure problem={plan.problem} retry={plan.again} />)}
-      {plan.value !== null && (
+      {plan.answer === null && (plan.problem === null ? <Skeleton active /> : <Failure problem={plan.problem} retry={plan.load} />)}
+      {plan.answer !== null && (
         <div className="table-frame" tabIndex={0} role="group" aria-label={words.plan}>
           <table className="plain-table">
             <thead>
@@ -46,7 +46,7 @@ export function Cleaning({ network, site, zone }: { network: string; site: strin
               </tr>
             </thead>
             <tbody>
-              {plan.value.map((pipe) => (
+              {plan.answer.map((pipe) => (
                 <tr key={pipe.place}>
                   <td>{names.get(pipe.place)}</td>
                   <td>{pipe.days_to_half !== null ? words.days(pipe.days_to_half) : pipe.rise_m_30d === null ? words.few : words.flat}</td>
@@ -63,10 +63,10 @@ export function Cleaning({ network, site, zone }: { network: string; site: strin
         </div>
       )}
       <h3>{words.jobs}</h3>
-      {jobs.value === null && (jobs.problem === null ? <Skeleton active /> : <Failure problem={jobs.problem} retry={jobs.again} />)}
-      {jobs.value?.length === 0 && <p className="soft">{words.noJobs}</p>}
+      {jobs.answer === null && (jobs.problem === null ? <Skeleton active /> : <Failure problem={jobs.problem} retry={jobs.load} />)}
+      {jobs.answer?.length === 0 && <p className="soft">{words.noJobs}</p>}
       <ul className="jobs">
-        {jobs.value?.map((job) => <JobLine key={`${job.id} ${job.seq}`} job={job} name={names.get(job.place) ?? job.place} mayClean={mayClean} changed={reload} />)}
+        {jobs.answer?.map((job) => <JobLine key={`${job.id} ${job.seq}`} job={job} name={names.get(job.place) ?? job.place} mayClean={mayClean} changed={reload} />)}
       </ul>
       {planned !== null && (
         <PlanDialog network={network} pipe={planned} zone={zone} close={() => setPlanned(null)} made={reload} />
@@ -144,7 +144,7 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
   const [problem, setProblem] = useState<Problem | null>(null);
   const isDone = job.done_ms !== null;
   const askEffect = useCallback(async () => (isDone ? fetchJob(job.id) : null), [job.id, isDone]);
-  const effect = useAsked(askEffect).value;
+  const effect = useAnswer(askEffect).answer;
 
   const step = async (what: "done" | "sign-off" | "cancel", body: Record<string, unknown> = {}) => {
     try {

@@ -2,6 +2,7 @@
 
 import { Empty, Segmented, Skeleton } from "antd";
 
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { AsOf } from "../parts/AsOf";
@@ -13,7 +14,6 @@ import { Now } from "./Now";
 import { fetchNetworks } from "./shapes";
 import { Storms } from "./Storms";
 import { texts } from "./texts";
-import { useAsked } from "./useAsked";
 import "./drains.css";
 
 const VIEWS = ["now", "storms", "cleaning"] as const;
@@ -24,10 +24,10 @@ export default function DrainsPage() {
   const zone = useZone();
   const site = useSite();
   const route = useRoute();
-  const { value, problem, again } = useAsked(fetchNetworks);
+  const { answer: networks, problem, load } = useAnswer(fetchNetworks);
   // The address may name a network of any site; without one the chosen site's first is shown, else the first there is.
   const network =
-    value?.find(({ id }) => id === route.network) ?? value?.find((each) => each.site === site?.id) ?? value?.[0];
+    networks?.find(({ id }) => id === route.network) ?? networks?.find((each) => each.site === site?.id) ?? networks?.[0];
   const view = VIEWS.find((each) => each === route.view) ?? "now";
 
   return (
@@ -39,18 +39,18 @@ export default function DrainsPage() {
           size="large" value={view} onChange={(next) => replaceRoute({ view: next, storm: undefined })}
           options={VIEWS.map((each) => ({ value: each, label: words.views[each] }))}
         />
-        {value !== null && value.length > 1 && (
+        {networks !== null && networks.length > 1 && (
           <Segmented
             size="large" value={network?.id ?? ""} onChange={(next) => replaceRoute({ network: next, from: undefined, at: undefined, storm: undefined })}
-            options={value.map((each) => ({ value: each.id, label: inLanguage(each.name, language, each.id) }))}
+            options={networks.map((each) => ({ value: each.id, label: inLanguage(each.name, language, each.id) }))}
           />
         )}
       </div>
-      {value === null && (problem === null ? <Skeleton active paragraph={{ rows: 8 }} /> : <Failure problem={problem} retry={again} />)}
-      {value !== null && network === undefined && (
+      {networks === null && (problem === null ? <Skeleton active paragraph={{ rows: 8 }} /> : <Failure problem={problem} retry={load} />)}
+      {networks !== null && network === undefined && (
         <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={<><strong>{words.empty}</strong><br />{words.emptyHint}</>} />
       )}
-      {network !== undefined && view === "now" && <Now key={network.id} network={network.id} />}
+      {network !== undefined && view === "now" && <Now network={network.id} />}
       {network !== undefined && view === "storms" && <Storms network={network.id} zone={zone} />}
       {network !== undefined && view === "cleaning" && <Cleaning key={network.id} network={network.id} site={network.site} zone={zone} />}
     </div>

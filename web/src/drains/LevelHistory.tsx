@@ -5,6 +5,7 @@ import { useCallback, useMemo, useState } from "react";
 
 import type { Alarm } from "../api/contract";
 import { fetchAlarms, fetchReadings } from "../api/gatehouse";
+import { useAnswer } from "../api/useAnswer";
 import { EChart } from "../detail/EChart";
 import { breakAtGaps } from "../detail/gaps";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
@@ -15,7 +16,6 @@ import { nowMs } from "../state/clock";
 import { useLook } from "../state/look";
 import type { Manhole, RainNow } from "./shapes";
 import { texts } from "./texts";
-import { useAsked } from "./useAsked";
 import "../detail/detail.css";
 
 const HOUR_MS = 3_600_000;
@@ -56,7 +56,7 @@ export function LevelHistory({ manhole, device, rain, overflowShare, zone }: Pro
     ]);
     return { start_ms, end_ms, every_ms, high, low, fallen, alarms: alarms.items.filter((each) => each.device === device) };
   }, [range, device, gauge]);
-  const { value, problem, again } = useAsked(ask);
+  const { answer: value, problem, load } = useAnswer(ask);
 
   const option = useMemo(() => {
     if (value === null) return null;
@@ -133,7 +133,7 @@ export function LevelHistory({ manhole, device, rain, overflowShare, zone }: Pro
         />
       </div>
       <div className="chart-frame">
-        {problem !== null && value === null && <Failure problem={problem} retry={again} />}
+        {problem !== null && value === null && <Failure problem={problem} retry={load} />}
         {value === null && problem === null && <Spin size="large" />}
         {value !== null && value.high.time_ms.length === 0 && <p className="soft">{words.noReadings}</p>}
         {option !== null && value !== null && value.high.time_ms.length > 0 && (

@@ -3,6 +3,7 @@
 import { Skeleton } from "antd";
 import { useCallback } from "react";
 
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -17,15 +18,14 @@ import { Profile } from "./Profile";
 import { fetchNetwork, type AlarmRef, type FloodSeason, type NetworkNow } from "./shapes";
 import { texts } from "./texts";
 import { Tree } from "./Tree";
-import { useAsked } from "./useAsked";
 
 const ASKED_EVERY_MS = 5_000;
 
 export function Now({ network }: { network: string }) {
-  const ask = useCallback(() => fetchNetwork(network), [network]);
-  const { value, problem, again } = useAsked(ask, ASKED_EVERY_MS);
-  if (value !== null) return <Shown now={value} isOld={problem !== null} />;
-  if (problem !== null) return <Failure problem={problem} retry={again} />;
+  const ask = useCallback((signal: AbortSignal) => fetchNetwork(network, signal), [network]);
+  const { answer, problem, load } = useAnswer(ask, null, ASKED_EVERY_MS);
+  if (answer !== null) return <Shown now={answer} isOld={problem !== null} />;
+  if (problem !== null) return <Failure problem={problem} retry={load} />;
   return <Skeleton active paragraph={{ rows: 10 }} />;
 }
 

@@ -5,6 +5,7 @@ import { Button, Skeleton } from "antd";
 import { useCallback, useEffect, useState } from "react";
 
 import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -13,12 +14,11 @@ import { nowMs } from "../state/clock";
 import { replaceRoute, useRoute } from "../state/route";
 import { fetchStorm, fetchStorms, type ManholeInStorm, type Storm, type StormReport } from "./shapes";
 import { texts } from "./texts";
-import { useAsked } from "./useAsked";
 
 export function Storms({ network, zone }: { network: string; zone: string }) {
   const { storm } = useRoute();
   return storm !== undefined && /^\d{1,16}$/.test(storm) ? (
-    <Report key={storm} network={network} start_ms={Number(storm)} />
+    <Report network={network} start_ms={Number(storm)} />
   ) : (
     <List key={network} network={network} zone={zone} />
   );
@@ -84,16 +84,16 @@ function List({ network, zone }: { network: string; zone: string }) {
 function Report({ network, start_ms }: { network: string; start_ms: number }) {
   const words = useWords(texts);
   const ask = useCallback(() => fetchStorm(network, start_ms), [network, start_ms]);
-  const { value, problem, again } = useAsked(ask);
+  const { answer: report, problem, load } = useAnswer(ask);
   return (
     <div className="storm-report">
       <div className="storm-tools">
         <Button size="large" icon={<LeftOutlined aria-hidden />} onClick={() => replaceRoute({ storm: undefined })}>{words.back}</Button>
-        <Button size="large" icon={<PrinterOutlined aria-hidden />} disabled={value === null} onClick={() => print()}>{words.print}</Button>
+        <Button size="large" icon={<PrinterOutlined aria-hidden />} disabled={report === null} onClick={() => print()}>{words.print}</Button>
       </div>
-      {value === null && problem === null && <Skeleton active paragraph={{ rows: 8 }} />}
-      {value === null && problem !== null && <Failure problem={problem} retry={again} />}
-      {value !== null && <Whole report={value} />}
+      {report === null && problem === null && <Skeleton active paragraph={{ rows: 8 }} />}
+      {report === null && problem !== null && <Failure problem={problem} retry={load} />}
+      {report !== null && <Whole report={report} />}
     </div>
   );
 }

@@ -26,7 +26,8 @@ const at = (network: string) => `/drains/${encodeURIComponent(network)}`;
 
 export const fetchNetworks = async () =>
   (await fetchJson<Shapes["NetworkNames"]>("/drains")).items;
-export const fetchNetwork = (network: string) => fetchJson<NetworkNow>(at(network));
+export const fetchNetwork = (network: string, signal?: AbortSignal) =>
+  fetchJson<NetworkNow>(at(network), {}, undefined, signal);
 export const fetchStorms = (network: string, cursor: string | undefined) =>
   fetchJson<{ items: Storm[]; next: string | null }>(`${at(network)}/storms`, { cursor });
 export const fetchStorm = (network: string, start_ms: number) => fetchJson<StormReport>(`${at(network)}/storms/${start_ms}`);

@@ -43,7 +43,7 @@ export default function GuardPage() {
   const { phase, as_of_ms } = useConnection();
   const guard = useSelected(session, (now) => (now.phase === "in" ? now.session.user.name : ""));
   const [chosenGate, chooseGate] = useState(recall(GATE_KEY));
-  const { gates, gate, problem, retry } = useGate(site?.id, chosenGate);
+  const { gates, gateId, gate, problem, retry } = useGate(site?.id, chosenGate);
   const [isHandingOver, setHandingOver] = useState(false);
   // For the next guard, by gate.
   const [notes, setNotes] = useState<Readonly<Record<string, string>>>({});
@@ -55,10 +55,10 @@ export default function GuardPage() {
   const devices = useMemo(() => {
     const here = [...catalogue.devicesById.values()].filter(({ place }) => {
       const around = catalogue.placesById.get(place);
-      return gate === null || around?.id === gate.id || around?.parent === gate.id;
+      return gateId === undefined || around?.id === gateId || around?.parent === gateId;
     });
     return new Set(here.map(({ id }) => id));
-  }, [catalogue, gate]);
+  }, [catalogue, gateId]);
   const open = useOpenAlarms();
   const waiting = useMemo(() => peopleWaiting(open, devices), [open, devices]);
   const shown = shownOf(waiting, chosen);
@@ -125,7 +125,7 @@ export default function GuardPage() {
           <Segmented
             size="large"
             aria-label={words.gate}
-            value={gate?.id ?? ""}
+            value={gateId ?? ""}
             options={gates.map(({ id, name }) => ({ value: id, label: inLanguage(name, language, id) }))}
             onChange={(id) => {
               remember(GATE_KEY, id);
@@ -217,10 +217,9 @@ function Queue({ waiting, shown, choose }: { waiting: readonly Alarm[]; shown: s
   );
 }
 
-const NO_GATE = { gates: null, gate: null };
-
 interface GateState {
   gates: GateName[] | null;
+  gateId: string | undefined;
   gate: Gate | null;
   problem: Problem | null;
   retry: () => void;
@@ -228,19 +227,16 @@ interface GateState {
 
 /** The chosen gate of the site, fetched again and again; what is there stays while the server is away. */
 function useGate(site: string | undefined, chosen: string | null): GateState {
-  const ask = useCallback(
-    async (signal: AbortSignal) => {
-      if (site === undefined) return null;
-      const gates = (await fetchGates(signal)).filter((each) => each.site === site);
-      const wanted = gates.find(({ id }) => id === chosen) ?? gates[0];
-      return { site, gates, gate: wanted === undefined ? null : await fetchGate(wanted.id, signal) };
-    },
-    [site, chosen],
-  );
-  const { answer, problem, load } = useAnswer(ask, null, FETCH_EVERY_MS);
-  // The gate of another site would hide the fevers of this one.
-  const { gates, gate } = answer !== null && answer.site === site ? answer : NO_GATE;
-  return { gates, gate, problem, retry: () => void load() };
+  const list = useAnswer(fetchGates, null, FETCH_EVERY_MS);
+  const gates = site === undefined ? null : (list.answer?.filter((each) => each.site === site) ?? null);
+  const gateId = (gates?.find(({ id }) => id === chosen) ?? gates?.[0])?.id;
+  const ask = useCallback(async (signal: AbortSignal) => (gateId === undefined ? null : fetchGate(gateId, signal)), [gateId]);
+  const here = useAnswer(ask, null, FETCH_EVERY_MS);
+  const retry = () => {
+    void list.load();
+    void here.load();
+  };
+  return { gates, gateId, gate: here.answer, problem: list.problem ?? here.problem, retry };
 }
 
 /** A person who vanishes from the screen by another's decision does not vanish without a word. */

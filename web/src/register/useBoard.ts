@@ -15,7 +15,6 @@ export interface BoardState {
   reload: () => Promise<void>;
 }
 
-/** Whoever shows another gate begins anew: what is there would be the board of the gate before. */
 export function useBoard(gate: string): BoardState {
   const ask = useCallback((signal: AbortSignal) => fetchRegisterBoard(gate, signal), [gate]);
   const { answer, problem, load } = useAnswer(ask, null, FETCH_EVERY_MS);

@@ -5,9 +5,9 @@ import { useCallback, useMemo, type ReactNode } from "react";
 
 import type { Site } from "../api/contract";
 import { fetchSiteTotal } from "../api/gatehouse";
+import { useAnswer } from "../api/useAnswer";
 import { isKnown, soonest } from "../drains/flow";
 import { fetchNetworks, fetchNetwork } from "../drains/shapes";
-import { useAsked } from "../drains/useAsked";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { SeverityMark } from "../parts/SeverityMark";
@@ -102,7 +102,7 @@ function Cell({ title, standing: { count, unheard, alarms, worst }, unit, childr
 
 /** When the first manhole of the site overflows. */
 function Overflow({ site }: { site: string }) {
-  const networks = useAsked(fetchNetworks, NETWORKS_EVERY_MS).value;
+  const networks = useAnswer(fetchNetworks, null, NETWORKS_EVERY_MS).answer;
   const own = networks?.filter((each) => each.site === site) ?? [];
   return <>{own.map(({ id }) => <NetworkOverflow key={id} network={id} />)}</>;
 }
@@ -112,7 +112,8 @@ function NetworkOverflow({ network }: { network: string }) {
   const language = useLanguage();
   const now_ms = useNow(DRAINS_EVERY_MS);
   const isOld = useIsStale();
-  const { value: now, problem } = useAsked(useCallback(() => fetchNetwork(network), [network]), DRAINS_EVERY_MS);
+  const ask = useCallback((signal: AbortSignal) => fetchNetwork(network, signal), [network]);
+  const { answer: now, problem } = useAnswer(ask, null, DRAINS_EVERY_MS);
   if (now === null || isOld || problem !== null) return null;
   const over = now.manholes.find((each) => isKnown(each) && each.level!.value >= now.overflow_share * each.depth_m);
   const first = soonest(now.manholes, now_ms);
@@ -127,9 +128,9 @@ function NetworkOverflow({ network }: { network: string }) {
 
 function Complete({ site }: { site: string }) {
   const words = useWords(texts);
-  const { value } = useAsked(useCallback(() => fetchSiteTotal(site), [site]), COMPLETE_EVERY_MS);
-  const ratio = value?.ratio ?? null; // null: nothing was due yet
-  if (value === null) return null;
+  const { answer: total } = useAnswer(useCallback(() => fetchSiteTotal(site), [site]), null, COMPLETE_EVERY_MS);
+  const ratio = total?.ratio ?? null; // null: nothing was due yet
+  if (total === null) return null;
   if (ratio === null) return <span className="wall-complete">{words.completeUnknown}</span>;
   // Rounded down: 99.96 % is not all.
   const percent = (Math.floor(ratio * 1000) / 10).toFixed(1);
