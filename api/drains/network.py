@@ -73,7 +73,10 @@ def _in_order(nodes: Sequence[Node]) -> tuple[Node, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """Minutes from `at_ms` until a level reaches its limit, with a band; None where there is no end to the band."""
+    """Minutes from `at_ms` until a level reaches its limit, with a band; None where there is no end to the band.
+
+    Infinitely many where it does not rise, or so slowly that no clock time could be told.
+    """
 
     minutes: float
     low: float | None
@@ -84,7 +87,7 @@ class Foreseen:
 def foresee(
     history: HistoryReader, device: Device, rule: dict[str, Any], depth_m: float, now_ms: int
 ) -> Foreseen | None:
-    """What the forecast rule's own detector says of the newest readings; None while there is nothing to foresee.
+    """What the forecast rule's own detector says of the newest readings; None while they are too few to say anything.
 
     Args:
         rule: A forecast rule as it is in force. Raises Unavailable.
@@ -99,8 +102,8 @@ def foresee(
     target = float(rule["target"]) * (depth_m if rule["relative_to"] == "depth" else 1.0)
     seen = trend(time_ms[None, -n:], value[None, -n:])
     minutes, low, high = (float(each[0]) for each in minutes_until(seen, np.array([target])))
-    if not np.isfinite(minutes) or minutes > FORESEEN_MAX_MIN:
-        return None
+    if not minutes <= FORESEEN_MAX_MIN:
+        return Foreseen(np.inf, None, None, int(time_ms[-1]))
     return Foreseen(minutes, low, high if np.isfinite(high) else None, int(time_ms[-1]))
 
 

@@ -12,7 +12,7 @@ from alerts.calendar import is_open, next_change_ms
 from api.access import Looking, User
 from api.answers import Route
 from api.contract import Named, Severity, named
-from api.drains.network import LEVEL, RAIN, Card, Network, Node, cards, foresee, networks
+from api.drains.network import LEVEL, RAIN, Card, Foreseen, Network, Node, cards, foresee, networks
 from api.drains.silt import AGE_DAYS_MAX, Nights, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
 from api.drains.storm_report import StormReport, StormShown, report, storms_between
 from api.drains.storms import WET_MM_H
@@ -355,10 +355,10 @@ def _manhole(
     health: Health = "none" if device is None else _health(parts, device, last, alarms, now_ms)
     forecast = None
     if device is not None:
-        # An alarm's forecast is as old as its last step; what the newest readings say is better where they say something.
-        if health in ("ok", "suspect"):
-            forecast = _own_forecast(parts, node, device, rules, now_ms)
-        forecast = forecast or _told_forecast(device, alarms, now_ms)
+        # An alarm's forecast is as old as its last step, and the alarm stays for a while when the water falls: what the
+        # newest readings say counts, also that nothing overflows. The alarm's is for when they are too few or not heard.
+        seen = _foreseen(parts, node, device, rules, now_ms) if health in ("ok", "suspect") else None
+        forecast = _told_forecast(device, alarms, now_ms) if seen is None else _shown_forecast(seen)
     return Manhole(
         id=node.place.id,
         name=named(node.place.name),
@@ -383,16 +383,15 @@ def _told_forecast(device: Device, alarms: list[dict[str, Any]], now_ms: int) ->
     return ForecastNow(**newest, basis="alarm")
 
 
-def _own_forecast(
-    parts: Parts, node: Node, device: Device, rules: list[dict[str, Any]], now_ms: int
-) -> ForecastNow | None:
+def _foreseen(parts: Parts, node: Node, device: Device, rules: list[dict[str, Any]], now_ms: int) -> Foreseen | None:
     rule = next((rule for rule in rules if rule["type"] == "forecast" and _concerns(rule, device)), None)
-    foreseen = None if rule is None else foresee(parts.history, device, rule, node.drain.depth_m, now_ms)
-    if foreseen is None:
+    return None if rule is None else foresee(parts.history, device, rule, node.drain.depth_m, now_ms)
+
+
+def _shown_forecast(seen: Foreseen) -> ForecastNow | None:
+    if np.isinf(seen.minutes):
         return None
-    return ForecastNow(
-        minutes=foreseen.minutes, low=foreseen.low, high=foreseen.high, at_ms=foreseen.at_ms, basis="readings"
-    )
+    return ForecastNow(minutes=seen.minutes, low=seen.low, high=seen.high, at_ms=seen.at_ms, basis="readings")
 
 
 def _concerns(rule: dict[str, Any], device: Device) -> bool:

@@ -59,6 +59,20 @@ def test_a_network_stands_in_the_order_of_the_flow_with_water_rain_and_forecast(
     assert found["overflow_share"] == 0.97
 
 
+def test_water_that_falls_is_not_foreseen_to_overflow_while_the_alarm_that_foresaw_it_waits_to_end(
+    world: World,
+) -> None:
+    world.log_in()
+    world.readings(*((LOWER, 0.9 - 0.0005 * s, s) for s in range(400, 200, -10)))
+    (alarm,) = [one for one in get(world, "alarms")["items"] if one["rule_type"] == "forecast"]
+    lower = get(world, "drains/drains")["manholes"][1]
+    assert lower["forecast"]["basis"] == "readings"
+    world.readings(*((LOWER, 0.8 - 0.001 * (200 - s), s) for s in range(200, 0, -10)))
+    (still,) = [one for one in get(world, "alarms")["items"] if one["rule_type"] == "forecast"]
+    assert (still["state"], still["forecast"]) == ("open", alarm["forecast"])
+    assert get(world, "drains/drains")["manholes"][1]["forecast"] is None
+
+
 def test_somebody_of_another_site_sees_no_drains(world: World) -> None:
     world.log_in("manager")
     assert get(world, "drains")["items"] == []

@@ -30,9 +30,7 @@ def test_the_past_raises_what_is_expected_of_it_and_no_more(end_ms: int) -> None
     trial = Trial(rules, catalogue, registry)
     for _, columns in past:
         series = registry.look_up("\n".join(columns.names))
-        trial.take(
-            ReadingBatch(series[columns.index], columns.time_ms, columns.value, columns.quality, columns.keys)
-        )
+        trial.take(ReadingBatch(series[columns.index], columns.time_ms, columns.value, columns.quality, columns.keys))
     raised = [
         RaisedAlarm(str(number), one.rule, one.device, one.key, one.onset_ms, one.end_ms)
         for number, one in enumerate(trial.finish())

@@ -11,6 +11,7 @@ const LEFT = 70;
 const TOP = 92;
 const HEIGHT = 250;
 const SHAFT = 44;
+const NAME_HEIGHT = 40; // two lines
 const RAIN_HEIGHT = 46;
 const AHEAD_MIN = 15;
 const MARGIN_M = 0.15;
@@ -37,7 +38,7 @@ export function Profile({ path, rain, overflowShare, now_ms, chosen, choose }: P
 
   return (
     <div className="profile-frame" tabIndex={0} role="group" aria-label={words.profile}>
-      <svg className="profile" viewBox={`0 0 ${width} ${TOP + HEIGHT + 96}`} style={{ minWidth: Math.min(width, 760) }}>
+      <svg className="profile" viewBox={`0 0 ${width} ${TOP + HEIGHT + NAME_HEIGHT + 72}`} style={{ minWidth: Math.min(width, 760) }}>
         {rain !== null && <RainBars rain={rain} width={width - LEFT - 20} />}
         {[highest - MARGIN_M, (highest + lowest) / 2, lowest + MARGIN_M].map((height) => (
           <text key={height} x={LEFT - 6} y={y(height) + 5} className="profile-scale" textAnchor="end">
@@ -81,7 +82,7 @@ export function Profile({ path, rain, overflowShare, now_ms, chosen, choose }: P
               onClick={() => choose(each.id)}
               onKeyDown={(event) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), choose(each.id))}
             >
-              <rect x={x(n) - STEP / 2 + 4} y={TOP - 12} width={STEP - 8} height={HEIGHT + 100} className="profile-touch" />
+              <rect x={x(n) - STEP / 2 + 4} y={TOP - 12} width={STEP - 8} height={HEIGHT + NAME_HEIGHT + 76} className="profile-touch" />
               <rect
                 className={known ? "profile-well" : "profile-well profile-blind"}
                 x={left_x} y={y(each.invert_m + each.depth_m)} width={SHAFT} height={y(each.invert_m) - y(each.invert_m + each.depth_m)}
@@ -105,14 +106,14 @@ export function Profile({ path, rain, overflowShare, now_ms, chosen, choose }: P
                   <line x1={left_x} x2={left_x + SHAFT} y1={y(each.invert_m + rise[0])} y2={y(each.invert_m + rise[0])} />
                 </g>
               )}
-              <text x={x(n)} y={TOP + HEIGHT + 26} className="profile-name" textAnchor="middle">
-                {inLanguage(each.name, language, each.id)}
-              </text>
-              <text x={x(n)} y={TOP + HEIGHT + 50} className={known ? "profile-level" : "profile-level profile-doubt"} textAnchor="middle">
+              <foreignObject x={x(n) - STEP / 2 + 8} y={TOP + HEIGHT + 8} width={STEP - 16} height={NAME_HEIGHT}>
+                <div className="profile-name">{inLanguage(each.name, language, each.id)}</div>
+              </foreignObject>
+              <text x={x(n)} y={TOP + HEIGHT + NAME_HEIGHT + 26} className={known ? "profile-level" : "profile-level profile-doubt"} textAnchor="middle">
                 {known ? `${level.toFixed(2)} m · ${Math.round((share ?? 0) * 100)}%` : words.health[each.health]}
               </text>
               {each.health === "suspect" && (
-                <text x={x(n)} y={TOP + HEIGHT + 72} className="profile-doubt" textAnchor="middle">
+                <text x={x(n)} y={TOP + HEIGHT + NAME_HEIGHT + 48} className="profile-doubt" textAnchor="middle">
                   {words.health.suspect}
                 </text>
               )}
