@@ -21,8 +21,10 @@ import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import yaml
@@ -37,6 +39,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from api.access import Grant, Role, User
 from api.alarms import Alarms, Filter
+from api.duties import Duties, load_duties
+from gatehouse.migrate import migrate
 from gatehouse.ports import free_port, is_free
 from gatehouse.record import open_accounts
 from gatehouse.settings import load_settings
@@ -57,6 +61,7 @@ _PLAIN_ROWS_MAX = 500
 _ADMINISTRATOR = "admin"
 _PATIENCE_S = 60.0
 _DRAIN_WITHIN_S = 600.0
+_SIGNED_BEFORE_MS = 600_000  # a duty was due
 
 console = Console(stderr=True)
 
@@ -121,6 +126,8 @@ class _Demo:
             self._write_configuration()
             await self._start("broker", "broker", "--port", str(self._ports.broker))
             await _until(_listening(self._ports.broker), "the embedded broker")
+            if self._is_new:
+                await asyncio.to_thread(self._sign_old_duties)
             await self._start("core", "core", "--config", str(self._config))
             await _until(self._core_ready, "the core")
             if self._with_screens:
@@ -243,6 +250,24 @@ class _Demo:
         for alarm in found:
             details = {"note": "measured again by contact; sent to the clinic", "disposition": "refer"}
             alarms.ask(guard, "dispose", alarm["id"], alarm["seq"], details)
+
+    def _sign_old_duties(self) -> None:
+        """In two weeks somebody has signed for what was due; what is due later today is for people to sign."""
+        settings, now_ms = load_settings(self._config), SystemClock().now_ms()
+        migrate(settings.database.url)
+        catalogue = Catalogue.load(settings.catalogue)
+        days = timedelta(days=self._district.world.past.days)
+        for file in settings.duties.glob("*.yaml"):
+            document = yaml.safe_load(file.read_text(encoding="utf-8"))
+            for duty in document["duties"]:
+                duty["since"] = datetime.fromtimestamp(now_ms / 1000, UTC).date() - days
+            file.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        duties = Duties(open_database(settings.database.url), catalogue, load_duties(settings.duties, catalogue))
+        for site in catalogue.sites:
+            today = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(site.timezone)).date()
+            for due in duties.of_days(site.id, today - days, today):
+                if due.due_ms <= now_ms:
+                    duties.sign(due, f"demo-{due.duty.role}", due.due_ms - _SIGNED_BEFORE_MS, "")
 
     def _fill_spools(self, past: Past) -> list[Columns]:
         """Frames of our own gateways into their spools; what a foreign publisher measured is returned."""

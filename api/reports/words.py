@@ -102,7 +102,8 @@ WORDS: dict[Language, dict[str, Any]] = {
         "severities": {"low": "low", "medium": "medium", "high": "high", "critical": "critical"},
         "classes": {
             "fever": "fever", "drain": "drains", "dormitory": "dormitories", "sensor": "sensors", "gateway": "gateways",
-            "cold-store": "cold store",
+            "cold-store": "cold store", "meter": "meters", "scanner": "scanners", "duty": "daily duties",
+            "system": "Gatehouse itself",
         },
         "dispositions": {
             "admit": "admitted", "refuse": "refused", "refer": "referred", "true": "true", "false": "false alarm",
@@ -204,7 +205,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "note_storm": "提前量：自首次告警至溢流；未溢流时至最高水位。",
         "severities": {"low": "提示", "medium": "一般", "high": "严重", "critical": "紧急"},
         "classes": {"fever": "发热", "drain": "排水", "dormitory": "宿舍", "sensor": "传感器", "gateway": "网关",
-                    "cold-store": "冷库"},
+                    "cold-store": "冷库", "meter": "表计", "scanner": "测温仪", "duty": "日常任务", "system": "平台自身"},
         "dispositions": {
             "admit": "放行", "refuse": "劝返", "refer": "送医务点", "true": "属实", "false": "误报", "test": "测试",
             "duplicate": "重复", "no-action": "无需处理",

@@ -9,6 +9,7 @@ export const texts = inBoth(
     class: "Kind",
     classes: {
       fever: "Fever", drain: "Drains", dormitory: "Dormitories", sensor: "Sensors", gateway: "Gateways", system: "Gatehouse itself", duty: "Daily duties",
+      meter: "Meters", scanner: "Scanners", "cold-store": "Cold stores",
     },
     site: "Site",
     severity: "Severity",
@@ -56,6 +57,7 @@ export const texts = inBoth(
     class: "类别",
     classes: {
       fever: "发热", drain: "排水", dormitory: "宿舍", sensor: "传感器", gateway: "网关", system: "平台自身", duty: "日常任务",
+      meter: "表计", scanner: "测温仪", "cold-store": "冷库",
     },
     site: "院区",
     severity: "级别",
