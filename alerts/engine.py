@@ -537,11 +537,12 @@ def _revise(
     """Hold edited rules against what the last readings said, and alarms against what is left of their rules."""
     for step in conditions.revise(before, edited):
         book.follow(step, now_ms, effects)
+    concerned = {rule: set(program.concerned[rule].tolist()) for rule in edited}
     for where, alarm in list(book.open.items()):
         rule, series, key = where
         if rule not in edited or key is not None:
             continue
-        if series not in program.concerned[rule]:
+        if series not in concerned[rule]:
             book.close(alarm, What.CLOSED, now_ms, now_ms, "retired", effects)
         elif isinstance(program.rules[rule], LevelledRule) and alarm.over_ms is None:
             step = conditions.stand(rule, series)

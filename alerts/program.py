@@ -105,7 +105,7 @@ class Program:
     silences: tuple[SilencePlan, ...]
     inferred: tuple[InferredPlan, ...]
     gateway_online: Indexes  # (S,) the series that says whether the gateway of a series is online; -1 for none
-    concerned: list[frozenset[int]]  # by rule: the series it looks at
+    concerned: tuple[Indexes, ...]  # by rule: the series it looks at
     apart: dict[int, Masks]  # rule -> (S,) series of which one gateway alone does not know what the rule sees
     keys: list[str]  # (I,) what an instance is, independent of numbers: how state survives a change of rules
     schedules: dict[str, Schedule]
@@ -154,12 +154,12 @@ def compile_rules(
     silences: list[SilencePlan] = []
     inferred: list[InferredPlan] = []
     apart: dict[int, Masks] = {}
-    everywhere: list[frozenset[int]] = []
+    everywhere: list[Indexes] = []
     world = World(catalogue, registry)
     place, site = _places(catalogue, registry)
     for number, rule in enumerate(rules):
         concerned = _concerned(rule, catalogue, registry)
-        everywhere.append(frozenset(concerned.tolist()))
+        everywhere.append(concerned)
         if isinstance(rule, SilenceRule):
             silences.append(SilencePlan(number, concerned, round(rule.after_s * 1000)))
             continue
@@ -222,7 +222,7 @@ def compile_rules(
         tuple(silences),
         tuple(inferred),
         world.gateway_online,
-        everywhere,
+        tuple(everywhere),
         apart,
         [
             f"{rules[r].id}/{Severity(level).word}/{'over' if sign > 0 else 'under'}/{'/'.join(registry.names[s])}"

@@ -46,9 +46,9 @@ def check_configuration(file: Path) -> tuple[str, list[str]]:
     told = f", {len(people.people)} people on {len(people.routes)} routes" if people.people else ""
     if houses.buildings:
         told += f", {len(houses.buildings)} dormitories with {len(houses.tariffs)} tariffs"
-    watched = frozenset[int]().union(*program.concerned)
+    watched = {series for concerned in program.concerned for series in concerned.tolist()}
     explained = [
-        f"  {rule.id}: {len(concerned)} series" + ("" if concerned else "; it concerns nothing")
+        f"  {rule.id}: {len(concerned)} series" + ("" if len(concerned) else "; it concerns nothing")
         for rule, concerned in zip(rules, program.concerned, strict=True)
     ]
     alone = ["/".join(name) for number, name in enumerate(program.names) if number not in watched]

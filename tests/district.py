@@ -61,7 +61,6 @@ rules:
     relative_to: depth
     levels: [{severity: medium, at_most: 60}, {severity: high, at_most: 30}]
     raise_count: 2
-    clear_after_s: 300
   - id: drain-rise
     type: rate
     class: drain

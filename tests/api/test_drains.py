@@ -9,6 +9,7 @@ from alerts.calendar import Hours, Schedule, Season
 from api.access import Role
 from api.drains.network import Network, Node, cards, networks
 from telemetry.catalogue import Catalogue
+from tests import district
 from tests.api.test_app import PASSWORD, World, act, database_with_users, world
 
 __all__ = ["database_with_users", "world"]
@@ -22,6 +23,14 @@ kinds:
 places: [{id: roof, name: Roof, kind: weather, site: east}]
 devices: [{id: gauge, kind: rain-gauge, place: roof, gateway: gw-east}]
 """
+
+
+@pytest.fixture(autouse=True)
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forecast's alarm waits before it ends, as in a new district."""
+    declared = district.RULES.replace("    raise_count: 2\n", "    raise_count: 2\n    clear_after_s: 300\n", 1)
+    assert "clear_after_s: 300" in declared
+    monkeypatch.setattr(district, "RULES", declared)
 
 
 @pytest.fixture(autouse=True)
