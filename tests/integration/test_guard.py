@@ -175,6 +175,19 @@ def test_a_shift_is_handed_over_with_a_name_and_a_note(guards: Running, tablets:
     expect(page.get_by_text("<b>Lane 1</b> is slow")).to_be_visible()
 
 
+def test_what_another_tablet_hands_over_is_seen_while_the_note_is_being_written(
+    guards: Running, tablets: dict[str, Page]
+) -> None:
+    li, chen = tablets["li"], tablets["chen"]
+    for page in (li, chen):
+        page.get_by_role("button", name="Hand over the shift").click()
+    li.get_by_label("For the next guard").fill("half a sentence")
+    chen.get_by_label("For the next guard").fill("key 7 is missing")
+    chen.get_by_role("button", name="Hand over as chen").click()
+    expect(li.get_by_text("key 7 is missing")).to_be_visible(timeout=20_000)
+    expect(li.get_by_label("For the next guard")).to_have_value("half a sentence")
+
+
 def test_a_fever_in_the_middle_of_a_handover_loses_nothing_typed(guards: Running, tablets: dict[str, Page]) -> None:
     page = tablets["li"]
     page.get_by_role("button", name="Hand over the shift").click()

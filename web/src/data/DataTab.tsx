@@ -26,7 +26,7 @@ export function DataTab({ site }: { site: Site }) {
   const today = dayOf(now_ms, site.timezone);
   const [chosen, setChosen] = useState<string | null>(null);
   const day = chosen ?? today;
-  const { figures, problem, load } = useCompleteness(site.id, day);
+  const { answer: figures, problem, load } = useCompleteness(site.id, day);
   const total = figures?.page.sites[0];
   return (
     <div className="data">
@@ -34,7 +34,7 @@ export function DataTab({ site }: { site: Site }) {
         <DayChooser day={day} today={today} choose={(next) => setChosen(next >= today ? null : next)} />
         {figures !== null && figures.page.items.length > 0 && total !== undefined && <Total total={total} />}
       </div>
-      {figures === null && problem !== null && <Failure problem={problem} retry={() => void load()} />}
+      {figures === null && problem !== null && <Failure problem={problem} retry={load} />}
       {figures === null && problem === null && (
         <div aria-label={texts.data.loading}><Skeleton active paragraph={{ rows: 6 }} /></div>
       )}

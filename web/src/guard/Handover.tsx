@@ -19,6 +19,9 @@ import { texts as guardTexts } from "./texts";
 
 const NOTE_MAX = 2000;
 
+/** Somebody may come in, or be decided about, while the note is being written. */
+const FETCH_EVERY_MS = 10_000;
+
 interface Props {
   gate: string;
   site: string;
@@ -39,7 +42,7 @@ export function Handover({ gate, site, zone, guard, note, setNote, close }: Prop
   const { notification } = App.useApp();
   const maySign = useMay("guard", site);
   const ask = useCallback((signal: AbortSignal) => fetchShift(gate, signal), [gate]);
-  const { answer: shift, problem, load, put } = useAnswer(ask);
+  const { answer: shift, problem, load, put } = useAnswer(ask, null, FETCH_EVERY_MS);
   const [isBusy, setBusy] = useState(false);
 
   const sign = async () => {

@@ -1,11 +1,11 @@
 /** Gives an alarm to somebody who decides on such alarms. */
 
 import { Radio, Skeleton } from "antd";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useState } from "react";
 
 import { AskDialog } from "../alarms/AskDialog";
 import { assignAlarm, fetchAssignees } from "../api/gatehouse";
-import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -19,21 +19,10 @@ export function AssignDialog(props: HandlingProps) {
   const words = useWords(texts);
   const { actions } = useTexts();
   const me = useUserName();
-  const [names, setNames] = useState<readonly string[] | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
   const [chosen, setChosen] = useState(props.alarm.assigned_to ?? me);
 
   const { id } = props.alarm;
-  const load = useCallback(async () => {
-    setProblem(null);
-    try {
-      setNames(await fetchAssignees(id));
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setProblem(error);
-    }
-  }, [id]);
-  useEffect(() => void load(), [load]);
+  const { answer: names, problem, load } = useAnswer(useCallback(() => fetchAssignees(id), [id]));
   // Oneself first: that is what is chosen most.
   const ordered = names === null ? [] : [...names].sort((a, b) => Number(b === me) - Number(a === me));
 
@@ -45,7 +34,7 @@ export function AssignDialog(props: HandlingProps) {
       submit={actions.assign}
       change={(seen) => (names === null ? null : assignAlarm(seen.id, seen.seq, chosen === NOBODY ? null : chosen))}
     >
-      {problem !== null && <Failure problem={problem} retry={() => void load()} />}
+      {problem !== null && <Failure problem={problem} retry={load} />}
       {names === null && problem === null && <Skeleton active paragraph={{ rows: 2 }} aria-label={words.loading} />}
       {names !== null && (
         <fieldset className="dialog-choice">

@@ -2,17 +2,16 @@
 
 import { DownOutlined, RightOutlined } from "@ant-design/icons";
 import { Skeleton } from "antd";
-import { useCallback, useEffect, useState } from "react";
+import { useState } from "react";
 
 import type { Quarantine } from "../api/contract";
 import { fetchQuarantine } from "../api/gatehouse";
-import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { useTexts } from "../i18n/language";
 import { Failure } from "../parts/Failure";
 import { reasonText } from "../show/codes";
 import { timeOnDay } from "../show/time";
 import { nowMs } from "../state/clock";
-import { connection } from "../state/connection";
 import "./quarantine.css";
 
 const REFRESH_EVERY_MS = 30_000;
@@ -22,26 +21,8 @@ const REFRESH_OPEN_EVERY_MS = 5_000;
 export function QuarantinePanel({ zone }: { zone: string }) {
   const texts = useTexts();
   const [isOpen, setOpen] = useState(false);
-  const [quarantine, setQuarantine] = useState<Quarantine | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-
-  const load = useCallback(async () => {
-    try {
-      setQuarantine(await fetchQuarantine());
-      setProblem(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setProblem(error);
-    }
-  }, []);
-
-  useEffect(() => {
-    void load();
-    const timer = setInterval(() => {
-      if (connection.get().phase !== "lost") void load();
-    }, isOpen ? REFRESH_OPEN_EVERY_MS : REFRESH_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [load, isOpen]);
+  const every_ms = isOpen ? REFRESH_OPEN_EVERY_MS : REFRESH_EVERY_MS;
+  const { answer: quarantine, problem, load } = useAnswer(fetchQuarantine, isOpen, every_ms);
 
   // A guard's account need not see refused input; then there is nothing to show, not an error.
   if (problem?.status === 403) return null;
@@ -58,7 +39,7 @@ export function QuarantinePanel({ zone }: { zone: string }) {
       </button>
       {isOpen && (
         <div className="quarantine-body">
-          {problem !== null && quarantine === null && <Failure problem={problem} retry={() => void load()} />}
+          {problem !== null && quarantine === null && <Failure problem={problem} retry={load} />}
           {problem === null && quarantine === null && <Skeleton active paragraph={{ rows: 2 }} />}
           {quarantine !== null && <Refused quarantine={quarantine} zone={zone} />}
         </div>

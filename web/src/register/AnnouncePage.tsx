@@ -1,11 +1,10 @@
 /** A department announces who will come, and sees what it has announced. */
 
 import { Alert, App, Button, Empty, Input, Segmented, Skeleton } from "antd";
-import { useCallback, useEffect, useState } from "react";
+import { useState } from "react";
 
-import type { Visit } from "../api/contract";
 import { announceVisitor, fetchAnnouncements, withdrawAnnouncement } from "../api/gatehouse";
-import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -32,19 +31,7 @@ export default function AnnouncePage() {
   const [told, setTold] = useState<Draft>(emptyDraft);
   const [day, setDay] = useState(today);
   const [isAsked, setAsked] = useState(false);
-  const [own, setOwn] = useState<Visit[] | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-
-  const load = useCallback(async () => {
-    try {
-      setOwn(await fetchAnnouncements());
-      setProblem(null);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      setProblem(error);
-    }
-  }, []);
-  useEffect(() => void load(), [load]);
+  const { answer: own, problem, load } = useAnswer(fetchAnnouncements);
 
   const announce = async () => {
     if (gate === null) return;
@@ -96,7 +83,7 @@ export default function AnnouncePage() {
         </form>
       )}
       <h3>{words.own}</h3>
-      {problem !== null && <Failure problem={problem} retry={() => void load()} />}
+      {problem !== null && <Failure problem={problem} retry={load} />}
       {own === null && problem === null && <Skeleton active />}
       {own !== null && own.length === 0 && <p className="soft">{words.noneAnnounced}</p>}
       <ul className="register-own">

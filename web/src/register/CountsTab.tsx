@@ -1,11 +1,10 @@
 /** How many came, per day and gate: no names, so no reason is asked. */
 
 import { Empty, Skeleton } from "antd";
-import { useEffect, useState } from "react";
+import { useCallback } from "react";
 
-import type { DayCount } from "../api/contract";
 import { fetchVisitorCounts } from "../api/gatehouse";
-import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
@@ -22,22 +21,8 @@ export function CountsTab() {
   const language = useLanguage();
   const catalogue = useCatalogue();
   const today = dayOf(useNow(60_000), useZone());
-  const [counts, setCounts] = useState<{ items: DayCount[]; keep_days: number } | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const [attempt, setAttempt] = useState(0);
-  useEffect(() => {
-    fetchVisitorCounts(dayAfter(today, -DAYS), today).then(
-      (found) => {
-        setCounts(found);
-        setProblem(null);
-      },
-      (error: unknown) => {
-        if (!(error instanceof Problem)) throw error;
-        setProblem(error);
-      },
-    );
-  }, [today, attempt]);
-  if (problem !== null) return <Failure problem={problem} retry={() => setAttempt(attempt + 1)} />;
+  const { answer: counts, problem, load } = useAnswer(useCallback(() => fetchVisitorCounts(dayAfter(today, -DAYS), today), [today]));
+  if (problem !== null) return <Failure problem={problem} retry={load} />;
   if (counts === null) return <Skeleton active />;
   return (
     <>
