@@ -29,7 +29,6 @@ from ingest.history.parquet_files import (
     Lock,
     Part,
     brought_name,
-    day_files,
     day_folder,
     day_name,
     day_number,
@@ -133,11 +132,12 @@ class ParquetWriter:
             self._keeper.start()
             self._roller.start(cursor)
             for folder in self._folder.glob("kind=*/day=*"):
-                found = day_files(folder)
+                # One listing: what somebody brings meanwhile is not in it, and stays.
+                present = list(folder.iterdir())
+                found = files_of(folder, [path.name for path in present])
                 kept = {part.path for part in found.parts if part.last <= cursor} | set(found.marks)
-                for path in folder.iterdir():
-                    if path not in kept:
-                        path.unlink()
+                for path in set(present) - kept:
+                    path.unlink(missing_ok=True)
                 self._touched.add(folder)
                 kind, day = _kind_and_day(folder)
                 self._unjoined.add((kind, month_of(day)))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
 from ingest.history.line_protocol import LineEncoder
 from ingest.history.parquet import MERGE_COUNT, ParquetWriter
-from ingest.history.parquet_files import parts_of
+from ingest.history.parquet_files import CHANGED, DayFiles, files_of, parts_of
 from ingest.history.parquet_reader import ParquetReader
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import ReadingBatch
@@ -197,6 +198,33 @@ def test_files_past_the_cursor_and_drafts_are_removed_on_start(tmp_path: Path) -
     ParquetWriter(tmp_path, series).start(1)
     assert store.read() == [(0, 1.0)]
     assert [p.name for p in folder.iterdir()] == ["000000000001-000000000001.parquet"]
+
+
+def test_what_is_brought_while_the_core_starts_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = _series("d")
+    core, importer = ParquetWriter(tmp_path, series), ParquetWriter(tmp_path, series)
+    core.start(0)
+    store = Store(core, ParquetReader(tmp_path), series, lambda: core)
+    store.keep((0, 0, 1.0))
+    batch = ReadingBatch(
+        np.array([0], np.uint32), np.array([T0 + MINUTE], np.int64), np.array([2.0]), np.array([0], np.uint8)
+    )
+    (folder,) = tmp_path.glob("kind=*/day=*")
+    calls = []
+
+    def slowly(*args: Any, **options: Any) -> DayFiles:
+        """Before the core has looked at the rest of the folder, a piece is brought into it."""
+        found = files_of(*args, **options)
+        if not calls:
+            importer.bring(batch, "import-old-000000")
+        calls.append(args)
+        return found
+
+    monkeypatch.setattr("ingest.history.parquet.files_of", slowly)
+    ParquetWriter(tmp_path, series).start(1)
+    assert calls
+    assert len(list(folder.glob(f"{CHANGED}*"))) == 2
+    assert store.read() == [(0, 1.0), (MINUTE, 2.0)]
 
 
 def test_a_folder_that_cannot_be_written_is_unavailable_not_fatal(tmp_path: Path) -> None:
