@@ -134,9 +134,8 @@ class ParquetWriter:
             for folder in self._folder.glob("kind=*/day=*"):
                 # One listing: what somebody brings meanwhile is not in it, and stays.
                 present = list(folder.iterdir())
-                found = files_of(folder, [path.name for path in present])
-                kept = {part.path for part in found.parts if part.last <= cursor} | set(found.marks)
-                for path in set(present) - kept:
+                found = files_of(folder, [path.name for path in present], through=cursor)
+                for path in set(present) - {part.path for part in found.parts} - set(found.marks):
                     path.unlink(missing_ok=True)
                 self._touched.add(folder)
                 kind, day = _kind_and_day(folder)

@@ -73,15 +73,20 @@ def day_files(folder: Path) -> DayFiles:
         return files_of(folder, [entry.name for entry in entries])
 
 
-def files_of(folder: Path, names: Sequence[str]) -> DayFiles:
-    """The same from a listing."""
+def files_of(folder: Path, names: Sequence[str], through: int | None = None) -> DayFiles:
+    """The same from a listing.
+
+    Args:
+        through: Where files of later journal records are none, and so hide none that they were merged from.
+    """
     brought: list[Part] = []
     found: list[Part] = []
     marks: list[Path] = []
     for name in names:
         match = _NAME.fullmatch(name)
         if match is not None:
-            (brought if match[3] else found).append(Part(int(match[1]), int(match[2]), folder / name))
+            if through is None or int(match[2]) <= through:
+                (brought if match[3] else found).append(Part(int(match[1]), int(match[2]), folder / name))
         elif name.startswith(CHANGED):
             marks.append(folder / name)
     found.sort(key=lambda part: (part.first, -part.last))

@@ -200,6 +200,24 @@ def test_files_past_the_cursor_and_drafts_are_removed_on_start(tmp_path: Path) -
     assert [p.name for p in folder.iterdir()] == ["000000000001-000000000001.parquet"]
 
 
+def test_what_was_merged_past_the_cursor_is_there_after_a_crash(tmp_path: Path) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+    for minute in range(MERGE_COUNT):
+        store.keep((0, minute * MINUTE, float(minute)))
+    writer.tidy()
+    noted = MERGE_COUNT - 2  # the cursor is noted once a second: some of what was merged is written again
+    again = ParquetWriter(tmp_path, series)
+    again.start(noted)
+    assert store.read() == [(minute * MINUTE, float(minute)) for minute in range(noted)]
+    store.writer, store.records = again, noted
+    for minute in range(noted, MERGE_COUNT):
+        store.keep((0, minute * MINUTE, float(minute)))
+    assert store.read() == [(minute * MINUTE, float(minute)) for minute in range(MERGE_COUNT)]
+
+
 def test_what_is_brought_while_the_core_starts_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     series = _series("d")
     core, importer = ParquetWriter(tmp_path, series), ParquetWriter(tmp_path, series)
@@ -210,7 +228,7 @@ def test_what_is_brought_while_the_core_starts_stays(tmp_path: Path, monkeypatch
         np.array([0], np.uint32), np.array([T0 + MINUTE], np.int64), np.array([2.0]), np.array([0], np.uint8)
     )
     (folder,) = tmp_path.glob("kind=*/day=*")
-    calls = []
+    calls: list[Any] = []
 
     def slowly(*args: Any, **options: Any) -> DayFiles:
         """Before the core has looked at the rest of the folder, a piece is brought into it."""
