@@ -98,6 +98,23 @@ def test_a_csv_is_brought_and_each_row_that_is_none_is_reported_with_its_line(
     assert kept(settings, "meter", "energy") == [(1000, 7.0, 2)]
 
 
+def test_a_time_that_no_reading_can_have_costs_its_own_row_only(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    times = ["1970-01-01 00:00:00", "1899-12-30T00:00:00Z", "-1.5", "-1e30", "1e30", "--5", "9" * 5000]
+    rows = "".join(f"level-1,level,{time},1\n" for time in times)
+    file.write_text(f"device,metric,time,value\n{rows}level-1,level,{T0},0.25\n")
+    outcome, refused = brought(settings, file, Mapping(zone="Asia/Shanghai"))
+    assert [(int(row[0]), row[1]) for row in refused] == [
+        *((line, "bad-time") for line in range(2, 6)),
+        (6, "time-ahead"),
+        (7, "bad-time"),
+        (8, "bad-time"),
+    ]
+    assert outcome.kept == 1
+    assert kept(settings, "level-1", "level") == [(0, 0.25, 0)]
+    assert [path.parent.parent.name for path in tmp_path.rglob("*.parquet")] == ["kind=drain-level"]
+
+
 def test_a_wide_file_with_other_names_is_mapped(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "wide.csv"
     file.write_text("when,unit,kw,kwh\n2023-11-15 08:00:00,R-1,1.5,10\n2023-11-15 08:01:00,R-1,,11\n")
