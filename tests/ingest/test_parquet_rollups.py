@@ -218,6 +218,18 @@ def test_what_is_brought_counts_in_rollups_though_no_record_has_come_since(tmp_p
             assert store.read(*asked) == store.expected(*asked)
 
 
+def test_what_is_brought_again_with_more_readings_counts_whole(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    first, more = (0, T0 + 5 * HOUR + 1, 10_000.0, 0), (0, T0 + 9 * HOUR + 1, 20_000.0, 0)
+    asked = (0, T0, T0 + DAY_MS, HOUR, Aggregate.MAX)
+    with mock.patch("ingest.history.parquet_slices.SLICE_ROWS", 1000):
+        for rows in ([first], [first, more]):
+            store.bring(rows, "import-a")
+            assert store.read(*asked) == store.expected(*asked)
+            store.tidy()
+            assert store.read(*asked) == store.expected(*asked)
+
+
 def test_minutes_are_kept_only_where_they_save_something(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.keep([(0, T0 + n * 60_000, 1.0, 0) for n in range(1440)])
