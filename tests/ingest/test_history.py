@@ -59,6 +59,10 @@ def _series(name: str) -> list[SeriesPlace]:
     ]
 
 
+def _influx_store(settings: InfluxSettings, series: list[SeriesPlace]) -> Store:
+    return Store(InfluxWriter(settings, series), InfluxReader(settings), series, lambda: InfluxWriter(settings, series))
+
+
 @pytest.fixture(params=["parquet", pytest.param("influx", marks=pytest.mark.integration)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     # One InfluxDB serves the whole session, so that every test measures with devices of its own.
@@ -69,8 +73,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield Store(made, ParquetReader(tmp_path), series, lambda: ParquetWriter(tmp_path, series))
         return
     url, token = request.getfixturevalue("influx")
-    settings = InfluxSettings(url=url, token=SecretStr(token))
-    yield Store(InfluxWriter(settings, series), InfluxReader(settings), series, lambda: InfluxWriter(settings, series))
+    yield _influx_store(InfluxSettings(url=url, token=SecretStr(token)), series)
 
 
 def test_what_was_kept_is_read_back_in_time(store: Store) -> None:
@@ -139,6 +142,34 @@ def test_the_newest_of_every_series_is_known(store: Store) -> None:
     newest = store.reader.newest(T0).newest
     assert newest[store.series[0].device, "level"].value == 3.0
     assert newest[store.series[2].device, "energy"].time_ms == T0 + 2000
+
+
+def test_the_newest_comes_with_its_own_quality(store: Store) -> None:
+    store.keep((0, 1000, 1.0), (0, 3000, 3.0, 2), (1, 1000, 1.0, 2), (1, 3000, 3.0), (2, 3000, 3.0, 1))
+    newest = store.reader.newest(T0).newest
+    names = [(place.device, place.metric) for place in store.series]
+    assert [newest[name].quality for name in names] == [2, 0, 1]
+
+
+@pytest.mark.integration
+def test_the_newest_of_a_device_that_has_moved_is_from_where_it_is_now(influx: tuple[str, str]) -> None:
+    settings = InfluxSettings(url=influx[0], token=SecretStr(influx[1]))
+    for number, places in enumerate((("z", "a"), ("a", "z"))):
+        for at, place in enumerate(places, 1):
+            series = [SeriesPlace(f"moved-{number}", "level", "drain-level", place, "east")]
+            _influx_store(settings, series).keep((0, at * 1000, float(at)))
+        assert InfluxReader(settings).newest(T0).newest[f"moved-{number}", "level"] == (T0 + 2000, 2.0, 0)
+
+
+@pytest.mark.integration
+def test_a_metric_whose_name_ends_like_a_quality_is_a_metric(influx: tuple[str, str]) -> None:
+    settings = InfluxSettings(url=influx[0], token=SecretStr(influx[1]))
+    series = [SeriesPlace("sniffer", "air_quality", "air", "hall", "east")]
+    store = _influx_store(settings, series)
+    store.keep((0, 1000, 40.0), (0, 2000, 50.0, 1))
+    assert store.reader.newest(T0).newest["sniffer", "air_quality"] == (T0 + 2000, 50.0, 1)
+    (curve,) = InfluxReader(settings).readings("air", ["sniffer"], T0, T0 + MINUTE).values()
+    assert (curve.value.tolist(), curve.quality.tolist()) == ([40.0, 50.0], [0, 1])
 
 
 def test_what_was_seen_for_the_newest_need_not_be_looked_at_again(store: Store) -> None:
