@@ -278,9 +278,10 @@ def test_errors_of_the_server_are_waited_for(server: Server, status: int) -> Non
     assert not away(server, (status, {}, b"<html>bad gateway</html>")).needs
 
 
+@pytest.mark.parametrize("body", [b"<html>blocked by policy</html>", b""])
 @pytest.mark.parametrize("status", [400, 422])
-def test_what_a_proxy_thinks_throws_no_reading_away(server: Server, status: int) -> None:
-    away(server, (status, {}, b"<html>blocked by policy</html>"))
+def test_what_a_proxy_thinks_throws_no_reading_away(server: Server, status: int, body: bytes) -> None:
+    away(server, (status, {}, body))
     assert server.requests == [3]
 
 
