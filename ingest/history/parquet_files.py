@@ -131,11 +131,19 @@ def write_file(path: Path, schema: pa.Schema, repetitive: Sequence[str] = ()) ->
     plain = dict.fromkeys(floats, "BYTE_STREAM_SPLIT")
     plain["time_ms"] = "DELTA_BINARY_PACKED"
     draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=names, column_encoding=plain) as writer:
-            yield Draft(writer)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with draft.open("wb") as file:
+            with pq.ParquetWriter(
+                file, schema, compression="zstd", use_dictionary=names, column_encoding=plain
+            ) as writer:
+                yield Draft(writer)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        # The next try is of another name, as more has come meanwhile: a full disk would be filled with beginnings.
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
     draft.rename(path)
     sync_folder(path.parent)
 

@@ -1,5 +1,6 @@
 """One contract for every history: the same readings in, the same answers out."""
 
+import errno
 import time
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
@@ -367,6 +368,25 @@ def test_only_what_was_merged_is_deleted_and_not_before_its_readers_are_done(
     writer.tidy()
     assert len(list(folder.iterdir())) == 2
     assert store.read() == before
+
+
+def test_a_disk_that_is_full_is_not_filled_with_drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+
+    def refused(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for _ in range(3):  # each time there is more to be written, under another name
+        with monkeypatch.context() as patched:
+            patched.setattr("os.fsync", refused)
+            with pytest.raises(Unavailable, match="No space"):
+                store.keep((0, 0, 1.0))
+        assert not [path for path in tmp_path.rglob("*") if path.suffix == ".draft"]
+    store.keep((0, 0, 1.0))
+    assert store.read() == [(0, 1.0)]
 
 
 def test_files_that_come_and_go_are_not_remembered_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
