@@ -236,7 +236,12 @@ class ParquetWriter:
 
     def tidy(self) -> bool:
         """Merge files of like size, roll some of a day up, or delete what was replaced a while ago; whether more waits."""
-        now_s = self._clock.monotonic_s()
+        try:
+            return self._tidy(self._clock.monotonic_s())
+        except OSError as error:
+            raise Unavailable(f"tidying history in {self._folder}: {error}") from error
+
+    def _tidy(self, now_s: float) -> bool:
         # A day that is being rolled up is read from the files that there were when that began.
         while self._rolling is None and self._doomed and self._doomed[0][0] <= now_s:
             self._doomed.pop(0)[1].unlink(missing_ok=True)

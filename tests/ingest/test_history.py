@@ -370,6 +370,28 @@ def test_only_what_was_merged_is_deleted_and_not_before_its_readers_are_done(
     assert store.read() == before
 
 
+def test_what_cannot_be_deleted_is_unavailable_not_fatal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+    for i in range(MERGE_COUNT):
+        store.keep((0, i * 1000, float(i)))
+    for _ in range(5):
+        writer.tidy()
+    later_s = time.monotonic() + 61
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("time.monotonic", lambda: later_s)
+        patched.setattr(Path, "unlink", refused)
+        with pytest.raises(Unavailable, match="Read-only"):
+            writer.tidy()
+    assert len(store.read()) == MERGE_COUNT
+
+
 def test_a_disk_that_is_full_is_not_filled_with_drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     series = _series("d")
     writer = ParquetWriter(tmp_path, series)
