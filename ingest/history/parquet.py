@@ -180,7 +180,7 @@ class ParquetWriter:
     def rebuild(self, batches: Iterable[tuple[int, ReadingBatch]], first: int, last: int, days: range) -> list[str]:
         """Make some days anew from what the journal still holds: records `first` to `last`. The core must not be running.
 
-        Files of older records stay, unless nothing can be read of them.
+        Files of older records stay, unless nothing can be read of them, and so does what rollups say of days let go of.
 
         Args:
             batches: Readings of these days, each with its last record, ascending.
@@ -191,6 +191,7 @@ class ParquetWriter:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.take()
+            self._keeper.start()
             made, start = set[Path](), first
             for record, batch in batches:
                 for kind, day, table in self._by_day(batch):
@@ -201,7 +202,12 @@ class ParquetWriter:
                     made.add(path)
                 start = record + 1
             lost = []
-            for folder in (path for day in days for path in self._folder.glob(f"kind=*/day={day_name(day)}")):
+            if days.start < self._keeper.from_day:  # their rollups hold more than the journal, as a rule
+                lost.append(
+                    f"readings before {day_name(self._keeper.from_day)} have been let go of; their rollups stay"
+                )
+            held = range(max(days.start, self._keeper.from_day), days.stop)
+            for folder in (path for day in held for path in self._folder.glob(f"kind=*/day={day_name(day)}")):
                 kind, day = _kind_and_day(folder)
                 for path in [path for path in folder.iterdir() if path.suffix == ".parquet" and path not in made]:
                     part = files_of(folder, [path.name]).parts
