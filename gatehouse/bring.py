@@ -34,6 +34,7 @@ from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from telemetry.quality import Quality
 
 _AHEAD_MAX_MS = 60_000
+_DIGITS_MAX = 20  # of a time that is a whole number, and its sign: nanoseconds have 19
 _FACTOR = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 _DIVISOR = {"s": None, "ms": 1, "us": 1_000, "ns": 1_000_000}
 Progress = Callable[[int, int], None]
@@ -137,6 +138,8 @@ class _Vetter:
             try:
                 index = self._series(device, metric)
                 at_ms = self._time_ms(time)
+                if at_ms < 0:  # a clock that was never set, or an empty cell of a spreadsheet
+                    raise BadInput("bad-time", "lies before 1970")
                 if at_ms > newest_ms:
                     raise BadInput("time-ahead", "lies in the future")
                 number_said = _number(said)
@@ -176,7 +179,7 @@ class _Vetter:
                 raise BadInput("bad-time", f"'{said}' is no time")
             return round(said * _FACTOR[self._unit])
         text = "" if said is None else str(said).strip()
-        if text.lstrip("-").isdecimal():
+        if text.removeprefix("-").isdecimal() and len(text) <= _DIGITS_MAX:
             return self._scaled(int(text))
         try:
             moment = datetime.fromisoformat(text)

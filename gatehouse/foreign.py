@@ -8,7 +8,7 @@ A mapping says what their columns are called and what we call their devices and 
     devices: {PUMP-7: mh-1-level}                          # theirs → ours; others keep their name
     metrics: {lvl: level}
     time_unit: ms                                          # of times that are numbers: s, ms, us or ns
-    zone: Asia/Shanghai                                    # of times that are text without a zone
+    zone: Asia/Shanghai                                    # of times without a zone: text, Parquet's timestamps
 
 In line protocol a field is a metric and the tag `device` the device, unless `columns.device` names another tag;
 `METRIC_quality` is a metric's quality, and times are ns unless the mapping says otherwise.
@@ -33,6 +33,7 @@ from telemetry.errors import BadConfiguration, Unavailable
 ROWS_AT_ONCE = 50_000
 Column = Literal["device", "metric", "time", "value", "quality"]
 TimeUnit = Literal["s", "ms", "us", "ns"]
+_NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 FORMATS = {".csv": "csv", ".parquet": "parquet", ".lp": "line-protocol", ".txt": "line-protocol"}
 
 
@@ -203,12 +204,13 @@ def _read_parquet(source: BinaryIO, path: Path, mapping: Mapping, start: Place) 
 
 
 def _plain(column: pa.Array) -> list[Any]:
-    """Times as numbers of nanoseconds, which no conversion can misread."""
+    """Times as numbers of nanoseconds, which no conversion can misread; those without a zone as text, which asks for one."""
     if pa.types.is_timestamp(column.type):
-        return [
-            None if at is None else Nanoseconds(at)
-            for at in column.cast(pa.timestamp("ns")).cast(pa.int64()).to_pylist()
-        ]
+        if column.type.tz is None:
+            column = column.cast(pa.string())
+        else:
+            each_ns = _NANOSECONDS[column.type.unit]
+            return [None if at is None else Nanoseconds(at * each_ns) for at in column.cast(pa.int64()).to_pylist()]
     values: list[Any] = column.to_pylist()
     return values
 

@@ -99,8 +99,10 @@ class _Taken:
         for record in journal_files.records_from(self._journal, self._first):
             if record.offset > self._last:
                 break
-            waiting.append(self._of_days(record))
-            rows += len(waiting[-1])
+            wanted = self._of_days(record)
+            if len(wanted):  # most records of a long journal are of other days, and millions
+                waiting.append(wanted)
+                rows += len(wanted)
             if rows >= _ROWS_AT_ONCE and record.offset < self._last:
                 yield record.offset, concatenate(waiting)
                 waiting, rows = [], 0

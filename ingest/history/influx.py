@@ -159,7 +159,7 @@ class _Answer(NamedTuple):
     def of(cls, error: ApiException) -> _Answer:
         body = error.body
         if not body:
-            return cls(error.status or 0, str(error.reason or error), True)
+            return cls(error.status or 0, str(error.reason or error), False)  # InfluxDB says what it refuses, and why
         text = body if isinstance(body, str) else bytes(body).decode(errors="replace")
         try:
             said = msgspec.json.decode(text, type=_Said)

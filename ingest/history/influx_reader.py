@@ -9,7 +9,7 @@ import io
 import itertools
 import threading
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Container, Sequence, Set
 
 import numpy as np
 import pyarrow as pa
@@ -83,20 +83,24 @@ class InfluxReader(ReaderOfMany):
         return [curve_steps(curve, every_ms, how) for curve in self._readings(kind, devices, metric, start_ms, end_ms)]
 
     def newest(self, since_ms: int, known: Set[str] = frozenset()) -> Lately:
+        # The last of each table: a device that has moved has two, and Flux puts these together in the order of places.
         flux = f"""
             from(bucket: "{self._settings.bucket}") |> range(start: {_instant(since_ms)})
-              |> filter(fn: (r) => not r._field =~ /_quality$/)
-              |> group(columns: ["device", "_field"]) |> last() |> toFloat()
-              |> group() |> keep(columns: ["device", "_field", "_time", "_value"])
+              |> last() |> toFloat() |> group() |> keep(columns: ["device", "_field", "_time", "_value"])
         """
         table = self._query(flux)
         if not len(table):
             return Lately({}, known)
-        columns = (table["device"].to_pylist(), table["_field"].to_pylist(), _times(table), table["_value"].to_numpy())
-        newest = {
-            (device, metric): Newest(int(time_ms), float(value), 0)
-            for device, metric, time_ms, value in zip(*columns, strict=True)
-        }
+        last: dict[tuple[str, str], tuple[int, float]] = {}
+        columns = (table["device"].to_pylist(), table["_field"].to_pylist(), _times(table).tolist())
+        for device, field, time_ms, value in zip(*columns, table["_value"].to_pylist(), strict=True):
+            last[device, field] = max((time_ms, value), last.get((device, field), (time_ms, value)))
+        newest = {}
+        for (device, field), (time_ms, value) in last.items():
+            if not _is_quality(device, field, last):
+                # A good reading has no quality beside it: the last that is said may be of an earlier one.
+                said_ms, quality = last.get((device, f"{field}_quality"), (time_ms, 0))
+                newest[device, field] = Newest(time_ms, value, int(quality) if said_ms == time_ms else 0)
         return Lately(newest, known)
 
     def readings(self, kind: str, devices: Sequence[str], start_ms: int, end_ms: int) -> dict[tuple[str, str], Curve]:
@@ -116,7 +120,7 @@ class InfluxReader(ReaderOfMany):
         none = np.empty(0, np.intp)
         found = {}
         for (name, metric), at in rows.items():
-            if not metric.endswith("_quality"):
+            if not _is_quality(name, metric, rows):
                 bad = rows.get((name, f"{metric}_quality"), none)
                 found[name, metric] = _curve(time_ms[at], value[at], time_ms[bad], value[bad])
         return found
@@ -224,6 +228,11 @@ class InfluxReader(ReaderOfMany):
             return table
         except (pa.ArrowException, KeyError) as error:
             raise StoreAway(f"InfluxDB at {self._settings.url} answers what cannot be read: {error}") from error
+
+
+def _is_quality(device: str, field: str, known: Container[tuple[str, str]]) -> bool:
+    """Whether a field is the quality of another: a metric may be called `air_quality`."""
+    return field.endswith("_quality") and (device, field.removesuffix("_quality")) in known
 
 
 def _curve(time_ms: Times, value: Floats, bad_ms: Times, bad: Floats) -> Curve:

@@ -40,7 +40,7 @@ HOUR_MS = 3_600_000
 _GRACE_MS = 300_000  # readings are under way for less than this, as a rule
 _LATE_MS = 60_000  # how long what is late waits for company
 _DEVICE_HOURS = 50  # of one query: its answer is held in memory
-_LINES_MAX = 5_000  # of eight fields each
+_LINES_MAX = 5_000  # of eight fields each, and of one request: fewer once one was too large
 _RETRY_FIRST_S, _RETRY_MAX_S = 1.0, 60.0
 _RECORDS_AT_ONCE = 1000
 _NO_HOUR = -(1 << 40)
@@ -55,6 +55,7 @@ class HourRoller:
         self._series = series
         self._reader = InfluxReader(settings)
         self._api = connect(settings).write_api(write_options=SYNCHRONOUS)
+        self._lines_max = _LINES_MAX
 
     def roll_up(self, keys: Iterable[tuple[int, int]]) -> None:
         """Compute hours of series anew, each as (series, hour since 1970). Raises Unavailable."""
@@ -74,18 +75,26 @@ class HourRoller:
             for width, width_ms in WIDTHS_MS.items():
                 windows = merge(windows, width_ms)
                 lines += _lines(kind, device, metric, width, windows)
-        for start in range(0, len(lines), _LINES_MAX):
-            self._write("\n".join(lines[start : start + _LINES_MAX]))
+        while lines:
+            some, lines = lines[: self._lines_max], lines[self._lines_max :]
+            self._write(some)
 
     def mark(self, through_ms: int) -> None:
         """Say until when everything is rolled up. Raises Unavailable."""
-        self._write(f"{ROLLED} through=1i {through_ms}")
+        self._write([f"{ROLLED} through=1i {through_ms}"])
 
-    def _write(self, body: str) -> None:
+    def _write(self, lines: Sequence[str]) -> None:
+        body = "\n".join(lines).encode()
         try:
-            self._api.write(self._settings.rollup_bucket, self._settings.org, body.encode(), write_precision="ms")
+            self._api.write(self._settings.rollup_bucket, self._settings.org, body, write_precision="ms")
         except ApiException as error:
             if error.status == 422:  # older than the rollups are kept
+                return
+            if error.status == 413 and len(lines) > 1:
+                middle = len(lines) // 2
+                self._lines_max = min(self._lines_max, middle)
+                self._write(lines[:middle])
+                self._write(lines[middle:])
                 return
             needs = "`gatehouse init` makes the bucket of rollups" if error.status == 404 else ""
             why = f"InfluxDB at {self._settings.url} answers {error.status}: {error.body or error.reason}"

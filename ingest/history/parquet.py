@@ -29,7 +29,6 @@ from ingest.history.parquet_files import (
     Lock,
     Part,
     brought_name,
-    day_files,
     day_folder,
     day_name,
     day_number,
@@ -133,11 +132,11 @@ class ParquetWriter:
             self._keeper.start()
             self._roller.start(cursor)
             for folder in self._folder.glob("kind=*/day=*"):
-                found = day_files(folder)
-                kept = {part.path for part in found.parts if part.last <= cursor} | set(found.marks)
-                for path in folder.iterdir():
-                    if path not in kept:
-                        path.unlink()
+                # One listing: what somebody brings meanwhile is not in it, and stays.
+                present = list(folder.iterdir())
+                found = files_of(folder, [path.name for path in present], through=cursor)
+                for path in set(present) - {part.path for part in found.parts} - set(found.marks):
+                    path.unlink(missing_ok=True)
                 self._touched.add(folder)
                 kind, day = _kind_and_day(folder)
                 self._unjoined.add((kind, month_of(day)))
@@ -181,7 +180,7 @@ class ParquetWriter:
     def rebuild(self, batches: Iterable[tuple[int, ReadingBatch]], first: int, last: int, days: range) -> list[str]:
         """Make some days anew from what the journal still holds: records `first` to `last`. The core must not be running.
 
-        Files of older records stay, unless nothing can be read of them.
+        Files of older records stay, unless nothing can be read of them, and so does what rollups say of days let go of.
 
         Args:
             batches: Readings of these days, each with its last record, ascending.
@@ -192,6 +191,7 @@ class ParquetWriter:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.take()
+            self._keeper.start()
             made, start = set[Path](), first
             for record, batch in batches:
                 for kind, day, table in self._by_day(batch):
@@ -202,7 +202,12 @@ class ParquetWriter:
                     made.add(path)
                 start = record + 1
             lost = []
-            for folder in (path for day in days for path in self._folder.glob(f"kind=*/day={day_name(day)}")):
+            if days.start < self._keeper.from_day:  # their rollups hold more than the journal, as a rule
+                lost.append(
+                    f"readings before {day_name(self._keeper.from_day)} have been let go of; their rollups stay"
+                )
+            held = range(max(days.start, self._keeper.from_day), days.stop)
+            for folder in (path for day in held for path in self._folder.glob(f"kind=*/day={day_name(day)}")):
                 kind, day = _kind_and_day(folder)
                 for path in [path for path in folder.iterdir() if path.suffix == ".parquet" and path not in made]:
                     part = files_of(folder, [path.name]).parts
@@ -237,7 +242,12 @@ class ParquetWriter:
 
     def tidy(self) -> bool:
         """Merge files of like size, roll some of a day up, or delete what was replaced a while ago; whether more waits."""
-        now_s = self._clock.monotonic_s()
+        try:
+            return self._tidy(self._clock.monotonic_s())
+        except OSError as error:
+            raise Unavailable(f"tidying history in {self._folder}: {error}") from error
+
+    def _tidy(self, now_s: float) -> bool:
         # A day that is being rolled up is read from the files that there were when that began.
         while self._rolling is None and self._doomed and self._doomed[0][0] <= now_s:
             self._doomed.pop(0)[1].unlink(missing_ok=True)

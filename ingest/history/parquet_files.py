@@ -73,15 +73,20 @@ def day_files(folder: Path) -> DayFiles:
         return files_of(folder, [entry.name for entry in entries])
 
 
-def files_of(folder: Path, names: Sequence[str]) -> DayFiles:
-    """The same from a listing."""
+def files_of(folder: Path, names: Sequence[str], through: int | None = None) -> DayFiles:
+    """The same from a listing.
+
+    Args:
+        through: Where files of later journal records are none, and so hide none that they were merged from.
+    """
     brought: list[Part] = []
     found: list[Part] = []
     marks: list[Path] = []
     for name in names:
         match = _NAME.fullmatch(name)
         if match is not None:
-            (brought if match[3] else found).append(Part(int(match[1]), int(match[2]), folder / name))
+            if through is None or int(match[2]) <= through:
+                (brought if match[3] else found).append(Part(int(match[1]), int(match[2]), folder / name))
         elif name.startswith(CHANGED):
             marks.append(folder / name)
     found.sort(key=lambda part: (part.first, -part.last))
@@ -126,11 +131,19 @@ def write_file(path: Path, schema: pa.Schema, repetitive: Sequence[str] = ()) ->
     plain = dict.fromkeys(floats, "BYTE_STREAM_SPLIT")
     plain["time_ms"] = "DELTA_BINARY_PACKED"
     draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=names, column_encoding=plain) as writer:
-            yield Draft(writer)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with draft.open("wb") as file:
+            with pq.ParquetWriter(
+                file, schema, compression="zstd", use_dictionary=names, column_encoding=plain
+            ) as writer:
+                yield Draft(writer)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        # The next try is of another name, as more has come meanwhile: a full disk would be filled with beginnings.
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
     draft.rename(path)
     sync_folder(path.parent)
 

@@ -231,17 +231,19 @@ class ParquetReader(ReaderOfMany):
             return windows_from(np.empty(0, np.int64), np.empty(0, np.int64), {})
         names, given = _named(devices)
         query = f"""
-            SELECT device, time_ms, through, {", ".join(fields)} FROM read_parquet($files)
+            SELECT device, time_ms, list_position($files, filename)::BIGINT AS file, {", ".join(fields)}
+            FROM read_parquet($files, filename = true)
             WHERE device IN ({names}) AND metric = $metric AND time_ms >= $start AND time_ms < $end
         """  # noqa: S608 - the columns' and the parameters' names are our own
         given |= {"metric": metric, "start": first_ms, "end": last_ms}
         table = self._table(query, files, given)
-        time_ms, newest, *columns = _columns(table, ("time_ms", "through", *fields))
+        time_ms, file, *columns = _columns(table, ("time_ms", "file", *fields))
         windows = windows_from(_numbered(table, devices), time_ms, dict(zip(fields, columns, strict=True)))
-        # A file of a month holds days that a newer file of a day has replaced.
-        days = np.arange(min(covered), max(covered) + 2)
-        through = np.array([covered[day].through if day in covered else -1 for day in days.tolist()], np.int64)
-        return windows.take(through[windows.time_ms // DAY_MS - days[0]] == newest)
+        # A file of a month holds days that a file of a day has replaced. Files are numbered from 1 on, as SQL does.
+        number = {path: at for at, path in enumerate(files, 1)}
+        days = range(min(covered), max(covered) + 2)
+        counts = np.array([number[str(covered[day].path)] if day in covered else 0 for day in days], np.int64)
+        return windows.take(counts[windows.time_ms // DAY_MS - days.start] == file)
 
     def _covered(self, kind: str, width: str, first_day: int, last_day: int) -> dict[int, Covered]:
         found: dict[int, Covered] = {}

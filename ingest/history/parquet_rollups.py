@@ -5,7 +5,8 @@
 A file holds the windows of some days of a month (here the 23rd) as they follow from all readings up to a journal record. A
 day whose readings hold a newer record, or that is marked as changed by somebody else, is not current: readers take that much
 of it from the readings themselves, so that an answer is right at every moment, and the day is rolled up anew, as a whole.
-Where a file of a single day and one of a whole month hold the same day, the one with the newer record counts.
+Where a file of a single day and one of a whole month hold the same day, the one with the newer record counts; of equals the
+day's own.
 
 Minutes are kept only where they say the same in a quarter of the rows; where readings come less often, the readings
 themselves are as quick to read. Axes: N readings, W windows.
@@ -80,10 +81,14 @@ def month_folder(folder: Path, width: str, kind: str, month: str) -> Path:
 
 
 def covered_days(of_month: Path, names: Sequence[str]) -> dict[int, Covered]:
-    """For each day that the files of a month hold, the file that counts: the newest, of these the one with most days."""
+    """For each day that the files of a month hold, the file that counts: the newest, of these its own, else the longest.
+
+    Its own, because what is brought comes with no newer record: a day that was rolled up with it after its month was joined
+    stands in a file as new as the month's.
+    """
     first = day_number(f"{of_month.name.removeprefix('month=')}-01")
     matches = [match for name in names if (match := _NAME.fullmatch(name))]
-    matches.sort(key=lambda match: (int(match[3]), int(match[2]) - int(match[1])))
+    matches.sort(key=lambda match: (int(match[3]), match[1] == match[2], int(match[2]) - int(match[1])))
     found: dict[int, Covered] = {}
     for match in matches:
         covered = Covered(int(match[3]), of_month / match[0])
@@ -261,7 +266,7 @@ class Roller:
         path = of_month / f"{first:02d}-{last:02d}-{through:012d}.parquet"
         with write_file(path, SCHEMA) as file:
             file.write(table.cast(SCHEMA), GROUP_ROWS)
-        return doomed + [old for old in paths if old != path]
+        return [each for each in doomed + paths if each != path]  # one of the same name is replaced already
 
     @staticmethod
     def _counting(path: Path, covered: Mapping[int, Covered]) -> pa.Table:

@@ -39,14 +39,14 @@ class Slice(NamedTuple):
 
 
 class Slicer:
-    """Reads days. What stands in files is remembered: one that has its name does not change."""
+    """Reads days. What stands in files is remembered: one that has its name does not change, unless it was brought."""
 
     def __init__(self) -> None:
-        self._spans = functools.lru_cache(_FILES_KNOWN)(_spans)
+        self._known = functools.lru_cache(_FILES_KNOWN)(_spans)
 
     def row_count(self, part: Part, day: int) -> int:
         """Readings in a file of a day. Raises OSError, pyarrow.ArrowException."""
-        return int(self._spans(part.path, day)[:, 3].sum())
+        return int(self._spans(part, day)[:, 3].sum())
 
     def first_ms(self, parts: Sequence[Part], day: int) -> int:
         """The time of the earliest reading; the day's end where there is none. Raises OSError, pyarrow.ArrowException."""
@@ -76,8 +76,12 @@ class Slicer:
         nothing = np.empty(0, np.int64)
         yield Slice((day + 1) * DAY_MS, [], nothing, nothing, np.empty(0), np.empty(0, np.uint8))
 
+    def _spans(self, part: Part, day: int) -> NDArray[np.int64]:
+        # What is brought again replaces the file of its name.
+        return self._known(part.path, day, 0 if part.last else part.path.stat().st_mtime_ns)
+
     def _groups(self, parts: Sequence[Part], day: int) -> _Groups:
-        found = [self._spans(part.path, day) for part in parts]
+        found = [self._spans(part, day) for part in parts]
         paths = [part.path for part, spans in zip(parts, found, strict=True) for _ in spans]
         return _Groups(paths, *np.concatenate([np.empty((0, 4), np.int64), *found]).T)
 
@@ -93,8 +97,8 @@ class _Groups:
     rows: NDArray[np.int64]
 
 
-def _spans(path: Path, day: int) -> NDArray[np.int64]:
-    """Of a file of that day: (G, 4), a row as in `_Groups`."""
+def _spans(path: Path, day: int, written_ns: int) -> NDArray[np.int64]:
+    """Of a file of that day as it was written then: (G, 4), a row as in `_Groups`."""
     about = pq.read_metadata(path)
     found = []
     for number in range(about.num_row_groups):

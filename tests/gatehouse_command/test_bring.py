@@ -98,6 +98,23 @@ def test_a_csv_is_brought_and_each_row_that_is_none_is_reported_with_its_line(
     assert kept(settings, "meter", "energy") == [(1000, 7.0, 2)]
 
 
+def test_a_time_that_no_reading_can_have_costs_its_own_row_only(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    times = ["1970-01-01 00:00:00", "1899-12-30T00:00:00Z", "-1.5", "-1e30", "1e30", "--5", "9" * 5000]
+    rows = "".join(f"level-1,level,{time},1\n" for time in times)
+    file.write_text(f"device,metric,time,value\n{rows}level-1,level,{T0},0.25\n")
+    outcome, refused = brought(settings, file, Mapping(zone="Asia/Shanghai"))
+    assert [(int(row[0]), row[1]) for row in refused] == [
+        *((line, "bad-time") for line in range(2, 6)),
+        (6, "time-ahead"),
+        (7, "bad-time"),
+        (8, "bad-time"),
+    ]
+    assert outcome.kept == 1
+    assert kept(settings, "level-1", "level") == [(0, 0.25, 0)]
+    assert [path.parent.parent.name for path in tmp_path.rglob("*.parquet")] == ["kind=drain-level"]
+
+
 def test_a_wide_file_with_other_names_is_mapped(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "wide.csv"
     file.write_text("when,unit,kw,kwh\n2023-11-15 08:00:00,R-1,1.5,10\n2023-11-15 08:01:00,R-1,,11\n")
@@ -165,6 +182,37 @@ def test_lines_of_influxdbs_own_client_are_understood(
     assert dict(zip(rows.metric, map(float, rows.value), strict=True)) == wanted
     assert set(rows.device) <= {tags.get("device", "d,1 =x")}
     assert set(rows.time) <= {T0}
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_of_parquet_without_a_zone_are_of_the_one_that_the_mapping_says(
+    settings: Settings, tmp_path: Path, unit: str
+) -> None:
+    per_s = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[unit]
+    file = tmp_path / "old.parquet"
+    time = pa.array([(T0 // 1000 + 9 * 3600) * per_s, None], pa.timestamp(unit))
+    pq.write_table(
+        pa.table({"device": ["level-1"] * 2, "metric": ["level"] * 2, "time": time, "value": [0.25, 1]}), file
+    )
+    assert [row[1] for row in brought(settings, file)[1]] == ["bad-time", "bad-time"]
+    _, refused = brought(settings, file, Mapping(zone="Asia/Shanghai"))
+    assert [row[:2] for row in refused] == [["2", "bad-time"]]
+    assert kept(settings, "level-1", "level") == [(3_600_000, 0.25, 0)]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_time_of_parquet_that_no_reading_can_have_costs_its_own_row_only(
+    settings: Settings, tmp_path: Path, zone: str | None
+) -> None:
+    file = tmp_path / "old.parquet"
+    far_s = 253_402_300_799  # the end of the year 9999: no date, to many systems; more nanoseconds than 64 bits hold
+    time = pa.array([T0 * 1000, far_s * 10**6, -far_s * 10**6], pa.timestamp("us", zone))
+    pq.write_table(
+        pa.table({"device": ["level-1"] * 3, "metric": ["level"] * 3, "time": time, "value": [0.25, 1, 1]}), file
+    )
+    _, refused = brought(settings, file, Mapping(zone="UTC"))
+    assert [row[0] for row in refused] == ["2", "3"]
+    assert kept(settings, "level-1", "level") == [(0, 0.25, 0)]
 
 
 def test_parquet_goes_out_and_comes_in_again_the_same(settings: Settings, tmp_path: Path) -> None:

@@ -2,17 +2,20 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gatehouse import reingest
 from gatehouse.export import Wanted, export
 from gatehouse.settings import Settings, load_settings
 from ingest.history.history import Aggregate, series_places
 from ingest.history.loop import CURSOR
 from ingest.history.parquet import ParquetWriter
 from ingest.history.parquet_reader import ParquetReader
+from telemetry import batch as batch_columns
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.catalogue import Catalogue
 from telemetry.errors import Unavailable
@@ -29,12 +32,12 @@ HOURS = 3_600_000
 class District:
     """A core's journal and history of four days, rolled up."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, segment_bytes: int = 20_000) -> None:
         self.config = district.write_district(folder)
         self.settings: Settings = load_settings(self.config, {})
         self.folder: Path = self.settings.history.folder  # type: ignore[union-attr]
         catalogue = Catalogue.load(self.settings.catalogue)
-        journal = Journal(self.settings.journal.path, segment_bytes=20_000)
+        journal = Journal(self.settings.journal.path, segment_bytes=segment_bytes)
         registry = SeriesRegistry.open(journal, catalogue)
         places = series_places(registry, catalogue)
         power, scan = registry.index["meter", "power"], registry.index["scanner", "skin_temperature"]
@@ -120,6 +123,22 @@ def test_another_process_that_writes_history_is_waited_for_by_nobody(tmp_path: P
     assert made.run("--day", day_name(0)).returncode == 0
 
 
+def test_records_of_other_days_are_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = District(tmp_path)
+    held: list[int] = []
+
+    def concatenate(batches: Sequence[ReadingBatch]) -> ReadingBatch:
+        held.append(len(batches))
+        return batch_columns.concatenate(batches)
+
+    monkeypatch.setattr(reingest, "concatenate", concatenate)
+    days = range(T0 // DAY_MS + 2, T0 // DAY_MS + 3)
+    taken = reingest._Taken(made.settings.journal.path, 1, made.last, days, lambda done, total: None)
+    ((_, batch),) = taken.batches()
+    assert len(batch) == taken.count == 6 * 180
+    assert held == [6]
+
+
 def test_what_the_journal_has_forgotten_is_said_and_comes_back_from_an_export(tmp_path: Path) -> None:
     made = District(tmp_path)
     before = made.answers()
@@ -138,6 +157,22 @@ def test_what_the_journal_has_forgotten_is_said_and_comes_back_from_an_export(tm
     done = made.run("--day", day_name(0), "--from", str(kept))
     assert done.returncode == 0, done.stderr
     assert f"{6 * 180:,} readings of 1 days" in done.stdout
+    assert made.answers() == before
+
+
+def test_a_day_that_was_let_go_of_keeps_what_rollups_say_of_it(tmp_path: Path) -> None:
+    made = District(tmp_path, segment_bytes=10_000)
+    for path in made.days(0):
+        path.unlink()
+    (made.folder / "kept.json").write_text(f'{{"from_day": {T0 // DAY_MS + 1}}}')
+    before = made.answers()
+    journal = Journal(made.settings.journal.path)
+    journal.trim(11)  # of this day it holds a part only
+    assert 1 < journal.first < 12
+    journal.close()
+    done = made.run("--day", day_name(0), "--until", day_name(1))
+    assert done.returncode == 1
+    assert f"readings before {day_name(1)} have been let go of" in done.stderr
     assert made.answers() == before
 
 

@@ -1,9 +1,11 @@
 """One contract for every history: the same readings in, the same answers out."""
 
+import errno
 import time
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
 from ingest.history.line_protocol import LineEncoder
 from ingest.history.parquet import MERGE_COUNT, ParquetWriter
-from ingest.history.parquet_files import parts_of
+from ingest.history.parquet_files import CHANGED, DayFiles, files_of, parts_of
 from ingest.history.parquet_reader import ParquetReader
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import ReadingBatch
@@ -58,6 +60,10 @@ def _series(name: str) -> list[SeriesPlace]:
     ]
 
 
+def _influx_store(settings: InfluxSettings, series: list[SeriesPlace]) -> Store:
+    return Store(InfluxWriter(settings, series), InfluxReader(settings), series, lambda: InfluxWriter(settings, series))
+
+
 @pytest.fixture(params=["parquet", pytest.param("influx", marks=pytest.mark.integration)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     # One InfluxDB serves the whole session, so that every test measures with devices of its own.
@@ -68,8 +74,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield Store(made, ParquetReader(tmp_path), series, lambda: ParquetWriter(tmp_path, series))
         return
     url, token = request.getfixturevalue("influx")
-    settings = InfluxSettings(url=url, token=SecretStr(token))
-    yield Store(InfluxWriter(settings, series), InfluxReader(settings), series, lambda: InfluxWriter(settings, series))
+    yield _influx_store(InfluxSettings(url=url, token=SecretStr(token)), series)
 
 
 def test_what_was_kept_is_read_back_in_time(store: Store) -> None:
@@ -140,6 +145,34 @@ def test_the_newest_of_every_series_is_known(store: Store) -> None:
     assert newest[store.series[2].device, "energy"].time_ms == T0 + 2000
 
 
+def test_the_newest_comes_with_its_own_quality(store: Store) -> None:
+    store.keep((0, 1000, 1.0), (0, 3000, 3.0, 2), (1, 1000, 1.0, 2), (1, 3000, 3.0), (2, 3000, 3.0, 1))
+    newest = store.reader.newest(T0).newest
+    names = [(place.device, place.metric) for place in store.series]
+    assert [newest[name].quality for name in names] == [2, 0, 1]
+
+
+@pytest.mark.integration
+def test_the_newest_of_a_device_that_has_moved_is_from_where_it_is_now(influx: tuple[str, str]) -> None:
+    settings = InfluxSettings(url=influx[0], token=SecretStr(influx[1]))
+    for number, places in enumerate((("z", "a"), ("a", "z"))):
+        for at, place in enumerate(places, 1):
+            series = [SeriesPlace(f"moved-{number}", "level", "drain-level", place, "east")]
+            _influx_store(settings, series).keep((0, at * 1000, float(at)))
+        assert InfluxReader(settings).newest(T0).newest[f"moved-{number}", "level"] == (T0 + 2000, 2.0, 0)
+
+
+@pytest.mark.integration
+def test_a_metric_whose_name_ends_like_a_quality_is_a_metric(influx: tuple[str, str]) -> None:
+    settings = InfluxSettings(url=influx[0], token=SecretStr(influx[1]))
+    series = [SeriesPlace("sniffer", "air_quality", "air", "hall", "east")]
+    store = _influx_store(settings, series)
+    store.keep((0, 1000, 40.0), (0, 2000, 50.0, 1))
+    assert store.reader.newest(T0).newest["sniffer", "air_quality"] == (T0 + 2000, 50.0, 1)
+    (curve,) = InfluxReader(settings).readings("air", ["sniffer"], T0, T0 + MINUTE).values()
+    assert (curve.value.tolist(), curve.quality.tolist()) == ([40.0, 50.0], [0, 1])
+
+
 def test_what_was_seen_for_the_newest_need_not_be_looked_at_again(store: Store) -> None:
     store.keep((0, 1000, 1.0))
     _, seen = store.reader.newest(T0)
@@ -197,6 +230,51 @@ def test_files_past_the_cursor_and_drafts_are_removed_on_start(tmp_path: Path) -
     ParquetWriter(tmp_path, series).start(1)
     assert store.read() == [(0, 1.0)]
     assert [p.name for p in folder.iterdir()] == ["000000000001-000000000001.parquet"]
+
+
+def test_what_was_merged_past_the_cursor_is_there_after_a_crash(tmp_path: Path) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+    for minute in range(MERGE_COUNT):
+        store.keep((0, minute * MINUTE, float(minute)))
+    writer.tidy()
+    noted = MERGE_COUNT - 2  # the cursor is noted once a second: some of what was merged is written again
+    again = ParquetWriter(tmp_path, series)
+    again.start(noted)
+    assert store.read() == [(minute * MINUTE, float(minute)) for minute in range(noted)]
+    store.writer, store.records = again, noted
+    for minute in range(noted, MERGE_COUNT):
+        store.keep((0, minute * MINUTE, float(minute)))
+    assert store.read() == [(minute * MINUTE, float(minute)) for minute in range(MERGE_COUNT)]
+
+
+def test_what_is_brought_while_the_core_starts_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = _series("d")
+    core, importer = ParquetWriter(tmp_path, series), ParquetWriter(tmp_path, series)
+    core.start(0)
+    store = Store(core, ParquetReader(tmp_path), series, lambda: core)
+    store.keep((0, 0, 1.0))
+    batch = ReadingBatch(
+        np.array([0], np.uint32), np.array([T0 + MINUTE], np.int64), np.array([2.0]), np.array([0], np.uint8)
+    )
+    (folder,) = tmp_path.glob("kind=*/day=*")
+    calls: list[Any] = []
+
+    def slowly(*args: Any, **options: Any) -> DayFiles:
+        """Before the core has looked at the rest of the folder, a piece is brought into it."""
+        found = files_of(*args, **options)
+        if not calls:
+            importer.bring(batch, "import-old-000000")
+        calls.append(args)
+        return found
+
+    monkeypatch.setattr("ingest.history.parquet.files_of", slowly)
+    ParquetWriter(tmp_path, series).start(1)
+    assert calls
+    assert len(list(folder.glob(f"{CHANGED}*"))) == 2
+    assert store.read() == [(0, 1.0), (MINUTE, 2.0)]
 
 
 def test_a_folder_that_cannot_be_written_is_unavailable_not_fatal(tmp_path: Path) -> None:
@@ -290,6 +368,47 @@ def test_only_what_was_merged_is_deleted_and_not_before_its_readers_are_done(
     writer.tidy()
     assert len(list(folder.iterdir())) == 2
     assert store.read() == before
+
+
+def test_what_cannot_be_deleted_is_unavailable_not_fatal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+    for i in range(MERGE_COUNT):
+        store.keep((0, i * 1000, float(i)))
+    for _ in range(5):
+        writer.tidy()
+    later_s = time.monotonic() + 61
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("time.monotonic", lambda: later_s)
+        patched.setattr(Path, "unlink", refused)
+        with pytest.raises(Unavailable, match="Read-only"):
+            writer.tidy()
+    assert len(store.read()) == MERGE_COUNT
+
+
+def test_a_disk_that_is_full_is_not_filled_with_drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+
+    def refused(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for _ in range(3):  # each time there is more to be written, under another name
+        with monkeypatch.context() as patched:
+            patched.setattr("os.fsync", refused)
+            with pytest.raises(Unavailable, match="No space"):
+                store.keep((0, 0, 1.0))
+        assert not [path for path in tmp_path.rglob("*") if path.suffix == ".draft"]
+    store.keep((0, 0, 1.0))
+    assert store.read() == [(0, 1.0)]
 
 
 def test_files_that_come_and_go_are_not_remembered_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

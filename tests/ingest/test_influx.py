@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,8 +25,9 @@ from pydantic import SecretStr
 
 from gatehouse.migrate import migrate
 from ingest.history import influx
-from ingest.history.history import Refused, SeriesPlace, StoreAway
+from ingest.history.history import Curve, Refused, SeriesPlace, StoreAway
 from ingest.history.influx import InfluxWriter
+from ingest.history.influx_rollups import HourRoller
 from ingest.history.loop import CURSOR, HistoryLoop, pause_s
 from ingest.history.quarantine import Quarantine
 from ingest.history.settings import InfluxSettings
@@ -233,6 +235,19 @@ def test_a_request_that_is_too_large_is_halved_and_the_next_ones_are_small_from_
     assert server.requests == [250] * 4
 
 
+def test_rollups_that_are_too_large_for_a_request_are_halved(server: Server) -> None:
+    server.judge = lambda lines: (413, {}, b"<html>a proxy takes a megabyte</html>") if len(lines) > 10 else None
+    roller = HourRoller(settings(server.port), SERIES)
+    minutes = np.arange(60, dtype=np.int64) * 60_000
+    curve = Curve(minutes, np.arange(60.0), np.zeros(60, np.uint8))
+    with mock.patch.object(roller._reader, "readings", lambda *_: {("meter", "energy"): curve}):
+        roller.roll_up([(1, 0)])
+        assert len(server.stored) == 60 + 4 + 1
+        server.requests.clear()
+        roller.roll_up([(1, 0)])
+        assert max(server.requests) <= 10
+
+
 def test_a_single_line_that_is_too_large_is_refused(server: Server) -> None:
     server.judge = lambda lines: (413, {}, said("request too large", "too large"))
     assert [each.row for each in write(server, readings(2))] == [0, 1]
@@ -278,9 +293,10 @@ def test_errors_of_the_server_are_waited_for(server: Server, status: int) -> Non
     assert not away(server, (status, {}, b"<html>bad gateway</html>")).needs
 
 
+@pytest.mark.parametrize("body", [b"<html>blocked by policy</html>", b""])
 @pytest.mark.parametrize("status", [400, 422])
-def test_what_a_proxy_thinks_throws_no_reading_away(server: Server, status: int) -> None:
-    away(server, (status, {}, b"<html>blocked by policy</html>"))
+def test_what_a_proxy_thinks_throws_no_reading_away(server: Server, status: int, body: bytes) -> None:
+    away(server, (status, {}, body))
     assert server.requests == [3]
 
 

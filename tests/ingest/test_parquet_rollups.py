@@ -1,6 +1,7 @@
 """From rollups the embedded history answers as from readings, whatever came, however late, and whenever it was rolled up."""
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -71,6 +72,20 @@ class Store:
         assert not self.writer.write(batch, self.records, self.records)
         for series, time_ms, value, quality in rows:
             self.told[series].append((time_ms, value, quality))
+
+    def bring(self, rows: list[tuple[int, int, float, int]], name: str) -> None:
+        """From elsewhere, as another process does."""
+        columns = list(zip(*rows, strict=True))
+        batch = ReadingBatch(
+            np.array(columns[0], np.uint32),
+            np.array(columns[1], np.int64),
+            np.array(columns[2], np.float64),
+            np.array(columns[3], np.uint8),
+        )
+        ParquetWriter(self.folder, SERIES).bring(batch, name)
+        for series, time_ms, value, quality in rows:
+            self.told[series].append((time_ms, value, quality))
+        self.writer._look_s = 0.0  # it is time to look for marks
 
     def step(self) -> None:
         """A piece of what is to be done."""
@@ -152,8 +167,13 @@ def test_what_is_current_is_read_without_the_readings_and_what_is_late_counts_at
     assert store.read(*asked) == store.expected(*asked)
 
 
-def test_days_of_a_month_that_is_over_become_one_file_and_a_later_day_of_it_still_counts(tmp_path: Path) -> None:
+def test_days_of_a_month_that_is_over_become_one_file_and_a_later_day_of_it_still_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = filled(tmp_path)
+    later_s = time.monotonic() + 61
+    monkeypatch.setattr("time.monotonic", lambda: later_s)  # nobody reads any more what was put together
+    store.tidy()
     november = month_folder(tmp_path, "1h", "meter", "2026-11")
     (whole,) = {each.path for each in covered_days(november, [path.name for path in november.iterdir()]).values()}
     assert whole.name == "29-30-000000000004.parquet"
@@ -181,6 +201,33 @@ def test_a_mark_makes_a_day_be_read_anew_until_it_is_rolled_up_again(tmp_path: P
     store.tidy()
     assert not list(of_day.glob("changed-*"))
     assert store.read(*asked) == [(T0, 1.0)]
+
+
+def test_what_is_brought_counts_in_rollups_though_no_record_has_come_since(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    asked = (0, T0, T0 + DAY_MS, HOUR, Aggregate.MAX)
+    for value in (10_000.0, 20_000.0):
+        rows = [(0, T0 + 5 * HOUR + 1, value, 0)]
+        store.bring(rows, f"import-{value:.0f}")
+        assert store.read(*asked) == store.expected(*asked)
+        store.tidy()  # into a month that is over, and whose file is of the last record that there is
+        assert not list(tmp_path.rglob("changed-*"))
+        assert store.read(*asked) == store.expected(*asked)
+        for width_ms in (60_000, 900_000, HOUR):
+            asked = (*asked[:3], width_ms, asked[4])
+            assert store.read(*asked) == store.expected(*asked)
+
+
+def test_what_is_brought_again_with_more_readings_counts_whole(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    first, more = (0, T0 + 5 * HOUR + 1, 10_000.0, 0), (0, T0 + 9 * HOUR + 1, 20_000.0, 0)
+    asked = (0, T0, T0 + DAY_MS, HOUR, Aggregate.MAX)
+    with mock.patch("ingest.history.parquet_slices.SLICE_ROWS", 1000):
+        for rows in ([first], [first, more]):
+            store.bring(rows, "import-a")
+            assert store.read(*asked) == store.expected(*asked)
+            store.tidy()
+            assert store.read(*asked) == store.expected(*asked)
 
 
 def test_minutes_are_kept_only_where_they_save_something(tmp_path: Path) -> None:
