@@ -1,17 +1,19 @@
 """`gatehouse init` where there is nothing yet: six questions, and a district that starts from the answers.
 
 Written are the configuration with a comment on everything somebody may want to change, a catalogue with a gateway for each
-compound, the rules of the demonstration, certificates for everybody, and the broker's folder. Nothing that exists is touched.
+compound, the rules of the demonstration, certificates for everybody, and the broker's folder. Nothing that exists is touched,
+and of what fails half-way nothing stays.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import available_timezones
@@ -30,6 +32,8 @@ from telemetry.errors import BadConfiguration
 
 _DISTRICT = Path(__file__).parent / "district"
 _RULES = ("system.yaml", "gates.yaml", "drains.yaml", "dormitory.yaml")
+_NEW = ("catalogue", "rules", "pki", "broker")
+_DECLARED = ("catalogue", "rules", "people", "duties", "dormitories")
 _PORT = 8883
 
 
@@ -112,27 +116,45 @@ def ask(prompt: Callable[[str, str], str], say: Callable[[str], None]) -> Answer
 def write_district(config: Path, answers: Answers, clock: Clock) -> list[str]:
     """Everything that a core needs to start; what was written, a line each. Raises BadConfiguration."""
     folder = config.parent.resolve()
-    places = [folder / name for name in ("catalogue", "rules", "pki", "broker")]
-    for there in (config, *places):
+    for there in (config, *(folder / name for name in _NEW)):
         if there.exists():
             raise BadConfiguration(f"{there} exists already: init writes into an empty folder")
-    try:
-        for name in ("catalogue", "rules", "people", "duties", "dormitories"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(_DISTRICT / "catalogue" / "kinds.yaml", folder / "catalogue")
-        (folder / "catalogue" / "district.yaml").write_text(_catalogue(answers), encoding="utf-8")
-        for name in _RULES:
-            shutil.copy(_DISTRICT / "rules" / name, folder / "rules")
-        put(config, _configuration(answers).encode(), 0o640)
-    except OSError as error:
-        raise BadConfiguration(f"{folder} cannot be written: {error}") from error
-    summary, mistakes = check_configuration(config)
-    assert not mistakes, mistakes
-    settings = load_settings(config, {})
-    done = [f"{config}: the configuration", summary.splitlines()[0]]
-    done += make(settings, folder / "pki", answers.broker, clock)
-    done += write_broker(settings, folder / "pki", folder / "broker", folder / "broker", _PORT, "")
+    with whole_or_nothing(config):
+        try:
+            for name in _DECLARED:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(_DISTRICT / "catalogue" / "kinds.yaml", folder / "catalogue")
+            (folder / "catalogue" / "district.yaml").write_text(_catalogue(answers), encoding="utf-8")
+            for name in _RULES:
+                shutil.copy(_DISTRICT / "rules" / name, folder / "rules")
+            put(config, _configuration(answers).encode(), 0o640)
+        except OSError as error:
+            raise BadConfiguration(f"{folder} cannot be written: {error}") from error
+        summary, mistakes = check_configuration(config)
+        if mistakes:  # the environment is laid over what was written
+            raise BadConfiguration("\n".join(mistakes))
+        settings = load_settings(config, {})
+        done = [f"{config}: the configuration", summary.splitlines()[0]]
+        done += make(settings, folder / "pki", answers.broker, clock)
+        done += write_broker(settings, folder / "pki", folder / "broker", folder / "broker", _PORT, "")
     return done
+
+
+@contextlib.contextmanager
+def whole_or_nothing(config: Path) -> Iterator[None]:
+    """What `write_district` writes goes again when what is done here fails: it would stand in the way of the next try."""
+    folder = config.parent.resolve()
+    made = [place for place in (config, *(folder / name for name in {*_NEW, *_DECLARED})) if not place.exists()]
+    is_new = not folder.exists()
+    try:
+        yield
+    except BaseException:  # whoever breaks it off begins anew, too
+        for place in made:
+            shutil.rmtree(place, ignore_errors=True) if place.is_dir() else place.unlink(missing_ok=True)
+        if is_new:
+            with contextlib.suppress(OSError):  # what else came to be there, a database, is in nobody's way
+                folder.rmdir()
+        raise
 
 
 def _catalogue(answers: Answers) -> str:

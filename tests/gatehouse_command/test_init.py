@@ -17,7 +17,7 @@ from gatehouse.questions import Answers, ask, read_answers, write_district
 from gatehouse.record import open_accounts
 from gatehouse.settings import load_settings
 from telemetry.clock import SystemClock
-from telemetry.errors import BadConfiguration
+from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from tests import servers
 
 ANSWERS = """
@@ -87,6 +87,53 @@ def test_nothing_that_exists_is_touched(tmp_path: Path) -> None:
     with pytest.raises(BadConfiguration, match="rules exists already"):
         write_district(tmp_path / "gatehouse.yaml", Answers(compounds=("a",), broker=("localhost",)), SystemClock())
     assert [each.name for each in tmp_path.iterdir()] == ["rules"]
+
+
+def test_an_init_that_fails_leaves_nothing_in_the_way_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, config = tmp_path / "answers.yaml", tmp_path / "district" / "gatehouse.yaml"
+    file.write_text(ANSWERS)
+    (config.parent / "people").mkdir(parents=True)
+    (config.parent / "people" / "duty.yaml").touch()
+    arguments = ["init", "--config", str(config), "--answers", str(file)]
+    monkeypatch.setenv("GATEHOUSE_PASSWORD", "short")
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, BadInput), done.output
+    assert {each.name for each in config.parent.iterdir()} <= {"people", "data"}
+    monkeypatch.setenv("GATEHOUSE_PASSWORD", "a phrase of some length")
+    monkeypatch.setattr(questions, "write_broker", lambda *_: (_ for _ in ()).throw(BadConfiguration("no room")))
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, BadConfiguration) and str(done.exception) == "no room"
+    assert {each.name for each in config.parent.iterdir()} <= {"people", "data"}
+    monkeypatch.undo()
+    monkeypatch.setenv("GATEHOUSE_PASSWORD", "a phrase of some length")
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert (config.parent / "people" / "duty.yaml").exists()
+    assert [user.name for user in open_accounts(load_settings(config, {})).users()] == ["li"]
+
+
+def test_a_folder_that_init_made_goes_again_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEHOUSE__METRICS__PORT", "none")
+    config = tmp_path / "district" / "gatehouse.yaml"
+    with pytest.raises(BadConfiguration, match="GATEHOUSE__METRICS__PORT"):
+        write_district(config, Answers(compounds=("a",), broker=("localhost",)), SystemClock())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_history_that_is_away_leaves_a_district_that_a_second_init_completes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, config = tmp_path / "answers.yaml", tmp_path / "district" / "gatehouse.yaml"
+    file.write_text(ANSWERS.replace("parquet", "http://127.0.0.1:1"))
+    monkeypatch.delenv("GATEHOUSE_PASSWORD", raising=False)
+    done = CliRunner().invoke(app, ["init", "--config", str(config), "--answers", str(file)])
+    assert isinstance(done.exception, Unavailable)
+    assert "user li: administrator; password" in done.output  # made, and shown only now
+    again = CliRunner().invoke(app, ["init", "--config", str(config), "--answers", str(file)])
+    assert isinstance(again.exception, BadConfiguration) and "without --answers" in str(again.exception)
+    assert isinstance(CliRunner().invoke(app, ["init", "--config", str(config)]).exception, Unavailable)
 
 
 def test_what_cannot_be_is_asked_again_and_nothing_typed_takes_the_usual() -> None:
