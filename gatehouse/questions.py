@@ -34,6 +34,7 @@ _DISTRICT = Path(__file__).parent / "district"
 _RULES = ("system.yaml", "gates.yaml", "drains.yaml", "dormitory.yaml")
 _NEW = ("catalogue", "rules", "pki", "broker")
 _DECLARED = ("catalogue", "rules", "people", "duties", "dormitories")
+_COMPOUND_MAX = 60  # of a name's 63 characters "gw-" takes three
 _PORT = 8883
 
 
@@ -61,12 +62,20 @@ def _folder(answer: str) -> str:
     return answer
 
 
+def _compounds(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(twice)}: twice; a name is one compound's")
+    if long := [name for name in names if len(name) > _COMPOUND_MAX]:
+        raise ValueError(f"{long[0]}: write at most {_COMPOUND_MAX} characters; its gateway is named after it")
+    return names
+
+
 class Answers(BaseModel):
     """What only the operator knows; `--answers FILE` is this as YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    compounds: Annotated[tuple[Name, ...], Field(min_length=1)]
+    compounds: Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_compounds)]
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
     broker: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], Field(min_length=1)]
     history: Annotated[str, AfterValidator(_store)] = "parquet"
@@ -159,11 +168,11 @@ def whole_or_nothing(config: Path) -> Iterator[None]:
 
 def _catalogue(answers: Answers) -> str:
     sites = "".join(
-        f"  - {{id: {one}, name: {{en: {one}, zh: {one}}}, timezone: {answers.timezone}}}\n"
+        f"  - {{id: {_quoted(one)}, name: {{en: {_quoted(one)}, zh: {_quoted(one)}}}, timezone: {answers.timezone}}}\n"
         for one in answers.compounds
     )
     gateways = "".join(
-        f"  - {{id: gw-{one}, name: {{en: Gateway of {one}, zh: {one} 网关}}, site: {one}}}\n"
+        f"  - {{id: gw-{one}, name: {{en: Gateway of {one}, zh: {one} 网关}}, site: {_quoted(one)}}}\n"
         for one in answers.compounds
     )
     return (
@@ -174,12 +183,17 @@ def _catalogue(answers: Answers) -> str:
     )
 
 
+def _quoted(text: str) -> str:
+    """As YAML, which would take `no`, `10` and much else for something other than text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _configuration(answers: Answers) -> str:
     if answers.history == "parquet":
         history = "history: {store: parquet, folder: data/history}"
     else:
         token = os.environ.get("GATEHOUSE_INFLUXDB_TOKEN") or secrets.token_urlsafe(32)
-        history = f"history: {{store: influxdb, url: '{answers.history}', token: '{token}'}}"
+        history = f"history: {{store: influxdb, url: {_quoted(answers.history)}, token: {_quoted(token)}}}"
     return f"""\
 # One district's server, written by `gatehouse init`. Every setting: docs/configuration.md. Paths count from this file.
 # After a change: gatehouse check --config THIS-FILE, then start core and API again.
@@ -199,7 +213,7 @@ people: people
 # The broker. Its own configuration is in the folder `broker`, certificates of everybody in `pki`: docs/security.md.
 # pki/ca.pem can make anybody: when all are made, keep it off this machine.
 broker:
-  host: {answers.broker[0]}
+  host: {_quoted(answers.broker[0])}
   port: {_PORT}
   tls: {{ca: pki/ca.crt, certificate: "pki/{{client_id}}.pem"}}
 
@@ -222,7 +236,7 @@ watch:
   disk_free_percent: 10
   certificate_days: 30
   pki: pki
-  backups: {answers.backups}
+  backups: {_quoted(answers.backups)}
   backup_hours: 26
   # expects_ntp: true      # where NTP sets this machine's clock
 """

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from gatehouse import questions
@@ -16,6 +17,8 @@ from gatehouse.check import check_configuration
 from gatehouse.questions import Answers, ask, read_answers, write_district
 from gatehouse.record import open_accounts
 from gatehouse.settings import load_settings
+from ingest.history.settings import InfluxSettings
+from telemetry.catalogue import Catalogue
 from telemetry.clock import SystemClock
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from tests import servers
@@ -157,6 +160,25 @@ def test_an_influxdb_gets_a_token_of_its_own_or_the_one_that_is_given(
     monkeypatch.setenv("GATEHOUSE_INFLUXDB_TOKEN", "given-by-hand")
     write_district(tmp_path / "two" / "gatehouse.yaml", answers, SystemClock())
     assert "token: 'given-by-hand'" in (tmp_path / "two" / "gatehouse.yaml").read_text()
+
+
+def test_an_answer_stands_in_the_files_as_it_was_given_whatever_yaml_would_make_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEHOUSE_INFLUXDB_TOKEN", "it's 'given' #by hand")
+    answers = Answers(compounds=("no", "1"), broker=("10",), history="http://localhost:8086", backups="*copies: 7")
+    write_district(tmp_path / "gatehouse.yaml", answers, SystemClock())
+    settings = load_settings(tmp_path / "gatehouse.yaml", {})
+    assert isinstance(settings.history, InfluxSettings)
+    assert settings.history.token.get_secret_value() == "it's 'given' #by hand"
+    assert (settings.broker.host, settings.watch.backups) == ("10", tmp_path / "*copies: 7")
+    assert [site.id for site in Catalogue.load(settings.catalogue).sites] == ["no", "1"]
+
+
+@pytest.mark.parametrize(("compounds", "said"), [(["a", "b", "a"], "a: twice"), (["a" * 63], "at most 60")])
+def test_compounds_that_cannot_all_have_a_gateway_are_a_wrong_answer(compounds: list[str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Answers(compounds=tuple(compounds), broker=("localhost",))
 
 
 @pytest.mark.integration
