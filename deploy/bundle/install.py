@@ -316,11 +316,23 @@ def _back_up(places: Places, machine: Machine, roles: Sequence[str], name: str) 
     machine.give(made, USER, USER, 0o700)
     if "server" in roles:
         machine.run_as_user(*_gatehouse(places, "backup", made / "district"))
-    shutil.copytree(places.settings, made / "settings", symlinks=True)
-    say(f"{made}: backup made")
+    keys = _authority_keys(places.settings)
+    shutil.copytree(
+        places.settings,
+        made / "settings",
+        symlinks=True,
+        ignore=lambda folder, names: [name for name in names if Path(folder, name) in keys],
+    )
+    left = "".join(f", without {key.relative_to(places.settings)}: keep that off this machine" for key in keys)
+    say(f"{made}: backup made{left}")
     # What else stands there, nightly backups for instance, is the site's.
     for old in sorted(there for there in backups.iterdir() if _OWN_BACKUP.fullmatch(there.name))[:-_BACKUPS_KEPT]:
         shutil.rmtree(old)
+
+
+def _authority_keys(settings: Path) -> list[Path]:
+    """The files that can make anybody a certificate. A `ca.pem` without a key is another's, and a setting like any other."""
+    return [file for file in sorted(settings.rglob("ca.pem")) if file.is_file() and b"PRIVATE KEY" in file.read_bytes()]
 
 
 def _gatehouse(places: Places, *arguments: str | Path) -> list[str | Path]:

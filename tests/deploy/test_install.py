@@ -16,6 +16,8 @@ import pytest
 
 import deploy.bundle.install
 from deploy.bundle.install import SUMS, Machine, Places, Refused, Release, back, install
+from gatehouse.pki import Authority
+from telemetry.clock import SystemClock
 
 HERE = Release("0.1.0", "s1", f"{sys.version_info.major}.{sys.version_info.minor}", platform.machine())
 NEXT = replace(HERE, version="0.2.0", schema="s2")
@@ -191,6 +193,25 @@ def test_the_newest_backups_are_kept(tmp_path: Path, places: Places) -> None:
         folder.mkdir(parents=True)
     install(make(tmp_path, NEXT), places, machine, "server")
     assert older.exists() and not oldest.exists()
+
+
+def test_the_key_that_can_make_anybody_is_in_no_backup(
+    tmp_path: Path, places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = Recorder(places)
+    install(make(tmp_path), places, machine, "server")
+    pki = places.settings / "pki"
+    Authority(pki, SystemClock()).create("east")
+    (pki / "gw-east.pem").write_text("-----BEGIN PRIVATE KEY-----")
+    (places.settings / "mail").mkdir()
+    (places.settings / "mail/ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    install(make(tmp_path, NEXT), places, machine, "server")
+    (backup,) = (places.state / "backups").iterdir()
+    kept = {str(file.relative_to(backup / "settings")) for file in backup.rglob("*") if file.is_file()}
+    assert "pki/ca.pem" not in kept
+    assert {"pki/ca.crt", "pki/crl.pem", "pki/gw-east.pem", "mail/ca.pem", "gatehouse.yaml"} <= kept
+    assert "without pki/ca.pem" in capsys.readouterr().out
+    assert (pki / "ca.pem").exists()
 
 
 def test_an_upgrade_removes_no_backup_that_it_did_not_make(tmp_path: Path, places: Places) -> None:
