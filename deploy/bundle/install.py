@@ -314,15 +314,19 @@ def _back_up(places: Places, machine: Machine, roles: Sequence[str], name: str) 
     made = backups / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
     made.mkdir()
     machine.give(made, USER, USER, 0o700)
-    if "server" in roles:
-        machine.run_as_user(*_gatehouse(places, "backup", made / "district"))
-    keys = _authority_keys(places.settings)
-    shutil.copytree(
-        places.settings,
-        made / "settings",
-        symlinks=True,
-        ignore=lambda folder, names: [name for name in names if Path(folder, name) in keys],
-    )
+    try:
+        if "server" in roles:
+            machine.run_as_user(*_gatehouse(places, "backup", made / "district"))
+        keys = _authority_keys(places.settings)
+        shutil.copytree(
+            places.settings,
+            made / "settings",
+            symlinks=True,
+            ignore=lambda folder, names: [name for name in names if Path(folder, name) in keys],
+        )
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)  # it would count as one of the newest
+        raise
     left = "".join(f", without {key.relative_to(places.settings)}: keep that off this machine" for key in keys)
     say(f"{made}: backup made{left}")
     # What else stands there, nightly backups for instance, is the site's.

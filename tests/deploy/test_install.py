@@ -214,6 +214,20 @@ def test_the_key_that_can_make_anybody_is_in_no_backup(
     assert (pki / "ca.pem").exists()
 
 
+def test_a_backup_that_failed_is_gone_and_drives_out_none_that_is_whole(tmp_path: Path, places: Places) -> None:
+    machine = Recorder(places)
+    install(make(tmp_path), places, machine, "server")
+    whole = places.state / "backups" / "20200101T000000Z-before-0.1.0"
+    whole.mkdir(parents=True)
+    bundle, machine.refuses = make(tmp_path, NEXT), "backup"
+    with pytest.raises(Refused):
+        install(bundle, places, machine, "server")
+    assert [backup.name for backup in (places.state / "backups").iterdir()] == [whole.name]
+    machine.refuses = ""
+    install(bundle, places, machine, "server")
+    assert whole.exists()
+
+
 def test_an_upgrade_removes_no_backup_that_it_did_not_make(tmp_path: Path, places: Places) -> None:
     machine = Recorder(places)
     install(make(tmp_path), places, machine, "server")
