@@ -117,8 +117,17 @@ class Machine:
             run("useradd", "--system", "--user-group", "--home-dir", str(home), "--shell", "/usr/sbin/nologin", USER)
 
     def give(self, folder: Path, user: str, group: str, mode: int) -> None:
-        shutil.chown(folder, user, group)
-        folder.chmod(mode)
+        """Raises Refused where it is a link that the services' user can have made: it would be given what that points to."""
+        is_ours = folder.is_symlink() and folder.lstat().st_uid == os.geteuid()
+        try:
+            there = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | (0 if is_ours else os.O_NOFOLLOW))
+        except OSError as error:
+            raise Refused(f"{folder} is no folder, or a link that is not root's: {error}") from error
+        try:
+            shutil.chown(there, user, group)
+            os.fchmod(there, mode)
+        finally:
+            os.close(there)
 
     def run_as_user(self, *command: str | Path) -> None:
         run("runuser", "-u", USER, "--", *command)

@@ -1,10 +1,12 @@
 """The installer in a root of its own, with a bundle whose pip installs nothing; `make bundle-test` tries the real ones."""
 
 import ast
+import grp
 import hashlib
 import json
 import os
 import platform
+import pwd
 import shutil
 import sys
 import zipfile
@@ -212,6 +214,20 @@ def test_the_key_that_can_make_anybody_is_in_no_backup(
     assert {"pki/ca.crt", "pki/crl.pem", "pki/gw-east.pem", "mail/ca.pem", "gatehouse.yaml"} <= kept
     assert "without pki/ca.pem" in capsys.readouterr().out
     assert (pki / "ca.pem").exists()
+
+
+def test_a_link_of_the_services_user_gives_it_no_other_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    etc, link, me = tmp_path / "etc", tmp_path / "backups", pwd.getpwuid(os.geteuid()).pw_name
+    etc.mkdir(mode=0o755)
+    link.symlink_to(etc)
+    group = grp.getgrgid(os.getegid()).gr_name
+    monkeypatch.setattr(os, "geteuid", lambda: link.lstat().st_uid + 1)
+    with pytest.raises(Refused, match="backups"):
+        Machine().give(link, me, group, 0o700)
+    assert etc.stat().st_mode & 0o777 == 0o755
+    monkeypatch.undo()
+    Machine().give(link, me, group, 0o700)  # of whoever installs: the site has another disk for it
+    assert etc.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_backup_that_failed_is_gone_and_drives_out_none_that_is_whole(tmp_path: Path, places: Places) -> None:
