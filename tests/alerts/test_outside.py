@@ -63,6 +63,14 @@ def test_a_channel_that_can_never_be_reached_is_refused_when_it_is_declared(url:
     assert WebhookSettings.model_validate({"url": url, "allow_networks": allowed})
 
 
+@pytest.mark.parametrize("url", ["http://hooks..example/x", f"https://{'a' * 64}.example/x"])
+def test_a_host_that_no_name_can_be_is_refused_when_it_is_declared(url: str) -> None:
+    with pytest.raises(ValidationError, match="cannot be the name of a host"):
+        WebhookSettings.model_validate({"url": url})
+    with pytest.raises(ValidationError, match="cannot be the name of a host"):
+        ChatSettings.model_validate({"type": "wecom", "url": url})
+
+
 class Server:
     """On the loopback; answers what it is told, and knows whom it was asked as."""
 
