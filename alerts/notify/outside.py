@@ -30,6 +30,8 @@ _NEVER_OUTSIDE = tuple(
         "198.18.0.0/15",
         "224.0.0.0/3",
         "64:ff9b:1::/48",
+        "::ffff:0:0:0/96",  # where translators within a site reach IPv4
+        "fec0::/10",  # what sites had before fc00::/7; some have it still
         "ff00::/8",
     )
 )
