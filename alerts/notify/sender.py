@@ -31,6 +31,7 @@ class Sender:
         self._clock = clock
         self._woken = threading.Event()
         self._in_vain_since_s: float | None = None  # on the monotonic clock
+        self._passed_over: set[str] = set()  # who did not take theirs now: everybody else's turn comes first
         self._random = random.Random()  # jitter only
         # What is in the way, by channel or channel/recipient, and what is known to work, since this process began.
         self._fails: dict[str, str] = {}
@@ -55,7 +56,9 @@ class Sender:
 
     def step(self) -> bool:
         """Send what is due, a hundred at most; True when there may be more at once."""
-        due = self._store.due_notices(self._name, self._clock.now_ms(), limit=100)
+        due = self._store.due_notices(self._name, self._clock.now_ms(), 100, self._passed_over)
+        if not due:
+            self._passed_over.clear()
         delivered = []
         for notice in due:
             now_ms = self._clock.now_ms()
@@ -75,6 +78,8 @@ class Sender:
                 events.notice_not_delivered(self._name, str(error), is_final)
                 if now_ms - notice.created_ms > FAILS_AFTER_MS:
                     self._went_wrong(self._name, str(error))
+                if notice.recipient:
+                    self._passed_over.add(notice.recipient)
                 break  # the ones behind it would most likely fail as well
         if delivered:
             self._in_vain_since_s = None
