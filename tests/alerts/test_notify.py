@@ -197,6 +197,19 @@ def test_whoever_cannot_be_reached_holds_up_nobody_else_however_much_waits_for_t
     assert len(post.taken) > 3 and {recipient for recipient, _ in post.taken[3:]} == {"wang"}
 
 
+def test_what_one_person_does_not_take_for_a_day_is_given_up_while_others_are_reached(database: sa.Engine) -> None:
+    store, clock, post = Store(database), ManualClock(NOW_MS), Post("li")
+    calls(database, "li")
+    sender = Sender("post", post, store, clock)
+    for _ in range(26):
+        calls(database, "zhao")
+        for _ in range(4):
+            sender.step()
+        clock.advance(3600)
+    assert waiting(database, "post")[0][1] == "failed"
+    assert len(post.taken) == 26
+
+
 def notice(state: str) -> Notice:
     body = {"what": "raised", "reason": "r", "alarm": {"id": "a1", "site": "east", "state": state}}
     return Notice(1, "a1/1/mqtt", 0, NOW_MS, body)
