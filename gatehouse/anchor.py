@@ -90,15 +90,26 @@ class Anchoring:
             return False
         faults = self._audit.faults()
         anchor = f"{head.id}:{head.hash}"
-        outcome = "sent"
+        reached, not_told = [], []
+        away: Unavailable | None = None
         for recipient in self._settings.to or ("",):
             try:
                 self._channel.deliver(self._notice(anchor, faults, recipient))
+                reached.append(recipient)
             except BadInput as error:
                 _log.warning("the audit's anchor is refused", recipient=recipient, error=str(error))
-                outcome = f"refused: {error}"
-        told = ", ".join(self._settings.to) or "it"
-        self._audit.record("system", ANCHOR, f"{anchor} by {self._settings.channel} to {told}", outcome)
+                not_told.append(f"refused: {error}")
+            except Unavailable as error:
+                _log.warning("the audit's anchor did not get through", recipient=recipient, error=str(error))
+                not_told.append(f"not to {recipient}: {error}")
+                away = error
+        # Once somebody has it, it is where it must be: to try again would be to tell them every few minutes.
+        if away is not None and not reached:
+            raise away
+        told = ", ".join(reached or self._settings.to) or "it"
+        self._audit.record(
+            "system", ANCHOR, f"{anchor} by {self._settings.channel} to {told}", "; ".join(not_told) or "sent"
+        )
         return True
 
     def _notice(self, anchor: str, faults: list[str], recipient: str) -> Notice:
