@@ -97,6 +97,15 @@ def test_who_has_it_does_not_get_it_again_because_somebody_else_cannot_be_reache
     assert "to li, chen" in last["subject"]
 
 
+def test_a_clock_that_stood_ahead_for_a_while_keeps_no_anchor_back(engine: sa.Engine) -> None:
+    outside, ahead, right = Outside(), ManualClock(1_895_000_000_000), ManualClock(1_795_000_000_000)
+    Audit(engine, ahead).record("li", "mask", "level-1", "done")
+    settings = AnchorSettings(channel="mail", to=("li",))
+    assert Anchoring(settings, outside, Audit(engine, ahead), ahead).step()
+    anchoring = Anchoring(settings, outside, Audit(engine, right), right)
+    assert [anchoring.step(), anchoring.step()] == [True, False]
+
+
 def test_what_names_nothing_is_said_before_anything_starts() -> None:
     given = {"channels": {"mail": {"type": "mail", "host": "x", "from": "a@b"}}}
     channels: dict[str, AnyChannelSettings] = dict(Settings.model_validate(given).channels)
