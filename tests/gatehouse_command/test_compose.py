@@ -81,6 +81,11 @@ def test_every_service_has_a_health_check_and_named_images_have_a_version(servic
     assert re.search(r":\d", SERVICES[service]["image"])
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_log_grows_for_years(service: str) -> None:
+    assert SERVICES[service]["logging"] == {"driver": "local", "options": {"max-size": "20m", "max-file": "5"}}
+
+
 def test_health_checks_and_published_ports_are_those_that_are_served(tmp_path: Path) -> None:
     read = settings("core", tmp_path)
     assert f":{read.metrics.port}/health/live" in SERVICES["core"]["healthcheck"]["test"][-1]
