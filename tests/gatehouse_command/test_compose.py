@@ -108,6 +108,8 @@ def test_everything_mounted_exists_and_every_volume_and_secret_is_declared() -> 
         # Never in the repository, and ignored should somebody put them there.
         assert Path(secret["file"]).parent == Path("deploy/secrets")
     assert "/deploy/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    # Nor in a layer of the build, which copies everything: its cache is kept, and may be pushed.
+    assert "deploy/secrets" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
 def test_the_dockerfile_copies_what_exists_and_does_not_run_as_root() -> None:
