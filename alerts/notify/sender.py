@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 
@@ -30,7 +31,9 @@ class Sender:
         self._store = store
         self._clock = clock
         self._woken = threading.Event()
-        self._in_vain_since_s: dict[str, float] = {}  # by recipient, on the monotonic clock
+        # On the monotonic clock: since when in vain, by recipient; when somebody last took something.
+        self._in_vain_since_s: dict[str, float] = {}
+        self._worked_s = -math.inf
         self._passed_over: set[str] = set()  # who did not take theirs now: everybody else's turn comes first
         self._random = random.Random()  # jitter only
         # What is in the way, by channel or channel/recipient, and what is known to work, since this process began.
@@ -77,7 +80,9 @@ class Sender:
                 self._store.not_delivered(notice.id, str(error), None if is_final else now_ms + round(delay_ms), now_ms)
                 events.notice_not_delivered(self._name, str(error), is_final)
                 if now_ms - notice.created_ms > FAILS_AFTER_MS:
-                    self._went_wrong(self._name, str(error))
+                    # Where others have taken theirs meanwhile, it is not the channel.
+                    is_theirs = self._worked_s >= self._in_vain_since_s[notice.recipient]
+                    self._went_wrong(self._subject(notice) if is_theirs else self._name, str(error))
                 if notice.recipient:
                     self._passed_over.add(notice.recipient)
                 break  # the ones behind it would most likely fail as well
@@ -98,6 +103,7 @@ class Sender:
 
     def _went_well(self, notice: Notice) -> None:
         self._in_vain_since_s.pop(notice.recipient, None)
+        self._worked_s = self._clock.monotonic_s()
         for subject in {self._name, self._subject(notice)}:
             self._works.add(subject)
             if self._fails.pop(subject, None) is not None:

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from pydantic import HttpUrl
 
 from alerts.alarm import LATE_DATA, Alarm, Transition, What
+from alerts.escalation import CHANNEL_FAILS
 from alerts.notify.channels import MqttChannel, WebhookChannel, WebhookSettings
 from alerts.notify.sender import GIVE_UP_AFTER_MS, Sender
 from alerts.rule import Severity
-from alerts.store import Notice, Store, alarms, notices
+from alerts.store import Notice, Store, alarms, commands, notices
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
 from telemetry.errors import BadInput, Unavailable
@@ -208,6 +209,35 @@ def test_what_one_person_does_not_take_for_a_day_is_given_up_while_others_are_re
         clock.advance(3600)
     assert waiting(database, "post")[0][1] == "failed"
     assert len(post.taken) == 26
+
+
+def test_what_fails_for_one_person_alone_is_said_of_that_person_not_of_the_channel(database: sa.Engine) -> None:
+    store, clock, post = Store(database), ManualClock(NOW_MS), Post("li", "zhao")
+    sender = Sender("post", post, store, clock)
+
+    def said() -> set[tuple[str, str]]:
+        """(what, of whom) the engine has been told since it was asked last."""
+        with database.begin() as db:
+            bodies = db.execute(sa.select(commands.c.body).order_by(commands.c.created_ms)).scalars().all()
+            db.execute(commands.delete())
+        return {(body["action"], body["alarm"]) for body in bodies}
+
+    def wait(minutes: int) -> None:
+        for _ in range(2 * minutes):
+            for _ in range(4):
+                sender.step()
+                clock.advance(7.5)
+
+    calls(database, "li", "zhao")
+    wait(4)
+    assert (CHANNEL_FAILS, "post") in said()  # as far as anybody can tell
+    post.away.discard("zhao")
+    wait(4)
+    said()
+    for _ in range(5):
+        calls(database, "zhao")
+        wait(3)
+    assert said() == {(CHANNEL_FAILS, "post/li")}
 
 
 def notice(state: str) -> Notice:
