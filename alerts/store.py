@@ -7,7 +7,7 @@ all of it or none. Written again, it changes nothing: transitions and notices ha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,6 +168,7 @@ def _due() -> sa.Select[Any]:
         earlier.c.id < notices.c.id,
     )
     waits = (notices.c.channel == channel) & (notices.c.state == "waiting") & (notices.c.due_ms <= now_ms)
+    waits &= notices.c.recipient.not_in(sa.bindparam("passed_over_", expanding=True))
     limit = sa.bindparam("limit_", type_=sa.Integer)
     return sa.select(notices).where(waits, ~held_up).order_by(notices.c.id).limit(limit)
 
@@ -305,10 +306,15 @@ class Store:
             asked = commands.c.id.in_(list(ids)) & (commands.c.state == "waiting")
             db.execute(commands.update().where(asked).values(state="journaled"))
 
-    def due_notices(self, channel: str, now_ms: int, limit: int) -> list[Notice]:
-        """Messages of a channel whose time has come, oldest first; none before an earlier one of its alarm."""
+    def due_notices(self, channel: str, now_ms: int, limit: int, passed_over: Collection[str] = ()) -> list[Notice]:
+        """Messages of a channel whose time has come, oldest first; none before an earlier one of its alarm.
+
+        Args:
+            passed_over: Recipients whose messages are left out.
+        """
+        asked = {"channel_": channel, "now_ms": now_ms, "limit_": limit, "passed_over_": list(passed_over)}
         with self._database.connect() as db:
-            rows = db.execute(_DUE, {"channel_": channel, "now_ms": now_ms, "limit_": limit})
+            rows = db.execute(_DUE, asked)
             return [
                 Notice(
                     row.id,

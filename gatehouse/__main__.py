@@ -267,25 +267,23 @@ def init(
     from gatehouse.init import init as make_ready
     from gatehouse.settings import load_settings
 
-    administrator = None if config.exists() else _begin(config, answers)
-    if administrator is None and answers is not None:
-        raise BadConfiguration(f"{config} exists already: change it there")
-    settings = load_settings(config)
-    for line in make_ready(settings, os.environ.get("GATEHOUSE_INFLUXDB_TOKEN")):
+    is_new = not config.exists()
+    if is_new:
+        _begin(config, answers)
+    elif answers is not None:
+        raise BadConfiguration(f"{config} exists already: change it there, and run init without --answers")
+    for line in make_ready(load_settings(config), os.environ.get("GATEHOUSE_INFLUXDB_TOKEN")):
         typer.echo(line)
-    if administrator is not None:
-        from api.access import Role
-        from gatehouse.record import open_accounts
-
-        password, made = _new_password()
-        open_accounts(settings).add_user(administrator, password, [Role.ADMINISTRATOR], None)
-        typer.echo(f"user {administrator}: administrator" + (f"; password {made}" if made else ""))
+    if is_new:
         typer.echo("next: give broker/ to Mosquitto, then gatehouse core, gatehouse api, gatehouse doctor")
 
 
-def _begin(config: Path, answers: Path | None) -> str:
-    """Write a district; its first administrator."""
-    from gatehouse.questions import ask, read_answers, write_district
+def _begin(config: Path, answers: Path | None) -> None:
+    """Write a district with its first administrator, or nothing of it."""
+    from api.access import Role
+    from gatehouse.questions import ask, read_answers, whole_or_nothing, write_district
+    from gatehouse.record import open_accounts
+    from gatehouse.settings import load_settings
     from telemetry.clock import SystemClock
 
     if answers is not None:
@@ -294,9 +292,13 @@ def _begin(config: Path, answers: Path | None) -> str:
         given = ask(lambda question, usual: str(typer.prompt(question, default=usual)), typer.echo)
     else:
         raise BadConfiguration(f"there is no {config}: answer six questions on a terminal, or give --answers FILE")
-    for line in write_district(config, given, SystemClock()):
+    password, made = _new_password()
+    with whole_or_nothing(config):
+        written = write_district(config, given, SystemClock())
+        open_accounts(load_settings(config)).add_user(given.administrator, password, [Role.ADMINISTRATOR], None)
+    for line in written:
         typer.echo(line)
-    return given.administrator
+    typer.echo(f"user {given.administrator}: administrator" + (f"; password {made}" if made else ""))
 
 
 @database_app.command("copy")

@@ -83,22 +83,34 @@ class Anchoring:
     def step(self) -> bool:
         """Send it if a day has passed since the last one on record; whether it went. Raises Unavailable."""
         last = self._audit.page(Wanted(action=ANCHOR), 1, None)
-        if last and self._clock.now_ms() - last[0]["time_ms"] < _DAY_MS:
+        # One from the future was sent by a clock that stood ahead.
+        if last and 0 <= self._clock.now_ms() - last[0]["time_ms"] < _DAY_MS:
             return False
         head = self._audit.head()
         if not head.id:
             return False
         faults = self._audit.faults()
         anchor = f"{head.id}:{head.hash}"
-        outcome = "sent"
+        reached, not_told = [], []
+        away: Unavailable | None = None
         for recipient in self._settings.to or ("",):
             try:
                 self._channel.deliver(self._notice(anchor, faults, recipient))
+                reached.append(recipient)
             except BadInput as error:
                 _log.warning("the audit's anchor is refused", recipient=recipient, error=str(error))
-                outcome = f"refused: {error}"
-        told = ", ".join(self._settings.to) or "it"
-        self._audit.record("system", ANCHOR, f"{anchor} by {self._settings.channel} to {told}", outcome)
+                not_told.append(f"refused: {error}")
+            except Unavailable as error:
+                _log.warning("the audit's anchor did not get through", recipient=recipient, error=str(error))
+                not_told.append(f"not to {recipient}: {error}")
+                away = error
+        # Once somebody has it, it is where it must be: to try again would be to tell them every few minutes.
+        if away is not None and not reached:
+            raise away
+        told = ", ".join(reached or self._settings.to) or "it"
+        self._audit.record(
+            "system", ANCHOR, f"{anchor} by {self._settings.channel} to {told}", "; ".join(not_told) or "sent"
+        )
         return True
 
     def _notice(self, anchor: str, faults: list[str], recipient: str) -> Notice:

@@ -72,7 +72,7 @@ def backup(config: Path, target: Path, clock: Clock | None = None) -> None:
         try:
             for attempt in range(_ATTEMPTS_MAX):
                 shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
+                folder.mkdir(mode=0o700)  # passwords' hashes, second factors and tokens are in it
                 try:
                     _copy_all(config, settings, folder)
                     break
@@ -283,11 +283,14 @@ def _checked_manifest(source: Path) -> _Manifest:
 
 
 def _write_config(source: Path, config: Path, declared: list[str]) -> None:
-    """The configuration file, pointing to the folders beside it."""
-    lines = (source / "config" / "gatehouse.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    """The configuration file, pointing to the folders beside it, and for nobody's eyes who could not read it before."""
+    kept_file = source / "config" / "gatehouse.yaml"
+    lines = kept_file.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if line.partition(":")[0] not in declared]
     if kept and not kept[-1].endswith("\n"):
         kept[-1] += "\n"
+    config.touch(mode=0o600)
+    shutil.copymode(kept_file, config)
     config.write_text("".join(kept + [f"{name}: {name}\n" for name in declared]), encoding="utf-8")
 
 

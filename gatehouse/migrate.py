@@ -45,21 +45,26 @@ def migrate(url: str) -> None:
 def migrate_back(url: str, revision: str) -> None:
     """Undo the migrations after `revision`, for the older version whose last one it is.
 
-    Raises BadConfiguration when there is no such revision, or the database is older than it.
+    Raises BadConfiguration when there is no such revision, or the database is older than it, Unavailable when it cannot be
+    reached or somebody uses it.
     """
     if revision not in _revisions():
         raise BadConfiguration(f"no schema '{revision}' is known; there are {', '.join(_revisions())}")
     engine, config = open_database(url), _config()
-    with engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        found = _checked(connection, url)
-        if found is None or _revisions().index(found) < _revisions().index(revision):
-            raise BadConfiguration(f"{_shown(url)} has schema {found}, which is older than {revision}")
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-        connection.commit()
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            found = _checked(connection, url)
+            if found is None or _revisions().index(found) < _revisions().index(revision):
+                raise BadConfiguration(f"{_shown(url)} has schema {found}, which is older than {revision}")
+            config.attributes["connection"] = connection
+            command.downgrade(config, revision)
+            connection.commit()
+    except sa.exc.OperationalError as error:
+        raise Unavailable(f"database {_shown(url)}: {error.orig}") from error
+    finally:
+        engine.dispose()
 
 
 def newest_schema() -> str:

@@ -143,6 +143,7 @@ class Authority:
         with _writing(self._folder):
             self._write_revoked(signer, authority, list(revoked.values()))
             (self._folder / f"{name}.pem").unlink(missing_ok=True)
+            _sync(self._folder)
         return len(found)
 
     def all(self) -> list[Issued]:
@@ -270,7 +271,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def put(file: Path, data: bytes, mode: int) -> None:
-    """Replace a file whole; a key is never readable by others, not even for a moment."""
+    """Replace a file whole, durably; a key is never readable by others, not even for a moment."""
     new = file.with_name(f"{file.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as output:
@@ -278,6 +279,16 @@ def put(file: Path, data: bytes, mode: int) -> None:
         output.flush()
         os.fsync(output.fileno())
     new.replace(file)
+    _sync(file.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make what was renamed or deleted in a folder durable: a revocation that was said must hold after a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_one(file: Path) -> bool:

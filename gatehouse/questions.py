@@ -1,17 +1,19 @@
 """`gatehouse init` where there is nothing yet: six questions, and a district that starts from the answers.
 
 Written are the configuration with a comment on everything somebody may want to change, a catalogue with a gateway for each
-compound, the rules of the demonstration, certificates for everybody, and the broker's folder. Nothing that exists is touched.
+compound, the rules of the demonstration, certificates for everybody, and the broker's folder. Nothing that exists is touched,
+and of what fails half-way nothing stays.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import available_timezones
@@ -30,6 +32,9 @@ from telemetry.errors import BadConfiguration
 
 _DISTRICT = Path(__file__).parent / "district"
 _RULES = ("system.yaml", "gates.yaml", "drains.yaml", "dormitory.yaml")
+_NEW = ("catalogue", "rules", "pki", "broker")
+_DECLARED = ("catalogue", "rules", "people", "duties", "dormitories")
+_COMPOUND_MAX = 60  # of a name's 63 characters "gw-" takes three
 _PORT = 8883
 
 
@@ -57,12 +62,20 @@ def _folder(answer: str) -> str:
     return answer
 
 
+def _compounds(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(twice)}: twice; a name is one compound's")
+    if long := [name for name in names if len(name) > _COMPOUND_MAX]:
+        raise ValueError(f"{long[0]}: write at most {_COMPOUND_MAX} characters; its gateway is named after it")
+    return names
+
+
 class Answers(BaseModel):
     """What only the operator knows; `--answers FILE` is this as YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    compounds: Annotated[tuple[Name, ...], Field(min_length=1)]
+    compounds: Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_compounds)]
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
     broker: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], Field(min_length=1)]
     history: Annotated[str, AfterValidator(_store)] = "parquet"
@@ -112,36 +125,54 @@ def ask(prompt: Callable[[str, str], str], say: Callable[[str], None]) -> Answer
 def write_district(config: Path, answers: Answers, clock: Clock) -> list[str]:
     """Everything that a core needs to start; what was written, a line each. Raises BadConfiguration."""
     folder = config.parent.resolve()
-    places = [folder / name for name in ("catalogue", "rules", "pki", "broker")]
-    for there in (config, *places):
+    for there in (config, *(folder / name for name in _NEW)):
         if there.exists():
             raise BadConfiguration(f"{there} exists already: init writes into an empty folder")
-    try:
-        for name in ("catalogue", "rules", "people", "duties", "dormitories"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(_DISTRICT / "catalogue" / "kinds.yaml", folder / "catalogue")
-        (folder / "catalogue" / "district.yaml").write_text(_catalogue(answers), encoding="utf-8")
-        for name in _RULES:
-            shutil.copy(_DISTRICT / "rules" / name, folder / "rules")
-        put(config, _configuration(answers).encode(), 0o640)
-    except OSError as error:
-        raise BadConfiguration(f"{folder} cannot be written: {error}") from error
-    summary, mistakes = check_configuration(config)
-    assert not mistakes, mistakes
-    settings = load_settings(config, {})
-    done = [f"{config}: the configuration", summary.splitlines()[0]]
-    done += make(settings, folder / "pki", answers.broker, clock)
-    done += write_broker(settings, folder / "pki", folder / "broker", folder / "broker", _PORT, "")
+    with whole_or_nothing(config):
+        try:
+            for name in _DECLARED:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(_DISTRICT / "catalogue" / "kinds.yaml", folder / "catalogue")
+            (folder / "catalogue" / "district.yaml").write_text(_catalogue(answers), encoding="utf-8")
+            for name in _RULES:
+                shutil.copy(_DISTRICT / "rules" / name, folder / "rules")
+            put(config, _configuration(answers).encode(), 0o640)
+        except OSError as error:
+            raise BadConfiguration(f"{folder} cannot be written: {error}") from error
+        summary, mistakes = check_configuration(config)
+        if mistakes:  # the environment is laid over what was written
+            raise BadConfiguration("\n".join(mistakes))
+        settings = load_settings(config, {})
+        done = [f"{config}: the configuration", summary.splitlines()[0]]
+        done += make(settings, folder / "pki", answers.broker, clock)
+        done += write_broker(settings, folder / "pki", folder / "broker", folder / "broker", _PORT, "")
     return done
+
+
+@contextlib.contextmanager
+def whole_or_nothing(config: Path) -> Iterator[None]:
+    """What `write_district` writes goes again when what is done here fails: it would stand in the way of the next try."""
+    folder = config.parent.resolve()
+    made = [place for place in (config, *(folder / name for name in {*_NEW, *_DECLARED})) if not place.exists()]
+    is_new = not folder.exists()
+    try:
+        yield
+    except BaseException:  # whoever breaks it off begins anew, too
+        for place in made:
+            shutil.rmtree(place, ignore_errors=True) if place.is_dir() else place.unlink(missing_ok=True)
+        if is_new:
+            with contextlib.suppress(OSError):  # what else came to be there, a database, is in nobody's way
+                folder.rmdir()
+        raise
 
 
 def _catalogue(answers: Answers) -> str:
     sites = "".join(
-        f"  - {{id: {one}, name: {{en: {one}, zh: {one}}}, timezone: {answers.timezone}}}\n"
+        f"  - {{id: {_quoted(one)}, name: {{en: {_quoted(one)}, zh: {_quoted(one)}}}, timezone: {answers.timezone}}}\n"
         for one in answers.compounds
     )
     gateways = "".join(
-        f"  - {{id: gw-{one}, name: {{en: Gateway of {one}, zh: {one} 网关}}, site: {one}}}\n"
+        f"  - {{id: gw-{one}, name: {{en: Gateway of {one}, zh: {one} 网关}}, site: {_quoted(one)}}}\n"
         for one in answers.compounds
     )
     return (
@@ -152,12 +183,17 @@ def _catalogue(answers: Answers) -> str:
     )
 
 
+def _quoted(text: str) -> str:
+    """As YAML, which would take `no`, `10` and much else for something other than text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _configuration(answers: Answers) -> str:
     if answers.history == "parquet":
         history = "history: {store: parquet, folder: data/history}"
     else:
         token = os.environ.get("GATEHOUSE_INFLUXDB_TOKEN") or secrets.token_urlsafe(32)
-        history = f"history: {{store: influxdb, url: '{answers.history}', token: '{token}'}}"
+        history = f"history: {{store: influxdb, url: {_quoted(answers.history)}, token: {_quoted(token)}}}"
     return f"""\
 # One district's server, written by `gatehouse init`. Every setting: docs/configuration.md. Paths count from this file.
 # After a change: gatehouse check --config THIS-FILE, then start core and API again.
@@ -177,7 +213,7 @@ people: people
 # The broker. Its own configuration is in the folder `broker`, certificates of everybody in `pki`: docs/security.md.
 # pki/ca.pem can make anybody: when all are made, keep it off this machine.
 broker:
-  host: {answers.broker[0]}
+  host: {_quoted(answers.broker[0])}
   port: {_PORT}
   tls: {{ca: pki/ca.crt, certificate: "pki/{{client_id}}.pem"}}
 
@@ -200,7 +236,7 @@ watch:
   disk_free_percent: 10
   certificate_days: 30
   pki: pki
-  backups: {answers.backups}
+  backups: {_quoted(answers.backups)}
   backup_hours: 26
   # expects_ntp: true      # where NTP sets this machine's clock
 """

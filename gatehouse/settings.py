@@ -19,7 +19,7 @@ from api.people.openid import OpenIdSettings
 from api.register.settings import RegisterSettings
 from gatehouse.anchor import AuditSettings
 from ingest.history.settings import HistorySettings, ParquetSettings
-from telemetry.database import parse_url
+from telemetry.database import parse_url, shown_url
 from telemetry.declaration import read_document, shown_input, validate
 from telemetry.errors import BadConfiguration
 from telemetry.settings import BrokerSettings
@@ -196,7 +196,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     url, register_url = _placed(settings.database.url, folder), _placed(settings.visitor_register.url, folder)
     if url == register_url:
         raise BadConfiguration(
-            f"register.url {register_url} is database.url: the register stands in a database of its own"
+            f"register.url {shown_url(register_url)} is database.url: the register stands in a database of its own"
         )
     key_file = (folder / settings.visitor_register.key_file).resolve()
     history = settings.history

@@ -103,7 +103,7 @@ class ChatChannel:
 def _check_code(robot: Robot, answer: httpx.Response) -> None:
     try:
         said = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     code = said.get("code", said.get("StatusCode")) if robot == "feishu" and isinstance(said, dict) else None
     if robot != "feishu" and isinstance(said, dict):
@@ -111,7 +111,7 @@ def _check_code(robot: Robot, answer: httpx.Response) -> None:
     if code == 0:
         return
     detail = f"HTTP {answer.status_code}, and in it: {answer.text[:200]}"
-    if code in _REFUSED[robot]:
+    if isinstance(code, int) and code in _REFUSED[robot]:
         raise BadInput("notice-refused", detail)
     raise Unavailable(detail)
 

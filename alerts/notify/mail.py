@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, SecretStr, field_validator
 
 from alerts.store import Notice
 from telemetry.errors import BadInput, Unavailable
@@ -31,6 +31,20 @@ class MailSettings(BaseModel):
     ca_file: str | None = None  # of a server whose certificate no public authority signed
     timeout_s: PositiveFloat = Field(default=20.0, le=60)
 
+    @field_validator("sender")
+    @classmethod
+    def _is_an_address(cls, sender: str) -> str:
+        _check_address(sender)
+        return sender
+
+    @field_validator("username", "password")
+    @classmethod
+    def _can_be_sent(cls, given: str | SecretStr | None) -> str | SecretStr | None:
+        text = given.get_secret_value() if isinstance(given, SecretStr) else given or ""
+        if not text.isascii():
+            raise ValueError("a mail server is told letters of English, digits and signs alone: choose another")
+        return given
+
 
 class MailChannel:
     """One connection a message: a district sends few, and an idle connection is closed by the server anyway."""
@@ -43,6 +57,10 @@ class MailChannel:
         address = self._addresses.get(notice.recipient)
         if address is None:
             raise BadInput("notice-refused", f"'{notice.recipient}' has no address here")
+        try:
+            _check_address(address)
+        except ValueError as error:
+            raise BadInput("notice-refused", f"the address of '{notice.recipient}' is none") from error
         message = EmailMessage()
         message["From"] = self._settings.sender
         message["To"] = address
@@ -81,3 +99,13 @@ class MailChannel:
             if given.username is not None:
                 server.login(given.username, given.password.get_secret_value() if given.password else "")
             server.send_message(message)
+
+
+def _check_address(text: str) -> None:
+    """Raises ValueError where no mail can bear it."""
+    message = EmailMessage()
+    try:
+        message["To"] = text
+        message.as_bytes()
+    except (AttributeError, LookupError, ValueError) as error:  # the library stumbles over some in its own ways
+        raise ValueError("that is no mail address") from error

@@ -30,6 +30,8 @@ _NEVER_OUTSIDE = tuple(
         "198.18.0.0/15",
         "224.0.0.0/3",
         "64:ff9b:1::/48",
+        "::ffff:0:0:0/96",  # where translators within a site reach IPv4
+        "fec0::/10",  # what sites had before fc00::/7; some have it still
         "ff00::/8",
     )
 )
@@ -56,11 +58,13 @@ def is_reachable(address: Address, allowed: Sequence[Network]) -> bool:
 
 
 def why_not(url: str, allowed: Sequence[Network]) -> str | None:
-    """Why a URL that names its host by address will never be reached; None: it may be, or it has a name."""
+    """Why a URL will never be reached, by the address that stands in it or a host that is none; None: it may be."""
     try:
         host = httpx.URL(url).host
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (OSError, httpx.InvalidURL, UnicodeError):
+    except UnicodeError:
+        return "what stands there for a host cannot be the name of a host"
+    except (OSError, httpx.InvalidURL):
         return None
     refused = [address for each in found if not is_reachable(address := _parsed(str(each[4][0])), allowed)]
     return _told(refused) if refused else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 
@@ -30,7 +31,10 @@ class Sender:
         self._store = store
         self._clock = clock
         self._woken = threading.Event()
-        self._in_vain_since_s: float | None = None  # on the monotonic clock
+        # On the monotonic clock: since when in vain, by recipient; when somebody last took something.
+        self._in_vain_since_s: dict[str, float] = {}
+        self._worked_s = -math.inf
+        self._passed_over: set[str] = set()  # who did not take theirs now: everybody else's turn comes first
         self._random = random.Random()  # jitter only
         # What is in the way, by channel or channel/recipient, and what is known to work, since this process began.
         self._fails: dict[str, str] = {}
@@ -55,7 +59,9 @@ class Sender:
 
     def step(self) -> bool:
         """Send what is due, a hundred at most; True when there may be more at once."""
-        due = self._store.due_notices(self._name, self._clock.now_ms(), limit=100)
+        due = self._store.due_notices(self._name, self._clock.now_ms(), 100, self._passed_over)
+        if not due:
+            self._passed_over.clear()
         delivered = []
         for notice in due:
             now_ms = self._clock.now_ms()
@@ -68,33 +74,36 @@ class Sender:
                 events.notice_not_delivered(self._name, str(error), is_final=True)
                 self._went_wrong(self._subject(notice), str(error))
             except Unavailable as error:
-                tried_s = self._tried_s()
+                tried_s = self._tried_s(notice.recipient)
                 is_final = now_ms - notice.created_ms > GIVE_UP_AFTER_MS and tried_s > GIVE_UP_TRIED_S
                 delay_ms = min(1000 * 2 ** min(notice.attempts, 10), _RETRY_MAX_MS) * self._random.uniform(0.5, 1.0)
                 self._store.not_delivered(notice.id, str(error), None if is_final else now_ms + round(delay_ms), now_ms)
                 events.notice_not_delivered(self._name, str(error), is_final)
                 if now_ms - notice.created_ms > FAILS_AFTER_MS:
-                    self._went_wrong(self._name, str(error))
+                    # Where others have taken theirs meanwhile, it is not the channel.
+                    is_theirs = self._worked_s >= self._in_vain_since_s[notice.recipient]
+                    self._went_wrong(self._subject(notice) if is_theirs else self._name, str(error))
+                if notice.recipient:
+                    self._passed_over.add(notice.recipient)
                 break  # the ones behind it would most likely fail as well
         if delivered:
-            self._in_vain_since_s = None
             self._store.delivered(delivered, self._clock.now_ms())
             events.notice_delivered(self._name, len(delivered))
         if due:
             self._report()
         return len(delivered) == len(due) > 0
 
-    def _tried_s(self) -> float:
-        """For how long nothing has been taken, as far as this process has seen."""
+    def _tried_s(self, recipient: str) -> float:
+        """For how long a recipient has taken nothing, as far as this process has seen."""
         now_s = self._clock.monotonic_s()
-        if self._in_vain_since_s is None:
-            self._in_vain_since_s = now_s
-        return now_s - self._in_vain_since_s
+        return now_s - self._in_vain_since_s.setdefault(recipient, now_s)
 
     def _subject(self, notice: Notice) -> str:
         return f"{self._name}/{notice.recipient}" if notice.recipient else self._name
 
     def _went_well(self, notice: Notice) -> None:
+        self._in_vain_since_s.pop(notice.recipient, None)
+        self._worked_s = self._clock.monotonic_s()
         for subject in {self._name, self._subject(notice)}:
             self._works.add(subject)
             if self._fails.pop(subject, None) is not None:

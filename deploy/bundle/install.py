@@ -117,8 +117,17 @@ class Machine:
             run("useradd", "--system", "--user-group", "--home-dir", str(home), "--shell", "/usr/sbin/nologin", USER)
 
     def give(self, folder: Path, user: str, group: str, mode: int) -> None:
-        shutil.chown(folder, user, group)
-        folder.chmod(mode)
+        """Raises Refused where it is a link that the services' user can have made: it would be given what that points to."""
+        is_ours = folder.is_symlink() and folder.lstat().st_uid == os.geteuid()
+        try:
+            there = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | (0 if is_ours else os.O_NOFOLLOW))
+        except OSError as error:
+            raise Refused(f"{folder} is no folder, or a link that is not root's: {error}") from error
+        try:
+            shutil.chown(there, user, group)
+            os.fchmod(there, mode)
+        finally:
+            os.close(there)
 
     def run_as_user(self, *command: str | Path) -> None:
         run("runuser", "-u", USER, "--", *command)
@@ -314,13 +323,29 @@ def _back_up(places: Places, machine: Machine, roles: Sequence[str], name: str) 
     made = backups / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
     made.mkdir()
     machine.give(made, USER, USER, 0o700)
-    if "server" in roles:
-        machine.run_as_user(*_gatehouse(places, "backup", made / "district"))
-    shutil.copytree(places.settings, made / "settings", symlinks=True)
-    say(f"{made}: backup made")
+    try:
+        if "server" in roles:
+            machine.run_as_user(*_gatehouse(places, "backup", made / "district"))
+        keys = _authority_keys(places.settings)
+        shutil.copytree(
+            places.settings,
+            made / "settings",
+            symlinks=True,
+            ignore=lambda folder, names: [name for name in names if Path(folder, name) in keys],
+        )
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)  # it would count as one of the newest
+        raise
+    left = "".join(f", without {key.relative_to(places.settings)}: keep that off this machine" for key in keys)
+    say(f"{made}: backup made{left}")
     # What else stands there, nightly backups for instance, is the site's.
     for old in sorted(there for there in backups.iterdir() if _OWN_BACKUP.fullmatch(there.name))[:-_BACKUPS_KEPT]:
         shutil.rmtree(old)
+
+
+def _authority_keys(settings: Path) -> list[Path]:
+    """The files that can make anybody a certificate. A `ca.pem` without a key is another's, and a setting like any other."""
+    return [file for file in sorted(settings.rglob("ca.pem")) if file.is_file() and b"PRIVATE KEY" in file.read_bytes()]
 
 
 def _gatehouse(places: Places, *arguments: str | Path) -> list[str | Path]:

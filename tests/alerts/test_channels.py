@@ -100,6 +100,29 @@ def test_a_mail_server_that_is_away_is_asked_again() -> None:
         MailChannel(MailSettings.model_validate(given), {"li": "x@y"}).deliver(NOTICE)
 
 
+@pytest.mark.parametrize("address", ["li@", "<", '"', "li@[", "li\n@example.org", "li <"])
+def test_an_address_that_is_none_is_refused_and_stops_nobody(mail: tuple[Mailbox, MailChannel], address: str) -> None:
+    box, channel = mail
+    channel._addresses = {"li": address}
+    with pytest.raises(BadInput, match="the address of 'li' is none"):
+        channel.deliver(NOTICE)
+    assert box.taken == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"from": "alarms@"}, {"from": "a@b\nBcc: c@d"}, {"username": "李"}, {"username": "a", "password": "geheimä"}],
+)
+def test_what_no_mail_can_be_sent_with_is_a_mistake_in_the_settings_and_no_secret_is_shown(
+    wrong: dict[str, str],
+) -> None:
+    given = {"type": "mail", "host": "mail.example.org", "from": "Gatehouse <alarms@example.org>"}
+    MailSettings.model_validate(given)
+    with pytest.raises(ValidationError) as raised:
+        MailSettings.model_validate(given | wrong)
+    assert "geheim" not in raised.value.errors()[0]["msg"]
+
+
 @pytest.fixture
 def robot() -> Iterator[tuple[str, list[tuple[int, str]], list[tuple[str, dict[str, Any]]]]]:
     """A robot's webhook: (URL, answers to give, what it got)."""
@@ -146,6 +169,9 @@ def chat(kind: str, url: str, secret: str | None = None) -> ChatChannel:
         ("wecom", 200, '{"errcode":93000,"errmsg":"invalid webhook url"}', BadInput),
         ("wecom", 200, '{"errcode":45009,"errmsg":"api freq out of limit"}', Unavailable),
         ("wecom", 200, "[]", Unavailable),
+        ("wecom", 200, '{"errcode":[93000]}', Unavailable),
+        ("wecom", 200, "[" * 60_000, Unavailable),
+        ("feishu", 200, '{"code":{}}', Unavailable),
         ("feishu", 200, '{"code":0,"msg":"success"}', None),
         ("feishu", 200, '{"StatusCode":0,"StatusMessage":"success"}', None),
         ("feishu", 200, '{"code":19024,"msg":"Key Words Not Found"}', BadInput),

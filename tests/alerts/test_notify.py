@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from pydantic import HttpUrl
 
 from alerts.alarm import LATE_DATA, Alarm, Transition, What
+from alerts.escalation import CHANNEL_FAILS
 from alerts.notify.channels import MqttChannel, WebhookChannel, WebhookSettings
 from alerts.notify.sender import GIVE_UP_AFTER_MS, Sender
 from alerts.rule import Severity
-from alerts.store import Notice, Store, notices
+from alerts.store import Notice, Store, alarms, commands, notices
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
 from telemetry.errors import BadInput, Unavailable
@@ -149,6 +150,94 @@ def test_a_clock_that_is_set_ahead_while_a_channel_is_away_gives_nothing_up(data
     sender = Sender("pager", outside, store, ManualClock(NOW_MS + 50 * GIVE_UP_AFTER_MS))
     sender.step()
     assert waiting(database, "pager") == [(1, "waiting", 1)]
+
+
+class Post:
+    """A channel to people, of whom some can not be reached now."""
+
+    def __init__(self, *away: str) -> None:
+        self.away = set(away)
+        self.taken: list[tuple[str, int]] = []
+
+    def deliver(self, notice: Notice) -> None:
+        if notice.recipient in self.away:
+            raise Unavailable("452 mailbox full")
+        self.taken.append((notice.recipient, notice.id))
+
+
+def calls(database: sa.Engine, *recipients: str) -> None:
+    """A waiting notice for each, of an alarm of its own."""
+    tell(Store(database), (What.RAISED, Severity.HIGH, 0), channels=())
+    row = {"channel": "post", "seq": 1, "sort": "call", "state": "waiting", "attempts": 0}
+    row |= {"created_ms": NOW_MS, "due_ms": NOW_MS, "event_ms": NOW_MS, "body": {"what": "raised"}}
+    with database.begin() as db:
+        first = db.execute(sa.select(sa.func.count()).select_from(notices)).scalar_one()
+        like = dict(db.execute(sa.select(alarms).where(alarms.c.id == "a1")).mappings().one())
+        for number, recipient in enumerate(recipients, first):
+            db.execute(alarms.insert().values(like | {"id": f"b{number}"}))
+            told = {"alarm": f"b{number}", "recipient": recipient, "key": f"{recipient}/{number}"}
+            db.execute(notices.insert().values(row | told))
+
+
+def test_whoever_cannot_be_reached_holds_up_nobody_else_however_much_waits_for_them(database: sa.Engine) -> None:
+    store, clock, post = Store(database), ManualClock(NOW_MS), Post("li", "wang")
+    calls(database, *["li"] * 150, *["wang"] * 150)
+    sender = Sender("post", post, store, clock)
+    for _ in range(120):  # of seconds: everything that waits has been tried or is due
+        sender.step()
+        clock.advance(1)
+    calls(database, "zhao", "qian", "zhao")
+    for _ in range(4):
+        sender.step()
+        clock.advance(1)
+    assert [recipient for recipient, _ in post.taken] == ["zhao", "qian", "zhao"]
+    post.away.discard("wang")
+    for _ in range(6):
+        sender.step()
+        clock.advance(1)
+    assert len(post.taken) > 3 and {recipient for recipient, _ in post.taken[3:]} == {"wang"}
+
+
+def test_what_one_person_does_not_take_for_a_day_is_given_up_while_others_are_reached(database: sa.Engine) -> None:
+    store, clock, post = Store(database), ManualClock(NOW_MS), Post("li")
+    calls(database, "li")
+    sender = Sender("post", post, store, clock)
+    for _ in range(26):
+        calls(database, "zhao")
+        for _ in range(4):
+            sender.step()
+        clock.advance(3600)
+    assert waiting(database, "post")[0][1] == "failed"
+    assert len(post.taken) == 26
+
+
+def test_what_fails_for_one_person_alone_is_said_of_that_person_not_of_the_channel(database: sa.Engine) -> None:
+    store, clock, post = Store(database), ManualClock(NOW_MS), Post("li", "zhao")
+    sender = Sender("post", post, store, clock)
+
+    def said() -> set[tuple[str, str]]:
+        """(what, of whom) the engine has been told since it was asked last."""
+        with database.begin() as db:
+            bodies = db.execute(sa.select(commands.c.body).order_by(commands.c.created_ms)).scalars().all()
+            db.execute(commands.delete())
+        return {(body["action"], body["alarm"]) for body in bodies}
+
+    def wait(minutes: int) -> None:
+        for _ in range(2 * minutes):
+            for _ in range(4):
+                sender.step()
+                clock.advance(7.5)
+
+    calls(database, "li", "zhao")
+    wait(4)
+    assert (CHANNEL_FAILS, "post") in said()  # as far as anybody can tell
+    post.away.discard("zhao")
+    wait(4)
+    said()
+    for _ in range(5):
+        calls(database, "zhao")
+        wait(3)
+    assert said() == {(CHANNEL_FAILS, "post/li")}
 
 
 def notice(state: str) -> Notice:

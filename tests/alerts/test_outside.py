@@ -28,6 +28,7 @@ HERE = (ip_network("127.0.0.0/8"),)
         "100.100.100.200", "192.0.0.192", "168.63.129.16", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
         "198.18.0.1", "::", "::1", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1",
         "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "::127.0.0.1", "2001:db8::1",
+        "fec0::1", "::ffff:0:127.0.0.1", "64:ff9b:1::1",
     ],
 )  # fmt: skip
 def test_what_is_within_is_not_reached_unless_it_is_allowed(address: str) -> None:
@@ -61,6 +62,14 @@ def test_a_channel_that_can_never_be_reached_is_refused_when_it_is_declared(url:
         ChatSettings.model_validate({"type": "wecom", "url": url})
     allowed = ["0.0.0.0/0", "::/0"]
     assert WebhookSettings.model_validate({"url": url, "allow_networks": allowed})
+
+
+@pytest.mark.parametrize("url", ["http://hooks..example/x", f"https://{'a' * 64}.example/x"])
+def test_a_host_that_no_name_can_be_is_refused_when_it_is_declared(url: str) -> None:
+    with pytest.raises(ValidationError, match="cannot be the name of a host"):
+        WebhookSettings.model_validate({"url": url})
+    with pytest.raises(ValidationError, match="cannot be the name of a host"):
+        ChatSettings.model_validate({"type": "wecom", "url": url})
 
 
 class Server:

@@ -1,10 +1,12 @@
 """The installer in a root of its own, with a bundle whose pip installs nothing; `make bundle-test` tries the real ones."""
 
 import ast
+import grp
 import hashlib
 import json
 import os
 import platform
+import pwd
 import shutil
 import sys
 import zipfile
@@ -16,6 +18,8 @@ import pytest
 
 import deploy.bundle.install
 from deploy.bundle.install import SUMS, Machine, Places, Refused, Release, back, install
+from gatehouse.pki import Authority
+from telemetry.clock import SystemClock
 
 HERE = Release("0.1.0", "s1", f"{sys.version_info.major}.{sys.version_info.minor}", platform.machine())
 NEXT = replace(HERE, version="0.2.0", schema="s2")
@@ -191,6 +195,53 @@ def test_the_newest_backups_are_kept(tmp_path: Path, places: Places) -> None:
         folder.mkdir(parents=True)
     install(make(tmp_path, NEXT), places, machine, "server")
     assert older.exists() and not oldest.exists()
+
+
+def test_the_key_that_can_make_anybody_is_in_no_backup(
+    tmp_path: Path, places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = Recorder(places)
+    install(make(tmp_path), places, machine, "server")
+    pki = places.settings / "pki"
+    Authority(pki, SystemClock()).create("east")
+    (pki / "gw-east.pem").write_text("-----BEGIN PRIVATE KEY-----")
+    (places.settings / "mail").mkdir()
+    (places.settings / "mail/ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    install(make(tmp_path, NEXT), places, machine, "server")
+    (backup,) = (places.state / "backups").iterdir()
+    kept = {str(file.relative_to(backup / "settings")) for file in backup.rglob("*") if file.is_file()}
+    assert "pki/ca.pem" not in kept
+    assert {"pki/ca.crt", "pki/crl.pem", "pki/gw-east.pem", "mail/ca.pem", "gatehouse.yaml"} <= kept
+    assert "without pki/ca.pem" in capsys.readouterr().out
+    assert (pki / "ca.pem").exists()
+
+
+def test_a_link_of_the_services_user_gives_it_no_other_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    etc, link, me = tmp_path / "etc", tmp_path / "backups", pwd.getpwuid(os.geteuid()).pw_name
+    etc.mkdir(mode=0o755)
+    link.symlink_to(etc)
+    group = grp.getgrgid(os.getegid()).gr_name
+    monkeypatch.setattr(os, "geteuid", lambda: link.lstat().st_uid + 1)
+    with pytest.raises(Refused, match="backups"):
+        Machine().give(link, me, group, 0o700)
+    assert etc.stat().st_mode & 0o777 == 0o755
+    monkeypatch.undo()
+    Machine().give(link, me, group, 0o700)  # of whoever installs: the site has another disk for it
+    assert etc.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_backup_that_failed_is_gone_and_drives_out_none_that_is_whole(tmp_path: Path, places: Places) -> None:
+    machine = Recorder(places)
+    install(make(tmp_path), places, machine, "server")
+    whole = places.state / "backups" / "20200101T000000Z-before-0.1.0"
+    whole.mkdir(parents=True)
+    bundle, machine.refuses = make(tmp_path, NEXT), "backup"
+    with pytest.raises(Refused):
+        install(bundle, places, machine, "server")
+    assert [backup.name for backup in (places.state / "backups").iterdir()] == [whole.name]
+    machine.refuses = ""
+    install(bundle, places, machine, "server")
+    assert whole.exists()
 
 
 def test_an_upgrade_removes_no_backup_that_it_did_not_make(tmp_path: Path, places: Places) -> None:

@@ -84,6 +84,28 @@ def test_a_damaged_record_is_said_to_be_and_a_refusal_is_on_record(engine: sa.En
     assert "refused" in record.page(Wanted(), 1, None)[0]["outcome"]
 
 
+def test_who_has_it_does_not_get_it_again_because_somebody_else_cannot_be_reached(engine: sa.Engine) -> None:
+    clock, outside = ManualClock(1_795_000_000_000), Outside()
+    record = Audit(engine, clock)
+    record.record("li", "mask", "level-1", "done")
+    anchoring = Anchoring(AnchorSettings(channel="mail", to=("li", "wang", "chen")), outside, record, clock)
+    outside.answers = [None, Unavailable("452 mailbox full"), None]
+    assert [anchoring.step(), anchoring.step()] == [True, False]
+    assert [notice.recipient for notice in outside.taken] == ["li", "chen"]
+    (last,) = record.page(Wanted(action="audit-anchor"), 1, None)
+    assert last["outcome"] == "not to wang: 452 mailbox full"
+    assert "to li, chen" in last["subject"]
+
+
+def test_a_clock_that_stood_ahead_for_a_while_keeps_no_anchor_back(engine: sa.Engine) -> None:
+    outside, ahead, right = Outside(), ManualClock(1_895_000_000_000), ManualClock(1_795_000_000_000)
+    Audit(engine, ahead).record("li", "mask", "level-1", "done")
+    settings = AnchorSettings(channel="mail", to=("li",))
+    assert Anchoring(settings, outside, Audit(engine, ahead), ahead).step()
+    anchoring = Anchoring(settings, outside, Audit(engine, right), right)
+    assert [anchoring.step(), anchoring.step()] == [True, False]
+
+
 def test_what_names_nothing_is_said_before_anything_starts() -> None:
     given = {"channels": {"mail": {"type": "mail", "host": "x", "from": "a@b"}}}
     channels: dict[str, AnyChannelSettings] = dict(Settings.model_validate(given).channels)

@@ -1,6 +1,7 @@
 """A backup of a district at work, and what a bare machine makes of it."""
 
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -136,6 +137,19 @@ def test_a_bare_machine_goes_on_from_a_backup_with_the_same_alarms_and_history(c
     second.keep_history()
     lost = load_settings(tmp_path / "lost" / "gatehouse.yaml")
     assert state_of(settings) == state_of(lost)
+
+
+def test_what_is_secret_is_so_in_a_backup_and_after_it(config: Path, tmp_path: Path) -> None:
+    AtWork(config).journal.append(records()[:5])
+    config.chmod(0o640)
+    before = os.umask(0o022)
+    try:
+        backup(config, tmp_path / "copy")
+        restore(tmp_path / "copy", tmp_path / "bare" / "gatehouse.yaml")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "copy").stat().st_mode & 0o077 == 0  # second factors stand in its tables, tokens in its settings
+    assert (tmp_path / "bare" / "gatehouse.yaml").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_backup_that_was_changed_is_refused(config: Path, tmp_path: Path) -> None:

@@ -81,6 +81,11 @@ def test_every_service_has_a_health_check_and_named_images_have_a_version(servic
     assert re.search(r":\d", SERVICES[service]["image"])
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_log_grows_for_years(service: str) -> None:
+    assert SERVICES[service]["logging"] == {"driver": "local", "options": {"max-size": "20m", "max-file": "5"}}
+
+
 def test_health_checks_and_published_ports_are_those_that_are_served(tmp_path: Path) -> None:
     read = settings("core", tmp_path)
     assert f":{read.metrics.port}/health/live" in SERVICES["core"]["healthcheck"]["test"][-1]
@@ -103,6 +108,8 @@ def test_everything_mounted_exists_and_every_volume_and_secret_is_declared() -> 
         # Never in the repository, and ignored should somebody put them there.
         assert Path(secret["file"]).parent == Path("deploy/secrets")
     assert "/deploy/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    # Nor in a layer of the build, which copies everything: its cache is kept, and may be pushed.
+    assert "deploy/secrets" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
 def test_the_dockerfile_copies_what_exists_and_does_not_run_as_root() -> None:

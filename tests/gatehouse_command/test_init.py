@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from gatehouse import questions
@@ -16,8 +17,10 @@ from gatehouse.check import check_configuration
 from gatehouse.questions import Answers, ask, read_answers, write_district
 from gatehouse.record import open_accounts
 from gatehouse.settings import load_settings
+from ingest.history.settings import InfluxSettings
+from telemetry.catalogue import Catalogue
 from telemetry.clock import SystemClock
-from telemetry.errors import BadConfiguration
+from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from tests import servers
 
 ANSWERS = """
@@ -89,6 +92,53 @@ def test_nothing_that_exists_is_touched(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["rules"]
 
 
+def test_an_init_that_fails_leaves_nothing_in_the_way_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, config = tmp_path / "answers.yaml", tmp_path / "district" / "gatehouse.yaml"
+    file.write_text(ANSWERS)
+    (config.parent / "people").mkdir(parents=True)
+    (config.parent / "people" / "duty.yaml").touch()
+    arguments = ["init", "--config", str(config), "--answers", str(file)]
+    monkeypatch.setenv("GATEHOUSE_PASSWORD", "short")
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, BadInput), done.output
+    assert {each.name for each in config.parent.iterdir()} <= {"people", "data"}
+    monkeypatch.setenv("GATEHOUSE_PASSWORD", "a phrase of some length")
+    monkeypatch.setattr(questions, "write_broker", lambda *_: (_ for _ in ()).throw(BadConfiguration("no room")))
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, BadConfiguration) and str(done.exception) == "no room"
+    assert {each.name for each in config.parent.iterdir()} <= {"people", "data"}
+    monkeypatch.undo()
+    monkeypatch.setenv("GATEHOUSE_PASSWORD", "a phrase of some length")
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert (config.parent / "people" / "duty.yaml").exists()
+    assert [user.name for user in open_accounts(load_settings(config, {})).users()] == ["li"]
+
+
+def test_a_folder_that_init_made_goes_again_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEHOUSE__METRICS__PORT", "none")
+    config = tmp_path / "district" / "gatehouse.yaml"
+    with pytest.raises(BadConfiguration, match="GATEHOUSE__METRICS__PORT"):
+        write_district(config, Answers(compounds=("a",), broker=("localhost",)), SystemClock())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_history_that_is_away_leaves_a_district_that_a_second_init_completes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, config = tmp_path / "answers.yaml", tmp_path / "district" / "gatehouse.yaml"
+    file.write_text(ANSWERS.replace("parquet", "http://127.0.0.1:1"))
+    monkeypatch.delenv("GATEHOUSE_PASSWORD", raising=False)
+    done = CliRunner().invoke(app, ["init", "--config", str(config), "--answers", str(file)])
+    assert isinstance(done.exception, Unavailable)
+    assert "user li: administrator; password" in done.output  # made, and shown only now
+    again = CliRunner().invoke(app, ["init", "--config", str(config), "--answers", str(file)])
+    assert isinstance(again.exception, BadConfiguration) and "without --answers" in str(again.exception)
+    assert isinstance(CliRunner().invoke(app, ["init", "--config", str(config)]).exception, Unavailable)
+
+
 def test_what_cannot_be_is_asked_again_and_nothing_typed_takes_the_usual() -> None:
     typed = iter(["North Gate", "north, south", "Nowhere", "", "", "ftp://x", "http://influx:8086", "", "li"])
     said: list[str] = []
@@ -110,6 +160,25 @@ def test_an_influxdb_gets_a_token_of_its_own_or_the_one_that_is_given(
     monkeypatch.setenv("GATEHOUSE_INFLUXDB_TOKEN", "given-by-hand")
     write_district(tmp_path / "two" / "gatehouse.yaml", answers, SystemClock())
     assert "token: 'given-by-hand'" in (tmp_path / "two" / "gatehouse.yaml").read_text()
+
+
+def test_an_answer_stands_in_the_files_as_it_was_given_whatever_yaml_would_make_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEHOUSE_INFLUXDB_TOKEN", "it's 'given' #by hand")
+    answers = Answers(compounds=("no", "1"), broker=("10",), history="http://localhost:8086", backups="*copies: 7")
+    write_district(tmp_path / "gatehouse.yaml", answers, SystemClock())
+    settings = load_settings(tmp_path / "gatehouse.yaml", {})
+    assert isinstance(settings.history, InfluxSettings)
+    assert settings.history.token.get_secret_value() == "it's 'given' #by hand"
+    assert (settings.broker.host, settings.watch.backups) == ("10", tmp_path / "*copies: 7")
+    assert [site.id for site in Catalogue.load(settings.catalogue).sites] == ["no", "1"]
+
+
+@pytest.mark.parametrize(("compounds", "said"), [(["a", "b", "a"], "a: twice"), (["a" * 63], "at most 60")])
+def test_compounds_that_cannot_all_have_a_gateway_are_a_wrong_answer(compounds: list[str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Answers(compounds=tuple(compounds), broker=("localhost",))
 
 
 @pytest.mark.integration

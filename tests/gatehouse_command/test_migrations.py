@@ -14,7 +14,7 @@ import ingest.history.quarantine
 from gatehouse.migrate import migrate, migrate_back, newest_schema
 from gatehouse.schema import metadata
 from telemetry.database import open_database
-from telemetry.errors import BadConfiguration
+from telemetry.errors import BadConfiguration, Unavailable
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,3 +93,8 @@ def test_a_newer_schema_is_refused_with_what_to_do_and_taken_back_by_the_version
     with engine.connect() as db:
         assert db.execute(sa.select(ingest.history.quarantine.counts.c.count)).scalar() == 3
     engine.dispose()
+
+
+def test_going_back_while_the_database_is_away_says_so() -> None:
+    with pytest.raises(Unavailable, match=r"gatehouse:\*\*\*@127\.0\.0\.1"):
+        migrate_back("postgresql://gatehouse:S3cret@127.0.0.1:9/gatehouse", newest_schema())

@@ -1,5 +1,6 @@
 """The district's authority on a clock that a test moves."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from gatehouse.__main__ import app
 from gatehouse.identities import gateway_identities, listing, make, renew
-from gatehouse.pki import Authority
+from gatehouse.pki import Authority, put
 from gatehouse.settings import Settings, load_settings
 from telemetry.catalogue import Catalogue
 from telemetry.clock import ManualClock, SystemClock
@@ -105,6 +106,27 @@ def test_revoking_takes_every_certificate_of_an_identity(settings: Settings, tmp
     make(settings, pki, ["localhost"], clock)
     states = {line.split()[0]: line.split()[4:-1] for line in listing(pki, clock)[0] if "revoked" not in line}
     assert states["gw-east"] == ["in", "use"]
+
+
+def test_a_file_that_was_put_or_taken_away_is_so_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path / "pki", SystemClock())
+    authority.create("east")
+    authority.issue("gw-east")
+    durable: list[set[str]] = []
+
+    def synced(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            durable.append({file.name for file in Path(f"/proc/self/fd/{descriptor}").iterdir()})
+
+    monkeypatch.setattr(os, "fsync", synced)
+    put(tmp_path / "guards.yaml", b"", 0o600)
+    assert durable[-1] == {"guards.yaml", "pki"}
+    authority.issue("gw-west")
+    assert "gw-west.pem" in durable[-1]
+    authority.revoke("gw-east")
+    assert "gw-east.pem" not in durable[-1] and "crl.pem" in durable[-1]
 
 
 @pytest.mark.parametrize("name", ["gatehouse-core", "gatehouse-core-api", "broker", "alarms", "ca"])

@@ -165,3 +165,12 @@ def test_an_environment_that_cannot_be_read_is_said_by_its_name(
     file = district.write_district(tmp_path)
     with pytest.raises(BadConfiguration, match=said):
         load_settings(file, {name: value.format(tmp_path) for name, value in environment.items()})
+
+
+def test_a_register_in_the_alarms_database_is_refused_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://gatehouse:S3cret@db/gatehouse"
+    config = tmp_path / "gatehouse.yaml"
+    config.write_text(f"catalogue: c\nrules: r\ndatabase: {{url: '{url}'}}\nregister: {{url: '{url}'}}\n")
+    with pytest.raises(BadConfiguration, match=r"register\.url .*gatehouse:\*\*\*@db.* is database\.url") as raised:
+        load_settings(config, {})
+    assert "S3cret" not in str(raised.value)
