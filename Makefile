@@ -72,6 +72,10 @@ years: MONTHS ?= 24
 years: env  ## MONTHS of operation on virtual time: does anything grow without bound, is a hand needed? (about ten minutes of one core)
 	$(BIN)/python -m tests.years --months $(MONTHS)
 
+starts: N ?= 60
+starts: env  ## the demonstration at N drawn instants on virtual time: the alarms that are due and no others (12 s each)
+	$(BIN)/python -m tests.starts --starts $(N)
+
 kills: N ?= 50
 kills: env  ## real processes killed under load, N times, and what was lost, doubled or missed (needs mosquitto, influxd)
 	$(BIN)/python -m tests.kills --kills $(N)
