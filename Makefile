@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 IN_WEB := cd web && PATH="$(CURDIR)/.node/path:$$PATH" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help env screens types fuzz-api demo docs reference test check format faults crashes years kills fuzz bench bench-quick bundle bundle-test audit locks clean
+.PHONY: help env screens types fuzz-api demo docs reference test check format faults crashes years starts kills fuzz bench bench-quick bundle bundle-test audit locks clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -43,6 +43,7 @@ from telemetry.errors import BadConfiguration, BadInput, Unavailable
 FORMAT = 1
 _ATTEMPTS_MAX = 5
 _MANIFEST = "manifest.json"
+_AHEAD_MAX_MS = 3_600_000  # of a backup on another machine's clock
 _DECLARED = tuple(name for name, field in Settings.model_fields.items() if field.annotation is Path)
 """The settings that name a folder of declarations: `catalogue`, `rules`, `people` and their like, also those to come."""
 
@@ -143,14 +144,17 @@ def not_in_it(settings: Settings) -> str:
     return f"Not in it, and to be kept elsewhere: {', '.join(parts[:-1])}, and {parts[-1]}."
 
 
-def newest_ms(folder: Path) -> int | None:
-    """When the newest whole backup in a folder was made, epoch milliseconds; None where there is none."""
+def newest_ms(folder: Path, now_ms: int) -> int | None:
+    """When the newest whole backup in a folder was made, epoch milliseconds; None where there is none.
+
+    One from the future was made by a clock that stood ahead: it is no sign that any is made still.
+    """
     made = []
     for manifest in folder.glob(f"*/{_MANIFEST}"):
         with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):  # of something else, or being deleted
             said = msgspec.json.decode(manifest.read_bytes(), type=_Manifest).made
             made.append(round(datetime.fromisoformat(said).timestamp() * 1000))
-    return max(made, default=None)
+    return max((one for one in made if one <= now_ms + _AHEAD_MAX_MS), default=None)
 
 
 def _copy_all(config: Path, settings: Settings, folder: Path) -> None:

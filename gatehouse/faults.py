@@ -141,7 +141,7 @@ def backup_faults(settings: Settings, now_ms: int) -> list[Fault]:
     folder = settings.watch.backups
     if folder is None:
         return []
-    made_ms = newest_ms(folder)
+    made_ms = newest_ms(folder, now_ms)
     if made_ms is None:
         return [Fault("backup-old", folder.name[:64], f"there is no backup in {folder}")]
     hours = (now_ms - made_ms) / 3_600_000

@@ -133,7 +133,7 @@ class Watch:
     def _backups(self) -> list[Fault]:
         folder = self._settings.watch.backups
         if folder is not None:
-            _backup.set((newest_ms(folder) or 0) / 1000)
+            _backup.set((newest_ms(folder, self._clock.now_ms()) or 0) / 1000)
         return faults.backup_faults(self._settings, self._clock.now_ms())
 
     def _clocks(self) -> list[Fault]:

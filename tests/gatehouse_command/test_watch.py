@@ -319,6 +319,9 @@ def test_a_backup_is_old_after_the_hours_that_were_set(tmp_path: Path) -> None:
     (made / "manifest.json").write_text(json.dumps(manifest))
     settings, midnight_ms = load_settings(file, {}), 1_767_225_600_000
     assert faults.backup_faults(settings, midnight_ms + 50 * 3_600_000) == []
+    ahead = tmp_path / "copies" / "made-by-a-clock-that-stood-ahead"
+    ahead.mkdir()
+    (ahead / "manifest.json").write_text(json.dumps(manifest | {"made": "2027-01-01T08:00:00+08:00"}))
     (fault,) = faults.backup_faults(settings, midnight_ms + 51 * 3_600_000)
     assert "51 hours old" in fault.detail
 
