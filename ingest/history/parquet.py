@@ -33,6 +33,7 @@ from ingest.history.parquet_files import (
     day_name,
     day_number,
     files_of,
+    make_folder,
     write_file,
 )
 from ingest.history.parquet_files import parts_of as parts_of
@@ -127,7 +128,7 @@ class ParquetWriter:
 
     def start(self, cursor: int) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             self._lock.take()
             self._keeper.start()
             self._roller.start(cursor)
@@ -151,7 +152,7 @@ class ParquetWriter:
         try:
             for kind, day, table in self._by_day(batch):
                 folder = day_folder(self._folder, kind, day)
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 _write_file(folder / f"{first:012d}-{last:012d}.parquet", [table])
                 self._touched.add(folder)
                 waiting = self._unrolled.setdefault((kind, day), _Unrolled(0, now_s))
@@ -166,7 +167,7 @@ class ParquetWriter:
             self._keeper.start()
             for kind, day, table in self._by_day(batch):
                 folder = day_folder(self._folder, kind, day)
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 table = _without_passages(table, parts_of(folder))
                 # Marked before: once the readings are there no rollup without them counts. And after: whoever rolls up
                 # takes only those marks away that it saw before it read, and may have read before the readings were there.
@@ -189,14 +190,14 @@ class ParquetWriter:
             What could not be put right, a line each. Raises Unavailable.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             self._lock.take()
             self._keeper.start()
             made, start = set[Path](), first
             for record, batch in batches:
                 for kind, day, table in self._by_day(batch):
                     folder = day_folder(self._folder, kind, day)
-                    folder.mkdir(parents=True, exist_ok=True)
+                    make_folder(folder)
                     path = folder / f"{start:012d}-{record:012d}.parquet"
                     _write_file(path, [table])
                     made.add(path)

@@ -166,6 +166,14 @@ class Lock:
             raise Unavailable(f"another process writes history in {self._path.parent}: stop it first") from error
 
 
+def make_folder(folder: Path) -> None:
+    """A folder and what is lacking above it, each durable, as what is synced in a folder goes with it. Raises OSError."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make what was renamed, made or deleted in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
