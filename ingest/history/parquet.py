@@ -25,6 +25,7 @@ from ingest.history.history import Refused, SeriesPlace
 from ingest.history.parquet_files import (
     CHANGED,
     DAY_MS,
+    DAYS,
     SCHEMA,
     Lock,
     Part,
@@ -132,7 +133,7 @@ class ParquetWriter:
             self._lock.take()
             self._keeper.start()
             self._roller.start(cursor)
-            for folder in self._folder.glob("kind=*/day=*"):
+            for folder in self._folder.glob(f"kind=*/{DAYS}"):
                 # One listing: what somebody brings meanwhile is not in it, and stays.
                 present = list(folder.iterdir())
                 found = files_of(folder, [path.name for path in present], through=cursor)
@@ -269,7 +270,7 @@ class ParquetWriter:
         if now_s < self._look_s:
             return
         self._look_s = now_s + _LOOK_EVERY_S
-        for mark in self._folder.glob(f"kind=*/day=*/{CHANGED}*"):
+        for mark in self._folder.glob(f"kind=*/{DAYS}/{CHANGED}*"):
             self._unrolled.setdefault(_kind_and_day(mark.parent), _Unrolled(0, now_s))
 
     def _roll_up(self, now_s: float) -> bool:

@@ -26,6 +26,8 @@ from telemetry.errors import Unavailable
 
 DAY_MS = 86_400_000
 CHANGED = "changed-"
+DAYS = "day=????-??-??"
+"""Folders of days below that of a kind; not the copy that somebody leaves beside one."""
 _NAME = re.compile(r"(\d{12})-(\d{12})(?:-([a-z0-9][a-z0-9-]*))?\.parquet")
 
 SCHEMA = pa.schema(

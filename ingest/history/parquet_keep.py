@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ingest import events
-from ingest.history.parquet_files import DAY_MS, day_folder, day_name, day_number, sync_folder
+from ingest.history.parquet_files import DAY_MS, DAYS, day_folder, day_name, day_number, sync_folder
 from ingest.history.parquet_rollups import Roller
 from ingest.history.settings import ParquetSettings
 from telemetry.clock import Clock
@@ -104,7 +104,7 @@ class Keeper:
         events.history_let_go(f"rollups of {month}", why)
 
     def _days(self) -> Iterator[tuple[str, int]]:
-        for path in self._settings.folder.glob("kind=*/day=*"):
+        for path in self._settings.folder.glob(f"kind=*/{DAYS}"):
             yield path.parent.name.removeprefix("kind="), day_number(path.name.removeprefix("day="))
 
     def _size_bytes(self) -> int:
