@@ -150,3 +150,20 @@ def test_a_folder_that_is_no_day_keeps_the_core_from_nothing(tmp_path: Path) -> 
     shutil.rmtree(of_copy)
     assert store.days == [7, 8, 9]
     assert store.counts(10) == [24.0] * 10
+
+
+def test_what_could_not_be_let_go_of_is_said_until_it_could(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path, days=10, keep_raw_days=3)
+    for day in range(10):
+        store.keep(day)
+
+    def refused(path: Path) -> None:
+        raise OSError(f"{path}: busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", refused)
+        store.tidy()
+    assert "busy" in store.writer.warning()
+    store.tidy()
+    assert store.days == [7, 8, 9]
+    assert store.writer.warning() == ""
