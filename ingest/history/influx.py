@@ -1,7 +1,8 @@
 """Writes history to InfluxDB 2 through its own client, given line protocol that was encoded by column.
 
     answer                                          outcome
-    2xx                                             stored; only then does the cursor move
+    204                                             stored; only then does the cursor move
+    any other 2xx                                   not InfluxDB's: an administrator is told to look at history.url
     400, lines named                                those lines are quarantined with InfluxDB's reason, the rest is sent again
     422, before the bucket's retention              the oldest, as many as were dropped, are quarantined; the rest is stored
     422, type of a field                            readings of that kind and metric are looked through by halves
@@ -26,8 +27,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import urllib3
-from influxdb_client import InfluxDBClient
-from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client import InfluxDBClient, WriteService
 from influxdb_client.rest import ApiException
 
 from ingest.history.history import Refused, SeriesPlace, StoreAway
@@ -38,6 +38,8 @@ from telemetry.clock import Clock, SystemClock
 
 LINES_MAX = 20_000  # of one request
 BYTES_MAX = 4_000_000  # of one request
+_STORED = 204
+_LINES = "text/plain; charset=utf-8"
 _NAMED = re.compile(r"unable to parse '(.*?)': ([^\n]*)")
 _DROPPED = re.compile(r"dropped[= ](\d+)")
 _CONFLICT = re.compile(r'field type conflict: input field "([^"]*)" on measurement "([^"]*)"')
@@ -65,7 +67,7 @@ class InfluxWriter:
         self._series = series
         self._clock = clock or SystemClock()
         self._encoder = LineEncoder(series)
-        self._api = connect(settings).write_api(write_options=SYNCHRONOUS)
+        self._api = WriteService(connect(settings).api_client)
         self._lines_max = LINES_MAX
 
     def start(self, cursor: int) -> None:
@@ -94,7 +96,9 @@ class InfluxWriter:
             self._post_halves(batch, rows, refused)
             return
         try:
-            self._api.write(self._settings.bucket, self._settings.org, body, write_precision="ms")
+            _, status, _ = self._api.post_write_with_http_info(
+                self._settings.org, self._settings.bucket, body, precision="ms", content_type=_LINES
+            )
         except ApiException as error:
             answer = _Answer.of(error)
             if answer.status == 413 and len(rows) > 1:
@@ -106,6 +110,12 @@ class InfluxWriter:
                 raise self._away(error, answer) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise StoreAway(f"InfluxDB at {self._settings.url}: {error}") from error
+        else:
+            if status != _STORED:
+                raise StoreAway(
+                    f"{self._settings.url} answers {status}",
+                    f"InfluxDB answers {_STORED}: see whether history.url is its own",
+                )
 
     def _sort_out(
         self, batch: ReadingBatch, rows: Indexes, lines: Sequence[str], why: str, refused: list[Refused]

@@ -25,6 +25,7 @@ from ingest.history.history import Refused, SeriesPlace
 from ingest.history.parquet_files import (
     CHANGED,
     DAY_MS,
+    DAYS,
     SCHEMA,
     Lock,
     Part,
@@ -33,6 +34,7 @@ from ingest.history.parquet_files import (
     day_name,
     day_number,
     files_of,
+    make_folder,
     write_file,
 )
 from ingest.history.parquet_files import parts_of as parts_of
@@ -127,11 +129,11 @@ class ParquetWriter:
 
     def start(self, cursor: int) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             self._lock.take()
             self._keeper.start()
             self._roller.start(cursor)
-            for folder in self._folder.glob("kind=*/day=*"):
+            for folder in self._folder.glob(f"kind=*/{DAYS}"):
                 # One listing: what somebody brings meanwhile is not in it, and stays.
                 present = list(folder.iterdir())
                 found = files_of(folder, [path.name for path in present], through=cursor)
@@ -151,7 +153,7 @@ class ParquetWriter:
         try:
             for kind, day, table in self._by_day(batch):
                 folder = day_folder(self._folder, kind, day)
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 _write_file(folder / f"{first:012d}-{last:012d}.parquet", [table])
                 self._touched.add(folder)
                 waiting = self._unrolled.setdefault((kind, day), _Unrolled(0, now_s))
@@ -166,7 +168,7 @@ class ParquetWriter:
             self._keeper.start()
             for kind, day, table in self._by_day(batch):
                 folder = day_folder(self._folder, kind, day)
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 table = _without_passages(table, parts_of(folder))
                 # Marked before: once the readings are there no rollup without them counts. And after: whoever rolls up
                 # takes only those marks away that it saw before it read, and may have read before the readings were there.
@@ -189,14 +191,14 @@ class ParquetWriter:
             What could not be put right, a line each. Raises Unavailable.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             self._lock.take()
             self._keeper.start()
             made, start = set[Path](), first
             for record, batch in batches:
                 for kind, day, table in self._by_day(batch):
                     folder = day_folder(self._folder, kind, day)
-                    folder.mkdir(parents=True, exist_ok=True)
+                    make_folder(folder)
                     path = folder / f"{start:012d}-{record:012d}.parquet"
                     _write_file(path, [table])
                     made.add(path)
@@ -268,7 +270,7 @@ class ParquetWriter:
         if now_s < self._look_s:
             return
         self._look_s = now_s + _LOOK_EVERY_S
-        for mark in self._folder.glob(f"kind=*/day=*/{CHANGED}*"):
+        for mark in self._folder.glob(f"kind=*/{DAYS}/{CHANGED}*"):
             self._unrolled.setdefault(_kind_and_day(mark.parent), _Unrolled(0, now_s))
 
     def _roll_up(self, now_s: float) -> bool:

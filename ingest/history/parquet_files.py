@@ -26,6 +26,8 @@ from telemetry.errors import Unavailable
 
 DAY_MS = 86_400_000
 CHANGED = "changed-"
+DAYS = "day=????-??-??"
+"""Folders of days below that of a kind; not the copy that somebody leaves beside one."""
 _NAME = re.compile(r"(\d{12})-(\d{12})(?:-([a-z0-9][a-z0-9-]*))?\.parquet")
 
 SCHEMA = pa.schema(
@@ -164,6 +166,14 @@ class Lock:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise Unavailable(f"another process writes history in {self._path.parent}: stop it first") from error
+
+
+def make_folder(folder: Path) -> None:
+    """A folder and what is lacking above it, each durable, as what is synced in a folder goes with it. Raises OSError."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ingest import events
-from ingest.history.parquet_files import DAY_MS, day_folder, day_name, day_number, sync_folder
+from ingest.history.parquet_files import DAY_MS, DAYS, day_folder, day_name, day_number, sync_folder
 from ingest.history.parquet_rollups import Roller
 from ingest.history.settings import ParquetSettings
 from telemetry.clock import Clock
@@ -37,7 +37,13 @@ class Keeper:
         self._file = settings.folder / "kept.json"
         self._look_s = clock.monotonic_s()
         self.from_day = -(1 << 31)  # readings of earlier days are gone for good
-        self.warning = ""
+        self._shortage = ""  # what was let go of for lack of room
+        self._trouble = ""  # what keeps something from being let go of, while it does
+
+    @property
+    def warning(self) -> str:
+        """What an administrator should know."""
+        return self._trouble or self._shortage
 
     def start(self) -> None:
         """Raises OSError."""
@@ -50,10 +56,11 @@ class Keeper:
             return False
         try:
             has_gone = self._let_go(through)
+            self._trouble = ""
         except (OSError, Unavailable) as error:
             # Readings go on being kept meanwhile.
-            self.warning = f"what is too old could not be let go of: {error}"
-            events.history_untidy(self.warning)
+            self._trouble = f"what is too old could not be let go of: {error}"
+            events.history_untidy(self._trouble)
             has_gone = False
         if not has_gone:
             self._look_s = self._clock.monotonic_s() + _LOOK_EVERY_S
@@ -76,7 +83,7 @@ class Keeper:
             self._drop_day(past[0], through, "history.disk_mb is used up")
         elif len(months) > 1:
             self._drop_month(months[0], "history.disk_mb is used up")
-        self.warning = (
+        self._shortage = (
             f"history.disk_mb ({keep.disk_mb}) is used up: "
             f"readings are kept from {day_name(self.from_day) if past else 'today'} on"
         )
@@ -104,7 +111,7 @@ class Keeper:
         events.history_let_go(f"rollups of {month}", why)
 
     def _days(self) -> Iterator[tuple[str, int]]:
-        for path in self._settings.folder.glob("kind=*/day=*"):
+        for path in self._settings.folder.glob(f"kind=*/{DAYS}"):
             yield path.parent.name.removeprefix("kind="), day_number(path.name.removeprefix("day="))
 
     def _size_bytes(self) -> int:

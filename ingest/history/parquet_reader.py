@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ingest.history.history import Aggregate, Curve, Lately, Newest, ReaderOfMany
-from ingest.history.parquet_files import DAY_MS, SCHEMA, day_name, files_of
+from ingest.history.parquet_files import DAY_MS, DAYS, SCHEMA, day_name, files_of
 from ingest.history.parquet_rollups import Covered, covered_days, month_folder
 from ingest.history.rollups import (
     FIELDS_OF,
@@ -270,7 +270,7 @@ class ParquetReader(ReaderOfMany):
     def _files(self, kind: str, start_ms: int, end_ms: int) -> list[str]:
         first, last = start_ms // DAY_MS, (end_ms - 1) // DAY_MS
         if kind == "*" or last - first > _DAYS_ASKED_MAX:
-            names = (path for path in self._folder.glob(f"kind={kind}/day=*") if path.name.startswith("day="))
+            names = self._folder.glob(f"kind={kind}/{DAYS}")
             span = (f"day={day_name(first)}", f"day={day_name(last)}")
             folders = [str(path) for path in sorted(names) if span[0] <= path.name <= span[1]]
         else:

@@ -34,6 +34,7 @@ from ingest.history.parquet_files import (
     day_folder,
     day_name,
     day_number,
+    make_folder,
     write_file,
 )
 from ingest.history.parquet_slices import Names, Slicer, series_of
@@ -245,7 +246,7 @@ class Roller:
         # Closed the other way round: when the widest stands, the others do.
         for width in reversed(widths):
             path = month_folder(self._folder, width, kind, month_of(day))
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             drafts[width] = stack.enter_context(write_file(path / f"{_of_one_day(day)}{through:012d}.parquet", SCHEMA))
         return drafts
 

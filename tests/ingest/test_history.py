@@ -392,6 +392,18 @@ def test_what_cannot_be_deleted_is_unavailable_not_fatal(tmp_path: Path, monkeyp
     assert len(store.read()) == MERGE_COUNT
 
 
+def test_a_new_folder_is_durable_before_what_stands_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    series = _series("d")
+    monkeypatch.setattr("ingest.history.parquet_files.sync_folder", synced.append)
+    writer = ParquetWriter(tmp_path / "data" / "history", series)
+    writer.start(0)
+    Store(writer, ParquetReader(tmp_path), series, lambda: writer).keep((0, 0, 1.0))
+    (file,) = tmp_path.rglob("*.parquet")
+    of_day, of_kind, history, data, above = list(file.parents)[:5]
+    assert synced == [above, data, history, of_kind, of_day]
+
+
 def test_a_disk_that_is_full_is_not_filled_with_drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     series = _series("d")
     writer = ParquetWriter(tmp_path, series)

@@ -300,6 +300,12 @@ def test_what_a_proxy_thinks_throws_no_reading_away(server: Server, status: int,
     assert server.requests == [3]
 
 
+@pytest.mark.parametrize("status", [200, 202])
+def test_whoever_says_yes_to_anything_is_not_influxdb(server: Server, status: int) -> None:
+    error = away(server, (status, {}, b"<html>welcome to the guests' network</html>"))
+    assert "history.url" in error.needs
+
+
 def test_a_connection_that_is_reset_or_hangs_is_waited_for(server: Server) -> None:
     away(server, RESET)
     server.judge = lambda lines: HANG
@@ -373,7 +379,7 @@ def record(values: ReadingBatch) -> Record:
     return Record(Kind.READINGS, 1, encode_batch(values))
 
 
-def test_the_cursor_moves_only_after_a_2xx(tmp_path: Path, server: Server, database: sa.Engine) -> None:
+def test_the_cursor_moves_only_after_a_yes(tmp_path: Path, server: Server, database: sa.Engine) -> None:
     journal = Journal(tmp_path / "journal")
     journal.append([record(readings(10))])
     loop = HistoryLoop(journal, InfluxWriter(settings(server.port), SERIES), Quarantine(database), ManualClock())

@@ -1,5 +1,6 @@
 """What the embedded history lets go of, and what it still answers then."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,38 @@ def test_a_day_is_rolled_up_before_it_goes_whatever_else_waits(tmp_path: Path, m
     assert store.counts(10) == [24.0]
     for _ in range(3):  # the day that waited to be rolled up is no more
         store.writer.tidy()
+
+
+def test_a_folder_that_is_no_day_keeps_the_core_from_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path, days=10, keep_raw_days=3, disk_mb=100)
+    for day in range(10):
+        store.keep(day)
+    (of_day,) = tmp_path.glob(f"kind=meter/day={np.datetime64(DAY + 9, 'D')}")
+    of_copy = of_day.with_name(f"{of_day.name}.old")  # as somebody leaves it who looks into something
+    shutil.copytree(of_day, of_copy)
+    (of_copy / "changed-0").touch()
+    store.reopen()
+    store.writer._look_s = 0.0
+    store.tidy()
+    assert store.writer.warning() == ""
+    assert len(list(of_copy.iterdir())) == 2
+    shutil.rmtree(of_copy)
+    assert store.days == [7, 8, 9]
+    assert store.counts(10) == [24.0] * 10
+
+
+def test_what_could_not_be_let_go_of_is_said_until_it_could(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path, days=10, keep_raw_days=3)
+    for day in range(10):
+        store.keep(day)
+
+    def refused(path: Path) -> None:
+        raise OSError(f"{path}: busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", refused)
+        store.tidy()
+    assert "busy" in store.writer.warning()
+    store.tidy()
+    assert store.days == [7, 8, 9]
+    assert store.writer.warning() == ""

@@ -419,7 +419,9 @@ class InfluxModel:
         self.points: dict[tuple[str, str, int], float] = {}
         self.refused: set[tuple[str, str, int]] = set()
 
-    def write(self, bucket: str, org: str, body: bytes, write_precision: str) -> None:
+    def post_write_with_http_info(
+        self, org: str, bucket: str, body: bytes, precision: str, content_type: str
+    ) -> tuple[None, int, dict[str, str]]:
         now_s, trouble = self._world.loop.time(), self._world.history_until_s
         points = []
         for line in body.decode().splitlines():
@@ -438,8 +440,11 @@ class InfluxModel:
         if any(value == POISON for _, value in points):
             if len(points) == 1:
                 self.refused.add(points[0][0])
-            raise ApiException(status=400, reason="unacceptable point")
+            refusal = ApiException(status=400, reason="Bad Request")
+            refusal.body = '{"code": "invalid", "message": "unacceptable point"}'
+            raise refusal
         self.points.update(points)
+        return None, 204, {}
 
 
 class Pager:
