@@ -38,6 +38,7 @@ from ingest.history.settings import ParquetSettings
 from telemetry import journal_files
 from telemetry.clock import Clock, SystemClock
 from telemetry.database import open_database, snapshot
+from telemetry.disk import sync_folder
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
 FORMAT = 1
@@ -84,7 +85,7 @@ def backup(config: Path, target: Path, clock: Clock | None = None) -> None:
             store = "parquet" if isinstance(settings.history, ParquetSettings) else "influxdb"
             _seal(folder, store, (clock or SystemClock()).now_ms())
             folder.rename(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         except (OSError, apsw.Error, sa.exc.SQLAlchemyError) as error:
             raise Unavailable(f"backup to {target}: {error}") from error
 
@@ -119,7 +120,7 @@ def restore(source: Path, config: Path) -> Settings:
             shutil.copytree(source / "history", settings.history.folder, dirs_exist_ok=True)
         for place in places:
             for path in [*place.rglob("*"), place]:
-                _sync_folder(path) if path.is_dir() else _sync_file(path)
+                sync_folder(path) if path.is_dir() else _sync_file(path)
     except (OSError, sa.exc.SQLAlchemyError) as error:
         raise Unavailable(f"restoring {source}: {error}") from error
     return settings
@@ -259,7 +260,7 @@ def _seal(folder: Path, history: str, now_ms: int) -> None:
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_dir():
-            _sync_folder(path)
+            sync_folder(path)
         else:
             files[str(path.relative_to(folder))] = _digest(path)
             _sync_file(path)
@@ -267,7 +268,7 @@ def _seal(folder: Path, history: str, now_ms: int) -> None:
     manifest = folder / _MANIFEST
     manifest.write_bytes(msgspec.json.format(msgspec.json.encode(_Manifest(FORMAT, made, history, files))))
     _sync_file(manifest)
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def _checked_manifest(source: Path) -> _Manifest:
@@ -306,11 +307,3 @@ def _digest(path: Path) -> str:
 def _sync_file(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from telemetry.clock import Clock
+from telemetry.disk import sync_folder
 from telemetry.errors import BadConfiguration
 from telemetry.topics import NAME
 
@@ -143,7 +144,7 @@ class Authority:
         with _writing(self._folder):
             self._write_revoked(signer, authority, list(revoked.values()))
             (self._folder / f"{name}.pem").unlink(missing_ok=True)
-            _sync(self._folder)
+            sync_folder(self._folder)  # a revocation that was said must hold after a power cut
         return len(found)
 
     def all(self) -> list[Issued]:
@@ -279,16 +280,7 @@ def put(file: Path, data: bytes, mode: int) -> None:
         output.flush()
         os.fsync(output.fileno())
     new.replace(file)
-    _sync(file.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Make what was renamed or deleted in a folder durable: a revocation that was said must hold after a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(file.parent)
 
 
 def _is_one(file: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from telemetry.disk import sync_folder
 from telemetry.errors import Unavailable
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -38,5 +39,6 @@ class Bookmark(Generic[T]):
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._path)
+            sync_folder(self._path.parent)
         except OSError as error:
             raise Unavailable(f"writing {self._path}: {error}") from error

@@ -10,7 +10,6 @@ a time of it, and of what the gateway itself stamped while its clock was not tru
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import threading
@@ -21,6 +20,7 @@ from pathlib import Path
 from gateway.timekeeping import is_placed
 from telemetry import frames
 from telemetry.decision import decode_decision, encode_decision
+from telemetry.disk import sync_folder
 from telemetry.errors import Unavailable
 from telemetry.journal import Journal, Kind, Record, Stored
 from telemetry.quality import Quality
@@ -220,7 +220,7 @@ class LaneBuilder:
         self._journal.close()
         try:
             self._folder.rename(self._final)
-            _sync(self._final.parent)
+            sync_folder(self._final.parent)
         except OSError as error:
             raise Unavailable(f"naming {self._final}: {error}") from error
         return Lane(self._final)
@@ -257,18 +257,9 @@ def _rename(folder: Path, ending: str) -> Path:
     renamed = folder.with_name(folder.name + ending)
     try:
         folder.rename(renamed)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
     except OSError as error:
         raise Unavailable(f"renaming {folder}: {error}") from error
     if ending == DRAINED:
         shutil.rmtree(renamed, ignore_errors=True)
     return renamed
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from telemetry.disk import sync_folder
 from telemetry.errors import BadConfiguration, Unavailable
 
 _NONCE_BYTES = 12
@@ -111,21 +112,18 @@ class Keys:
         beside = self.file.with_name(self.file.name + ".new")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            target = self.file if is_new else beside
-            if not is_new:
-                beside.unlink(missing_ok=True)
-            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            beside.unlink(missing_ok=True)
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(descriptor, "w", encoding="ascii") as opened:  # noqa: PTH123 - it is a descriptor
                 opened.write(text)
                 opened.flush()
                 os.fsync(descriptor)
-            if not is_new:
+            if is_new:
+                os.link(beside, self.file)  # fails where there is one
+                beside.unlink()
+            else:
                 beside.replace(self.file)
-            folder = os.open(self.file.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self.file.parent)
         except OSError as error:
             raise BadConfiguration(f"register.key_file {self.file}: {error}") from error
 

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 import msgspec
 
 from ingest import events
-from ingest.history.parquet_files import DAY_MS, DAYS, day_folder, day_name, day_number, sync_folder
+from ingest.history.parquet_files import DAY_MS, DAYS, day_folder, day_name, day_number
 from ingest.history.parquet_rollups import Roller
 from ingest.history.settings import ParquetSettings
 from telemetry.clock import Clock
+from telemetry.disk import sync_folder
 from telemetry.errors import Unavailable
 
 _LOOK_EVERY_S = 600.0

@@ -122,7 +122,9 @@ def make_site() -> None:
     for name in ("catalogue", "rules"):
         shutil.rmtree(SETTINGS / name)
         shutil.copytree(HERE / "site" / name, SETTINGS / name)
-    CONFIG.write_text(CONFIG.read_text() + "channels: {pager: {url: 'http://127.0.0.1:9/', allow_networks: [127.0.0.0/8]}}\n")
+    CONFIG.write_text(
+        CONFIG.read_text() + "channels: {pager: {url: 'http://127.0.0.1:9/', allow_networks: [127.0.0.0/8]}}\n"
+    )
     run("gatehouse", "check", "--config", CONFIG)
     pki, broker = SETTINGS / "pki", Path("/etc/mosquitto/gatehouse")
     run("gatehouse", "pki", "make", "--config", CONFIG, "--pki", pki, "--host", "localhost")
