@@ -417,9 +417,10 @@ def _without_passages(table: pa.Table, own: Sequence[Part]) -> pa.Table:
         if part.last and any(_null_count(each.column(5)) < each.num_rows for each in groups):
             known = pq.read_table(part.path, schema=SCHEMA, columns=["device", "metric", "time_ms", "key"])
             known = known.filter(pc.is_valid(known["key"])).drop_columns(["key"])
-            table = (
+            left = (
                 _plain(table).join(_plain(known), ["device", "metric", "time_ms"], join_type="left anti").cast(SCHEMA)
             )
+            table = left.take(_in_order(left))  # threads that join hand in their pieces as they finish
     return table
 
 

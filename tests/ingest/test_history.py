@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
@@ -16,8 +17,8 @@ from ingest.history.history import Aggregate, HistoryReader, HistoryWriter, Seri
 from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
 from ingest.history.line_protocol import LineEncoder
-from ingest.history.parquet import MERGE_COUNT, ParquetWriter
-from ingest.history.parquet_files import CHANGED, DayFiles, files_of, parts_of
+from ingest.history.parquet import MERGE_COUNT, ParquetWriter, _without_passages
+from ingest.history.parquet_files import CHANGED, SCHEMA, DayFiles, Part, files_of, parts_of, write_file
 from ingest.history.parquet_reader import ParquetReader
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import ReadingBatch
@@ -448,3 +449,27 @@ def test_files_that_come_and_go_are_not_remembered_for_ever(tmp_path: Path, monk
         most_once = max(most_once, remembered_bytes(readers[20]._db_once))
     few, all_of_them = (remembered_bytes(reader._db) for reader in readers.values())
     assert 0 < few < all_of_them / 3 and most_once < all_of_them / 3
+
+
+def test_what_is_brought_beside_passages_stays_in_order_however_much_it_is(tmp_path: Path) -> None:
+    def rows(count: int, key: str | None) -> pa.Table:
+        columns = {
+            "device": [f"lane-{number // (count // 20):02d}" for number in range(count)],
+            "metric": ["skin_temperature"] * count,
+            "time_ms": np.arange(count) % (count // 20),
+            "value": np.arange(count, dtype=np.float64),
+            "quality": np.zeros(count, np.uint8),
+            "key": pa.array([key] * count, pa.string()),
+        }
+        return pa.table(columns).cast(SCHEMA)
+
+    own = tmp_path / "000000000001-000000000002.parquet"
+    with write_file(own, SCHEMA) as file:
+        file.write(rows(20, "passage"), 1000)
+    brought = rows(200_000, None)
+    for _ in range(10):  # one in five came out of order
+        left = _without_passages(brought, [Part(1, 2, own)])
+        assert len(left) == 200_000 - 20
+        # Device by device, each in time: a device is a run of values in this table.
+        turns = np.flatnonzero(np.diff(left["value"].to_numpy()) != 1)
+        assert len(turns) < 20
