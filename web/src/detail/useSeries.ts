@@ -9,6 +9,9 @@ import { subscribeToRows } from "../state/live";
 import type { ChartPoint } from "./gaps";
 import type { Range } from "./ranges";
 
+/** Eleven hours of a sensor that reads every two seconds. */
+export const POINTS_MAX = 20_000;
+
 export interface SeriesPoints {
   /** Single readings, means, or increases per step. */
   main: ChartPoint[];
@@ -47,16 +50,21 @@ export function useSeries(device: string, metric: string, range: Range, isCounte
       if (rowDevice !== device || rowMetric !== metric) return;
       setState((before) => {
         if (before.phase !== "loaded") return before;
-        const { points } = before;
-        const last = points.main.at(-1);
-        if (last !== undefined && last[0] >= time_ms) return before;
-        return { phase: "loaded", points: { ...points, main: [...points.main, [time_ms, value]] } };
+        const main = carriedOn(before.points.main, [time_ms, value]);
+        return main === before.points.main ? before : { phase: "loaded", points: { ...before.points, main } };
       });
     });
   }, [device, metric, range]);
 
   const retry = useCallback(() => setAttempt((count) => count + 1), []);
   return { state, retry };
+}
+
+/** With one more point at the end; the same where it is not newer. A chart that is left open for days forgets its beginning. */
+export function carriedOn(points: ChartPoint[], next: ChartPoint): ChartPoint[] {
+  const last = points.at(-1);
+  if (last !== undefined && last[0] >= next[0]) return points;
+  return [...points.slice(Math.max(0, points.length + 1 - POINTS_MAX)), next];
 }
 
 async function fetchPoints(device: string, metric: string, range: Range, isCounter: boolean): Promise<SeriesPoints> {

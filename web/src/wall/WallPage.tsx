@@ -8,10 +8,11 @@
 import { CheckCircleFilled, ClockCircleOutlined, DisconnectOutlined } from "@ant-design/icons";
 
 import type { Alarm, Severity } from "../api/contract";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, listed, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { SeverityMark } from "../parts/SeverityMark";
 import { alarmQuantity } from "../show/alarmQuantity";
+import { healthText } from "../show/codes";
 import { alarmPath } from "../show/placePath";
 import { SEVERITIES_WORST_FIRST } from "../show/severity";
 import { dayOf, duration, timeOfDay, zoneName } from "../show/time";
@@ -94,12 +95,13 @@ function Disconnected({ zone }: { zone: string }) {
 /** Gatehouse says of itself that alarms may be late. */
 function Unwell() {
   const shared = useTexts();
+  const language = useLanguage();
   const { isReady, reasons } = useStore(health);
   const isOld = useIsStale();
   if (isReady || isOld) return null;
   return (
     <p className="wall-old" role="alert">
-      {shared.alarms.unhealthy}: {reasons.map(({ code }) => code).join(", ")}
+      {shared.alarms.unhealthy}: {listed(reasons.map((reason) => healthText(reason, shared)), language)}
     </p>
   );
 }
