@@ -164,6 +164,8 @@ class LiveDistrict:
         try:
             while data := await reader.read(4096):
                 for request in requests.feed(data):
+                    if writer.is_closing():
+                        return  # an answer that nobody can be sent has not been served
                     answer = self._stage.answer(gateway, request, self._clock.now_ms())
                     if answer is not None:
                         writer.write(answer)

@@ -215,3 +215,32 @@ def test_what_the_canteen_publishes_arrives_at_a_real_broker(district: District,
     rows = [row for message in whole for row in message["readings"]]
     cold = Counter((row["device"], row["metric"], row["value"]) for row in rows)
     assert cold == Counter({k: v for k, v in live.truth.multiset().items() if k[0] == "cold-store-1"})
+
+
+class _Closing:
+    """A connection that the field is about to end; what is written to it goes nowhere."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError(data)
+
+    async def drain(self) -> None:
+        raise ConnectionResetError
+
+    def close(self) -> None: ...
+
+
+def test_a_question_that_comes_while_the_field_stops_is_not_served(district: District) -> None:
+    live, _ = live_district(district, QUIET)
+    offered = live.truth.reading_count
+
+    async def ask() -> None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 0, 1))
+        reader.feed_eof()
+        await live._serve("gw-compound-1", reader, _Closing())  # type: ignore[arg-type]
+
+    asyncio.run(ask())
+    assert live.truth.reading_count == offered
