@@ -23,6 +23,8 @@ from telemetry.errors import BadConfiguration
 
 BROKER_IN_FLIGHT_MAX = 1000  # as in reference/measured.md; unlimited reuses packet ids past 65,535 messages
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+TICK_S = 1 / _TICKS_PER_S
+"""What `cpu_s` can tell apart."""
 _PATIENCE_S = 120.0
 
 
