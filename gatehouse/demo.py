@@ -256,16 +256,16 @@ class _Demo:
         settings, now_ms = load_settings(self._config), SystemClock().now_ms()
         migrate(settings.database.url)
         catalogue = Catalogue.load(settings.catalogue)
-        days = timedelta(days=self._district.world.past.days)
+        first = datetime.fromtimestamp(now_ms / 1000, UTC).date() - timedelta(days=self._district.world.past.days)
         for file in settings.duties.glob("*.yaml"):
             document = yaml.safe_load(file.read_text(encoding="utf-8"))
             for duty in document["duties"]:
-                duty["since"] = datetime.fromtimestamp(now_ms / 1000, UTC).date() - days
+                duty["since"] = first
             file.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
         duties = Duties(open_database(settings.database.url), catalogue, load_duties(settings.duties, catalogue))
         for site in catalogue.sites:
             today = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(site.timezone)).date()
-            for due in duties.of_days(site.id, today - days, today):
+            for due in duties.of_days(site.id, first, today):
                 if due.due_ms <= now_ms:
                     duties.sign(due, f"demo-{due.duty.role}", due.due_ms - _SIGNED_BEFORE_MS, "")
 

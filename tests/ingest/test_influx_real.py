@@ -30,6 +30,7 @@ from telemetry.errors import BadConfiguration
 from telemetry.journal import Journal, Kind, Record
 from telemetry.series import SeriesRegistry
 from tests import district, servers
+from tests.ingest.rows import Row, batch_of
 from tests.oracles import rollups as oracle
 
 pytestmark = pytest.mark.integration
@@ -175,14 +176,8 @@ def test_hours_that_are_over_are_rolled_up_and_what_is_late_follows(made: Influx
     told: list[list[tuple[int, float, int]]] = [[] for _ in SERIES]
     writer, made_up = InfluxWriter(settings, SERIES), np.random.default_rng(3)
 
-    def keep(now_ms: int, rows: list[tuple[int, int, float, int]]) -> None:
-        columns = list(zip(*rows, strict=True))
-        batch = ReadingBatch(
-            np.array(columns[0], np.uint32),
-            np.array(columns[1], np.int64),
-            np.array(columns[2], np.float64),
-            np.array(columns[3], np.uint8),
-        )
+    def keep(now_ms: int, rows: list[Row]) -> None:
+        batch = batch_of(rows)
         last = journal.append([Record(Kind.READINGS, now_ms, encode_batch(batch))])
         assert not writer.write(batch, last, last)
         journal.set_cursor(HISTORY_CURSOR, last)

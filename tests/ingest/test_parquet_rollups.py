@@ -19,6 +19,7 @@ from ingest.history.parquet_reader import ParquetReader
 from ingest.history.parquet_rollups import covered_days, month_folder
 from ingest.history.rollups import Windows, roll
 from telemetry.batch import ReadingBatch
+from tests.ingest.rows import Row, batch_of
 from tests.oracles import rollups as oracle
 
 HOUR = 3_600_000
@@ -60,28 +61,16 @@ class Store:
         self.writer = ParquetWriter(self.folder, SERIES)
         self.writer.start(self.records)
 
-    def keep(self, rows: list[tuple[int, int, float, int]]) -> None:
+    def keep(self, rows: list[Row]) -> None:
         self.records += 1
-        columns = list(zip(*rows, strict=True))
-        batch = ReadingBatch(
-            np.array(columns[0], np.uint32),
-            np.array(columns[1], np.int64),
-            np.array(columns[2], np.float64),
-            np.array(columns[3], np.uint8),
-        )
+        batch = batch_of(rows)
         assert not self.writer.write(batch, self.records, self.records)
         for series, time_ms, value, quality in rows:
             self.told[series].append((time_ms, value, quality))
 
-    def bring(self, rows: list[tuple[int, int, float, int]], name: str) -> None:
+    def bring(self, rows: list[Row], name: str) -> None:
         """From elsewhere, as another process does."""
-        columns = list(zip(*rows, strict=True))
-        batch = ReadingBatch(
-            np.array(columns[0], np.uint32),
-            np.array(columns[1], np.int64),
-            np.array(columns[2], np.float64),
-            np.array(columns[3], np.uint8),
-        )
+        batch = batch_of(rows)
         ParquetWriter(self.folder, SERIES).bring(batch, name)
         for series, time_ms, value, quality in rows:
             self.told[series].append((time_ms, value, quality))

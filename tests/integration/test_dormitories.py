@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests import dormitory, servers
 from tests.integration.pictures import View, grave, opened, show
@@ -92,6 +92,20 @@ def test_a_months_bill_is_looked_at_issued_and_downloaded(run: Running, browser:
         expect(page.locator(".bill-state")).to_contain_text("Issued by admin")
         expect(page.get_by_role("button", name="Issue bill")).to_have_count(0)
     assert run.get(f"/api/v1/bills/dorm/{month}")["bill"] == made
+
+
+def test_a_bill_is_not_shown_under_another_month(run: Running, browser: Browser) -> None:
+    month = last_month()
+    held: list[Route] = []
+    with opened(run, browser, View()) as page:
+        show(page, f"#page=dormitories&tab=bills&month={month:%Y-%m}")
+        expect(page.locator(".bill-total")).to_have_count(1)
+        page.route("**/api/v1/bills/dorm/*", lambda route: held.append(route))
+        page.locator("input[type=month]").fill(f"{month - timedelta(days=1):%Y-%m}")
+        expect(page.locator(".ant-skeleton")).to_be_visible()
+        expect(page.locator(".bill-total")).to_have_count(0)
+        held[0].continue_()
+        expect(page.locator(".ant-skeleton")).to_have_count(0)
 
 
 def test_a_forbidden_load_is_warned_of_appealed_and_decided(run: Running, browser: Browser) -> None:

@@ -24,7 +24,7 @@ def main() -> int:
     rng, wrong = random.Random(given.seed), 0
     for _ in track(range(given.starts), "starts"):
         end_ms = first_ms + rng.randrange(_TEN_WEEKS_MS)
-        outcome = start(end_ms, lives=True)
+        outcome = start(end_ms)
         wrong += bool(outcome.missed or outcome.extra)
         for title, lines in (("missed", outcome.missed), ("extra", outcome.extra)):
             for line in lines:

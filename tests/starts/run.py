@@ -22,8 +22,7 @@ from firmware_sim.truth import ExpectedAlarm, Truth
 from firmware_sim.world import WorldState
 
 from alerts.backtest import Trial
-from alerts.rules import InferredRule, SilenceRule
-from gatehouse.backtest import read_rules
+from alerts.rules import InferredRule, SilenceRule, load_rules
 from gatehouse.verdict import RaisedAlarm, match
 from telemetry.batch import ReadingBatch
 from telemetry.quality import Quality
@@ -49,25 +48,19 @@ class Outcome:
     extra: list[str]
 
 
-def start(end_ms: int, *, lives: bool) -> Outcome:
-    """The demonstration whose past ends then.
-
-    Args:
-        lives: Whether the scenario's three minutes follow.
-    """
+def start(end_ms: int) -> Outcome:
+    """The demonstration whose past ends then."""
     district = District.load(DISTRICT)
     past = build_past(district, end_ms, _SEED)
-    declared = [rule for file in sorted((DISTRICT / "rules").glob("*.yaml")) for rule in read_rules(file)]
-    rules = [rule for rule in declared if not isinstance(rule, SilenceRule | InferredRule) and rule.metric != ONLINE]
     catalogue = district.catalogue
+    declared = load_rules(DISTRICT / "rules", catalogue)
+    rules = [rule for rule in declared if not isinstance(rule, SilenceRule | InferredRule) and rule.metric != ONLINE]
     registry = SeriesRegistry([*catalogue.metric, *((gateway.id, ONLINE) for gateway in catalogue.gateways)])
     trial = Trial(rules, catalogue, registry)
     for _, columns in past:
         series = registry.look_up("\n".join(columns.names))
         trial.take(ReadingBatch(series[columns.index], columns.time_ms, columns.value, columns.quality, columns.keys))
-    expected = list(past.alarms)
-    if lives:
-        expected += _live(district, past.world_state, end_ms, trial, registry)
+    expected = [*past.alarms, *_live(district, past.world_state, end_ms, trial, registry)]
     raised = [
         RaisedAlarm(str(number), one.rule, one.device, one.key, one.onset_ms, one.end_ms)
         for number, one in enumerate(trial.finish())

@@ -4,9 +4,8 @@ import { SwapOutlined, UserSwitchOutlined, WarningOutlined } from "@ant-design/i
 import { Alert, App, Button, Empty, Modal, Segmented, Skeleton } from "antd";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
-import type { Alarm, Disposition, Gate, GateName, Gateway } from "../api/contract";
-import { fetchAlarm, fetchGate, fetchGates } from "../api/gatehouse";
-import type { Problem } from "../api/request";
+import type { Alarm, Disposition, Gateway } from "../api/contract";
+import { fetchAlarm, fetchGate } from "../api/gatehouse";
 import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
@@ -17,7 +16,7 @@ import { useCatalogue } from "../state/catalogue";
 import { useNow } from "../state/clock";
 import { GuardChange } from "../login/GuardChange";
 import { isStale, useConnection } from "../state/connection";
-import { recall, remember } from "../state/memory";
+import { useGateNames } from "../state/gateNames";
 import { session } from "../state/session";
 import { useSite, useZone } from "../state/site";
 import { useSelected } from "../state/store";
@@ -32,7 +31,6 @@ import "./guard.css";
 
 const FETCH_EVERY_MS = 20_000;
 const SHOWN_FOR_S = 15;
-const GATE_KEY = "gatehouse.gate";
 
 export default function GuardPage() {
   const words = useWords(guardTexts);
@@ -42,8 +40,12 @@ export default function GuardPage() {
   const catalogue = useCatalogue();
   const { phase, as_of_ms } = useConnection();
   const guard = useSelected(session, (now) => (now.phase === "in" ? now.session.user.name : ""));
-  const [chosenGate, chooseGate] = useState(recall(GATE_KEY));
-  const { gates, gateId, gate, problem, retry } = useGate(site?.id, chosenGate);
+  const names = useGateNames();
+  const { gates } = names;
+  const gateId = names.gate?.id;
+  const ask = useCallback(async (signal: AbortSignal) => (gateId === undefined ? null : fetchGate(gateId, signal)), [gateId]);
+  const { answer: gate, problem: gateProblem, load } = useAnswer(ask, null, FETCH_EVERY_MS);
+  const problem = names.problem ?? gateProblem;
   const [isHandingOver, setHandingOver] = useState(false);
   // For the next guard, by gate.
   const [notes, setNotes] = useState<Readonly<Record<string, string>>>({});
@@ -120,17 +122,14 @@ export default function GuardPage() {
       {gone}
       <SoundWarning />
       <div className="section-head">
-        <h2>{gate === null ? words.gate : inLanguage(gate.name, language, gate.id)}</h2>
+        <h2>{names.gate === null ? words.gate : inLanguage(names.gate.name, language, names.gate.id)}</h2>
         {gates !== null && gates.length > 1 && (
           <Segmented
             size="large"
             aria-label={words.gate}
             value={gateId ?? ""}
             options={gates.map(({ id, name }) => ({ value: id, label: inLanguage(name, language, id) }))}
-            onChange={(id) => {
-              remember(GATE_KEY, id);
-              chooseGate(id);
-            }}
+            onChange={names.choose}
           />
         )}
         {gate !== null && <span className="soft">{words.asOf(timeOfDay(gate.as_of_ms, zone))}</span>}
@@ -152,7 +151,7 @@ export default function GuardPage() {
           <strong>{words.nobody}</strong> <span className="soft">{words.nobodyHint}</span>
         </p>
       )}
-      {problem !== null && gate === null && <Failure problem={problem} retry={retry} />}
+      {problem !== null && gate === null && <Failure problem={problem} retry={names.problem === null ? load : names.retry} />}
       {gate === null && problem === null && <Skeleton active paragraph={{ rows: 6 }} />}
       {gate !== null && <Lanes gate={gate} zone={zone} />}
       {change}
@@ -215,28 +214,6 @@ function Queue({ waiting, shown, choose }: { waiting: readonly Alarm[]; shown: s
       ))}
     </nav>
   );
-}
-
-interface GateState {
-  gates: GateName[] | null;
-  gateId: string | undefined;
-  gate: Gate | null;
-  problem: Problem | null;
-  retry: () => void;
-}
-
-/** The chosen gate of the site, fetched again and again; what is there stays while the server is away. */
-function useGate(site: string | undefined, chosen: string | null): GateState {
-  const list = useAnswer(fetchGates, null, FETCH_EVERY_MS);
-  const gates = site === undefined ? null : (list.answer?.filter((each) => each.site === site) ?? null);
-  const gateId = (gates?.find(({ id }) => id === chosen) ?? gates?.[0])?.id;
-  const ask = useCallback(async (signal: AbortSignal) => (gateId === undefined ? null : fetchGate(gateId, signal)), [gateId]);
-  const here = useAnswer(ask, null, FETCH_EVERY_MS);
-  const retry = () => {
-    void list.load();
-    void here.load();
-  };
-  return { gates, gateId, gate: here.answer, problem: list.problem ?? here.problem, retry };
 }
 
 /** A person who vanishes from the screen by another's decision does not vanish without a word. */

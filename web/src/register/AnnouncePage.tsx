@@ -9,6 +9,7 @@ import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { dayOf } from "../show/time";
+import { useGateNames } from "../state/gateNames";
 import { useNow } from "../state/clock";
 import { useMay } from "../state/session";
 import { useSite, useZone } from "../state/site";
@@ -16,7 +17,6 @@ import { missingFields, VisitorFields } from "./VisitorFields";
 import { emptyDraft, type Draft } from "./draft";
 import { texts } from "./texts";
 import { useChange } from "./useChange";
-import { useGateNames } from "./useGateNames";
 import "./register.css";
 
 export default function AnnouncePage() {

@@ -7,6 +7,7 @@ import { SoundWarning, useTone } from "../guard/Sound";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
+import { useGateNames } from "../state/gateNames";
 import { useOpenAlarms } from "../state/alarms";
 import { openPage, replaceRoute, useRoute } from "../state/route";
 import { useMay, useMaySomewhere } from "../state/session";
@@ -15,7 +16,6 @@ import { CountsTab } from "./CountsTab";
 import { GateTab } from "./GateTab";
 import { SearchTab } from "./SearchTab";
 import { texts } from "./texts";
-import { useGateNames } from "./useGateNames";
 import "./register.css";
 
 const TABS = { gate: "atGate", find: "find", counts: "counts" } as const;
