@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ingest.history.history import Aggregate, Curve, Lately, Newest, ReaderOfMany
@@ -40,7 +41,6 @@ from telemetry.errors import Unavailable
 _LISTING_RESTS_NS = 1_000_000_000  # a folder that changed later than this ago may change again within its clock's step
 _DAYS_ASKED_MAX = 4_000  # over a longer span the folders that there are are fewer than the days
 _DEVICE_DAYS_MAX = 400  # of one query over readings, which must fit into memory all at once
-_FILES_REMEMBERED_MAX = 10_000  # about 6 kB each
 _Span = tuple[int, int]
 T = TypeVar("T")
 _day_name = functools.lru_cache(maxsize=4 * _DAYS_ASKED_MAX)(day_name)
@@ -53,8 +53,7 @@ class ParquetReader(ReaderOfMany):
         self._folder = folder
         self._days = _Listings(files_of)
         self._months = _Listings(covered_days)
-        # Files never change once they have their name, so what they hold is remembered; but for those that are read once.
-        self._db, self._db_once = _Duck(remembers=True), _Duck(remembers=False)
+        self._db = _connect()
 
     def _read(
         self,
@@ -92,7 +91,11 @@ class ParquetReader(ReaderOfMany):
             SELECT device, metric, max(time_ms), arg_max(value, time_ms), arg_max(quality, time_ms)
             FROM read_parquet($files) WHERE time_ms >= $since GROUP BY 1, 2
         """
-        rows = self._rows(self._db_once, query, files, {"since": since_ms}) if files else []
+        rows: list[Any] = []
+        if files:
+            # A database of its own: these files are read once, and DuckDB lets go of what groups took when it is closed.
+            with self._translated(), contextlib.closing(_connect()) as db:
+                rows = db.execute(query, {"files": files, "since": since_ms}).fetchall()
         newest = {(device, metric): Newest(time_ms, value, quality) for device, metric, time_ms, value, quality in rows}
         return Lately(newest, frozenset(seen))
 
@@ -127,21 +130,21 @@ class ParquetReader(ReaderOfMany):
     def _readings_at_once(
         self, kind: str, devices: Sequence[str], metric: str, start_ms: int, end_ms: int
     ) -> list[Curve]:
-        files = self._files(kind, start_ms, end_ms)
+        files = sorted(self._files(kind, start_ms, end_ms))
         if not files:
             return [Curve(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))] * len(devices)
-        # A reading that was delivered twice stands in two files; the one from the later journal record counts, and in a
-        # merged file the one that stands lower.
         names, given = _named(devices)
+        # Without a window or a group, of which DuckDB 2.0 never gives back some kilobytes a question.
         query = f"""
-            SELECT device, time_ms, value, quality FROM read_parquet($files, filename = true, file_row_number = true)
+            SELECT device, time_ms, value, quality, key,
+                list_position($files, filename)::BIGINT AS file, file_row_number AS row
+            FROM read_parquet($files, filename = true, file_row_number = true)
             WHERE device IN ({names}) AND metric = $metric AND time_ms >= $start AND time_ms < $end
-            QUALIFY row_number() OVER (PARTITION BY device, time_ms, key ORDER BY filename DESC, file_row_number DESC) = 1
         """  # noqa: S608 - the parameters' names are our own
         given |= {"metric": metric, "start": start_ms, "end": end_ms}
         table = self._table(query, files, given)
         series, (time_ms, value, quality) = _numbered(table, devices), _columns(table, ("time_ms", "value", "quality"))
-        order = np.lexsort((time_ms, series))
+        order = _each_once(table, series)
         ends = np.searchsorted(series[order], np.arange(len(devices) + 1)).tolist()
         return [
             Curve(time_ms[at], value[at], quality[at])
@@ -208,13 +211,14 @@ class ParquetReader(ReaderOfMany):
             # In order or late: from the first reading that the rollup lacks on, the day is read as it is now.
             names, given = _named(devices)
             query = f"""
-                SELECT min(time_ms) FROM read_parquet($files)
+                SELECT time_ms FROM read_parquet($files)
                 WHERE device IN ({names}) AND metric = $metric AND time_ms >= $start AND time_ms < $end
-                GROUP BY time_ms // $day
             """  # noqa: S608 - the parameters' names are our own
-            given |= {"metric": metric, "start": first_ms, "end": last_ms, "day": DAY_MS}
-            for (time_ms,) in self._rows(self._db, query, newer, given):
-                spans.append((time_ms // width_ms * width_ms, min((time_ms // DAY_MS + 1) * DAY_MS, last_ms)))
+            given |= {"metric": metric, "start": first_ms, "end": last_ms}
+            time_ms = np.sort(self._table(query, newer, given)["time_ms"].to_numpy())
+            _, first_of_day = np.unique(time_ms // DAY_MS, return_index=True)
+            for first in time_ms[first_of_day].tolist():
+                spans.append((first // width_ms * width_ms, min((first // DAY_MS + 1) * DAY_MS, last_ms)))
         return spans
 
     def _rolled(
@@ -251,14 +255,9 @@ class ParquetReader(ReaderOfMany):
             found |= self._months.of(str(month_folder(self._folder, width, kind, month))) or {}
         return {day: each for day, each in found.items() if first_day <= day <= last_day}
 
-    def _rows(self, db: _Duck, query: str, files: list[str], given: Mapping[str, object]) -> list[Any]:
-        with self._translated():
-            found: list[Any] = db.cursor(files).execute(query, {"files": files, **given}).fetchall()
-            return found
-
     def _table(self, query: str, files: list[str], given: Mapping[str, object]) -> pa.Table:
         with self._translated():
-            return self._db.cursor(files).sql(query, params={"files": files, **given}).to_arrow_table()
+            return self._db.cursor().sql(query, params={"files": files, **given}).to_arrow_table()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -282,34 +281,15 @@ class ParquetReader(ReaderOfMany):
         return f"{self._folder}/kind={kind}/day={_day_name(day)}"
 
 
-class _Duck:
-    """DuckDB in memory. It forgets no file, and files are merged and let go of for years: now and then it begins anew.
-
-    Args:
-        remembers: Whether it keeps what a file says of itself, for whoever asks of that file again.
-    """
-
-    def __init__(self, *, remembers: bool) -> None:
-        self._remembers = remembers
-        self._lock = threading.Lock()
-        self._files: set[str] = set()
-        self._made = self._make()
-
-    def cursor(self, files: list[str]) -> duckdb.DuckDBPyConnection:
-        """For one query about these files."""
-        with self._lock:
-            self._files.update(files)
-            if len(self._files) > _FILES_REMEMBERED_MAX:
-                self._made, self._files = self._make(), set(files)  # a query that runs holds the old one
-            return self._made.cursor()
-
-    def _make(self) -> duckdb.DuckDBPyConnection:
-        made = duckdb.connect(":memory:")
-        made.execute("SET threads = 2; SET memory_limit = '512MB'; SET enable_progress_bar = false")
-        made.execute(f"SET parquet_metadata_cache = {self._remembers}")
-        # What a large question needed goes back to the system while nobody asks.
-        made.execute("SET allocator_background_threads = true")
-        return made
+def _connect() -> duckdb.DuckDBPyConnection:
+    """DuckDB in memory, which remembers no file: history's come and go for years."""
+    made = duckdb.connect(":memory:")
+    made.execute("SET threads = 2; SET memory_limit = '512MB'; SET enable_progress_bar = false")
+    # Nothing of local files is cached in it, but each that was ever read would be on its list.
+    made.execute("SET enable_external_file_cache = false")
+    # What a large question needed goes back to the system while nobody asks.
+    made.execute("SET allocator_background_threads = true")
+    return made
 
 
 class _Listings(Generic[T]):
@@ -364,6 +344,29 @@ def _numbered(table: pa.Table, devices: Sequence[str]) -> NDArray[np.int64]:
     number = {device: at for at, device in enumerate(devices)}
     numbers = np.array([number[name] for name in coded.dictionary.to_pylist()], np.int64)
     found: NDArray[np.int64] = numbers[coded.indices.to_numpy()]
+    return found
+
+
+def _each_once(table: pa.Table, series: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows in the order of series and time, a reading that was delivered twice only once.
+
+    It stands in two files; the one from the later journal record counts, and in a merged file the one that stands lower.
+    """
+    time_ms = table["time_ms"].to_numpy()
+    order = np.lexsort((time_ms, series))
+    if not _are_alike(order, series, time_ms).any():
+        return order
+    key = pc.fill_null(table["key"].combine_chunks().dictionary_encode().indices, -1).to_numpy()
+    order = np.lexsort((*_columns(table, ("row", "file")), key, time_ms, series))
+    found: NDArray[np.int64] = order[~np.append(_are_alike(order, series, time_ms, key), False)]
+    return found
+
+
+def _are_alike(order: NDArray[np.int64], *columns: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each row but the last is as the next is."""
+    found = np.ones(max(len(order) - 1, 0), np.bool_)
+    for column in columns:
+        found &= column[order[:-1]] == column[order[1:]]
     return found
 
 

@@ -1,8 +1,10 @@
 """One contract for every history: the same readings in, the same answers out."""
 
+import ctypes
 import errno
+import gc
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
-import ingest.history.parquet_reader
 from ingest.history.history import Aggregate, HistoryReader, HistoryWriter, SeriesPlace
 from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
 from ingest.history.line_protocol import LineEncoder
 from ingest.history.parquet import MERGE_COUNT, ParquetWriter, _without_passages
 from ingest.history.parquet_files import CHANGED, SCHEMA, DayFiles, Part, files_of, parts_of, write_file
-from ingest.history.parquet_reader import ParquetReader
+from ingest.history.parquet_reader import ParquetReader, _each_once
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import ReadingBatch
 from telemetry.errors import Unavailable
@@ -424,31 +427,66 @@ def test_a_disk_that_is_full_is_not_filled_with_drafts(tmp_path: Path, monkeypat
     assert store.read() == [(0, 1.0)]
 
 
-def test_files_that_come_and_go_are_not_remembered_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer, series = ParquetWriter(tmp_path, _series("d")), _series("d")
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc 2.33 or later says what is allocated")
+def test_questions_and_files_that_come_and_go_keep_no_memory(tmp_path: Path) -> None:
+    series = _series("d")
+    writer, reader = ParquetWriter(tmp_path, series), ParquetReader(tmp_path)
     writer.start(0)
-
-    def remembered_bytes(db: ingest.history.parquet_reader._Duck) -> int:
-        query = "SELECT sum(memory_usage_bytes) FROM duckdb_memory() WHERE tag = 'OBJECT_CACHE'"
-        (found,) = db._made.cursor().execute(query).fetchall()[0]
-        return int(found)
-
-    readers = {files_max: ParquetReader(tmp_path) for files_max in (20, 10_000)}
-    stores = {name: Store(writer, reader, series, lambda: writer) for name, reader in readers.items()}
-    seen: Set[str] = frozenset()
-    most_once = 0
-    for number in range(100):
-        stores[20].keep((0, number * 1000, float(number)))
+    store, known = Store(writer, reader, series, lambda: writer), set[str]()
+    allocated: list[int] = []
+    for number in range(90):
+        # Some twice, so that what came again is sought, too.
+        store.keep((0, number * 1000, float(number)), (0, max(number - 1, 0) * 1000, float(max(number - 1, 0))))
         writer.tidy()
-        for files_max, store in stores.items():
-            monkeypatch.setattr(ingest.history.parquet_reader, "_FILES_REMEMBERED_MAX", files_max)
-            assert store.read() == [(each * 1000, float(each)) for each in range(number + 1)]
-        monkeypatch.setattr(ingest.history.parquet_reader, "_FILES_REMEMBERED_MAX", 20)
-        newest, seen = readers[20].newest(T0, seen)
+        for _ in range(2):
+            # No more than thirty: numpy keeps a few pieces of each size that it ever needed.
+            assert store.read(end=30_000) == [(each * 1000, float(each)) for each in range(min(number + 1, 30))]
+        newest, seen = reader.newest(T0, known)
+        known |= seen
         assert [each.value for each in newest.values()] == [number]
-        most_once = max(most_once, remembered_bytes(readers[20]._db_once))
-    few, all_of_them = (remembered_bytes(reader._db) for reader in readers.values())
-    assert 0 < few < all_of_them / 3 and most_once < all_of_them / 3
+        if number in (29, 89):
+            gc.collect()
+            allocated.append(_allocated_bytes())
+    assert allocated[1] - allocated[0] < 500_000  # two megabytes, where a window or a group stands in the question
+
+
+class _Mallinfo(ctypes.Structure):
+    _fields_ = [
+        (f"field{number}", ctypes.c_size_t)
+        for number in range(10)  # the eighth is `uordblks`, what is in use
+    ]
+
+
+def _allocated_bytes() -> int:
+    """By C's `malloc`, which is where libraries keep what is theirs."""
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = _Mallinfo
+    return int(libc.mallinfo2().field7)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from([None, "a", "b"]), st.integers(1, 3)),
+        max_size=30,
+    )
+)
+def test_of_what_was_delivered_twice_the_last_counts(rows: list[tuple[int, int, str | None, int]]) -> None:
+    """Rows are (series, time, key, file), and stand in their files in this order."""
+    series, time_ms, keys, files = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
+    table = pa.table(
+        {
+            "time_ms": np.array(time_ms, np.int64),
+            "key": pa.array(keys, pa.string()),
+            "file": np.array(files, np.int64),
+            "row": np.arange(len(rows)),
+        }
+    )
+    found = _each_once(table, np.array(series, np.int64)).tolist()
+    last: dict[tuple[int, int, str | None], int] = {}
+    for number in sorted(range(len(rows)), key=lambda number: files[number]):
+        last[rows[number][:3]] = number
+    assert sorted(found) == sorted(last.values())
+    assert [rows[number][:2] for number in found] == sorted(rows[number][:2] for number in found)
 
 
 def test_what_is_brought_beside_passages_stays_in_order_however_much_it_is(tmp_path: Path) -> None:
