@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import secrets
 import ssl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,7 @@ from telemetry.tls import client_context, context_for, expiries, when_closed, wh
 from telemetry.topics import PROBE_FILTER, PROBE_OWN, PROBE_UNREAD, probe_topic
 
 _ANSWER_TIMEOUT_S = 5.0
+_TALK_MAX_S = 30.0  # a broker that talks without end, and never of what was asked, is none that answers
 _PLAIN_PORT = 1883  # where a broker listens without TLS when nobody has told it otherwise
 _WIDE = ("#", "+/+/+/+", "$SYS/#", "$share/probe/#")
 
@@ -139,9 +141,10 @@ class _Visitor:
 
     def _until(self, is_it: Callable[[tuple[str, bytes]], bool]) -> list[str]:
         heard: list[str] = []
+        until_s = time.monotonic() + _TALK_MAX_S
         while True:
             try:
-                event = self._events.get(timeout=_ANSWER_TIMEOUT_S)
+                event = self._events.get(timeout=min(_ANSWER_TIMEOUT_S, max(0.0, until_s - time.monotonic())))
             except queue.Empty:
                 raise _Closed("it does not answer") from None
             if event is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,10 +35,13 @@ def copy_database(source: str, target: str, told: Callable[[str, int], None] = l
     Raises BadConfiguration (the target is not empty, the source of another version, both the same), BadInput (the audit does
     not verify, or what arrived is not what was sent), Unavailable.
     """
-    if parse_url(source, "the source") == parse_url(target, "the target"):
+    origin = parse_url(source, "the source")
+    if origin == parse_url(target, "the target"):
         raise BadConfiguration("source and target are the same database")
+    if origin.get_backend_name() == "sqlite" and not Path(origin.database or "").is_file():
+        raise BadConfiguration(f"there is no database at {origin.database}: look at the source's name")
     try:
-        with _opened(source) as origin, snapshot(origin) as out:
+        with _opened(source) as whole, snapshot(whole) as out:
             revision = MigrationContext.configure(out).get_current_revision()
             if revision != newest_schema():
                 raise BadConfiguration(

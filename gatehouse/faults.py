@@ -96,6 +96,8 @@ def disk_faults(
     watch, faults = settings.watch, []
     for disk in found:
         margin = _MARGIN if f"disk-low/{disk.name}" in standing else 1.0
+        if disk.total_bytes == 0:
+            continue  # some file systems over a network do not say how large they are
         percent, days = 100 * disk.free_bytes / disk.total_bytes, left.get(disk.name)
         said = f"{disk.path}: {disk.free_bytes / 1e9:.1f} GB ({percent:.0f} %) free"
         if days is not None and days < watch.disk_days * margin:

@@ -220,8 +220,12 @@ class Authority:
         return key, certificate
 
     def _check_not_lost(self) -> None:
-        """Another authority in its place would put everybody out whose certificate it did not make."""
-        if not self.exists and (self._folder / "ca.crt").exists():
+        """Another authority in its place would put everybody out whose certificate it did not make.
+
+        One that has made none is half made: the disk was full, or the power went, before its key was kept.
+        """
+        has_made = any((self._folder / "issued").glob("*.crt")) or any(map(_is_one, self._folder.glob("*.pem")))
+        if not self.exists and has_made and (self._folder / "ca.crt").exists():
             said = f"{self._folder / 'ca.pem'}, the authority's key, is gone: put it back from its copy; without one"
             raise BadConfiguration(f"{said} docs/security.md, “The authority's key is lost”")
 

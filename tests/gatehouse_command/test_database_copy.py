@@ -133,3 +133,9 @@ def test_a_target_that_is_no_url_is_refused_without_its_password(tmp_path: Path,
     with pytest.raises(BadConfiguration, match="the target is not a URL") as raised:
         copy_database(f"sqlite:///{tmp_path}/a.db", url)
     assert "S3cret" not in str(raised.value)
+
+
+def test_a_source_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match=r"there is no database at .*gatehous\.db"):
+        copy_database(f"sqlite:///{tmp_path}/gatehous.db", f"sqlite:///{tmp_path}/new.db")
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """The district's authority on a clock that a test moves."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -172,6 +173,25 @@ def test_a_lost_key_of_the_authority_is_said_and_nothing_takes_its_place(setting
     assert listing(pki, SystemClock())[0] == listed
     (tmp_path / "copy").rename(pki / "ca.pem")
     assert renew(pki, ["gw-east"], SystemClock()) == [f"{pki / 'gw-east'}.pem: copy it to where it is used"]
+
+
+def test_an_authority_that_was_made_by_half_is_made_anew(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: Path, data: bytes, mode: int) -> None:
+        if file.name == "ca.pem":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(file, data, mode)
+
+    with monkeypatch.context() as disk:
+        disk.setattr("gatehouse.pki.put", full)
+        with pytest.raises(BadConfiguration, match="No space left"):
+            make(settings, tmp_path / "pki", ["localhost"], SystemClock())
+    assert (tmp_path / "pki" / "ca.crt").exists()
+    make(settings, tmp_path / "pki", ["localhost"], SystemClock())
+    authority = x509.load_pem_x509_certificate((tmp_path / "pki" / "ca.crt").read_bytes())
+    own = x509.load_pem_x509_certificate((tmp_path / "pki" / "gw-east.pem").read_bytes())
+    own.verify_directly_issued_by(authority)
 
 
 def test_the_commands_do_it(settings: Settings, tmp_path: Path) -> None:

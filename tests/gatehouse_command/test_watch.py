@@ -235,6 +235,11 @@ def test_a_disk_with_room_that_fills_fast_is_low(tmp_path: Path) -> None:
     assert faults.disk_faults(settings, [disk], {"journal": 8.0}, {"disk-low/journal"})
 
 
+def test_a_disk_that_does_not_say_how_large_it_is_is_not_judged(tmp_path: Path) -> None:
+    settings = load_settings(district.write_district(tmp_path), {})
+    assert faults.disk_faults(settings, [Disk("backup", tmp_path, 0, 0)], {"backup": None}) == []
+
+
 def test_certificates_of_ours_and_of_gateways_are_told_of_a_month_ahead_and_renewing_ends_it(tmp_path: Path) -> None:
     clock = ManualClock(1_700_000_000_000)
     file = district.write_district(tmp_path)
