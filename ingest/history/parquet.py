@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from ingest import events
 from ingest.history.history import Refused, SeriesPlace
+from ingest.history.merging import mergeable
 from ingest.history.parquet_files import (
     CHANGED,
     DAY_MS,
@@ -46,10 +47,7 @@ from telemetry.clock import Clock, SystemClock
 from telemetry.errors import Unavailable
 from telemetry.segments import group
 
-MERGE_COUNT = 16  # so many files of like size become one
-MERGE_ROWS_MAX = 20_000_000  # files larger than this are left alone
 _SORT_ROWS_MAX = 100_000  # a sorted merge of more would be the largest thing that the core ever holds in memory
-_TIER_BASE_ROWS = 1024
 _DELETE_AFTER_S = 60.0  # a reader that listed a folder may still open what it saw
 _ROLL_QUIET_S = 300.0  # a day to which nothing has come for so long is rolled up
 _SAMPLE_ROWS = 50_000
@@ -326,23 +324,18 @@ class ParquetWriter:
             parts = [part for part in parts_of(folder) if part.last]  # what was brought keeps its name
             kind, day = _kind_and_day(folder)
             rows = [self._roller.readings.row_count(part, day) for part in parts]
-            position = 0
-            # Neighbours of one tier: each merge makes a file of the next tier, so a reading is rewritten a few times only.
-            # And what rollups hold is not mixed with what they lack, which would make all of it be read anew.
+            # What rollups hold is not mixed with what they lack, which would make all of it be read anew.
             through = self._rolled.get((kind, day), _NEVER).through
-            keys = [(_tier(count), part.last <= through) for part, count in zip(parts, rows, strict=True)]
-            for _, run in itertools.groupby(keys):
-                size = len(list(run))
-                row_count = sum(rows[position : position + size])
-                if size >= MERGE_COUNT and row_count <= MERGE_ROWS_MAX:
-                    chosen = parts[position : position + size]
+            rolled_count = sum(part.last <= through for part in parts)
+            for first, stop in ((0, rolled_count), (rolled_count, len(parts))):
+                if (found := mergeable(rows[first:stop])) is not None:
+                    chosen = parts[first:stop][found]
                     path = folder / f"{chosen[0].first:012d}-{chosen[-1].last:012d}.parquet"
-                    _write_file(path, _joined(chosen, row_count))
+                    _write_file(path, _joined(chosen, sum(rows[first:stop][found])))
                     self._doomed += [(now_s + _DELETE_AFTER_S, part.path) for part in chosen]
                     self._touched.add(folder)
                     pa.default_memory_pool().release_unused()
                     return
-                position += size
         except (OSError, pa.ArrowException) as error:
             raise Unavailable(f"tidying history in {folder}: {error}") from error
 
@@ -441,11 +434,3 @@ def _is_readable(path: Path) -> bool:
     except (OSError, pa.ArrowException):
         return False
     return True
-
-
-def _tier(rows: int) -> int:
-    tier = 0
-    while rows >= _TIER_BASE_ROWS:
-        rows //= MERGE_COUNT
-        tier += 1
-    return tier

@@ -20,7 +20,8 @@ from ingest.history.history import Aggregate, HistoryReader, HistoryWriter, Seri
 from ingest.history.influx import InfluxWriter
 from ingest.history.influx_reader import InfluxReader
 from ingest.history.line_protocol import LineEncoder
-from ingest.history.parquet import MERGE_COUNT, ParquetWriter, _without_passages
+from ingest.history.merging import MERGE_COUNT
+from ingest.history.parquet import ParquetWriter, _without_passages
 from ingest.history.parquet_files import CHANGED, SCHEMA, DayFiles, Part, files_of, parts_of, write_file
 from ingest.history.parquet_reader import ParquetReader, _each_once
 from ingest.history.settings import InfluxSettings
@@ -220,6 +221,22 @@ def test_small_files_are_merged_and_say_the_same(tmp_path: Path) -> None:
     ParquetWriter(tmp_path, series).start(store.records)
     assert len(list(folder.iterdir())) == len(parts_of(folder))
     assert store.read() == before
+
+
+def test_what_is_written_in_sizes_that_differ_is_merged_too(tmp_path: Path) -> None:
+    series = _series("d")
+    writer = ParquetWriter(tmp_path, series)
+    writer.start(0)
+    store = Store(writer, ParquetReader(tmp_path), series, lambda: writer)
+    count = 0
+    for turn in range(4 * MERGE_COUNT):
+        rows = 2_000 if turn % 2 else 1
+        store.keep(*((0, (count + each) * 10, float(count + each)) for each in range(rows)))
+        count += rows
+        writer.tidy()
+    (folder,) = tmp_path.glob("kind=*/day=*")
+    assert len(parts_of(folder)) <= 2 * MERGE_COUNT
+    assert store.read() == [(each * 10, float(each)) for each in range(count)]
 
 
 def test_files_past_the_cursor_and_drafts_are_removed_on_start(tmp_path: Path) -> None:
