@@ -314,34 +314,33 @@ class _Unfinished:
 
     def __init__(self, width_ms: int) -> None:
         self._width_ms = width_ms
-        self._parts: list[tuple[Names, Windows]] = []
+        self._number: dict[tuple[str, str], int] = {}  # of each series: all slices name the same ones
+        self._parts: list[Windows] = []
 
     def add(self, names: Names, windows: Windows) -> None:
         """Windows no wider than ours, later than those that were added before."""
         if len(windows):
-            self._parts.append((names, windows))
+            number = np.array([self._number.setdefault(name, len(self._number)) for name in names], np.int64)
+            self._parts.append(replace(windows, series=number[windows.series]))
 
     def take(self, end_ms: int, until_ms: int) -> tuple[Names, Windows] | None:
-        """Those up to the last multiple of `until_ms` before `end_ms`, at our width; None when there are none."""
+        """Those up to the last multiple of `until_ms` before `end_ms`, at our width; None when there are none.
+
+        In the order of series and time, series being numbered in the order of their names.
+        """
         whole_ms = end_ms // until_ms * until_ms
-        if not any(windows.time_ms.min() < whole_ms for _, windows in self._parts):
+        if not any(windows.time_ms.min() < whole_ms for windows in self._parts):
             return None
-        names, windows = _together(self._parts)
+        columns = [np.concatenate([getattr(part, field.name) for part in self._parts]) for field in fields(Windows)]
+        windows = Windows(*columns)
         is_whole = windows.time_ms < whole_ms
-        self._parts = []
-        self.add(names, windows.take(~is_whole))
-        return names, merge(windows.take(is_whole), self._width_ms)
-
-
-def _together(parts: Sequence[tuple[Names, Windows]]) -> tuple[Names, Windows]:
-    """Windows of several slices, ascending by series and time, their series numbered anew."""
-    names = sorted({name for known, _ in parts for name in known})
-    at = {name: number for number, name in enumerate(names)}
-    number_of = [np.array([at[name] for name in known], np.int64) for known, _ in parts]
-    renamed = [replace(windows, series=of[windows.series]) for of, (_, windows) in zip(number_of, parts, strict=True)]
-    columns = [np.concatenate([getattr(each, field.name) for each in renamed]) for field in fields(Windows)]
-    whole = Windows(*columns)
-    return names, whole.take(np.lexsort((whole.time_ms, whole.series)))
+        rest, whole = windows.take(~is_whole), windows.take(is_whole)
+        self._parts = [rest] if len(rest) else []
+        names = sorted(self._number)
+        rank = np.empty(len(names), np.int64)
+        rank[[self._number[name] for name in names]] = np.arange(len(names))
+        whole = replace(whole, series=rank[whole.series])
+        return names, merge(whole.take(np.lexsort((whole.time_ms, whole.series))), self._width_ms)
 
 
 def _table(names: Names, windows: Windows, through: int) -> pa.Table:

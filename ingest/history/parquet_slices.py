@@ -22,7 +22,7 @@ from ingest.history.parquet_files import DAY_MS, Part, time_span
 from telemetry.batch import Floats, Qualities, Times
 
 SLICE_ROWS = 500_000  # in memory at once, or those of a second
-_FILES_KNOWN = 10_000  # of days that are being written
+_FILES_KNOWN = 2_000  # of days that are being written; about 1 kB each
 Names = list[tuple[str, str]]
 """Device and metric of the series that a column of numbers means."""
 
