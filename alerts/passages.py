@@ -46,6 +46,9 @@ class Passages:
         self._levels: dict[int, list[PassageLimit]] = {}
         for limit in program.passages:
             self._levels.setdefault(limit.rule, []).append(limit)
+        self._concerned = {rule: np.zeros(len(program.names), np.bool_) for rule in self._levels}  # (S,)
+        for rule, levels in self._levels.items():
+            self._concerned[rule][levels[0].series] = True
         self.closed: OrderedDict[str, None] = OrderedDict()
         self.ended: OrderedDict[str, Ended] = OrderedDict()  # by alarm
         self._last: dict[tuple[str, str, str, str | None], str] = {}  # the newest alarm of a passage among them
@@ -62,7 +65,7 @@ class Passages:
         for rule, levels in self._levels.items():
             if levels[0].of_detector:
                 continue
-            of_rule = np.isin(series, levels[0].series)
+            of_rule = self._concerned[rule][series]
             reached = np.zeros(len(batch), np.bool_)
             for level in levels:
                 reached |= of_rule & usable & (batch.value * level.sign >= level.limit * level.sign)
