@@ -113,7 +113,7 @@ class HistoryWriter(Protocol):
     """The core's side."""
 
     gather_s: float
-    """For how long readings are gathered at least, where the store answers at once: what a small write costs it."""
+    """For how long readings are gathered even where the last write was long ago, because a small one costs too much."""
 
     def start(self, cursor: int) -> None:
         """Make the store hold exactly what journal records up to `cursor` say. Raises Unavailable."""

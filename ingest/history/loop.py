@@ -20,7 +20,7 @@ from telemetry.journal import Journal, Kind, Stored
 CURSOR = "history"
 ROWS_MAX = 200_000  # written at once
 AGE_MAX_S = 2.0  # the longest a reading waits for company
-_WAIT_PER_WRITE = 4.0  # a reading waits as long as so many writes take: the loop spends a fifth of its time on them
+_REST_PER_WRITE = 3.0  # after a write, as a multiple of what it took: the loop spends a quarter of its time on them
 _NOTE_S = 1.0  # the cursor is noted no more often, as each time is a sync of the journal's disk
 REFUSED = "refused-by-history"
 _RETRY_FIRST_S = 0.5
@@ -48,7 +48,7 @@ class HistoryLoop:
         self.has_written = False
         self._row_count = 0
         self._oldest_s = 0.0  # when the oldest of the batches in hand was read
-        self._patience_s = writer.gather_s
+        self._rests_until_s = clock.monotonic_s()
         self._noted, self._noted_s = self._written, -_NOTE_S
 
     def warning(self) -> str:
@@ -94,8 +94,8 @@ class HistoryLoop:
         return bool(records) or (self._writer.tidy() and not is_stopping)
 
     def _due_in_s(self) -> float:
-        """Until what is in hand has waited long enough."""
-        return self._oldest_s + self._patience_s - self._clock.monotonic_s()
+        """Until what is in hand has waited long enough, and the last write is long enough ago."""
+        return max(self._oldest_s + self._writer.gather_s, self._rests_until_s) - self._clock.monotonic_s()
 
     def _note(self, is_stopping: bool) -> None:
         """Move the cursor to what is written. What was written since the last time is written again after a crash."""
@@ -130,8 +130,8 @@ class HistoryLoop:
             self.trouble = error
             raise
         self._quarantine_readings(refused)
-        took_s = self._clock.monotonic_s() - began_s
-        self._patience_s = min(max(self._writer.gather_s, _WAIT_PER_WRITE * took_s), AGE_MAX_S)
+        now_s = self._clock.monotonic_s()
+        self._rests_until_s = now_s + min(_REST_PER_WRITE * (now_s - began_s), AGE_MAX_S)
         self._batches, self._ends, self._row_count, self._written = [], [], 0, last
         self.trouble, self.has_written = None, True
         events.history_written(len(batch), self._journal.last - last)
