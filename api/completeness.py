@@ -94,7 +94,7 @@ def _total(shown: Sequence[SeriesDay]) -> dict[str, Any]:
 
 
 def _series(catalogue: Catalogue, each: SeriesDay) -> dict[str, Any]:
-    tally = each.tally
+    counts = each.counts
     gaps = each.gaps()
     longest = sorted(gaps, key=lambda gap: gap[0] - gap[1])[:GAPS_MAX]
     return {
@@ -107,10 +107,10 @@ def _series(catalogue: Catalogue, each: SeriesDay) -> dict[str, Any]:
         "learned": each.is_learned,
         "since_ms": each.since_ms,
         "expected": each.coverage.expected,
-        "received": 0 if tally is None else tally.received,
-        "suspect": 0 if tally is None else tally.suspect,
-        "bad": 0 if tally is None else tally.bad,
-        "late": 0 if tally is None else tally.late,
+        "received": 0 if counts is None else counts.received,
+        "suspect": 0 if counts is None else counts.suspect,
+        "bad": 0 if counts is None else counts.bad,
+        "late": 0 if counts is None else counts.late,
         "missing": each.coverage.missing,
         "known_lost": each.known_lost,
         "gaps": [list(gap) for gap in sorted(longest)],

@@ -17,7 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from ingest.history.coverage import MINUTE_MS, Coverage, Tally, cover, learned_interval_ms
+from ingest.history.coverage import MINUTE_MS, Counts, Coverage, Tally, cover, learned_interval_ms
 from ingest.history.days import MINUTES_MAX, Days
 from telemetry.batch import Masks, Qualities, SeriesIndexes, Times
 from telemetry.catalogue import Catalogue
@@ -115,7 +115,7 @@ class SeriesDay:
     interval_ms: int | None
     is_learned: bool
     since_ms: int  # from when on readings were due
-    tally: Tally | None
+    counts: Counts | None  # None where nothing arrived
     coverage: Coverage
     losses: tuple[Loss, ...]
 
@@ -142,11 +142,11 @@ class Total:
     @classmethod
     def of(cls, shown: Sequence[SeriesDay]) -> Total:
         """Add up."""
-        tallies = [each.tally for each in shown if each.tally is not None]
+        counts = [each.counts for each in shown if each.counts is not None]
         return cls(
             sum(each.coverage.expected or 0 for each in shown),
-            sum(tally.received for tally in tallies),
-            sum(tally.late for tally in tallies),
+            sum(each.received for each in counts),
+            sum(each.late for each in counts),
             sum(each.coverage.missing or 0 for each in shown),
             sum(each.known_lost for each in shown),
         )
@@ -227,27 +227,34 @@ class Completeness:
         wanted = set(sites)
         zones = {site.id: Days(site.timezone) for site in catalogue.sites if site.id in wanted}
         before = date.fromordinal(day.toordinal() - 1)
+        found = []
         with self._database.connect() as db:
-            rows = db.execute(sa.select(days).where(days.c.day.in_([before, day])))
-            tallies = {(row.series, row.day): _tally(row) for row in rows}
             lost: dict[int, list[Loss]] = {}
             for row in db.execute(sa.select(losses).where(losses.c.day == day).order_by(losses.c.first_ms)):
                 loss = Loss(row.series, day.toordinal(), row.first_ms, row.last_ms, row.missing, row.reason)
                 lost.setdefault(row.series, []).append(loss)
-            every = db.execute(sa.select(known)).all()
-        found = []
-        for series, device, metric, since_ms in every:
-            if (device, metric) not in catalogue.metric or (site := catalogue.site_of(device)) not in zones:
-                continue
-            start_ms, end_ms = (zones[site].start_ms(day.toordinal() + n) for n in (0, 1))
-            tally, earlier = tallies.get((series, day)), tallies.get((series, before))
-            if tally is None and (since_ms >= end_ms or start_ms > now_ms):
-                continue
-            interval_ms, is_learned = _interval_ms(catalogue, (device, metric), tally, earlier)
-            coverage = cover(tally, start_ms, end_ms, since_ms, now_ms, interval_ms)
-            gateway = catalogue.device[device].gateway
-            here = (device, metric, gateway, site, interval_ms, is_learned, since_ms, tally, coverage)
-            found.append(SeriesDay(*here, tuple(lost.get(series, ()))))
+            wanted_series = [
+                (row, site)
+                for row in db.execute(sa.select(known)).all()
+                if (row.device, row.metric) in catalogue.metric and (site := catalogue.site_of(row.device)) in zones
+            ]
+            # Some at a time: the minutes of a day are three kilobytes a series, and are not shown.
+            for start in range(0, len(wanted_series), _AT_ONCE):
+                some = wanted_series[start : start + _AT_ONCE]
+                here = days.c.series.in_([row.series for row, _ in some])
+                rows = db.execute(sa.select(days).where(days.c.day.in_([before, day]), here))
+                tallies = {(row.series, row.day): _tally(row) for row in rows}
+                for (series, device, metric, since_ms), site in some:
+                    start_ms, end_ms = (zones[site].start_ms(day.toordinal() + n) for n in (0, 1))
+                    tally, earlier = tallies.get((series, day)), tallies.get((series, before))
+                    if tally is None and (since_ms >= end_ms or start_ms > now_ms):
+                        continue
+                    interval_ms, is_learned = _interval_ms(catalogue, (device, metric), tally, earlier)
+                    coverage = cover(tally, start_ms, end_ms, since_ms, now_ms, interval_ms)
+                    gateway = catalogue.device[device].gateway
+                    counts = None if tally is None else tally.counts
+                    shown = (device, metric, gateway, site, interval_ms, is_learned, since_ms, counts, coverage)
+                    found.append(SeriesDay(*shown, tuple(lost.get(series, ()))))
         return sorted(found, key=lambda shown: (shown.site, shown.device, shown.metric))
 
     def frames_lost(self, day: date) -> dict[str, int]:
@@ -290,15 +297,16 @@ def _add_pairs(
     edges = np.searchsorted(cells, np.arange(count + 1) * MINUTES_MAX)
     for number, key in enumerate(keys.tolist()):
         before = held.get(key)
+        counts = Counts(0, 0, 0, 0) if before is None else before.counts
         minutes = np.zeros(MINUTES_MAX, np.int64) if before is None else before.minutes.astype(np.int64)
         of_pair = slice(edges[number], edges[number + 1])
         minutes[cells[of_pair] - number * MINUTES_MAX] += cell_counts[of_pair]
         good, suspect, bad = quality[number]
         row: _Row = {
-            "good": good + (before.good if before else 0),
-            "suspect": suspect + (before.suspect if before else 0),
-            "bad": bad + (before.bad if before else 0),
-            "late": late[number] + (before.late if before else 0),
+            "good": good + counts.good,
+            "suspect": suspect + counts.suspect,
+            "bad": bad + counts.bad,
+            "late": late[number] + counts.late,
             "minutes": zlib.compress(np.minimum(minutes, 0xFFFF).astype("<u2").tobytes(), 1),
         }
         place = {"of_series": key // _DAY, "of_day": date.fromordinal(key % _DAY)}
@@ -344,7 +352,7 @@ def _held(db: sa.Connection, keys: NDArray[np.int64]) -> dict[int, Tally]:
 
 def _tally(row: sa.Row[tuple[int, ...]]) -> Tally:
     minutes = np.frombuffer(zlib.decompress(row.minutes), "<u2")
-    return Tally(row.good, row.suspect, row.bad, row.late, minutes)
+    return Tally(Counts(row.good, row.suspect, row.bad, row.late), minutes)
 
 
 def split_by_day(zone: Days, series: int, first_ms: int, last_ms: int, missing: int, reason: str) -> list[Loss]:

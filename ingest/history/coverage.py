@@ -23,18 +23,25 @@ Minutes = NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What has arrived of one series and day."""
+class Counts:
+    """How many readings have arrived of one series and day."""
 
     good: int
     suspect: int
     bad: int
     late: int
-    minutes: Minutes  # (M,) readings by the minute
 
     @property
     def received(self) -> int:
         return self.good + self.suspect + self.bad
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The same, and when."""
+
+    counts: Counts
+    minutes: Minutes  # (M,) readings by the minute
 
 
 @dataclass(frozen=True, slots=True)

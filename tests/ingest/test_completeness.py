@@ -132,7 +132,7 @@ def test_a_full_day_lacks_nothing_also_when_it_has_25_hours(world: World) -> Non
     feed(world, every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + 25 * HOUR_MS))
     shown = world.shown(DAYS[1])[LEVEL]
     assert (shown.coverage.expected, shown.coverage.missing, shown.coverage.silent) == (2000, 0, ())
-    assert shown.tally is not None and (shown.tally.good, shown.tally.received) == (2000, 2000)
+    assert shown.counts is not None and (shown.counts.good, shown.counts.received) == (2000, 2000)
 
 
 def test_a_gap_is_shown_and_closes_when_the_backlog_arrives_in_whatever_order(world: World) -> None:
@@ -146,14 +146,24 @@ def test_a_gap_is_shown_and_closes_when_the_backlog_arrives_in_whatever_order(wo
     feed(world, every(LEVEL, 45_000, hours[5], hours[7], is_backlog=True))
     assert silent(world) == []
     shown = world.shown(DAYS[1])[LEVEL]
-    assert shown.tally is not None and (shown.coverage.missing, shown.tally.late) == (0, 320)
+    assert shown.counts is not None and (shown.coverage.missing, shown.counts.late) == (0, 320)
 
 
 def test_nothing_is_due_of_what_comes_when_it_comes(world: World) -> None:
     feed(world, [(SKIN, MIDNIGHT_MS + n * n * 1000, MIDNIGHT_MS + n * n * 1000, 0, False) for n in range(200)])
     shown = world.shown(DAYS[1])[SKIN]
     assert (shown.interval_ms, shown.coverage.expected, shown.coverage.missing, shown.gaps()) == (None, None, None, [])
-    assert shown.tally is not None and shown.tally.received == 200
+    assert shown.counts is not None and shown.counts.received == 200
+
+
+def test_series_that_are_looked_at_some_at_a_time_are_shown_alike(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(world, [*every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS), (SKIN, MIDNIGHT_MS, MIDNIGHT_MS, 0, False)])
+    at_once = world.shown(DAYS[1])
+    assert len(at_once) > 2
+    monkeypatch.setattr("ingest.history.completeness._AT_ONCE", 1)
+    assert world.shown(DAYS[1]) == at_once
 
 
 def test_a_series_is_due_from_when_it_was_known_of(tmp_path: Path) -> None:
@@ -166,7 +176,7 @@ def test_a_series_is_due_from_when_it_was_known_of(tmp_path: Path) -> None:
     # What it had measured before was not due, but is counted.
     feed(world, every(LEVEL, 45_000, NOW_MS - HOUR_MS, NOW_MS, is_backlog=True))
     shown = world.shown(DAYS[2], now_ms=NOW_MS + 2 * HOUR_MS)[LEVEL]
-    assert shown.coverage == later and shown.tally is not None and shown.tally.received == 160
+    assert shown.coverage == later and shown.counts is not None and shown.counts.received == 160
 
 
 def test_at_its_first_start_it_counts_what_the_journal_still_holds(tmp_path: Path) -> None:
@@ -238,8 +248,8 @@ def test_keeping_that_takes_long_is_done_less_often_and_memory_stays_bounded(
 def test_a_database_that_refuses_is_tried_again_and_nothing_counts_twice(world: World) -> None:
     world.refused = [0, 1, 3]
     feed(world, every(LEVEL, 45_000, MIDNIGHT_MS, MIDNIGHT_MS + HOUR_MS))
-    tally = world.shown(DAYS[1])[LEVEL].tally
-    assert tally is not None and tally.received == 80
+    counts = world.shown(DAYS[1])[LEVEL].counts
+    assert counts is not None and counts.received == 80
 
 
 def test_a_journal_that_cannot_be_read_for_a_while_is_counted_later(world: World) -> None:
@@ -247,8 +257,8 @@ def test_a_journal_that_cannot_be_read_for_a_while_is_counted_later(world: World
     with mock.patch.object(world.journal, "read", side_effect=Unavailable("disk I/O error")):
         assert not world.loop.step()
     feed(world, every(LEVEL, 45_000, MIDNIGHT_MS + HOUR_MS // 2, MIDNIGHT_MS + HOUR_MS))
-    tally = world.shown(DAYS[1])[LEVEL].tally
-    assert tally is not None and tally.received == 80
+    counts = world.shown(DAYS[1])[LEVEL].counts
+    assert counts is not None and counts.received == 80
 
 
 def test_what_is_older_than_the_days_kept_is_not_counted_and_forgotten(world: World) -> None:
@@ -362,12 +372,12 @@ def test_any_order_any_cut_and_any_crash_give_the_figures_of_the_oracle(
 def figures(shown: SeriesDay | None) -> dict[str, object] | None:
     if shown is None:
         return None
-    tally, coverage = shown.tally, shown.coverage
+    counts, coverage = shown.counts, shown.coverage
     return {
-        "good": tally.good if tally else 0,
-        "suspect": tally.suspect if tally else 0,
-        "bad": tally.bad if tally else 0,
-        "late": tally.late if tally else 0,
+        "good": counts.good if counts else 0,
+        "suspect": counts.suspect if counts else 0,
+        "bad": counts.bad if counts else 0,
+        "late": counts.late if counts else 0,
         "expected": coverage.expected,
         "missing": coverage.missing,
         "silent": list(coverage.silent),
