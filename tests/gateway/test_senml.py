@@ -85,6 +85,9 @@ def test_each_sort_of_value(record: dict[str, Any], expected: Record) -> None:
         {"n": 1, "v": 1},
         {"n": "a", "v": "1"},
         {"n": "a", "v": True},
+        {"n": "a", "v": False},
+        {"n": "a", "v": ""},  # "not measured", as some write it, and no 0
+        {"n": "a", "v": [], "bv": 20},
         {"n": "a", "v": 1, "x_": 1},
         7,
     ],

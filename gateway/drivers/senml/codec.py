@@ -167,7 +167,7 @@ def _resolved(named: Mapping[str, Any], base: Mapping[str, Any], now_s: float) -
     if isinstance(is_true, bool):
         number = float(is_true)
     elif value is not None or (total is None and text is None and "vd" not in named):
-        number = _number("v", value or 0) + _number("bv", base.get("bv", 0))
+        number = _number("v", 0 if value is None else value) + _number("bv", base.get("bv", 0))
     return Record(
         name=name,
         unit=None if unit is None else _text("u", unit),
