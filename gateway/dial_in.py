@@ -13,6 +13,7 @@ from gateway.events import Events
 from gateway.framing import FrameReader
 from telemetry.catalogue import ZoneName
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
+from telemetry.settings import HostName
 
 _READ_BYTES = 4096
 _PAUSE_S = 2.0  # longer than any pause within a frame
@@ -25,7 +26,7 @@ Take = Callable[[F], Awaitable[bytes]]
 class DialInSettings(DriverSettings):
     """What every driver that is dialled in to can be told."""
 
-    host: str = "127.0.0.1"
+    host: HostName = "127.0.0.1"
     port: int = Field(ge=0, le=65535)  # 0: any free one
     zone: ZoneName = "Asia/Shanghai"  # the stations' clocks carry no zone
     silence_max_s: PositiveFloat = 180.0  # a station that says nothing for so long has gone

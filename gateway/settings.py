@@ -34,7 +34,7 @@ from gateway.local_page.settings import LocalPageSettings
 from telemetry.catalogue import MetricName, Name
 from telemetry.declaration import Document, Mistake, Mistakes, read_document, validate
 from telemetry.errors import BadConfiguration
-from telemetry.settings import BrokerSettings
+from telemetry.settings import BrokerSettings, HostName
 
 ENV_PREFIX = "GATEWAY__"
 _SEPARATOR = "__"
@@ -68,7 +68,7 @@ class UplinkSettings(_Section):
 class CoilSettings(_Section):
     """A coil of a Modbus TCP unit."""
 
-    host: str
+    host: HostName
     port: int = Field(default=502, ge=1, le=65535)
     unit: int = Field(default=1, ge=0, le=255)
     coil: int = Field(ge=0, le=0xFFFF)  # as on the wire, from 0

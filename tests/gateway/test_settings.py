@@ -83,6 +83,14 @@ def test_the_spool_lies_beside_the_file_unless_its_path_is_absolute(tmp_path: Pa
         ("driver: http-push", "driver: ftp-push", 16, "(found 'ftp-push')"),
         ("    fields: {temp", "    felder: {temp", 16, "drivers[1].fields: is missing"),
         ("site: compound-1", "site: Compound 1", 1, "site"),
+        ("broker: {host: 127.0.0.1", "broker: {host: broker..site", 3, "broker.host"),
+        (
+            "host: 127.0.0.1\n    port: 5021",
+            "host: http://plc/\n    port: 5021",
+            8,
+            "drivers[0].host: 'http://plc/' is",
+        ),
+        ("host: 127.0.0.1\n    port: 8101", "host: 0.0.0.0 \\n\n    port: 8101", 17, "drivers[1].host"),
         ("device: gate-1-lane-1-scanner", "device: mh-1-1-level", 16, "'mh-1-1-level' is read by modbus-tcp"),
     ],
 )
@@ -241,6 +249,7 @@ def test_local_alarms_and_their_outputs_are_read(tmp_path: Path) -> None:
         ("per_passage: true", "per_passage: true, for_s: 5", 6, "'for_s' say nothing with 'per_passage'"),
         ("file: pins/17, ", "", 4, "give either 'file' or 'modbus'"),
         ("coil: 7", "coil: 70000", 3, "outputs.lamp.modbus.coil"),
+        ("host: 10.0.0.31", "host: relay..site", 3, "outputs.lamp.modbus.host"),
         ("rule: fever", "rule: Fever", 6, "local_alarms[0].rule"),
     ],
 )

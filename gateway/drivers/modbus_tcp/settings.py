@@ -11,6 +11,7 @@ from gateway.driver import DriverSettings
 from gateway.modbus.pdu import REGISTERS_MAX
 from gateway.modbus.points import Profile, known_profiles
 from telemetry.catalogue import Name
+from telemetry.settings import HostName
 
 
 class ModbusDevice(BaseModel):
@@ -58,7 +59,7 @@ class ModbusSettings(DriverSettings):
 class ModbusTcpSettings(ModbusSettings):
     """One connection: a device of its own, or a serial line behind a converter."""
 
-    host: str
+    host: HostName
     port: int = Field(default=502, ge=1, le=65535)
     every_s: PositiveFloat = 10.0
     timeout_s: PositiveFloat = 1.0
