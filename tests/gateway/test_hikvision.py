@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from gateway.drivers.hikvision.codec import Event, _plain, decode_event, decode_page
 from gateway.drivers.hikvision.driver import HikvisionDriver
@@ -24,6 +25,7 @@ from gateway.drivers.hikvision.settings import HikvisionSettings
 from gateway.drivers.hikvision_listen.driver import HikvisionListenDriver
 from gateway.drivers.hikvision_listen.settings import HikvisionListenSettings
 from gateway.events import Events
+from gateway.http_client import HttpClient, Login
 from telemetry.clock import ManualClock
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from tests.fuzz.damage import damaged
@@ -125,10 +127,13 @@ class Terminal:
         self.log: list[dict[str, Any]] = []
         self.streams: list[asyncio.StreamWriter] = []
         self.searches: list[dict[str, Any]] = []
-        self.can_search = True
+        self.can_search: bool | None = True  # None: it never answers
+        self.is_newest_first = False
+        self.status: bytes | None = None  # of every answer, while it starts
         self.port = 0
         self._password = password
         self._nonce = "n0"
+        self._waiting: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -141,7 +146,7 @@ class Terminal:
         self.drop()
 
     def drop(self) -> None:
-        for writer in self.streams:
+        for writer in self.streams + self._waiting:
             writer.close()
         self.streams.clear()
 
@@ -161,7 +166,10 @@ class Terminal:
         method, target, _ = head.split(" ", 2)
         length = re.search(r"Content-Length: (\d+)", head)
         body = await reader.readexactly(int(length[1])) if length else b""
-        if not self._is_known(head, method, target):
+        if self.status is not None:
+            writer.write(b"HTTP/1.1 " + self.status + b"\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+        elif not self._is_known(head, method, target):
             challenge = f'Digest realm="DS", qop="auth", nonce="{self._nonce}", opaque="", algorithm=MD5'
             writer.write(f"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\n\r\n".encode())
             writer.close()
@@ -169,6 +177,8 @@ class Terminal:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed; boundary=MIME_boundary\r\n\r\n")
             self._say(writer, b'{"eventType":"heartBeat"}', "application/json")
             self.streams.append(writer)
+        elif self.can_search is None:
+            self._waiting.append(writer)
         elif self.can_search:
             self._answer(writer, json.loads(body)["AcsEventCond"])
         else:
@@ -178,6 +188,8 @@ class Terminal:
     def _answer(self, writer: asyncio.StreamWriter, condition: dict[str, Any]) -> None:
         self.searches.append(condition)
         found = [r for r in self.log if condition["startTime"] <= r["time"] <= condition["endTime"]]
+        if self.is_newest_first:
+            found.reverse()
         position = condition["searchResultPosition"]
         page = found[position : position + condition["maxResults"]]
         status = "MORE" if position + len(page) < len(found) else "OK" if found else "NO MATCH"
@@ -202,7 +214,7 @@ class Terminal:
 
 def check(
     folder: Path,
-    scenario: Callable[[Terminal, ListSink, Events, Callable[[], asyncio.Task[None]]], Awaitable[None]],
+    scenario: Callable[[Terminal, ListSink, Events, Callable[..., asyncio.Task[None]]], Awaitable[None]],
     **rest: Any,
 ) -> None:
     """Run a scenario against a terminal; it starts the driver as often as it likes."""
@@ -227,8 +239,12 @@ def check(
         ).placed(folder)
         tasks: list[asyncio.Task[None]] = []
 
-        def start() -> asyncio.Task[None]:
-            tasks.append(asyncio.create_task(HikvisionDriver(settings, clock, events).run(sink)))
+        drivers: list[HikvisionDriver] = []
+
+        def start(is_again: bool = False) -> asyncio.Task[None]:
+            if not is_again:
+                drivers.append(HikvisionDriver(settings, clock, events))
+            tasks.append(asyncio.create_task(drivers[-1].run(sink)))
             return tasks[-1]
 
         try:
@@ -332,6 +348,98 @@ def test_a_device_that_cannot_be_searched_is_said_so_and_read_on(tmp_path: Path)
         assert events.counters()["refused_answers"] == 1
 
     check(tmp_path, scenario)
+
+
+def test_a_search_that_is_never_answered_does_not_keep_the_stream_from_being_read(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, events: Events, start: Any) -> None:
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        terminal.can_search = None
+        for _ in range(2):  # it may be busy just now
+            with pytest.raises(Unavailable, match="said nothing"):
+                await start(is_again=True)
+        terminal.drop()
+        start(is_again=True)
+        await until(lambda: bool(terminal.streams), "the stream again")
+        terminal.happen(2, 38.5)
+        await until(lambda: len(sink.readings) == 2, "the fever")
+        assert events.counters()["refused_answers"] == 1
+
+    check(tmp_path, scenario, timeout_s=0.2)
+
+
+def test_a_search_that_gives_the_newest_first_costs_nothing(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        terminal.is_newest_first = True
+        for serial in range(2, 80):
+            terminal.happen(serial)
+        start()
+        await until(lambda: len(sink.readings) == 79, "what was missed")
+
+    check(tmp_path, scenario)
+
+
+def test_one_event_from_years_ahead_does_not_end_the_asking_for_what_was_missed(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        (tmp_path / "gate-1.bookmark").write_text('{"serial": 1, "time_ms": 4102444800000}')  # as it was once written
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        ahead = {**pushed(2), "dateTime": "2037-01-01T00:00:00+08:00"}
+        terminal._say(terminal.streams[0], json.dumps(ahead).encode(), "application/json")
+        terminal.happen(3)
+        await until(lambda: len(sink.readings) == 2, "two events")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        terminal.happen(4)
+        start()
+        await until(lambda: len(sink.readings) == 3, "what was missed")
+
+    check(tmp_path, scenario)
+
+
+def test_a_device_that_starts_is_waited_for_whatever_it_says(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, _sink: ListSink, _events: Events, start: Any) -> None:
+        terminal.status = b"404 Not Found"
+        with pytest.raises(Unavailable, match="use hikvision-listen"):
+            await start()
+        terminal.status = None
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+
+    check(tmp_path, scenario)
+
+
+def test_a_device_that_has_taken_the_log_in_before_is_asked_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        terminal = Terminal()
+        await terminal.start()
+        client = HttpClient("127.0.0.1", terminal.port, Login("gateway", SecretStr("secret")), 5.0)
+        terminal.can_search = False
+        assert (await client.ask("GET", "/x"))[0] == 404
+        terminal._password = "not read yet"
+        with pytest.raises(Unavailable, match="refuses the log-in of 'gateway', which it has taken before"):
+            await client.ask("GET", "/x")
+        terminal._password = "secret"
+        assert (await client.ask("GET", "/x"))[0] == 404
+        terminal.stop()
+
+    asyncio.run(run())
 
 
 def test_a_wrong_password_disables_and_silence_reconnects(tmp_path: Path) -> None:

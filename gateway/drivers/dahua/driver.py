@@ -13,7 +13,7 @@ from gateway.multipart import MultipartReader, Part, boundary_of
 from gateway.repeats import KeptOnce
 from gateway.scan import Passages
 from telemetry.clock import Clock
-from telemetry.errors import BadConfiguration, BadInput, Unavailable
+from telemetry.errors import BadInput, Unavailable
 
 STREAM = "/cgi-bin/eventManager.cgi?action=attach&codes=[AccessControl]&heartbeat=5"
 _PART_MAX_BYTES = 262_144
@@ -36,7 +36,10 @@ class DahuaDriver:
         settings = self._settings
         async with self._client.open("GET", STREAM, silence_max_s=settings.silence_max_s) as (head, pieces):
             if head.status in (403, 404):
-                raise BadConfiguration(f"{settings.host} gives '{settings.username}' no events ({head.status})")
+                # Perhaps because it starts: then it will.
+                raise Unavailable(
+                    f"{settings.host} gives '{settings.username}' no events ({head.status}): let the user see them"
+                )
             if head.status != 200:
                 raise Unavailable(f"{settings.host} answers {head.status} to the event stream")
             try:
