@@ -59,6 +59,17 @@ class MultipartReader:
             pass
         return parts
 
+    def end(self) -> list[Part]:
+        """The body is over: the part that no boundary ended, or the note that it was cut off."""
+        parts: list[Part] = []
+        if self._content_type is not None:
+            if self._left is not None:
+                self._kept = None
+            elif self._kept is not None:
+                self._kept = (self._kept + self._buffer).removesuffix(b"\r\n")
+            self._leave(parts)
+        return parts
+
     def _step(self, parts: list[Part]) -> bool:
         """Take one thing off the buffer; False when more bytes are needed."""
         if self._content_type is None:

@@ -522,6 +522,24 @@ def test_a_push_with_its_picture_or_without_is_answered_when_durable_and_kept_on
     check_listening(scenario)
 
 
+def test_a_push_whose_last_boundary_is_missing_is_read_and_one_of_other_boundaries_is_said_so() -> None:
+    async def scenario(port: int, sink: ListSink, events: Events) -> None:
+        whole = form(pushed(1, 37.8))
+        alone = whole[: whole.index(b"\r\n--B\r\n", 4)]
+        for body in (alone, alone + b"\r\n", whole):
+            assert await push(port, body, "multipart/form-data; boundary=B") == 200
+        assert [reading.value for reading in sink.readings] == [37.8]
+        assert events.counters()["duplicates"] == 2
+        cut = b"--B\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{}"
+        assert await push(port, cut, "multipart/form-data; boundary=B") == 200
+        assert events.counters()["refused_messages_long-event"] == 1
+        assert await push(port, form(pushed(2)), "multipart/form-data; boundary=C") == 200
+        assert events.counters()["noise_bytes"] > 0
+        assert len(sink.readings) == 1
+
+    check_listening(scenario)
+
+
 def test_what_can_never_be_read_is_counted_and_answered_so_that_the_next_can_come() -> None:
     async def scenario(port: int, sink: ListSink, events: Events) -> None:
         assert await push(port, b"{broken", "application/json") == 200

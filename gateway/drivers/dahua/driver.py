@@ -48,8 +48,11 @@ class DahuaDriver:
                 raise Unavailable(f"{settings.host}: {error.detail}") from error
             self._events.available(settings.name)
             async for piece in pieces:
+                noise_before = reader.noise_bytes
                 for part in reader.feed(piece):
                     await self._take(part, sink)
+                if reader.noise_bytes > noise_before:
+                    self._events.noise_skipped(settings.name, reader.noise_bytes - noise_before)
         raise Unavailable(f"{settings.host} ended the event stream")
 
     async def _take(self, part: Part, sink: Sink) -> None:
