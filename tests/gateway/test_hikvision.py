@@ -89,6 +89,15 @@ def test_a_row_that_cannot_be_read_costs_its_neighbours_nothing() -> None:
     assert [error.reason for error in page.refused] == ["bad-value", "broken-event"]
 
 
+def test_a_face_that_cannot_be_read_costs_its_neighbours_nothing() -> None:
+    faces = [{"faceId": number, "currTemperature": sent} for number, sent in enumerate((36.4, "high", 38.5))]
+    faces[2]["alarmTemperature"] = "--"  # by which limit it judged: nothing that a fever depends on
+    sent = {"macAddress": MAC, "dateTime": stamp(1), "faceCapture": [{"faces": faces}]}
+    event = decode_event(json.dumps(sent).encode(), ZONE, NOW_MS)
+    assert [scan.temperature_c for scan in event.scans] == [36.4, 38.5]
+    assert [error.reason for error in event.refused] == ["bad-value"]
+
+
 # Sessions
 
 
@@ -459,11 +468,12 @@ def test_a_broken_event_is_counted_and_the_next_is_read(tmp_path: Path) -> None:
     async def scenario(terminal: Terminal, sink: ListSink, events: Events, start: Any) -> None:
         start()
         await until(lambda: bool(terminal.streams), "the stream")
-        for body in (b"{broken", b"x" * 300_000):
+        two = {"dateTime": stamp(9), "faceCapture": [{"faces": [{"currTemperature": "high"}, {"currTemperature": ""}]}]}
+        for body in (b"{broken", b"x" * 300_000, json.dumps(two).encode()):
             terminal._say(terminal.streams[0], body, "application/json")
         terminal.happen(1)
         await until(lambda: len(sink.readings) == 1, "the reading behind them")
-        assert events.counters()["refused_messages"] == 2
+        assert events.counters()["refused_messages"] == 3
 
     check(tmp_path, scenario)
 
@@ -544,8 +554,11 @@ def test_what_can_never_be_read_is_counted_and_answered_so_that_the_next_can_com
     async def scenario(port: int, sink: ListSink, events: Events) -> None:
         assert await push(port, b"{broken", "application/json") == 200
         assert await push(port, json.dumps({**pushed(1), "macAddress": "00:00:00:00:00:01"}).encode(), "") == 200
-        assert await push(port, json.dumps(pushed(2)).encode(), "application/json") == 200
-        assert len(sink.readings) == 1
+        faces = [{"faceId": 1, "currTemperature": "high"}, {"faceId": 2, "currTemperature": 38.5}]
+        camera = {"macAddress": MAC, "dateTime": stamp(9), "faceCapture": [{"faces": faces}]}
+        assert await push(port, json.dumps(camera).encode(), "application/json") == 200
+        assert events.counters()["refused_messages_bad-value"] == 1
+        assert [reading.value for reading in sink.readings] == [38.5]
         assert events.counters()["refused_messages_unknown-device"] == 1
         assert events.counters()["refused_messages_broken-event"] == 1
 

@@ -135,6 +135,8 @@ class HikvisionDriver:
 
     async def _keep(self, event: Event, sink: Sink, read: Read | None) -> None:
         """Keep what is not before `read`, all at once, and move the bookmark."""
+        for refused in event.refused:
+            self._events.message_refused(self._settings.name, refused)
         device = self._settings.device
         new = [
             (scan, serial)

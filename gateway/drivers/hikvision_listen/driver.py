@@ -76,6 +76,8 @@ class HikvisionListenDriver:
 
     async def _keep(self, event: Event) -> None:
         assert self._sink is not None
+        for refused in event.refused:
+            self._events.message_refused(self._settings.name, refused)
         if not event.scans:
             return
         device = self._devices.get(plain_mac(event.device or ""))
