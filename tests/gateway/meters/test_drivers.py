@@ -221,6 +221,19 @@ def test_an_mbus_meter_is_read_by_either_address_over_several_telegrams() -> Non
         assert newest(ran) == {("m1", "volume"): 1234.567, ("m1", "flow"): 3.412}
 
 
+@pytest.mark.parametrize(("address", "is_read"), [("12345678", True), ("1234567F", True), ("12345679", False)])
+def test_an_mbus_meter_that_says_another_number_than_was_asked_is_not_read(address: str, is_read: bool) -> None:
+    """The meter before has missed that another was selected, and an E5 is made of noise easily."""
+    asked = meter_mbus(5, "12345678", [MBUS_HEAD + bytes.fromhex("0c13 67452301")])
+
+    def before(request: bytes) -> Answer | None:
+        return Answer(b"\xe5", 0.02) if request[0] == 0x68 else asked(request[:2] + b"\x05" + request[3:])
+
+    ran = run("mbus", Wire([before]), devices=[device(secondary=address)])
+    assert newest(ran) == ({("m1", "volume"): 1234.567} if is_read else {})
+    assert (ran.events.counters().get("refused_answers", 0) == 0) == is_read
+
+
 def test_an_error_of_an_mbus_meter_is_told() -> None:
     wire = Wire([meter_mbus(5, "12345678", [bytes.fromhex("7008")])])
     ran = run("mbus", wire, devices=[device(primary=5)])
