@@ -264,6 +264,18 @@ def test_a_readout_comes_at_the_rate_that_the_meter_offers() -> None:
     assert slow.requests[1][1] == b"\x06000\r\n"
 
 
+def test_what_a_register_was_at_the_end_of_a_month_is_not_what_it_is() -> None:
+    readout = "0.0.0(12345678)\r\n1.8.1(000400.00*kWh)\r\n1.8.0*12(000900.00*kWh)\r\n1.8.0&11(000800.00*kWh)\r\n"
+    profiles = {"p": [{"metric": "energy", "code": "1.8.0"}, {"metric": "last_month", "code": "1.8.0*12"}]}
+    wire = Wire([meter_iec("12345678", readout + "!\r\n")], baud=300, bits=10)
+    ran = run("iec62056", wire, profiles=profiles, devices=[device(address="12345678", profile="p")])
+    assert newest(ran) == {("m1", "last_month"): 900.0}
+    assert ran.events.counters()["refused_answers"] >= 1
+    wire = Wire([meter_iec("12345678", readout + "1-0:1.8.0*255(000950.00*kWh)\r\n!\r\n")], baud=300, bits=10)
+    ran = run("iec62056", wire, profiles=profiles, devices=[device(address="12345678", profile="p")])
+    assert newest(ran) == {("m1", "energy"): 950.0, ("m1", "last_month"): 900.0}
+
+
 @pytest.mark.parametrize(("baud", "letter"), [(300, b"0"), (9600, b"5"), (115_200, b"0")])
 def test_a_serial_server_keeps_its_rate_and_the_meter_is_told_so(baud: int, letter: bytes) -> None:
     wire = Wire([meter_iec("1", "1.8.0(000001.00*kWh)\r\n!\r\n")], baud=baud, bits=10)

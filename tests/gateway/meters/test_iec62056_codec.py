@@ -109,7 +109,14 @@ def test_requests_are_what_the_standard_says() -> None:
 
 @pytest.mark.parametrize(
     ("address", "code"),
-    [("1-0:1.8.0*255", "1.8.0"), ("1.8.0", "1.8.0"), ("1.8.1&01", "1.8.1"), ("F.F", "F.F"), ("2.7", "2.7")],
+    [
+        ("1-0:1.8.0*255", "1.8.0"),
+        ("1.8.0", "1.8.0"),
+        ("1.8.1&01", "1.8.1&01"),  # as it stood at the end of a month, and not as it stands
+        ("1-0:1.8.0*12", "1.8.0*12"),
+        ("F.F", "F.F"),
+        ("2.7", "2.7"),
+    ],
 )
 def test_a_code_is_found_within_what_makers_write(address: str, code: str) -> None:
     assert short_code(address) == code
