@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, model_validator
 
 from gateway.bus import Ask, Bus, NoAnswer
-from gateway.driver import DriverSettings, Sink
+from gateway.driver import DriverSettings, Sink, each_asked_once
 from gateway.events import Events
 from gateway.line import LineSettings, open_line
 from gateway.schedule import Schedule, Turns
@@ -133,6 +133,7 @@ class MeterSettings(LineDriverSettings, Generic[P, D]):
             if device.profile not in known:
                 there_are = ", ".join(known)
                 raise ValueError(f"device '{device.device}' names profile '{device.profile}'; there are: {there_are}")
+        each_asked_once(self.devices)
         return self
 
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, model_validator
 
-from gateway.driver import DriverSettings
+from gateway.driver import DriverSettings, each_asked_once
 from gateway.modbus.pdu import REGISTERS_MAX
 from gateway.modbus.points import Profile, known_profiles
 from telemetry.catalogue import Name
@@ -53,6 +53,7 @@ class ModbusSettings(DriverSettings):
             for factor in device.factors:
                 if factor not in self.profile(device.profile).factors:
                     raise ValueError(f"profile '{device.profile}' of device '{device.device}' has no factor '{factor}'")
+        each_asked_once(self.devices)
         return self
 
 

@@ -344,6 +344,16 @@ def test_a_relay_is_switched_by_who_knows_its_password() -> None:
             {"profiles": {"p": [{"metric": "x", "object": "99990200"}]}, "devices": [device(address="1")]},
             "known",
         ),
+        (
+            "dlt645",
+            {"devices": [device(address="161"), {"device": "m2", "address": "000161"}]},
+            "'m2' is asked for the same as 'm1'",
+        ),
+        (
+            "modbus-rtu",
+            {"devices": [device(unit=3, profile="sdm120"), {"device": "m2", "unit": 3, "profile": "sdm120"}]},
+            "'m2' is asked for the same as 'm1'",
+        ),
         ("modbus-rtu", {"devices": [device(unit=0, profile="sdm120")]}, "1 to 247"),
         ("modbus-rtu", {"devices": [device(unit=1, profile="sdm120", factors={"ct": 2})]}, "no factor 'ct'"),
         ("modbus-rtu", {"devices": [device(unit=1, profile="none")]}, "there are: adl200"),
