@@ -106,6 +106,17 @@ def test_a_unit_that_refuses_a_gap_is_read_without_one() -> None:
     check({1: {0: 1250, 4: 124}}, [1], [LEVEL, BATTERY], scenario)
 
 
+def test_a_register_that_a_unit_refuses_costs_the_others_nothing() -> None:
+    missing = {**BATTERY, "function": "holding"}
+
+    async def scenario(_device: FakeModbus, sink: ListSink, events: Events) -> None:
+        await until(lambda: len(sink.readings) >= 12, "twelve polls in the unit's rhythm")
+        assert {r.metric for r in sink.readings} == {"level"}
+        assert events.counters()["refused_answers"] >= 12
+
+    check({1: {0: 1250}}, [1], [LEVEL, missing], scenario)
+
+
 def test_a_dead_unit_costs_its_neighbours_one_timeout_ever_more_rarely() -> None:
     async def scenario(device: FakeModbus, sink: ListSink, events: Events) -> None:
         await until(lambda: len(sink.readings) >= 40, "twenty rounds")

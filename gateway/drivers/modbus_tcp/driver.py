@@ -59,17 +59,16 @@ class ModbusTcpDriver:
         profile = self._settings.profile(device.profile)
         read: dict[Register, float | None] = {}
         time_ms = 0
-        is_well = True
+        is_heard = True
         for span in self._plans[number]:
             try:
                 registers = await session.read(device.unit, span)
             except NoAnswer as error:
                 self._events.unavailable(device.device, str(error))
-                is_well = False
+                is_heard = False
                 break
             except BadInput as error:
                 self._events.answer_refused(device.device, error.detail)
-                is_well = False
                 if isinstance(error, Refused) and error.code == _ILLEGAL_ADDRESS and span.has_gaps:
                     # Some units refuse registers they do not have even when nobody looks at them.
                     self._plans[number] = self._plan(number, 0)
@@ -77,7 +76,7 @@ class ModbusTcpDriver:
                 continue
             time_ms = self._clock.now_ms()
             read |= {point: measure(point, span, registers) for point in span.points}
-        if is_well:
+        if is_heard:
             self._events.available(device.device)
             self._schedule.answered(number, self._clock.monotonic_s())
         else:
