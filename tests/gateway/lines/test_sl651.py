@@ -195,6 +195,7 @@ class Station:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.port = 0
 
     def say(self, data: bytes) -> None:
         self._writer.write(data)
@@ -220,8 +221,10 @@ def check(scenario: Callable[[Station, ListSink, Events], Awaitable[None]], **re
         task = asyncio.create_task(driver.run(sink))
         await until(lambda: driver.port != 0, "listening")
         reader, writer = await asyncio.open_connection("127.0.0.1", driver.port)
+        station_ = Station(reader, writer)
+        station_.port = driver.port
         try:
-            await scenario(Station(reader, writer), sink, events)
+            await scenario(station_, sink, events)
         finally:
             writer.close()
             task.cancel()
@@ -256,6 +259,27 @@ def test_a_keep_alive_is_not_answered_and_noise_costs_nothing() -> None:
         assert events.counters()["noise_bytes"] > 30
 
     check(scenario)
+
+
+def test_connections_that_were_never_ended_do_not_lock_a_station_out() -> None:
+    """A station whose network went away dials in anew, and the connection from before stands until its silence is over."""
+
+    async def scenario(station: Station, sink: ListSink, events: Events) -> None:
+        station.say(REPORT)
+        assert await station.hear() == (0x32, 7, End.ESC)
+        strangers = [await asyncio.open_connection("127.0.0.1", station.port) for _ in range(5)]
+        station.say(REPORT)
+        assert await station.hear() == (0x32, 7, End.ESC), "who has spoken goes last"
+        reader, writer = await asyncio.open_connection("127.0.0.1", station.port)
+        again = Station(reader, writer)
+        again.say(REPORT)
+        assert await again.hear() == (0x32, 7, End.ESC)
+        assert [await strangers[0][0].read(), len(sink.readings)] == [b"", 3]
+        assert events.counters()["refused_messages_too-many-connections"] >= 1
+        for _, other in [*strangers, (reader, writer)]:
+            other.close()
+
+    check(scenario, connections_max=3)
 
 
 def test_a_station_on_a_battery_is_told_to_leave() -> None:
