@@ -1,6 +1,7 @@
 """Asks the sensors of one SDI-12 wire: all measure at once, then each is fetched. One command at a time is on the wire.
 
-A sensor that is silent is asked ever more rarely (every 2nd, 4th, … 16th round), so that it does not slow the others.
+A sensor that is silent is asked ever more rarely (every 2nd, 4th, … 16th round), so that it does not slow the others. One
+that measures for longer than a round is left to it, and fetched in a later one.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _SKIPPED_MAX = 16
 _PARTS_MAX = 10
 _BABBLING_TIMES = 10  # time-outs that a wire may take to fall silent
 A = TypeVar("A", Announcement, Values)
+Measuring = dict[str, tuple[Sdi12Sensor, Announcement, float]]
+"""By address: sensors that have begun to measure, and when they will be ready [s]."""
 
 
 class NoAnswer(Unavailable):
@@ -57,21 +60,21 @@ class Sdi12Driver:
 
     async def run(self, sink: Sink) -> None:
         line = await open_line(self._settings.line)
+        begun: Measuring = {}
         try:
             self._events.available(self._settings.name)
             while True:
                 await self._turns.next()
-                await self._measure(line, sink)
+                await self._measure(line, begun, sink)
                 self._schedule.answered(0, self._clock.monotonic_s())
         finally:
             line.close()
 
-    async def _measure(self, line: Line, sink: Sink) -> None:
+    async def _measure(self, line: Line, begun: Measuring, sink: Sink) -> None:
         """One round over all sensors."""
         loop = asyncio.get_running_loop()
-        begun: list[tuple[Sdi12Sensor, Announcement, float]] = []
         for sensor in self._settings.devices:
-            if self._clock.monotonic_s() < self._rests_until_s[sensor.address]:
+            if sensor.address in begun or self._clock.monotonic_s() < self._rests_until_s[sensor.address]:
                 continue
             try:
                 start = encode_start(sensor.address, sensor.has_checksum)
@@ -79,8 +82,11 @@ class Sdi12Driver:
             except NoAnswer as error:
                 self._failed(sensor, error)
             else:
-                begun.append((sensor, announcement, loop.time() + announcement.ready_s))
-        for sensor, announcement, ready_s in sorted(begun, key=lambda one: one[2]):
+                begun[sensor.address] = sensor, announcement, loop.time() + announcement.ready_s
+        for sensor, announcement, ready_s in sorted(begun.values(), key=lambda one: one[2]):
+            if ready_s > loop.time() + self._settings.every_s:
+                break
+            del begun[sensor.address]
             await asyncio.sleep(max(0.0, ready_s - loop.time()))
             try:
                 values = await self._fetch(line, sensor, announcement.value_count)

@@ -217,6 +217,28 @@ def test_an_answer_that_comes_twice_is_not_taken_for_the_next() -> None:
     check(wire, scenario, "3")
 
 
+def test_a_sensor_that_measures_for_long_holds_nobody_up() -> None:
+    wire = Wire({"3CC!": "399901", "3D0!": summed("3+7"), "4CC!": "400001", "4D0!": summed("4+1")})
+
+    async def scenario(sink: ListSink, _events: Events) -> None:
+        await until(lambda: len(sink.readings) >= 3, "three rounds of its neighbour")
+        assert {r.device for r in sink.readings} == {"s-4"}
+        assert wire.commands.count("3CC!") == 1 and "3D0!" not in wire.commands  # it is left to measure
+
+    check(wire, scenario, "3", "4")
+
+
+def test_what_a_sensor_measured_over_several_rounds_is_fetched() -> None:
+    wire = Wire({"3CC!": "300101", "3D0!": summed("3+7"), "4CC!": "400001", "4D0!": summed("4+1")})
+
+    async def scenario(sink: ListSink, _events: Events) -> None:
+        await until(lambda: any(r.device == "s-3" for r in sink.readings), "the slow one")
+        assert sum(r.device == "s-4" for r in sink.readings) > 1
+        assert wire.commands.count("3CC!") == wire.commands.count("3D0!") == 1
+
+    check(wire, scenario, "3", "4", every_s=0.2)
+
+
 def test_a_dead_sensor_is_not_asked_more_often_because_its_neighbour_is() -> None:
     wire = Wire({"4CC!": "400001", "4D0!": summed("4+1")})
 
