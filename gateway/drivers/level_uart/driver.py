@@ -85,12 +85,17 @@ class _Values:
         self._settings = settings
         self._auto, self._urm = auto_reader(), urm_reader()
         self._text = text_reader(settings.compiled_pattern)
+        self._has_begun = settings.speaks != "text"  # text has no sum: of a line we must have heard the beginning
         self._raw: list[float] = []
         self._has_faults = False
 
     def feed(self, data: bytes) -> int:
         """Returns how many bytes of it, or of what came before, belonged to nothing."""
         found: list[float | None]
+        if not self._has_begun:
+            end = min((at for mark in b"\r\n" if (at := data.find(mark)) >= 0), default=len(data))
+            self._has_begun = end < len(data)
+            data = data[end:]
         match self._settings.speaks:
             case "auto":
                 reader = self._auto

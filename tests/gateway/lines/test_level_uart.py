@@ -175,6 +175,20 @@ def test_a_sensor_that_wants_to_be_asked_is_asked_and_an_echo_is_no_answer() -> 
     check(asked, scenario, speaks="urm")
 
 
+def test_the_end_of_a_line_that_had_begun_before_us_is_no_distance() -> None:
+    async def late(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"3 mm\r\n")
+        for _ in range(1000):
+            await asyncio.sleep(0.06)
+            writer.write(b"1503 mm\r\n")
+
+    async def scenario(sink: ListSink, _events: Events, _task: Any) -> None:
+        await until(lambda: len(sink.readings) >= 2, "two readings")
+        assert [round(r.value, 9) for r in sink.readings[:2]] == [1.497, 1.497]
+
+    check(late, scenario, speaks="text", pattern=r"(\d+) mm")
+
+
 def test_a_silent_or_closed_line_is_unavailable() -> None:
     async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
