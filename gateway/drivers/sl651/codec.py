@@ -170,9 +170,10 @@ def decode_report(frame: Frame) -> Report:
 
 
 class Assembly:
-    """Puts the packets of a long report together. Holds one report of each function, and few bytes."""
+    """Puts the packets of a long report together. Holds one report of each of a few functions, and few bytes."""
 
     _PACKETS_MAX = 64
+    _REPORTS_MAX = 8
 
     def __init__(self) -> None:
         self._parts: dict[tuple[str, int], tuple[int, dict[int, bytes]]] = {}
@@ -185,11 +186,14 @@ class Assembly:
         if not 1 <= number <= total <= self._PACKETS_MAX:
             raise BadInput("bad-packets", f"packet {number} of {total}: at most {self._PACKETS_MAX} are taken")
         key = (frame.station, frame.function)
-        known, parts = self._parts.get(key, (total, {}))
-        if known != total or number == 1:
+        known, parts = self._parts.pop(key, (total, {}))
+        # The same number with other words: the report that it belonged to was left, and this is another.
+        if known != total or number == 1 or parts.get(number, frame.body) != frame.body:
             parts = {}
         parts[number] = frame.body
         self._parts[key] = (total, parts)
+        if len(self._parts) > self._REPORTS_MAX:
+            del self._parts[next(iter(self._parts))]
         if len(parts) < total:
             return None
         del self._parts[key]
@@ -280,7 +284,10 @@ class _Elements:
         """One element many times, to the end of the body."""
         body, number = self._body, 0
         while begin + count <= len(body):
-            observed = None if self.observed is None else self.observed + number * self._step
+            try:
+                observed = None if self.observed is None else self.observed + number * self._step
+            except OverflowError as error:
+                raise BadInput("bad-step", f"value {number} of element {name} is of no time") from error
             self.elements.append(Element(name, observed, _number(body[begin : begin + count], decimals)))
             begin += count
             number += 1

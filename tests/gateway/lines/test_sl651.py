@@ -186,6 +186,38 @@ def test_packets_that_cannot_be_are_refused(packets: tuple[int, int]) -> None:
         Assembly().add(Frame(True, 1, STATION, "1234", 0x34, b"", 3, packets))
 
 
+def part(number: int, said: bytes, total: int = 3, function: int = 0x34) -> Frame:
+    return Frame(True, 1, STATION, "1234", function, said, 3, (total, number))
+
+
+def test_packets_of_two_reports_are_not_put_together() -> None:
+    assembly = Assembly()
+    for frame in (
+        part(1, b"a1"),
+        part(2, b"a2"),
+        part(2, b"b2"),
+    ):  # the rest of the first and the next one's first are lost
+        assert assembly.add(frame) is None
+    assert assembly.add(part(3, b"b3")) is None
+    for frame in (part(1, b"b1"), part(2, b"b2"), part(2, b"b2")):  # one is sent again: our answer to it was lost
+        assert assembly.add(frame) is None
+    whole = assembly.add(part(3, b"b3"))
+    assert whole is not None and whole.body == b"b1b2b3"
+
+
+def test_what_a_station_leaves_unfinished_does_not_grow() -> None:
+    assembly = Assembly()
+    for function in range(256):
+        assembly.add(part(1, bytes(4000), function=function))
+    assert len(assembly._parts) <= 8
+
+
+def test_a_step_beyond_all_times_is_refused() -> None:
+    said = bytes.fromhex(body("0418992359" + "3908")) + bytes(40_000)
+    with pytest.raises(BadInput, match="bad-step"):
+        decode_report(Frame(True, 1, STATION, "1234", 0x31, said, 3))
+
+
 # A station that dials in
 
 
