@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,7 +9,16 @@ from gateway.dial_in import DialIn
 from gateway.driver import Sink
 from gateway.drivers.hj212.settings import FactorQuantity, Hj212Settings, Hj212Station
 from gateway.events import Events
-from gateway.hj212.codec import Command, FactorValue, Packet, check_password, encode, factor_values, packet_reader
+from gateway.hj212.codec import (
+    Command,
+    FactorValue,
+    Packet,
+    check_password,
+    encode,
+    factor_values,
+    is_number,
+    packet_reader,
+)
 from gateway.repeats import KeptOnce
 from gateway.scan import EARLIEST_MS, shown
 from telemetry.clock import Clock
@@ -19,7 +27,6 @@ from telemetry.quality import Quality
 from telemetry.reading import Reading
 
 _QUALITY = {"N": Quality.GOOD, "S": Quality.SUSPECT, "T": Quality.SUSPECT}  # others: maintenance, fault, no line
-_NUMBER = re.compile(r"[0-9]{0,20}", re.ASCII)  # QN: a time to the millisecond
 _REPORTS = (Command.REAL_TIME, Command.MINUTES, Command.HOUR, Command.DAY)
 
 
@@ -54,7 +61,7 @@ class Hj212Driver:
         if packet.command in [str(int(report)) for report in _REPORTS]:
             identity = (packet.station, packet.number, packet.command, packet.packets) if packet.number else None
             await self._kept.keep(sink, station.device, identity, self._readings(station, packet))
-        if not packet.wants_answer or not _NUMBER.fullmatch(packet.number or ""):
+        if not packet.wants_answer or not is_number(packet.number):
             return b""  # to what is no number nothing can be answered that the protocol knows
         answer = Packet(packet.number, "91", str(int(Command.DATA_ANSWER)), packet.password, packet.station, 4, ())
         return encode(answer)

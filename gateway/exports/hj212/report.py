@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.exports.hj212.settings import Hj212ExportSettings, Hj212Series
 from gateway.hj212.codec import SEGMENT_MAX_BYTES, Command, Flag, Packet
+from gateway.timekeeping import is_placed
 from telemetry.quality import Quality
 from telemetry.reading import Reading
 
@@ -83,9 +84,9 @@ class Reporter:
         }  # spans that began before were told, or are not ours
 
     def take(self, reading: Reading, now_ms: int) -> None:
-        """Count a reading in. One of a span that was told already, or from the future, changes nothing."""
+        """Count a reading in. One of a span that was told already, from the future or of no known time changes nothing."""
         series = self._series.get((reading.device, reading.metric))
-        if series is None or reading.time_ms > now_ms + _AHEAD_MAX_MS:
+        if series is None or reading.time_ms > now_ms + _AHEAD_MAX_MS or not is_placed(reading.time_ms):
             return
         newest = self._newest.get(series.factor)
         if newest is None or reading.time_ms >= newest.time_ms:
@@ -97,14 +98,19 @@ class Reporter:
 
     def of_now(self, now_ms: int) -> Report | None:
         """The report of the newest values, when it is due."""
-        if not self._is_real_time_on or now_ms - self._real_time_ms < self._real_time_every_ms:
+        if now_ms < self._real_time_ms:
+            self._real_time_ms = now_ms  # the clock was set back
+        is_due = now_ms - self._real_time_ms >= self._real_time_every_ms and is_placed(now_ms)
+        if not self._is_real_time_on or not is_due:
             return None
         self._real_time_ms = now_ms - (now_ms - self._real_time_ms) % self._real_time_every_ms
         return self._of_now(now_ms)
 
     def of_spans(self, now_ms: int) -> Sequence[Report]:
         """The reports of the spans that are over."""
-        reports = []
+        reports: list[Report] = []
+        if not is_placed(now_ms):
+            return reports
         for command in (Command.MINUTES, Command.HOUR):
             length_ms = self._length_ms(command)
             end_ms = (now_ms - _GRACE_MS) // length_ms * length_ms
