@@ -19,6 +19,7 @@ from telemetry.errors import Unavailable
 from telemetry.reading import Reading
 
 _ASKED_EVERY_S = 0.5
+_AT_ONCE_S = 0.02
 _VALUES_MAX = 10_000  # of one interval
 
 
@@ -65,6 +66,10 @@ class LevelUartDriver:
             if loop.time() >= due_s:
                 due_s += settings.every_s
                 await self._tell(values, sink)
+                if loop.time() >= due_s:  # we were held up: of what has gathered nobody knows when it was so
+                    await _forget(line, settings.every_s)
+                    values, heard_s = _Values(settings), loop.time()
+                    due_s = heard_s + settings.every_s
 
     async def _tell(self, values: _Values, sink: Sink) -> None:
         settings = self._settings
@@ -76,6 +81,14 @@ class LevelUartDriver:
             await sink.offer([reading])
         elif raw is not None or has_faults:
             self._events.value_invalid(settings.device, settings.quantity.metric)
+
+
+async def _forget(line: Line, within_s: float) -> None:
+    """Drop what waits."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + within_s
+    while loop.time() < until_s and await line.read(_AT_ONCE_S):
+        pass
 
 
 class _Values:
