@@ -102,7 +102,8 @@ class StreamLine:
         return True
 
     def close(self) -> None:
-        self._writer.close()
+        # Not once all is out: a port that hangs would stay ours, and nobody could open it anew.
+        self._writer.transport.abort()
 
 
 async def open_line(settings: LineSettings) -> Line:
