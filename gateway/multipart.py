@@ -31,7 +31,8 @@ def boundary_of(content_type: str) -> bytes:
     match = _BOUNDARY.search(content_type)
     if match is None:
         raise BadInput("missing-boundary", "the Content-Type of a multipart body names no boundary")
-    return match[1].encode("ascii").removeprefix(b"--")  # some cameras write it with the dashes
+    # Some cameras write it with the dashes that stand before it in the body; whether these do shows there.
+    return match[1].encode("ascii").removeprefix(b"--")
 
 
 class MultipartReader:
@@ -84,8 +85,8 @@ class MultipartReader:
                 return False
             self._leave(parts)
             return True
-        end = self._buffer.find(self._mark)
-        size = end if end >= 0 else max(0, len(self._buffer) - len(self._mark) - 1)  # a CRLF and a mark may have begun
+        end = self._boundary_at()
+        size = end if end >= 0 else max(0, len(self._buffer) - len(self._mark) - 3)  # a CRLF and a mark may have begun
         if self._kept is not None:
             self._kept += self._buffer[:size]
             if len(self._kept) > self._part_max_bytes + 2:
@@ -100,11 +101,12 @@ class MultipartReader:
 
     def _enter(self, parts: list[Part]) -> bool:
         """Find the next boundary and read the head behind it."""
-        at = self._buffer.find(self._mark)
+        at = self._boundary_at()
         if at < 0:
-            self._skip(max(0, len(self._buffer) - len(self._mark) + 1))
+            self._skip(max(0, len(self._buffer) - len(self._mark) - 1))
             return False
         self._skip(at)
+        del self._buffer[: self._buffer.find(self._mark)]
         if self._buffer.startswith(b"--", len(self._mark)):
             del self._buffer[: len(self._mark) + 2]  # the end of a body; a stream may go on all the same
             return True
@@ -129,6 +131,11 @@ class MultipartReader:
         if self._left == 0:
             self._leave(parts)
         return True
+
+    def _boundary_at(self) -> int:
+        """Where the next boundary begins, -1 where there is none: at the mark, or at two dashes more."""
+        at = self._buffer.find(self._mark)
+        return at - 2 if at >= 2 and self._buffer.startswith(b"--", at - 2) else at
 
     def _leave(self, parts: list[Part]) -> None:
         assert self._content_type is not None
