@@ -76,16 +76,18 @@ class HttpClient:
                 self._challenged(head, target)
             finally:
                 writer.close()
-        refusal = f"{self._where(target)} refuses the log-in of '{self._login.username}'"
+        raise self._refused(f"{self._where(target)} refuses the log-in of '{self._login.username}'")
+
+    def _refused(self, detail: str) -> Unavailable | BadConfiguration:
         if self._was_let_in:  # a device that starts, or asks another of itself, may do so
-            raise Unavailable(f"{refusal}, which it has taken before")
-        raise BadConfiguration(refusal)
+            return Unavailable(f"{detail}, which it has taken before")
+        return BadConfiguration(detail)
 
     def _challenged(self, head: AnswerHead, target: str) -> None:
         try:
             challenge = parse_challenges(head.headers.get("www-authenticate", []))
         except BadInput as error:
-            raise BadConfiguration(f"{self._where(target)}: {error.detail}") from error
+            raise self._refused(f"{self._where(target)}: {error.detail}") from error
         self._digest = Digest(challenge, self._login.username, self._login.password.get_secret_value())
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

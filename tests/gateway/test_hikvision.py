@@ -446,6 +446,9 @@ def test_a_device_that_has_taken_the_log_in_before_is_asked_again(tmp_path: Path
             await client.ask("GET", "/x")
         terminal._password = "secret"
         assert (await client.ask("GET", "/x"))[0] == 404
+        terminal.status = b"401 Unauthorized"  # without saying how to log in
+        with pytest.raises(Unavailable, match="switch it on in the device, which it has taken before"):
+            await client.ask("GET", "/x")
         terminal.stop()
 
     asyncio.run(run())
