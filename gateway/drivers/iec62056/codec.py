@@ -57,7 +57,7 @@ class DataSet:
     @property
     def number(self) -> float | None:
         """The value as a number; None where it is none, such as a text or an empty register."""
-        is_number = re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", self.value)
+        is_number = re.fullmatch(r"\s*[+-]?\d{1,15}(\.\d{0,15})?\s*", self.value)
         return float(self.value) if is_number else None
 
 

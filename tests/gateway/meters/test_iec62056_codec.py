@@ -88,6 +88,7 @@ def test_a_readout_becomes_data_sets() -> None:
         ("2.7(-01.50*kW)", [-1.5]),
         ("1.8.0(0012", []),
         ("1.8.0(1e5*kWh)", [None]),
+        pytest.param(f"1.8.0({'9' * 400}*kWh)", [None], id="beyond all numbers"),
     ],
 )
 def test_what_is_no_number_is_not_measured(line: str, expected: list[float | None]) -> None:
