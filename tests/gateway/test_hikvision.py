@@ -10,6 +10,7 @@ import random
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -415,6 +416,23 @@ def test_one_event_from_years_ahead_does_not_end_the_asking_for_what_was_missed(
         terminal.happen(4)
         start()
         await until(lambda: len(sink.readings) == 3, "what was missed")
+
+    check(tmp_path, scenario)
+
+
+def test_what_a_device_whose_clock_is_fast_kept_is_asked_for_to_its_end(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        fast = datetime.fromtimestamp(NOW_MS // 1000 + 300, ZONE).isoformat()
+        terminal.log.append({**row(2), "time": fast})
+        start()
+        await until(lambda: len(sink.readings) == 2, "what was missed")
 
     check(tmp_path, scenario)
 

@@ -101,7 +101,7 @@ class HikvisionDriver:
         oldest_ms = now_ms - round(self._settings.back_fill_max_h * 3_600_000)
         read = self._read
         start_ms = oldest_ms if _is_ahead(read.time_ms, now_ms) else max(read.time_ms - _OVERLAP_MS, oldest_ms)
-        start, end = self._written(start_ms), self._written(now_ms + _OVERLAP_MS)
+        start, end = self._written(start_ms), self._written(now_ms + _AHEAD_MAX_MS)
         search = f"gatehouse-{now_ms}"
         position = 0
         for _ in range(_PAGES_MAX):
