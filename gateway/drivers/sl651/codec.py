@@ -117,7 +117,7 @@ _LEVELS_5_MIN = tuple(
 )  # twelve pairs of bytes, 0.01 m each, of level 1 to 8
 _OBSERVED, _STATION, _STEP, _STATUS = 0xF0, 0xF1, 0x04, 0x45
 _WIDE = 0xFF  # codes of two bytes begin so
-_PICTURE = 0xF3
+PICTURE = 0xF3
 
 
 def frame_reader() -> FrameReader[Frame]:
@@ -250,7 +250,7 @@ class _Elements:
             return True
         size = 2 if code == _WIDE else 1
         name = body[at : at + size].hex().upper()
-        if len(body) < at + size + 1 or code == _PICTURE:
+        if len(body) < at + size + 1 or code == PICTURE:
             return False
         described = body[at + size]
         count, decimals = described >> 3, described & 7

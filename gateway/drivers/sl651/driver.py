@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from gateway.dial_in import DialIn
 from gateway.driver import Sink
 from gateway.drivers.sl651.codec import (
+    PICTURE,
     WATER_LEVELS,
     Assembly,
     Element,
@@ -86,6 +87,9 @@ class Sl651Driver:
         return encode_taken(frame, report.stamp.serial, self._now(), end)
 
     def _readings(self, station: Sl651Station, report: Report) -> tuple[Reading, ...]:
+        if report.rest and report.rest[0] != PICTURE:
+            detail = f"{len(report.rest)} bytes from element {report.rest[0]:02X} on cannot be read"
+            self._events.answer_refused(station.device, detail)
         readings = []
         for quantity in station.quantities:
             for element in report.elements:

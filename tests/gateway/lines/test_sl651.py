@@ -322,6 +322,19 @@ def test_a_station_on_a_battery_is_told_to_leave() -> None:
     check(scenario, stays_on_line=False)
 
 
+def test_what_cannot_be_read_behind_what_could_is_said_so() -> None:
+    async def scenario(station: Station, sink: ListSink, events: Events) -> None:
+        station.say(up(body("392300001250" + "7a00" + "2619000005")))
+        assert await station.hear() == (0x32, 7, End.ESC)
+        assert [r.metric for r in sink.readings] == ["level"]
+        assert events.counters()["refused_answers"] == 1
+        station.say(up(body("392300001250" + "f3f3" + "ffd8", serial=8)))  # a picture
+        assert await station.hear() == (0x32, 8, End.ESC)
+        assert events.counters()["refused_answers"] == 1
+
+    check(scenario)
+
+
 def test_strangers_are_counted_and_not_answered() -> None:
     async def scenario(station: Station, sink: ListSink, events: Events) -> None:
         other = encode(Frame(True, 1, "0099999999", "1234", 0x32, bytes.fromhex(body("")), 3))
