@@ -30,6 +30,7 @@ from telemetry.errors import BadInput, Unavailable
 from telemetry.reading import Reading
 
 _SKIPPED_MAX = 16
+_SILENT_ROUNDS_MAX = 2  # of every sensor: then the line itself is doubtful, and opened anew
 _PARTS_MAX = 10
 _BABBLING_TIMES = 10  # time-outs that a wire may take to fall silent
 A = TypeVar("A", Announcement, Values)
@@ -49,6 +50,7 @@ class Sdi12Driver:
         self._clock = clock
         self._events = events
         self._failures = dict.fromkeys((sensor.address for sensor in settings.devices), 0)
+        self._silent = 0  # questions in a row that nobody answered
         self._rests_until_s = dict.fromkeys(self._failures, 0.0)
         self._schedule = Schedule(1, settings.every_s, settings.every_s, clock.monotonic_s())
         self._turns = Turns((settings.name,), self._schedule, clock)
@@ -60,12 +62,16 @@ class Sdi12Driver:
 
     async def run(self, sink: Sink) -> None:
         line = await open_line(self._settings.line)
+        self._silent = 0
         begun: Measuring = {}
         try:
             self._events.available(self._settings.name)
             while True:
                 await self._turns.next()
                 await self._measure(line, begun, sink)
+                count = len(self._settings.devices)
+                if self._silent >= _SILENT_ROUNDS_MAX * count:
+                    raise Unavailable(f"none of {count} sensors answered, {_SILENT_ROUNDS_MAX} times")
                 self._schedule.answered(0, self._clock.monotonic_s())
         finally:
             line.close()
@@ -93,7 +99,7 @@ class Sdi12Driver:
             except NoAnswer as error:
                 self._failed(sensor, error)
             else:
-                self._failures[sensor.address] = 0
+                self._failures[sensor.address] = self._silent = 0
                 self._events.available(sensor.device)
                 await self._tell(sensor, values, sink)
 
@@ -161,6 +167,7 @@ class Sdi12Driver:
         return None
 
     def _failed(self, sensor: Sdi12Sensor, error: NoAnswer) -> None:
+        self._silent += 1
         self._failures[sensor.address] += 1
         # In turns of its own rhythm, also while its neighbours are wanted more often. Half a turn is for the wire's pace.
         turns = min(2 ** self._failures[sensor.address], _SKIPPED_MAX) - 0.5

@@ -24,7 +24,7 @@ from gateway.drivers.sdi12.driver import Sdi12Driver
 from gateway.drivers.sdi12.settings import Sdi12Settings
 from gateway.events import Events
 from telemetry.clock import SystemClock
-from telemetry.errors import BadInput
+from telemetry.errors import BadInput, Unavailable
 from tests.gateway.lines.peer import SerialServer
 from tests.gateway.meters.streams import check_cuts
 from tests.gateway.support import ListSink, until
@@ -261,6 +261,32 @@ def test_a_sensor_that_is_wanted_more_often_brings_its_line_with_it() -> None:
         assert {r.device for r in sink.readings[2:]} == {"s-3", "s-4"}
 
     check(wire, scenario, "3", "4", every_s=3600)
+
+
+def test_a_wire_on_which_nobody_answers_is_given_up() -> None:
+    """Its adapter may hang, and is opened anew then."""
+    wire = Wire({})
+
+    async def run() -> None:
+        server = SerialServer(wire)
+        await server.start()
+        clock = SystemClock()
+        quantities = [{"number": 1, "metric": "level"}]
+        settings = {
+            "driver": "sdi12",
+            "line": {"host": "127.0.0.1", "tcp_port": server.port},
+            "every_s": 0.01,
+            "timeout_s": 0.01,
+            "tries": 1,
+            "devices": [{"device": f"s-{a}", "address": a, "quantities": quantities} for a in "34"],
+        }
+        driver = Sdi12Driver(Sdi12Settings.model_validate(settings), clock, Events(clock))
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable, match="none of 2 sensors answered, 2 times"):
+                await driver.run(ListSink())
+        server.stop()
+
+    asyncio.run(run())
 
 
 def test_a_dead_sensor_is_said_so_and_asked_ever_more_rarely() -> None:
