@@ -59,6 +59,10 @@ class DriverSettings(BaseModel):
         """The same, with the paths in it taken from the configuration file's folder on; most have none."""
         return self
 
+    def claims(self) -> Iterator[tuple[str, str]]:
+        """(field, what it names) of what it needs for itself, besides its line: no two entries may name the same."""
+        return iter(())
+
     def line_name(self) -> str | None:
         """The serial line that it needs for itself: who asks there alone hears no answers to others."""
         return None

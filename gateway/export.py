@@ -47,6 +47,10 @@ class ExportSettings(BaseModel):
         """The devices that it tells of; a driver of this gateway reads each."""
         raise NotImplementedError
 
+    def claims(self) -> Iterator[tuple[str, str]]:
+        """(field, what it names) of what it needs for itself: no two entries may name the same."""
+        return iter(())
+
     def placed(self, _folder: Path) -> Self:
         """The same, with the paths in it taken from the configuration file's folder on; most have none."""
         return self

@@ -86,6 +86,10 @@ class BrokerSettings(BaseModel):
     keep_alive_s: PositiveInt = 30
     reconnect_delay_max_s: PositiveFloat = 30.0
 
+    def known_as(self, client_id: str) -> str:
+        """A connection in words. A broker has one of each name, and ends it when another comes."""
+        return f"{client_id} at {self.host}:{self.port}"
+
     def placed(self, folder: Path) -> Self:
         """The same with relative paths counted from a folder."""
         return self if self.tls is None else self.model_copy(update={"tls": self.tls.placed(folder)})

@@ -275,6 +275,46 @@ def test_two_drivers_cannot_share_a_line(tmp_path: Path) -> None:
     assert "'/dev/ttyUSB0' is used by dlt645 /dev/ttyUSB0" in message
 
 
+SCANNER = """
+  - driver: hikvision
+    device: {device}
+    host: {host}
+    username: gateway
+    password: secret-one
+    bookmark: lane.bookmark
+    site_key: 5f0c7d1e9a3b4c685f0c7d1e9a3b4c68
+"""
+SENSORS = """
+  - driver: senml
+    broker: {{host: 10.0.0.5}}
+    client_id: {client_id}
+    topics: [a]
+    devices: [{{device: mh-8, quantities: [{{name: a, metric: level}}]}}]
+  - driver: sparkplug
+    broker: {{host: 10.0.0.5}}
+    client_id: gw-sensors
+    devices: [{{device: mh-9, group: g, node: n, quantities: [{{name: a, metric: level}}]}}]
+"""
+
+
+def test_two_drivers_cannot_share_a_bookmark(tmp_path: Path) -> None:
+    """Each would take what the other has read for read."""
+    first = SCANNER.format(device="lane-1", host="10.0.0.1")
+    load_settings(written(tmp_path, FILE.rstrip() + first), {})
+    message = refusal(tmp_path, FILE.rstrip() + first + SCANNER.format(device="lane-2", host="10.0.0.2"))
+    assert "drivers[3].bookmark: 'lane.bookmark' is used by hikvision 10.0.0.1:80; give each its own" in message
+
+
+def test_two_who_share_a_broker_cannot_share_a_name_there(tmp_path: Path) -> None:
+    """The broker would end the connection of one whenever the other comes."""
+    load_settings(written(tmp_path, FILE.rstrip() + SENSORS.format(client_id="gw-senml")), {})
+    message = refusal(tmp_path, FILE.rstrip() + SENSORS.format(client_id="gw-sensors"))
+    assert "drivers[3].client_id: 'gw-sensors at 10.0.0.5:1883' is used by senml 10.0.0.5:1883" in message
+    export = EXPORT.replace("client_id: c", "client_id: gw-sensors").replace("host: h", "host: 10.0.0.5")
+    both = FILE.rstrip() + SENSORS.format(client_id="gw-senml") + export
+    assert "exports[0].client_id: 'gw-sensors at 10.0.0.5:1883' is used by sparkplug" in refusal(tmp_path, both)
+
+
 @pytest.mark.parametrize("name", DRIVERS)
 def test_the_configuration_on_a_drivers_page_is_one(name: str, tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "gateway" / "drivers" / name.replace("-", "_") / "README.md").read_text()

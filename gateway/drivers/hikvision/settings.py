@@ -35,5 +35,8 @@ class HikvisionSettings(DriverSettings, ScanSettings):
     def device_names(self) -> Iterator[str]:
         return iter((self.device,))
 
+    def claims(self) -> Iterator[tuple[str, str]]:
+        yield "bookmark", str(self.bookmark)
+
     def placed(self, folder: Path) -> Self:
         return self.model_copy(update={"bookmark": folder / self.bookmark})
