@@ -225,6 +225,7 @@ class Terminal:
 def check(
     folder: Path,
     scenario: Callable[[Terminal, ListSink, Events, Callable[..., asyncio.Task[None]]], Awaitable[None]],
+    now_ms: int = NOW_MS,
     **rest: Any,
 ) -> None:
     """Run a scenario against a terminal; it starts the driver as often as it likes."""
@@ -232,7 +233,7 @@ def check(
     async def run() -> None:
         terminal = Terminal()
         await terminal.start()
-        clock = ManualClock(NOW_MS)
+        clock = ManualClock(now_ms)
         events, sink = Events(clock), ListSink()
         settings = HikvisionSettings.model_validate(
             {
@@ -435,6 +436,20 @@ def test_what_a_device_whose_clock_is_fast_kept_is_asked_for_to_its_end(tmp_path
         await until(lambda: len(sink.readings) == 2, "what was missed")
 
     check(tmp_path, scenario)
+
+
+def test_a_box_that_does_not_know_the_time_asks_for_what_was_missed(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        bookmark = tmp_path / "gate-1.bookmark"
+        bookmark.write_text(json.dumps({"serial": 1, "time_ms": NOW_MS - 86_400_000}))
+        for serial in (2, 3):
+            time = datetime.fromtimestamp(NOW_MS // 1000 - 9 + serial, ZONE)
+            terminal.log.append({**row(serial), "time": time.isoformat()})
+        start()
+        await until(lambda: len(sink.readings) == 2, "what was missed")
+        await until(lambda: json.loads(bookmark.read_bytes())["serial"] == 3, "the bookmark")
+
+    check(tmp_path, scenario, now_ms=5_000)
 
 
 def test_a_device_that_starts_is_waited_for_whatever_it_says(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from gateway.http_client import HttpClient, Login
 from gateway.multipart import MultipartReader, Part, boundary_of
 from gateway.repeats import KeptOnce
 from gateway.scan import Passages
+from gateway.timekeeping import is_placed
 from telemetry.clock import Clock
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from telemetry.quality import Quality
@@ -95,13 +96,15 @@ class HikvisionDriver:
 
     async def _back_fill(self, sink: Sink) -> None:
         """Ask for what happened since the bookmark. A device that cannot be asked is said so and read on."""
-        now_ms = self._clock.now_ms()
-        if self._read is None:
+        now_ms, read = self._clock.now_ms(), self._read
+        if read is None:
             return  # the first time: what was before us is not ours to tell
-        oldest_ms = now_ms - round(self._settings.back_fill_max_h * 3_600_000)
-        read = self._read
+        longest_ms = round(self._settings.back_fill_max_h * 3_600_000)
+        # Where nobody knows what time it is, nobody knows either for how long we were away.
+        until_ms = now_ms if is_placed(now_ms) else read.time_ms + longest_ms
+        oldest_ms = until_ms - longest_ms
         start_ms = oldest_ms if _is_ahead(read.time_ms, now_ms) else max(read.time_ms - _OVERLAP_MS, oldest_ms)
-        start, end = self._written(start_ms), self._written(now_ms + _AHEAD_MAX_MS)
+        start, end = self._written(start_ms), self._written(until_ms + _AHEAD_MAX_MS)
         search = f"gatehouse-{now_ms}"
         position = 0
         for _ in range(_PAGES_MAX):
@@ -167,4 +170,4 @@ class HikvisionDriver:
 
 def _is_ahead(time_ms: int, now_ms: int) -> bool:
     """Whether a time is of a clock that was set wrong: a bookmark there would hide all that comes until then."""
-    return time_ms > now_ms + _AHEAD_MAX_MS
+    return is_placed(now_ms) and time_ms > now_ms + _AHEAD_MAX_MS
