@@ -1,8 +1,8 @@
 """Multipart bodies (RFC 2046) as they come over a connection, without I/O. Pictures are dropped while they pass.
 
 A part is given out as soon as its Content-Length is reached, without waiting for the boundary of the next one: on an
-endless stream that would come with the next event. Parts without a length end at the next boundary. Whatever stands
-where no part can be is skipped up to the next boundary and counted in `noise_bytes`.
+endless stream that would come with the next event. Parts without a length, or with one that is too long, end at the next
+boundary. Whatever stands where no part can be is skipped up to the next boundary and counted in `noise_bytes`.
 """
 
 from __future__ import annotations
@@ -76,11 +76,17 @@ class MultipartReader:
         if self._content_type is None:
             return self._enter(parts)
         if self._left is not None:
-            taken = self._buffer[: self._left]
-            del self._buffer[: len(taken)]
-            self._left -= len(taken)
+            end = self._boundary_at(self._left)
+            if end >= 2 and self._buffer.startswith(b"\r\n", end - 2):
+                size = self._left = end - 2  # its length is wrong: the next part has begun
+            elif len(self._buffer) >= self._left:
+                size = self._left
+            else:
+                size = max(0, len(self._buffer) - len(self._mark) - 3)  # a CRLF and a mark may have begun
             if self._kept is not None:
-                self._kept += taken
+                self._kept += self._buffer[:size]
+            del self._buffer[:size]
+            self._left -= size
             if self._left:
                 return False
             self._leave(parts)
@@ -132,9 +138,9 @@ class MultipartReader:
             self._leave(parts)
         return True
 
-    def _boundary_at(self) -> int:
+    def _boundary_at(self, end: int | None = None) -> int:
         """Where the next boundary begins, -1 where there is none: at the mark, or at two dashes more."""
-        at = self._buffer.find(self._mark)
+        at = self._buffer.find(self._mark, 0, end)
         return at - 2 if at >= 2 and self._buffer.startswith(b"--", at - 2) else at
 
     def _leave(self, parts: list[Part]) -> None:

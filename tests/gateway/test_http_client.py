@@ -97,6 +97,18 @@ def test_a_length_that_is_too_short_costs_its_own_part_alone() -> None:
     assert found == [Part("application/json", HEARTBEAT[:5]), Part("application/json", HEARTBEAT)]
 
 
+@pytest.mark.parametrize("boundary", ["MIME_boundary", "------7e13971310878"])
+@pytest.mark.parametrize("kind", ["application/json", "image/jpeg"])
+@given(cuts=cuts)
+def test_a_length_that_is_too_long_costs_no_other_part(kind: str, boundary: str, cuts: list[int]) -> None:
+    lying = part(kind, HEARTBEAT, True, boundary).replace(b"Content-Length: 25", b"Content-Length: 900")
+    reader = MultipartReader(boundary_of(f"multipart/mixed; boundary={boundary}"), 1000)
+    good = part("application/json", b"{}", True, boundary)
+    received = [found for piece in pieces(lying + good, cuts) for found in reader.feed(piece)]
+    expected = [Part("application/json", HEARTBEAT)] if kind == "application/json" else []
+    assert received == [*expected, Part("application/json", b"{}")]
+
+
 @given(st.binary(max_size=300), cuts)
 def test_arbitrary_bytes_never_raise_and_the_cut_does_not_matter(data: bytes, cuts: list[int]) -> None:
     data = data.replace(b"\x01", b"--b\r\n").replace(b"\x02", b"\r\n\r\n").replace(b"\x03", b"Content-Length: 3\r\n")
