@@ -228,6 +228,7 @@ class Station:
         self._reader = reader
         self._writer = writer
         self.port = 0
+        self.told = ""  # the time of the last answer
 
     def say(self, data: bytes) -> None:
         self._writer.write(data)
@@ -238,12 +239,13 @@ class Station:
         assert head[:2] == b"\x7e\x7e" and head[2:7].hex() == STATION and head[11] >> 4 == 8
         rest = await self._reader.readexactly((int.from_bytes(head[11:13], "big") & 0xFFF) + 3)
         assert crc(head + rest[:-2]) == rest[-2:]
+        self.told = rest[2:8].hex()
         return head[10], int.from_bytes(rest[:2], "big"), rest[-3]
 
 
-def check(scenario: Callable[[Station, ListSink, Events], Awaitable[None]], **rest: Any) -> None:
+def check(scenario: Callable[[Station, ListSink, Events], Awaitable[None]], now_ms: int = NOW_MS, **rest: Any) -> None:
     async def run() -> None:
-        clock = ManualClock(NOW_MS)
+        clock = ManualClock(now_ms)
         events, sink = Events(clock), ListSink()
         level = {"element": "39", "metric": "level", "offset": -0.1}
         rain = {"element": "26", "metric": "rain_total"}
@@ -312,6 +314,18 @@ def test_connections_that_were_never_ended_do_not_lock_a_station_out() -> None:
             other.close()
 
     check(scenario, connections_max=3)
+
+
+@pytest.mark.parametrize(("now_ms", "told"), [(NOW_MS, "261123080000"), (5_000, "261123075012")])
+def test_an_answer_tells_a_station_no_time_that_nobody_knows(now_ms: int, told: str) -> None:
+    """Some set their clocks by it; a box that does not know the time tells them their own."""
+
+    async def scenario(station: Station, _sink: ListSink, _events: Events) -> None:
+        station.say(REPORT)
+        assert await station.hear() == (0x32, 7, End.ESC)
+        assert station.told == told
+
+    check(scenario, now_ms)
 
 
 def test_a_station_on_a_battery_is_told_to_leave() -> None:
