@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Hashable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -59,8 +61,7 @@ class Hj212Driver:
         check_password(packet, station.password)
         self._events.available(station.device)
         if packet.command in [str(int(report)) for report in _REPORTS]:
-            identity = (packet.station, packet.number, packet.command, packet.packets) if packet.number else None
-            await self._kept.keep(sink, station.device, identity, self._readings(station, packet))
+            await self._kept.keep(sink, station.device, _identity(packet), self._readings(station, packet))
         if not packet.wants_answer or not is_number(packet.number):
             return b""  # to what is no number nothing can be answered that the protocol knows
         answer = Packet(packet.number, "91", str(int(Command.DATA_ANSWER)), packet.password, packet.station, 4, ())
@@ -98,3 +99,9 @@ class Hj212Driver:
         except (ValueError, OverflowError):
             time_ms = 0
         return (time_ms, Quality.GOOD) if time_ms >= EARLIEST_MS else (self._clock.now_ms(), Quality.SUSPECT)
+
+
+def _identity(packet: Packet) -> Hashable | None:
+    """What makes two packets the same: the number alone does not, where a station's clock was never set."""
+    said = hashlib.sha256(repr(packet.data).encode()).digest()
+    return (packet.station, packet.number, packet.command, packet.packets, said) if packet.number else None

@@ -6,6 +6,7 @@ same number is kept once.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -84,7 +85,9 @@ class Sl651Driver:
             stamp = _stamp(frame)
             return encode_taken(frame, stamp.serial, self._now(stamp), End.ACK)
         report = decode_report(whole)
-        identity = (frame.station, frame.function, report.stamp.serial, str(report.stamp.sent))
+        # Where the station's clock was never set its numbers begin anew with each of its starts.
+        sent = hashlib.sha256(whole.body).digest() if report.stamp.sent is None else report.stamp.sent
+        identity = (frame.station, frame.function, report.stamp.serial, sent)
         await self._kept.keep(sink, station.device, identity, self._readings(station, report))
         end = End.ESC if self._settings.stays_on_line else End.EOT
         return encode_taken(frame, report.stamp.serial, self._now(report.stamp), end)

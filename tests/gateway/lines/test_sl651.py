@@ -328,6 +328,18 @@ def test_an_answer_tells_a_station_no_time_that_nobody_knows(now_ms: int, told: 
     check(scenario, now_ms)
 
 
+def test_a_station_whose_clock_was_never_set_and_counts_anew_is_heard() -> None:
+    async def scenario(station: Station, sink: ListSink, events: Events) -> None:
+        for level in ("00001250", "00001250", "00001260"):  # one is sent again, then it has started anew
+            unset = body("3923" + level).replace("261123075012", "0" * 12).replace("2611230750", "0" * 10)
+            station.say(up(unset))
+            assert await station.hear() == (0x32, 7, End.ESC)
+        assert [round(r.value, 9) for r in sink.readings] == [1.15, 1.16]
+        assert events.counters()["duplicates"] == 1
+
+    check(scenario)
+
+
 def test_a_station_on_a_battery_is_told_to_leave() -> None:
     async def scenario(station: Station, _sink: ListSink, _events: Events) -> None:
         station.say(REPORT)
