@@ -108,9 +108,12 @@ def test_the_report_of_now_carries_the_newest_values_and_says_which_are_missing(
 def test_reports_of_now_go_on_when_the_clock_is_set_back() -> None:
     reporter = Reporter(settings(), NOW_MS)
     assert reporter.of_now(NOW_MS + 30_000) is not None
+    reporter.take(level(1.0, NOW_MS), NOW_MS)
     back_ms = NOW_MS - 7_200_000
     assert reporter.of_now(back_ms) is None
-    assert reporter.of_now(back_ms + 30_000) is not None
+    reporter.take(level(2.0, back_ms), back_ms)
+    report = reporter.of_now(back_ms + 30_000)
+    assert report is not None and "e41601-Rtd=2.00" in data(report.packets[0])
 
 
 def test_nothing_is_told_of_a_time_that_nobody_knows() -> None:
