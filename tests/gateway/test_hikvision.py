@@ -27,6 +27,7 @@ from gateway.drivers.hikvision_listen.driver import HikvisionListenDriver
 from gateway.drivers.hikvision_listen.settings import HikvisionListenSettings
 from gateway.events import Events
 from gateway.http_client import HttpClient, Login
+from gateway.scan import Passages, ScanSettings
 from telemetry.clock import ManualClock
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from tests.fuzz.damage import damaged
@@ -97,6 +98,15 @@ def test_a_face_that_cannot_be_read_costs_its_neighbours_nothing() -> None:
     event = decode_event(json.dumps(sent).encode(), ZONE, NOW_MS)
     assert [scan.temperature_c for scan in event.scans] == [36.4, 38.5]
     assert [error.reason for error in event.refused] == ["bad-value"]
+
+
+def test_two_faces_without_numbers_are_two_people() -> None:
+    faces = [{"currTemperature": 36.4}, {"currTemperature": 38.5}]
+    sent = {"macAddress": MAC, "dateTime": stamp(1), "faceCapture": [{"faces": faces[:1]}, {"faces": faces[1:]}]}
+    first, second = decode_event(json.dumps(sent).encode(), ZONE, NOW_MS).scans
+    assert first.event != second.event
+    passages = Passages(ScanSettings.model_validate({"site_key": KEY}))
+    assert passages.readings(first, "gate-1")[0].key != passages.readings(second, "gate-1")[0].key
 
 
 # Sessions

@@ -186,13 +186,13 @@ def _event(
     device: str | None, event_type: str, measured: list[tuple[_Measured, object]], zone: ZoneInfo, now_ms: int
 ) -> Event:
     scans, serials, thresholds, refused = [], [], [], []
-    for fields, sent_time in measured:
+    for number, (fields, sent_time) in enumerate(measured):
         major = _whole(first(fields.major_type, fields.major))
         if major not in (None, _ACCESS_EVENT):
             continue  # doors, tampering, operations: nobody was measured
         serial = _whole(fields.serial)
         try:
-            scans.append(_scan(device or "", serial, fields, sent_time, zone, now_ms))
+            scans.append(_scan(device or "", serial, number, fields, sent_time, zone, now_ms))
         except BadInput as error:
             refused.append(error)
         else:
@@ -203,10 +203,14 @@ def _event(
     return Event(device, event_type, tuple(scans), tuple(serials), tuple(thresholds), tuple(refused))
 
 
-def _scan(device: str, serial: int | None, fields: _Measured, sent_time: object, zone: ZoneInfo, now_ms: int) -> Scan:
+def _scan(
+    device: str, serial: int | None, number: int, fields: _Measured, sent_time: object, zone: ZoneInfo, now_ms: int
+) -> Scan:
     measured_ms, quality = time_ms(sent_time, zone, now_ms)
     person = first(fields.person, fields.person_number, fields.card)
     which = first(serial, fields.picture_id, fields.face_id)
+    if which is None and number:
+        which = f"face {number}"  # cameras that number nobody tell several people at once
     is_off = truth(fields.is_enabled) is False
     sent = None if is_off else first(fields.temperature, fields.temperature_too)
     return Scan(
