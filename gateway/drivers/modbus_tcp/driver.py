@@ -60,12 +60,18 @@ class ModbusTcpDriver:
         read: dict[Register, float | None] = {}
         time_ms = 0
         is_heard = True
+        lost: Unavailable | None = None
         for span in self._plans[number]:
             try:
                 registers = await session.read(device.unit, span)
             except NoAnswer as error:
                 self._events.unavailable(device.device, str(error))
                 is_heard = False
+                break
+            except Unavailable as error:
+                # Some converters hang up where nobody has a unit's number: its neighbours come first when we are back.
+                self._events.unavailable(device.device, str(error))
+                is_heard, lost = False, error
                 break
             except BadInput as error:
                 self._events.answer_refused(device.device, error.detail)
@@ -89,6 +95,8 @@ class ModbusTcpDriver:
                 readings.append(Reading(device.device, point.metric, time_ms, *measured))
         if readings:
             await sink.offer(readings)
+        if lost is not None:
+            raise lost
 
     def _plan(self, number: int, gap_max: int) -> tuple[Span, ...]:
         return unit_plan(self._settings, self._settings.devices[number], gap_max)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import struct
 from collections import Counter
@@ -16,6 +17,8 @@ from gateway.drivers import DRIVERS
 from gateway.drivers.dlt645.codec import Relay
 from gateway.drivers.dlt645.driver import Dlt645Meter
 from gateway.drivers.dlt645.settings import Dlt645Settings
+from gateway.events import Events
+from gateway.meter import LineDriver
 from telemetry.errors import BadInput, Unavailable
 from tests.gateway.meters.devices import (
     dead,
@@ -28,6 +31,7 @@ from tests.gateway.meters.devices import (
     unit_modbus,
 )
 from tests.gateway.meters.wire import Answer, Ran, Wire, on_virtual_time, poll
+from tests.gateway.support import ListSink
 from tests.sim.loop import SimClock
 
 LINE = {"port": "/dev/unused"}
@@ -288,6 +292,51 @@ def test_a_serial_server_keeps_its_rate_and_the_meter_is_told_so(baud: int, lett
 def test_a_line_on_which_nobody_answers_is_given_up() -> None:
     ran = run("dlt645", Wire([]), for_s=600, devices=[device(address="161"), {"device": "m2", "address": "162"}])
     assert isinstance(ran.raised, Unavailable) and "none of 2" in str(ran.raised)
+
+
+class TornWire(Wire):
+    """An adapter that is pulled out behind the second question."""
+
+    async def write(self, data: bytes) -> None:
+        if len(self.requests) == 2:
+            raise Unavailable("pulled out")
+        await super().write(data)
+
+
+def test_what_a_meter_said_before_its_line_was_gone_counts() -> None:
+    ran = run(
+        "dlt645", TornWire([meter_645("000000000161", ITEMS)]), devices=[device(address="161", profile="single-phase")]
+    )
+    assert newest(ran) == {("m1", "energy"): 317.76, ("m1", "voltage"): 231.9}
+    assert isinstance(ran.raised, Unavailable) and "pulled out" in str(ran.raised)
+
+
+def test_a_meter_at_whose_name_the_line_goes_away_does_not_keep_its_neighbours_from_being_read() -> None:
+    class Touchy(Wire):
+        async def write(self, data: bytes) -> None:
+            if b"\x62\x01" in data:
+                raise Unavailable("closed by the other side")
+            await super().write(data)
+
+    energy = {"00010000": ITEMS["00010000"]}
+    devices = [{"device": f"m{number}", "address": f"16{number}"} for number in (2, 3)]
+    declared = DRIVERS["dlt645"].settings.model_validate(
+        {"driver": "dlt645", "line": LINE, "every_s": 10, "devices": devices}
+    )
+
+    async def work(clock: SimClock) -> list[str]:
+        sink, wire = ListSink(), Touchy([meter_645("000000000163", energy)])
+        driver = DRIVERS["dlt645"].make(declared, clock, Events(clock))
+        assert isinstance(driver, LineDriver)
+        for _ in range(3):
+            bus = Bus(wire, declared.line, clock, lambda _is_sent, _data: None)
+            task = asyncio.create_task(driver.poll(bus, sink))
+            await asyncio.wait([task], timeout=8)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return [reading.device for reading in sink.readings]
+
+    assert set(on_virtual_time(work)) == {"m3"}
 
 
 def test_bit_errors_cost_retries_and_no_wrong_value() -> None:
