@@ -87,6 +87,9 @@ class Sdi12Driver:
                 announcement = await self._ask(line, sensor, start, decode_announcement)
             except NoAnswer as error:
                 self._failed(sensor, error)
+            except Unavailable as error:  # perhaps because of it: its neighbours come first when the line is back
+                self._failed(sensor, error)
+                raise
             else:
                 begun[sensor.address] = sensor, announcement, loop.time() + announcement.ready_s
         for sensor, announcement, ready_s in sorted(begun.values(), key=lambda one: one[2]):
@@ -98,6 +101,9 @@ class Sdi12Driver:
                 values = await self._fetch(line, sensor, announcement.value_count)
             except NoAnswer as error:
                 self._failed(sensor, error)
+            except Unavailable as error:  # perhaps because of it: its neighbours come first when the line is back
+                self._failed(sensor, error)
+                raise
             else:
                 self._failures[sensor.address] = self._silent = 0
                 self._events.available(sensor.device)
@@ -166,7 +172,7 @@ class Sdi12Driver:
                     return answer
         return None
 
-    def _failed(self, sensor: Sdi12Sensor, error: NoAnswer) -> None:
+    def _failed(self, sensor: Sdi12Sensor, error: Unavailable) -> None:
         self._silent += 1
         self._failures[sensor.address] += 1
         # In turns of its own rhythm, also while its neighbours are wanted more often. Half a turn is for the wire's pace.

@@ -289,6 +289,38 @@ def test_a_wire_on_which_nobody_answers_is_given_up() -> None:
     asyncio.run(run())
 
 
+def test_a_sensor_at_whose_name_the_line_goes_away_does_not_keep_its_neighbours_from_being_read() -> None:
+    class Touchy(Wire):
+        async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while (command := (await reader.readuntil(b"!")).decode()) != "3CC!":
+                writer.write(self.answers[command].encode() + b"\r\n")  # type: ignore[union-attr]
+
+    wire = Touchy({"4CC!": "400001", "4D0!": summed("4+1")})
+
+    async def run() -> None:
+        server = SerialServer(wire)
+        await server.start()
+        clock, sink = SystemClock(), ListSink()
+        quantities = [{"number": 1, "metric": "level"}]
+        settings = {
+            "driver": "sdi12",
+            "line": {"host": "127.0.0.1", "tcp_port": server.port},
+            "every_s": 0.5,
+            "timeout_s": 0.1,
+            "devices": [{"device": f"s-{a}", "address": a, "quantities": quantities} for a in "34"],
+        }
+        driver = Sdi12Driver(Sdi12Settings.model_validate(settings), clock, Events(clock))
+        for _ in range(3):
+            task = asyncio.create_task(driver.run(sink))
+            await until(lambda task=task: task.done() or bool(sink.readings), "a reading, or the end")  # type: ignore[misc]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        server.stop()
+        assert {r.device for r in sink.readings} == {"s-4"}
+
+    asyncio.run(run())
+
+
 def test_a_dead_sensor_is_said_so_and_asked_ever_more_rarely() -> None:
     wire = Wire({"4CC!": "400002", "4D0!": summed("4+0.5-1")})
 
