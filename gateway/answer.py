@@ -38,9 +38,8 @@ class AnswerReader:
     def feed(self, data: bytes) -> bytes:
         """The next piece of the body. Raises BadInput for what is no HTTP; the connection is of no use then."""
         self._buffer += data
-        if self.head is None:
-            self._read_head()
-            if self.head is None:
+        while self.head is None:
+            if not self._read_head():
                 return b""
         if self._is_chunked:
             return self._chunks()
@@ -53,12 +52,13 @@ class AnswerReader:
         del self._buffer[: len(piece)]
         return piece
 
-    def _read_head(self) -> None:
+    def _read_head(self) -> bool:
+        """Read the next head; False when more bytes are needed. One that only says "continue" is none."""
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0 or end > _HEAD_MAX_BYTES:
             if len(self._buffer) > _HEAD_MAX_BYTES:
                 raise BadInput("bad-http", f"the answer's head is longer than {_HEAD_MAX_BYTES} bytes")
-            return
+            return False
         lines = bytes(self._buffer[:end]).decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
         match = _STATUS.fullmatch(lines[0])
@@ -69,8 +69,7 @@ class AnswerReader:
             name, _, value = line.partition(":")
             head.headers.setdefault(name.strip().lower(), []).append(value.strip())
         if 100 <= head.status < 200:
-            self._read_head()
-            return
+            return True
         self.head = head
         length = head.header("content-length")
         if "chunked" in head.header("transfer-encoding").lower():
@@ -80,6 +79,7 @@ class AnswerReader:
         elif re.fullmatch(r"[0-9]{1,12}", length):
             self._left = int(length)
             self.is_complete = self._left == 0
+        return True
 
     def _chunks(self) -> bytes:
         pieces = bytearray()

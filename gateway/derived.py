@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, PositiveFloat
 
 from gateway.driver import Sink
+from gateway.timekeeping import is_placed
 from telemetry.catalogue import MetricName, Name
+from telemetry.clock import Clock
 from telemetry.frames import READINGS_MAX
 from telemetry.quality import Quality
 from telemetry.reading import Reading
@@ -43,15 +45,24 @@ class CounterRate:
         self._points: deque[tuple[int, float]] = deque()  # time, what was counted since we began
         self._last_value = 0.0
 
-    def rate(self, reading: Reading) -> Reading | None:
+    def rate(self, reading: Reading, now_ms: int) -> Reading | None:
         """The mean rate over the window that ends with a reading of the counter.
+
+        Args:
+            now_ms: The gateway's time: one reading from ahead of it must not keep all others out until then.
 
         Returns:
             None until the window is filled, and for a reading that is bad, or not newer than the last. Suspect after a
             pause of more than twice the window: what was counted in it is spread over all of it.
         """
-        if reading.quality is Quality.BAD or (self._points and reading.time_ms <= self._points[-1][0]):
+        if reading.quality is Quality.BAD:
             return None
+        if self._points:
+            last_ms = self._points[-1][0]
+            if reading.time_ms <= last_ms <= now_ms:
+                return None
+            if reading.time_ms <= last_ms or is_placed(reading.time_ms) != is_placed(last_ms):
+                self._points.clear()  # a clock was set: what lies between nobody knows
         counted = self._points[-1][1] + self._increase(reading.value) if self._points else 0.0
         self._last_value = reading.value
         self._points.append((reading.time_ms, counted))
@@ -80,8 +91,9 @@ class CounterRate:
 class Derived:
     """Implements `Sink`: hands on what it gets, with the rates out of it."""
 
-    def __init__(self, settings: Sequence[RateSettings], sink: Sink) -> None:
+    def __init__(self, settings: Sequence[RateSettings], sink: Sink, clock: Clock) -> None:
         self._sink = sink
+        self._clock = clock
         self._rates: dict[tuple[str, str], list[CounterRate]] = {}
         for entry in settings:
             self._rates.setdefault((entry.device, entry.counter), []).append(CounterRate(entry))
@@ -95,11 +107,12 @@ class Derived:
             await self._sink.keep(part)
 
     def _with_rates(self, readings: Sequence[Reading]) -> Sequence[Sequence[Reading]]:
+        now_ms = self._clock.now_ms()
         rates = [
             rate
             for reading in readings
             for counter in self._rates.get((reading.device, reading.metric), ())
-            if (rate := counter.rate(reading)) is not None
+            if (rate := counter.rate(reading, now_ms)) is not None
         ]
         if len(readings) + len(rates) <= READINGS_MAX:
             return [[*readings, *rates]]

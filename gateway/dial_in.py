@@ -1,4 +1,8 @@
-"""Listens for stations that dial in over TCP and keep talking: bytes in, frames to whoever takes them, answers out."""
+"""Listens for stations that dial in over TCP and keep talking: bytes in, frames to whoever takes them, answers out.
+
+A station whose network went away dials in anew, and nobody ends the connection from before. Where there are too many, the one
+is ended that has been silent the longest, of those that never said a frame first.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from gateway.events import Events
 from gateway.framing import FrameReader
 from telemetry.catalogue import ZoneName
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
+from telemetry.settings import HostName
 
 _READ_BYTES = 4096
 _PAUSE_S = 2.0  # longer than any pause within a frame
@@ -25,7 +30,7 @@ Take = Callable[[F], Awaitable[bytes]]
 class DialInSettings(DriverSettings):
     """What every driver that is dialled in to can be told."""
 
-    host: str = "127.0.0.1"
+    host: HostName = "127.0.0.1"
     port: int = Field(ge=0, le=65535)  # 0: any free one
     zone: ZoneName = "Asia/Shanghai"  # the stations' clocks carry no zone
     silence_max_s: PositiveFloat = 180.0  # a station that says nothing for so long has gone
@@ -43,7 +48,8 @@ class DialIn:
     def __init__(self, settings: DialInSettings, events: Events) -> None:
         self._settings = settings
         self._events = events
-        self._connections: set[asyncio.Task[None]] = set()
+        # Each by whether it has said a frame, and when it said anything last.
+        self._connections: dict[asyncio.Task[None], tuple[bool, float]] = {}
         self.port = settings.port
 
     async def run(self, frames: Callable[[], FrameReader[F]], takers: Callable[[], Take[F]]) -> None:
@@ -60,14 +66,14 @@ class DialIn:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
-            self._connections.add(task)
+            self._make_room()
+            self._connections[task] = False, asyncio.get_running_loop().time()
             try:
-                if len(self._connections) <= settings.connections_max:
-                    await self._serve(reader, writer, frames(), takers())
+                await self._serve(task, reader, writer, frames(), takers())
             except OSError:
                 pass  # it went away; what was not acknowledged comes again
             finally:
-                self._connections.discard(task)
+                self._connections.pop(task, None)
                 writer.close()
 
         try:
@@ -85,8 +91,22 @@ class DialIn:
             for connection in list(self._connections):
                 connection.cancel()
 
+    def _make_room(self) -> None:
+        """End the connection that is the least likely to be a station's, where there are too many."""
+        if len(self._connections) >= self._settings.connections_max:
+            ended = min(self._connections, key=self._connections.__getitem__)
+            del self._connections[ended]
+            ended.cancel()
+            detail = f"more than {self._settings.connections_max}; the longest silent one is ended"
+            self._events.message_refused(self._settings.name, BadInput("too-many-connections", detail))
+
     async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, frames: FrameReader[F], take: Take[F]
+        self,
+        task: asyncio.Task[None],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        frames: FrameReader[F],
+        take: Take[F],
     ) -> None:
         loop = asyncio.get_running_loop()
         silent_s = loop.time() + self._settings.silence_max_s
@@ -104,6 +124,8 @@ class DialIn:
                     return
                 silent_s = loop.time() + self._settings.silence_max_s
                 found = frames.feed(data)
+                has_spoken, _ = self._connections[task]
+                self._connections[task] = has_spoken or bool(found), loop.time()
             for frame in found:
                 try:
                     writer.write(await take(frame))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -59,6 +59,21 @@ class DriverSettings(BaseModel):
         """The same, with the paths in it taken from the configuration file's folder on; most have none."""
         return self
 
+    def claims(self) -> Iterator[tuple[str, str]]:
+        """(field, what it names) of what it needs for itself, besides its line: no two entries may name the same."""
+        return iter(())
+
     def line_name(self) -> str | None:
         """The serial line that it needs for itself: who asks there alone hears no answers to others."""
         return None
+
+
+def each_asked_once(devices: Iterable[BaseModel]) -> None:
+    """Raises ValueError where two devices differ in nothing but their name: one of them would have the other's readings."""
+    known: list[tuple[str, dict[str, Any]]] = []
+    for entry in devices:
+        told = entry.model_dump()
+        name = told.pop("device")
+        if other := next((other for other, asked in known if asked == told), None):
+            raise ValueError(f"'{name}' is asked for the same as '{other}': give it an address of its own")
+        known.append((name, told))

@@ -19,6 +19,7 @@ from telemetry.catalogue import MetricName, Name
 from telemetry.reading import Reading
 
 T = TypeVar("T")
+AHEAD_MAX_MS = 60_000  # a clock that is a little fast
 
 
 class Export(Protocol):
@@ -47,6 +48,10 @@ class ExportSettings(BaseModel):
         """The devices that it tells of; a driver of this gateway reads each."""
         raise NotImplementedError
 
+    def claims(self) -> Iterator[tuple[str, str]]:
+        """(field, what it names) of what it needs for itself: no two entries may name the same."""
+        return iter(())
+
     def placed(self, _folder: Path) -> Self:
         """The same, with the paths in it taken from the configuration file's folder on; most have none."""
         return self
@@ -59,6 +64,14 @@ class ExportedSeries(BaseModel):
 
     device: Name
     metric: MetricName
+
+
+def is_newer(reading: Reading, known: Reading | None, now_ms: int) -> bool:
+    """Whether a reading stands for a series from now on. What a device sends late is history.
+
+    One from ahead of our clock keeps nobody out: either its clock was wrong, or ours was set back.
+    """
+    return known is None or reading.time_ms >= known.time_ms or known.time_ms > now_ms + AHEAD_MAX_MS
 
 
 class Outbox(Generic[T]):

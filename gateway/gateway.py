@@ -135,7 +135,7 @@ async def _run(
         for name, export in exports.items():
             events.driver_added(name)
             local_tasks.append(group.create_task(supervise(name, export.run, clock, events), name=name))
-        drivers = RunningDrivers(group, Derived(settings.rates, collector), clock, events)
+        drivers = RunningDrivers(group, Derived(settings.rates, collector, clock), clock, events)
         await drivers.change(settings.drivers)
         following = None if changes is None else group.create_task(follow(changes, settings, drivers, events))
         await stop.wait()

@@ -38,9 +38,10 @@ class HttpClient:
         self._login = login
         self._timeout_s = timeout_s
         self._digest: Digest | None = None
+        self._was_let_in = False
 
     async def ask(self, method: str, target: str, body: bytes = b"", content_type: str = "") -> tuple[int, bytes]:
-        """Status and body. Raises Unavailable, or BadConfiguration when the log-in is wrong."""
+        """Status and body. Raises Unavailable, or BadConfiguration when the log-in is wrong and was never right."""
         async with self.open(method, target, body, content_type) as (head, pieces):
             answer = bytearray()
             async for piece in pieces:
@@ -58,7 +59,7 @@ class HttpClient:
         Args:
             silence_max_s: How long an endless answer may say nothing.
 
-        Raises Unavailable, or BadConfiguration when the log-in is wrong.
+        Raises Unavailable, or BadConfiguration when the log-in is wrong and was never right.
         """
         for _ in range(2):  # once to be asked who we are, or that a nonce has run out; once to say it
             reader, writer = await self._connect()
@@ -69,18 +70,24 @@ class HttpClient:
                 head = answer.head
                 assert head is not None
                 if head.status != 401:
+                    self._was_let_in = self._was_let_in or self._digest is not None
                     yield head, self._pieces(reader, answer, first, target, silence_max_s or self._timeout_s)
                     return
                 self._challenged(head, target)
             finally:
                 writer.close()
-        raise BadConfiguration(f"{self._where(target)} refuses the log-in of '{self._login.username}'")
+        raise self._refused(f"{self._where(target)} refuses the log-in of '{self._login.username}'")
+
+    def _refused(self, detail: str) -> Unavailable | BadConfiguration:
+        if self._was_let_in:  # a device that starts, or asks another of itself, may do so
+            return Unavailable(f"{detail}, which it has taken before")
+        return BadConfiguration(detail)
 
     def _challenged(self, head: AnswerHead, target: str) -> None:
         try:
             challenge = parse_challenges(head.headers.get("www-authenticate", []))
         except BadInput as error:
-            raise BadConfiguration(f"{self._where(target)}: {error.detail}") from error
+            raise self._refused(f"{self._where(target)}: {error.detail}") from error
         self._digest = Digest(challenge, self._login.username, self._login.password.get_secret_value())
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

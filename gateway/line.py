@@ -11,6 +11,7 @@ import serial_asyncio_fast
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from telemetry.errors import Unavailable
+from telemetry.settings import HostName
 
 _CONNECT_TIMEOUT_S = 5.0
 _READ_BYTES = 4096
@@ -23,7 +24,7 @@ class LineSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     port: str | None = None  # such as /dev/ttyUSB0; better one of /dev/serial/by-id, which stays
-    host: str | None = None
+    host: HostName | None = None
     tcp_port: int = Field(default=4001, ge=1, le=65535)
     baud: int = Field(default=2400, ge=300, le=1_000_000)
     data_bits: Literal[7, 8] = 8
@@ -101,7 +102,8 @@ class StreamLine:
         return True
 
     def close(self) -> None:
-        self._writer.close()
+        # Not once all is out: a port that hangs would stay ours, and nobody could open it anew.
+        self._writer.transport.abort()
 
 
 async def open_line(settings: LineSettings) -> Line:

@@ -18,6 +18,7 @@ from gateway.driver import DriverSettings
 from gateway.events import Events
 from gateway.request import CONTINUE, Head, RequestError, Response, encode_response, parse_head, problem
 from telemetry.errors import BadConfiguration, Unavailable
+from telemetry.settings import HostName
 
 _LINGER_S = 2.0
 _LINGER_MAX_BYTES = 4_000_000
@@ -26,7 +27,7 @@ _LINGER_MAX_BYTES = 4_000_000
 class ListenerSettings(DriverSettings):
     """What every driver that listens can be told."""
 
-    host: str = "127.0.0.1"
+    host: HostName = "127.0.0.1"
     port: int = Field(default=8101, ge=0, le=65535)  # 0: any free one
     header_max_bytes: PositiveInt = 8_192
     body_max_bytes: PositiveInt = 262_144

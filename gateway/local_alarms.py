@@ -22,7 +22,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -41,6 +41,7 @@ _HOLD_MAX_MS = 300_000  # as the core's rules: how long after a reading its valu
 _PASSAGES_OPEN_MAX = 200  # of all lanes; the oldest is over first
 _PASSAGES_REMEMBERED = 1000
 _TICK_S = 1.0
+_AHEAD_MAX_MS = 60_000  # as the core: a clock further ahead than this is wrong
 _ASKED_MS = 300_000  # so long the lamp stays on for somebody who is measured again: 180 s to measure, 120 s to decide
 _UNDECIDED_MS = 3_600_000
 _SAME_KEY = "same-passage"
@@ -227,8 +228,14 @@ class LocalAlarms:
             time_ms = self._placed(reading.time_ms)
             for rule, levels in self._passages.get(series, {}).items():
                 self._judge_passage(rule, levels, reading, time_ms)
+            if series not in self._levels:
+                continue
             name = "/".join(series)
-            if series in self._levels and time_ms > self._last_ms.get(name, -1):
+            if self._is_ahead(self._last_ms.get(name, -1)):
+                self._set_back(series, name)
+            if self._is_ahead(time_ms):  # as the core does: it counts from its arrival, and clears nothing
+                time_ms, reading = self._time.now_ms(), replace(reading, quality=Quality.SUSPECT)
+            if time_ms > self._last_ms.get(name, -1):
                 self._fire_by_time(series, time_ms - 1)
                 self._last_ms[name], self._heard_s[name] = time_ms, self._time.monotonic_s()
                 for rule, levels in self._levels[series].items():
@@ -237,6 +244,19 @@ class LocalAlarms:
                     if any(level.condition is not was for level, was in zip(levels, before, strict=True)):
                         self._settle(rule, series, levels, onsets, time_ms)
         self._light()
+
+    def _is_ahead(self, time_ms: int) -> bool:
+        """Whether a time cannot be: of a device whose clock is wrong, or from before ours was set back."""
+        now_ms = self._time.now_ms()
+        return is_placed(now_ms) and time_ms > now_ms + _AHEAD_MAX_MS
+
+    def _set_back(self, series: Series, name: str) -> None:
+        """Our clock was: what a series waits for since then would never come."""
+        del self._last_ms[name]
+        for levels in self._levels[series].values():
+            for level in levels:
+                if level.condition.pending_ms is not None and self._is_ahead(level.condition.pending_ms):
+                    level.condition = _NORMAL
 
     def refused(self, readings: Sequence[Reading]) -> None:
         """Some that were judged were not kept, and whoever brought them was told so."""

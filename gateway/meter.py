@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, model_validator
 
 from gateway.bus import Ask, Bus, NoAnswer
-from gateway.driver import DriverSettings, Sink
+from gateway.driver import DriverSettings, Sink, each_asked_once
 from gateway.events import Events
 from gateway.line import LineSettings, open_line
 from gateway.schedule import Schedule, Turns
@@ -34,6 +34,7 @@ class Findings:
     qualities: dict[str, Quality] = field(default_factory=dict)  # by metric, where it may be other than good
     complaints: list[str] = field(default_factory=list)  # what it refused, or said wrongly
     silence: str = ""  # why the rest is missing; empty when it was heard to the end
+    line_lost: Unavailable | None = None  # the line went away meanwhile: what was found until then counts
 
     def add(self, metric: str, measured: tuple[float, Quality] | None) -> None:
         """A value whose quality is known, or None for one that was not measured."""
@@ -133,6 +134,7 @@ class MeterSettings(LineDriverSettings, Generic[P, D]):
             if device.profile not in known:
                 there_are = ", ".join(known)
                 raise ValueError(f"device '{device.device}' names profile '{device.profile}'; there are: {there_are}")
+        each_asked_once(self.devices)
         return self
 
 
@@ -200,8 +202,9 @@ class LineDriver:
         now_s = self._clock.monotonic_s()
         for complaint in found.complaints:
             self._events.answer_refused(meter.device, complaint)
-        if found.silence:
-            self._events.unavailable(meter.device, found.silence)
+        if found.silence or found.line_lost is not None:
+            # Perhaps the line went away because of this meter: its neighbours come first when it is back.
+            self._events.unavailable(meter.device, found.silence or str(found.line_lost))
             self._schedule.failed(number, now_s)
         else:
             self._events.available(meter.device)
@@ -217,6 +220,8 @@ class LineDriver:
                 self._events.value_invalid(meter.device, metric)
         if readings:
             await sink.offer(readings)
+        if found.line_lost is not None:
+            raise found.line_lost
         return not found.silence or bool(found.values)
 
 
@@ -227,6 +232,8 @@ async def read_meter(bus: Bus, meter: Meter, attempts: int) -> Findings:
         await meter.read(Ask(bus, attempts), found)
     except NoAnswer as error:
         found.silence = str(error)
+    except Unavailable as error:
+        found.line_lost = error
     except BadInput as error:
         found.complaints.append(error.detail)
     return found

@@ -1,8 +1,8 @@
 """Multipart bodies (RFC 2046) as they come over a connection, without I/O. Pictures are dropped while they pass.
 
 A part is given out as soon as its Content-Length is reached, without waiting for the boundary of the next one: on an
-endless stream that would come with the next event. Parts without a length end at the next boundary. Whatever stands
-where no part can be is skipped up to the next boundary and counted in `noise_bytes`.
+endless stream that would come with the next event. Parts without a length, or with one that is too long, end at the next
+boundary. Whatever stands where no part can be is skipped up to the next boundary and counted in `noise_bytes`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def boundary_of(content_type: str) -> bytes:
     match = _BOUNDARY.search(content_type)
     if match is None:
         raise BadInput("missing-boundary", "the Content-Type of a multipart body names no boundary")
-    return match[1].encode("ascii").removeprefix(b"--")  # some cameras write it with the dashes
+    # Some cameras write it with the dashes that stand before it in the body; whether these do shows there.
+    return match[1].encode("ascii").removeprefix(b"--")
 
 
 class MultipartReader:
@@ -59,22 +60,39 @@ class MultipartReader:
             pass
         return parts
 
+    def end(self) -> list[Part]:
+        """The body is over: the part that no boundary ended, or the note that it was cut off."""
+        parts: list[Part] = []
+        if self._content_type is not None:
+            if self._left is not None:
+                self._kept = None
+            elif self._kept is not None:
+                self._kept = (self._kept + self._buffer).removesuffix(b"\r\n")
+            self._leave(parts)
+        return parts
+
     def _step(self, parts: list[Part]) -> bool:
         """Take one thing off the buffer; False when more bytes are needed."""
         if self._content_type is None:
             return self._enter(parts)
         if self._left is not None:
-            taken = self._buffer[: self._left]
-            del self._buffer[: len(taken)]
-            self._left -= len(taken)
+            end = self._boundary_at(self._left)
+            if end >= 2 and self._buffer.startswith(b"\r\n", end - 2):
+                size = self._left = end - 2  # its length is wrong: the next part has begun
+            elif len(self._buffer) >= self._left:
+                size = self._left
+            else:
+                size = max(0, len(self._buffer) - len(self._mark) - 3)  # a CRLF and a mark may have begun
             if self._kept is not None:
-                self._kept += taken
+                self._kept += self._buffer[:size]
+            del self._buffer[:size]
+            self._left -= size
             if self._left:
                 return False
             self._leave(parts)
             return True
-        end = self._buffer.find(self._mark)
-        size = end if end >= 0 else max(0, len(self._buffer) - len(self._mark) - 1)  # a CRLF and a mark may have begun
+        end = self._boundary_at()
+        size = end if end >= 0 else max(0, len(self._buffer) - len(self._mark) - 3)  # a CRLF and a mark may have begun
         if self._kept is not None:
             self._kept += self._buffer[:size]
             if len(self._kept) > self._part_max_bytes + 2:
@@ -89,11 +107,12 @@ class MultipartReader:
 
     def _enter(self, parts: list[Part]) -> bool:
         """Find the next boundary and read the head behind it."""
-        at = self._buffer.find(self._mark)
+        at = self._boundary_at()
         if at < 0:
-            self._skip(max(0, len(self._buffer) - len(self._mark) + 1))
+            self._skip(max(0, len(self._buffer) - len(self._mark) - 1))
             return False
         self._skip(at)
+        del self._buffer[: self._buffer.find(self._mark)]
         if self._buffer.startswith(b"--", len(self._mark)):
             del self._buffer[: len(self._mark) + 2]  # the end of a body; a stream may go on all the same
             return True
@@ -118,6 +137,11 @@ class MultipartReader:
         if self._left == 0:
             self._leave(parts)
         return True
+
+    def _boundary_at(self, end: int | None = None) -> int:
+        """Where the next boundary begins, -1 where there is none: at the mark, or at two dashes more."""
+        at = self._buffer.find(self._mark, 0, end)
+        return at - 2 if at >= 2 and self._buffer.startswith(b"--", at - 2) else at
 
     def _leave(self, parts: list[Part]) -> None:
         assert self._content_type is not None

@@ -50,6 +50,8 @@ async def read_device(settings: GatewaySettings, device: str, clock: Clock, tell
     finally:
         line.close()
         trace.end()
+    if found.line_lost is not None:
+        raise found.line_lost
     return found
 
 

@@ -34,7 +34,7 @@ _PEOPLE_MAX = 10_000
 _KEY_HEX = 32  # 128 bits: no two passages of a compound's life meet
 _NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{0,15})?")
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-_FAHRENHEIT_FROM = 80.0  # a scanner that names no unit and says 97.7 does not mean Celsius
+_FAHRENHEIT_FROM = 80.0  # a scanner that names no unit that we know and says 97.7 does not mean Celsius
 
 ScanField = Literal["temperature", "ambient", "abnormal", "mask"]
 
@@ -145,13 +145,13 @@ def temperature_c(field: str, sent: object, unit: object = None) -> float | None
     """A temperature [degC] from whatever unit the scanner names; None when it was not measured.
 
     Args:
-        unit: "celsius", "fahrenheit" or "kelvin" in any case; else Fahrenheit is told by its size.
+        unit: "celsius", "fahrenheit" or "kelvin" in any case; with any other or none Fahrenheit is told by its size.
     """
     value = number(field, sent)
     if value is None:
         return None
     scale = str(unit or "").strip().lower()
-    if scale.startswith("f") or (not scale and value >= _FAHRENHEIT_FROM):
+    if scale.startswith("f") or (not scale.startswith(("c", "k")) and value >= _FAHRENHEIT_FROM):
         return round((value - 32) / 1.8, 3)
     if scale.startswith("k"):
         return round(value - 273.15, 3)

@@ -34,7 +34,7 @@ from gateway.local_page.settings import LocalPageSettings
 from telemetry.catalogue import MetricName, Name
 from telemetry.declaration import Document, Mistake, Mistakes, read_document, validate
 from telemetry.errors import BadConfiguration
-from telemetry.settings import BrokerSettings
+from telemetry.settings import BrokerSettings, HostName
 
 ENV_PREFIX = "GATEWAY__"
 _SEPARATOR = "__"
@@ -68,7 +68,7 @@ class UplinkSettings(_Section):
 class CoilSettings(_Section):
     """A coil of a Modbus TCP unit."""
 
-    host: str
+    host: HostName
     port: int = Field(default=502, ge=1, le=65535)
     unit: int = Field(default=1, ge=0, le=255)
     coil: int = Field(ge=0, le=0xFFFF)  # as on the wire, from 0
@@ -171,6 +171,7 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
     if settings is not None and not mistakes:
         read = {name for driver in drivers for name in driver.device_names()}
         mistakes = _local_mistakes(document, settings, read) + _export_mistakes(document, exports, read)
+        mistakes += _claim_mistakes(document, settings, drivers, exports)
     if mistakes or settings is None:
         raise Mistakes(mistakes)
     outputs = {
@@ -285,6 +286,26 @@ def _export_mistakes(document: Document, exports: Sequence[ExportSettings], devi
         for device in export.device_names():
             if device not in devices:
                 mistakes.append(document.mistake(where, f"no driver of this gateway reads '{device}'"))
+    return mistakes
+
+
+def _claim_mistakes(
+    document: Document, settings: GatewaySettings, drivers: Sequence[DriverSettings], exports: Sequence[ExportSettings]
+) -> list[Mistake]:
+    """What two entries need, each for itself."""
+    mistakes: list[Mistake] = []
+    taken = {("client_id", settings.broker.known_as(settings.gateway)): "the gateway itself"}
+    sections: tuple[tuple[str, Sequence[DriverSettings | ExportSettings]], ...] = (
+        ("drivers", drivers),
+        ("exports", exports),
+    )
+    for section, entries in sections:
+        for number, entry in enumerate(entries):
+            for field, what in entry.claims():
+                by = taken.setdefault((field, what), entry.name)
+                if by != entry.name:
+                    said = f"'{what}' is used by {by}; give each its own"
+                    mistakes.append(document.mistake((section, number, field), said))
     return mistakes
 
 

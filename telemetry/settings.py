@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    model_validator,
+)
 
 _CLIENT = "{client_id}"
+
+
+def _could_be_a_host(host: str) -> str:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        is_one = False
+    else:
+        is_one = host.isprintable() and not any(c.isspace() or c == "/" for c in host)
+    if not is_one:
+        raise ValueError(f"'{host}' is no name or address of a host; write one like 10.0.0.5, without http://")
+    return host
+
+
+HostName = Annotated[str, AfterValidator(_could_be_a_host)]
 
 
 class TlsSettings(BaseModel):
@@ -54,13 +78,17 @@ class BrokerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = "localhost"
+    host: HostName = "localhost"
     port: int = Field(default=1883, ge=1, le=65535)
     username: str | None = None
     password: SecretStr | None = None
     tls: TlsSettings | None = None
     keep_alive_s: PositiveInt = 30
     reconnect_delay_max_s: PositiveFloat = 30.0
+
+    def known_as(self, client_id: str) -> str:
+        """A connection in words. A broker has one of each name, and ends it when another comes."""
+        return f"{client_id} at {self.host}:{self.port}"
 
     def placed(self, folder: Path) -> Self:
         """The same with relative paths counted from a folder."""

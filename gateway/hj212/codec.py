@@ -29,6 +29,7 @@ _CHECKSUM = re.compile(rb"[0-9A-Fa-f]{4}")
 _HEAD_BYTES, _TAIL_BYTES = 6, 6
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{0,15})?").fullmatch
 _VALUE = re.compile(r"=([^,;]*)")
+_QN = re.compile(r"[0-9]{0,20}", re.ASCII)  # a time to the millisecond
 _SMALL = re.compile(r"[0-9]{1,4}").fullmatch
 _FOLDED_TO = 8  # bytes, from where on one after the other is faster
 _LAYOUTS_MAX = 512
@@ -204,6 +205,11 @@ def factor_values(packet: Packet) -> Sequence[FactorValue]:
         for at, factor, aspect, flag in area.layout.measured
         for value in (values[at],)
     ]
+
+
+def is_number(number: str) -> bool:
+    """Whether a packet's number can be repeated in an answer."""
+    return _QN.fullmatch(number) is not None
 
 
 def check_password(packet: Packet, password: str) -> None:

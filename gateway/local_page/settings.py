@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from telemetry.catalogue import Name
+from telemetry.settings import HostName
 
 Language = Literal["zh", "en"]
 
@@ -17,7 +18,7 @@ class LocalPageSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str  # the box's address in the compound
+    host: HostName  # the box's address in the compound
     port: int = Field(default=8443, ge=0, le=65535)  # 0: any free one
     guards: Path  # written by `gatehouse user guards`, relative to the configuration file
     certificate: Path | None = None  # PEM, with its key; without one PINs go over the compound's network in the clear

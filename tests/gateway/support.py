@@ -21,8 +21,12 @@ class ListSink:
         self.refusal: Unavailable | None = None
         self.refused = 0
         self.gate: asyncio.Event | None = None
+        self.held = 0  # how often somebody had to wait with an offer
 
     async def offer(self, readings: Sequence[Reading]) -> None:
+        if self.gate is not None and not self.gate.is_set():
+            self.held += 1
+            await self.gate.wait()
         self.readings += readings
 
     async def keep(self, readings: Sequence[Reading]) -> None:

@@ -74,6 +74,7 @@ def test_the_stream_is_read_and_its_end_is_an_outage() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=myboundary\r\n\r\n")
+        writer.write(b"--another\r\n\r\n")
         for body in (b"Heartbeat", b"nonsense", event(), event(), event(RecNo=8, bManTemperature=False)):
             writer.write(b"--myboundary\r\nContent-Type: text/plain\r\n")
             writer.write(f"Content-Length:{len(body)}\r\n\r\n".encode() + body + b"\r\n\r\n")
@@ -94,5 +95,6 @@ def test_the_stream_is_read_and_its_end_is_an_outage() -> None:
         assert [(r.metric, r.value) for r in sink.readings] == [("skin_temperature", 37.5)]
         counters = events.counters()
         assert (counters["duplicates"], counters["refused_messages"]) == (1, 1)
+        assert counters["noise_bytes"] > 0
 
     asyncio.run(run())

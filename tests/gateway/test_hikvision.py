@@ -10,6 +10,7 @@ import random
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from gateway.drivers.hikvision.codec import Event, _plain, decode_event, decode_page
 from gateway.drivers.hikvision.driver import HikvisionDriver
@@ -24,6 +26,8 @@ from gateway.drivers.hikvision.settings import HikvisionSettings
 from gateway.drivers.hikvision_listen.driver import HikvisionListenDriver
 from gateway.drivers.hikvision_listen.settings import HikvisionListenSettings
 from gateway.events import Events
+from gateway.http_client import HttpClient, Login
+from gateway.scan import Passages, ScanSettings
 from telemetry.clock import ManualClock
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 from tests.fuzz.damage import damaged
@@ -87,6 +91,24 @@ def test_a_row_that_cannot_be_read_costs_its_neighbours_nothing() -> None:
     assert [error.reason for error in page.refused] == ["bad-value", "broken-event"]
 
 
+def test_a_face_that_cannot_be_read_costs_its_neighbours_nothing() -> None:
+    faces = [{"faceId": number, "currTemperature": sent} for number, sent in enumerate((36.4, "high", 38.5))]
+    faces[2]["alarmTemperature"] = "--"  # by which limit it judged: nothing that a fever depends on
+    sent = {"macAddress": MAC, "dateTime": stamp(1), "faceCapture": [{"faces": faces}]}
+    event = decode_event(json.dumps(sent).encode(), ZONE, NOW_MS)
+    assert [scan.temperature_c for scan in event.scans] == [36.4, 38.5]
+    assert [error.reason for error in event.refused] == ["bad-value"]
+
+
+def test_two_faces_without_numbers_are_two_people() -> None:
+    faces = [{"currTemperature": 36.4}, {"currTemperature": 38.5}]
+    sent = {"macAddress": MAC, "dateTime": stamp(1), "faceCapture": [{"faces": faces[:1]}, {"faces": faces[1:]}]}
+    first, second = decode_event(json.dumps(sent).encode(), ZONE, NOW_MS).scans
+    assert first.event != second.event
+    passages = Passages(ScanSettings.model_validate({"site_key": KEY}))
+    assert passages.readings(first, "gate-1")[0].key != passages.readings(second, "gate-1")[0].key
+
+
 # Sessions
 
 
@@ -125,10 +147,13 @@ class Terminal:
         self.log: list[dict[str, Any]] = []
         self.streams: list[asyncio.StreamWriter] = []
         self.searches: list[dict[str, Any]] = []
-        self.can_search = True
+        self.can_search: bool | None = True  # None: it never answers
+        self.is_newest_first = False
+        self.status: bytes | None = None  # of every answer, while it starts
         self.port = 0
         self._password = password
         self._nonce = "n0"
+        self._waiting: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -141,7 +166,7 @@ class Terminal:
         self.drop()
 
     def drop(self) -> None:
-        for writer in self.streams:
+        for writer in self.streams + self._waiting:
             writer.close()
         self.streams.clear()
 
@@ -161,7 +186,10 @@ class Terminal:
         method, target, _ = head.split(" ", 2)
         length = re.search(r"Content-Length: (\d+)", head)
         body = await reader.readexactly(int(length[1])) if length else b""
-        if not self._is_known(head, method, target):
+        if self.status is not None:
+            writer.write(b"HTTP/1.1 " + self.status + b"\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+        elif not self._is_known(head, method, target):
             challenge = f'Digest realm="DS", qop="auth", nonce="{self._nonce}", opaque="", algorithm=MD5'
             writer.write(f"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\n\r\n".encode())
             writer.close()
@@ -169,6 +197,8 @@ class Terminal:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed; boundary=MIME_boundary\r\n\r\n")
             self._say(writer, b'{"eventType":"heartBeat"}', "application/json")
             self.streams.append(writer)
+        elif self.can_search is None:
+            self._waiting.append(writer)
         elif self.can_search:
             self._answer(writer, json.loads(body)["AcsEventCond"])
         else:
@@ -178,6 +208,8 @@ class Terminal:
     def _answer(self, writer: asyncio.StreamWriter, condition: dict[str, Any]) -> None:
         self.searches.append(condition)
         found = [r for r in self.log if condition["startTime"] <= r["time"] <= condition["endTime"]]
+        if self.is_newest_first:
+            found.reverse()
         position = condition["searchResultPosition"]
         page = found[position : position + condition["maxResults"]]
         status = "MORE" if position + len(page) < len(found) else "OK" if found else "NO MATCH"
@@ -202,7 +234,8 @@ class Terminal:
 
 def check(
     folder: Path,
-    scenario: Callable[[Terminal, ListSink, Events, Callable[[], asyncio.Task[None]]], Awaitable[None]],
+    scenario: Callable[[Terminal, ListSink, Events, Callable[..., asyncio.Task[None]]], Awaitable[None]],
+    now_ms: int = NOW_MS,
     **rest: Any,
 ) -> None:
     """Run a scenario against a terminal; it starts the driver as often as it likes."""
@@ -210,7 +243,7 @@ def check(
     async def run() -> None:
         terminal = Terminal()
         await terminal.start()
-        clock = ManualClock(NOW_MS)
+        clock = ManualClock(now_ms)
         events, sink = Events(clock), ListSink()
         settings = HikvisionSettings.model_validate(
             {
@@ -227,8 +260,12 @@ def check(
         ).placed(folder)
         tasks: list[asyncio.Task[None]] = []
 
-        def start() -> asyncio.Task[None]:
-            tasks.append(asyncio.create_task(HikvisionDriver(settings, clock, events).run(sink)))
+        drivers: list[HikvisionDriver] = []
+
+        def start(is_again: bool = False) -> asyncio.Task[None]:
+            if not is_again:
+                drivers.append(HikvisionDriver(settings, clock, events))
+            tasks.append(asyncio.create_task(drivers[-1].run(sink)))
             return tasks[-1]
 
         try:
@@ -334,6 +371,132 @@ def test_a_device_that_cannot_be_searched_is_said_so_and_read_on(tmp_path: Path)
     check(tmp_path, scenario)
 
 
+def test_a_search_that_is_never_answered_does_not_keep_the_stream_from_being_read(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, events: Events, start: Any) -> None:
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        terminal.can_search = None
+        for _ in range(2):  # it may be busy just now
+            with pytest.raises(Unavailable, match="said nothing"):
+                await start(is_again=True)
+        terminal.drop()
+        start(is_again=True)
+        await until(lambda: bool(terminal.streams), "the stream again")
+        terminal.happen(2, 38.5)
+        await until(lambda: len(sink.readings) == 2, "the fever")
+        assert events.counters()["refused_answers"] == 1
+
+    check(tmp_path, scenario, timeout_s=0.2)
+
+
+def test_a_search_that_gives_the_newest_first_costs_nothing(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        terminal.is_newest_first = True
+        for serial in range(2, 80):
+            terminal.happen(serial)
+        start()
+        await until(lambda: len(sink.readings) == 79, "what was missed")
+
+    check(tmp_path, scenario)
+
+
+def test_one_event_from_years_ahead_does_not_end_the_asking_for_what_was_missed(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        (tmp_path / "gate-1.bookmark").write_text('{"serial": 1, "time_ms": 4102444800000}')  # as it was once written
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        ahead = {**pushed(2), "dateTime": "2037-01-01T00:00:00+08:00"}
+        terminal._say(terminal.streams[0], json.dumps(ahead).encode(), "application/json")
+        terminal.happen(3)
+        await until(lambda: len(sink.readings) == 2, "two events")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        terminal.happen(4)
+        start()
+        await until(lambda: len(sink.readings) == 3, "what was missed")
+
+    check(tmp_path, scenario)
+
+
+def test_what_a_device_whose_clock_is_fast_kept_is_asked_for_to_its_end(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.happen(1)
+        await until(lambda: len(sink.readings) == 1, "the first")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+        fast = datetime.fromtimestamp(NOW_MS // 1000 + 300, ZONE).isoformat()
+        terminal.log.append({**row(2), "time": fast})
+        start()
+        await until(lambda: len(sink.readings) == 2, "what was missed")
+
+    check(tmp_path, scenario)
+
+
+def test_a_box_that_does_not_know_the_time_asks_for_what_was_missed(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
+        bookmark = tmp_path / "gate-1.bookmark"
+        bookmark.write_text(json.dumps({"serial": 1, "time_ms": NOW_MS - 86_400_000}))
+        for serial in (2, 3):
+            time = datetime.fromtimestamp(NOW_MS // 1000 - 9 + serial, ZONE)
+            terminal.log.append({**row(serial), "time": time.isoformat()})
+        start()
+        await until(lambda: len(sink.readings) == 2, "what was missed")
+        await until(lambda: json.loads(bookmark.read_bytes())["serial"] == 3, "the bookmark")
+
+    check(tmp_path, scenario, now_ms=5_000)
+
+
+def test_a_device_that_starts_is_waited_for_whatever_it_says(tmp_path: Path) -> None:
+    async def scenario(terminal: Terminal, _sink: ListSink, _events: Events, start: Any) -> None:
+        terminal.status = b"404 Not Found"
+        with pytest.raises(Unavailable, match="use hikvision-listen"):
+            await start()
+        terminal.status = None
+        task = start()
+        await until(lambda: bool(terminal.streams), "the stream")
+        terminal.drop()
+        with pytest.raises(Unavailable):
+            await task
+
+    check(tmp_path, scenario)
+
+
+def test_a_device_that_has_taken_the_log_in_before_is_asked_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        terminal = Terminal()
+        await terminal.start()
+        client = HttpClient("127.0.0.1", terminal.port, Login("gateway", SecretStr("secret")), 5.0)
+        terminal.can_search = False
+        assert (await client.ask("GET", "/x"))[0] == 404
+        terminal._password = "not read yet"
+        with pytest.raises(Unavailable, match="refuses the log-in of 'gateway', which it has taken before"):
+            await client.ask("GET", "/x")
+        terminal._password = "secret"
+        assert (await client.ask("GET", "/x"))[0] == 404
+        terminal.status = b"401 Unauthorized"  # without saying how to log in
+        with pytest.raises(Unavailable, match="switch it on in the device, which it has taken before"):
+            await client.ask("GET", "/x")
+        terminal.stop()
+
+    asyncio.run(run())
+
+
 def test_a_wrong_password_disables_and_silence_reconnects(tmp_path: Path) -> None:
     async def wrong(_terminal: Terminal, _sink: ListSink, _events: Events, start: Any) -> None:
         with pytest.raises(BadConfiguration, match="refuses the log-in of 'gateway'"):
@@ -351,11 +514,12 @@ def test_a_broken_event_is_counted_and_the_next_is_read(tmp_path: Path) -> None:
     async def scenario(terminal: Terminal, sink: ListSink, events: Events, start: Any) -> None:
         start()
         await until(lambda: bool(terminal.streams), "the stream")
-        for body in (b"{broken", b"x" * 300_000):
+        two = {"dateTime": stamp(9), "faceCapture": [{"faces": [{"currTemperature": "high"}, {"currTemperature": ""}]}]}
+        for body in (b"{broken", b"x" * 300_000, json.dumps(two).encode()):
             terminal._say(terminal.streams[0], body, "application/json")
         terminal.happen(1)
         await until(lambda: len(sink.readings) == 1, "the reading behind them")
-        assert events.counters()["refused_messages"] == 2
+        assert events.counters()["refused_messages"] == 3
 
     check(tmp_path, scenario)
 
@@ -414,12 +578,33 @@ def test_a_push_with_its_picture_or_without_is_answered_when_durable_and_kept_on
     check_listening(scenario)
 
 
+def test_a_push_whose_last_boundary_is_missing_is_read_and_one_of_other_boundaries_is_said_so() -> None:
+    async def scenario(port: int, sink: ListSink, events: Events) -> None:
+        whole = form(pushed(1, 37.8))
+        alone = whole[: whole.index(b"\r\n--B\r\n", 4)]
+        for body in (alone, alone + b"\r\n", whole):
+            assert await push(port, body, "multipart/form-data; boundary=B") == 200
+        assert [reading.value for reading in sink.readings] == [37.8]
+        assert events.counters()["duplicates"] == 2
+        cut = b"--B\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{}"
+        assert await push(port, cut, "multipart/form-data; boundary=B") == 200
+        assert events.counters()["refused_messages_long-event"] == 1
+        assert await push(port, form(pushed(2)), "multipart/form-data; boundary=C") == 200
+        assert events.counters()["noise_bytes"] > 0
+        assert len(sink.readings) == 1
+
+    check_listening(scenario)
+
+
 def test_what_can_never_be_read_is_counted_and_answered_so_that_the_next_can_come() -> None:
     async def scenario(port: int, sink: ListSink, events: Events) -> None:
         assert await push(port, b"{broken", "application/json") == 200
         assert await push(port, json.dumps({**pushed(1), "macAddress": "00:00:00:00:00:01"}).encode(), "") == 200
-        assert await push(port, json.dumps(pushed(2)).encode(), "application/json") == 200
-        assert len(sink.readings) == 1
+        faces = [{"faceId": 1, "currTemperature": "high"}, {"faceId": 2, "currTemperature": 38.5}]
+        camera = {"macAddress": MAC, "dateTime": stamp(9), "faceCapture": [{"faces": faces}]}
+        assert await push(port, json.dumps(camera).encode(), "application/json") == 200
+        assert events.counters()["refused_messages_bad-value"] == 1
+        assert [reading.value for reading in sink.readings] == [38.5]
         assert events.counters()["refused_messages_unknown-device"] == 1
         assert events.counters()["refused_messages_broken-event"] == 1
 

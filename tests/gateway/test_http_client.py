@@ -17,9 +17,9 @@ PICTURE = b"\xff\xd8\xff\xe0" + b"picture\r\n--not the boundary\r\n\r\n" * 5
 HEARTBEAT = b'{"eventType":"heartBeat"}'
 
 
-def part(content_type: str, body: bytes, with_length: bool) -> bytes:
+def part(content_type: str, body: bytes, with_length: bool, boundary: str = "MIME_boundary") -> bytes:
     length = f"Content-Length: {len(body)}\r\n" if with_length else ""
-    return f"--MIME_boundary\r\nContent-Type: {content_type}\r\n{length}\r\n".encode() + body + b"\r\n"
+    return f"--{boundary}\r\nContent-Type: {content_type}\r\n{length}\r\n".encode() + body + b"\r\n"
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -44,6 +44,24 @@ def test_any_cut_of_a_stream_gives_the_same_parts_without_the_pictures(
     received = [found for piece in pieces(stream, cuts) for found in reader.feed(piece)]
     expected = [Part(kind, body if len(body) <= 50 else None) for kind, body, _ in sent if kind != "image/jpeg"]
     assert received == expected
+    assert reader.noise_bytes == 0
+
+
+@pytest.mark.parametrize("written", ["---------------------------7e13971310878", "--7e13971310878", "7e13971310878"])
+@given(st.lists(st.tuples(kinds, bodies, st.booleans()), min_size=1, max_size=5), cuts)
+def test_a_boundary_may_begin_with_dashes(written: str, sent: list[tuple[str, bytes, bool]], cuts: list[int]) -> None:
+    stream = b"".join(part(*one, boundary=written) for one in sent) + f"--{written}--\r\n".encode()
+    reader = MultipartReader(boundary_of(f"multipart/form-data; boundary={written}"), 50)
+    received = [found for piece in pieces(stream, cuts) for found in reader.feed(piece)]
+    expected = [Part(kind, body if len(body) <= 50 else None) for kind, body, _ in sent if kind != "image/jpeg"]
+    assert received == expected
+    assert reader.noise_bytes == 0
+
+
+def test_a_camera_that_names_its_boundary_with_the_dashes_of_the_body_is_read() -> None:
+    reader = MultipartReader(boundary_of("multipart/mixed; boundary=--MIME_boundary"), 50)
+    one = part("application/json", HEARTBEAT, False)
+    assert reader.feed(one + one + b"--MIME_boundary--") == [Part("application/json", HEARTBEAT)] * 2
     assert reader.noise_bytes == 0
 
 
@@ -79,6 +97,18 @@ def test_a_length_that_is_too_short_costs_its_own_part_alone() -> None:
     assert found == [Part("application/json", HEARTBEAT[:5]), Part("application/json", HEARTBEAT)]
 
 
+@pytest.mark.parametrize("boundary", ["MIME_boundary", "------7e13971310878"])
+@pytest.mark.parametrize("kind", ["application/json", "image/jpeg"])
+@given(cuts=cuts)
+def test_a_length_that_is_too_long_costs_no_other_part(kind: str, boundary: str, cuts: list[int]) -> None:
+    lying = part(kind, HEARTBEAT, True, boundary).replace(b"Content-Length: 25", b"Content-Length: 900")
+    reader = MultipartReader(boundary_of(f"multipart/mixed; boundary={boundary}"), 1000)
+    good = part("application/json", b"{}", True, boundary)
+    received = [found for piece in pieces(lying + good, cuts) for found in reader.feed(piece)]
+    expected = [Part("application/json", HEARTBEAT)] if kind == "application/json" else []
+    assert received == [*expected, Part("application/json", b"{}")]
+
+
 @given(st.binary(max_size=300), cuts)
 def test_arbitrary_bytes_never_raise_and_the_cut_does_not_matter(data: bytes, cuts: list[int]) -> None:
     data = data.replace(b"\x01", b"--b\r\n").replace(b"\x02", b"\r\n\r\n").replace(b"\x03", b"Content-Length: 3\r\n")
@@ -109,6 +139,7 @@ def test_the_boundary_is_found_however_it_is_written(content_type: str, boundary
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 2000 + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nT: 1\r\n\r\n",
     ],
 )

@@ -113,6 +113,29 @@ def test_a_reading_that_is_not_newer_counts_for_nothing(tmp_path: Path) -> None:
     assert not gateway.open
 
 
+def test_a_reading_from_the_future_counts_from_its_arrival_and_keeps_no_other_out(tmp_path: Path) -> None:
+    ahead_ms = T0 + 10**11
+    gateway = Gateway(tmp_path, LEVEL)
+    gateway.alarms.judge([Reading("level-1", "level", ahead_ms, 0.5)])
+    gateway.at(1, 1.6)
+    assert gateway.open[0]["onset_ms"] == T0 + 1000
+    gateway.alarms.judge([Reading("level-1", "level", ahead_ms, 0.5)])
+    assert gateway.open  # as a suspect one: it clears nothing
+    gateway.at(3, 0.5)
+    assert not gateway.open
+    gateway.clock.advance(1)
+    gateway.alarms.judge([Reading("level-1", "level", ahead_ms, 1.6)])
+    assert gateway.open[0]["onset_ms"] == T0 + 4000
+
+
+def test_a_clock_that_was_set_back_keeps_no_reading_out(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, {**LEVEL, "for_s": 20}, clock=SlewedClock(T0))
+    gateway.at(7200, 1.6)
+    gateway.clock.step(-7_200_000)  # type: ignore[attr-defined]
+    gateway.alarms.judge([Reading("level-1", "level", T0 + 1000, 1.6), Reading("level-1", "level", T0 + 21_000, 1.6)])
+    assert gateway.open[0]["onset_ms"] == T0 + 1000
+
+
 def test_a_breach_must_last_and_lasts_by_time_alone_while_its_reading_is_fresh(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, {**LEVEL, "for_s": 20})
     gateway.at(0, 1.6)

@@ -45,6 +45,17 @@ def test_an_uplink_as_servers_publish_it(file: Path) -> None:
     field_cases.check(file, lambda sent: decode_uplink(json.dumps(sent).encode(), NOW_MS), attributes)
 
 
+def test_a_device_that_starts_anew_within_an_hour_is_heard() -> None:
+    """One without a join counts from 0 again, in the same session; who repeats itself says the same."""
+
+    def uplink(data: str) -> Uplink:
+        sent = {"deviceInfo": {"devEui": EUI}, "devAddr": "01020304", "fPort": 85, "data": data}
+        return decode_uplink(json.dumps(sent).encode(), NOW_MS)
+
+    assert uplink("A4IBAA==").identity == uplink("A4IBAA==").identity
+    assert uplink("A4IBAA==").identity != uplink("A4ICAA==").identity
+
+
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
 fields = ["time", "fPort", "fCnt", "data", "rxInfo", "devAddr", "uplink_message", "end_device_ids", "publishedAt"]

@@ -106,6 +106,17 @@ def test_a_unit_that_refuses_a_gap_is_read_without_one() -> None:
     check({1: {0: 1250, 4: 124}}, [1], [LEVEL, BATTERY], scenario)
 
 
+def test_a_register_that_a_unit_refuses_costs_the_others_nothing() -> None:
+    missing = {**BATTERY, "function": "holding"}
+
+    async def scenario(_device: FakeModbus, sink: ListSink, events: Events) -> None:
+        await until(lambda: len(sink.readings) >= 12, "twelve polls in the unit's rhythm")
+        assert {r.metric for r in sink.readings} == {"level"}
+        assert events.counters()["refused_answers"] >= 12
+
+    check({1: {0: 1250}}, [1], [LEVEL, missing], scenario)
+
+
 def test_a_dead_unit_costs_its_neighbours_one_timeout_ever_more_rarely() -> None:
     async def scenario(device: FakeModbus, sink: ListSink, events: Events) -> None:
         await until(lambda: len(sink.readings) >= 40, "twenty rounds")
@@ -115,6 +126,34 @@ def test_a_dead_unit_costs_its_neighbours_one_timeout_ever_more_rarely() -> None
         assert events.counters()["outages"] == 1
 
     check({1: {0: 1}, 3: {0: 3}}, [1, 2, 3], [LEVEL], scenario)
+
+
+def test_a_unit_at_whose_name_the_converter_hangs_up_does_not_keep_its_neighbours_from_being_read() -> None:
+    class Touchy(FakeModbus):
+        """Some converters end the connection where they should answer that nobody is there."""
+
+        async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while True:
+                request = await reader.read(12)
+                if len(request) < 12 or request[6] == 1:
+                    break
+                writer.write(request[:4] + b"\x00\x05" + request[6:7] + b"\x04\x02\x00\x08")
+            writer.close()
+
+    async def run() -> None:
+        device = Touchy({})
+        await device.start()
+        clock, sink = SystemClock(), ListSink()
+        driver = ModbusTcpDriver(settings(device.port, [1, 2, 3], [LEVEL]), clock, Events(clock))
+        for _ in range(10):
+            task = asyncio.create_task(driver.run(sink))
+            await until(lambda task=task: task.done() or len(sink.readings) >= 4, "readings, or the end")  # type: ignore[misc]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await device.stop()
+        assert {r.device for r in sink.readings} == {"unit-2", "unit-3"}
+
+    asyncio.run(run())
 
 
 def test_a_late_answer_is_not_taken_for_the_next_one() -> None:

@@ -85,6 +85,9 @@ def test_each_sort_of_value(record: dict[str, Any], expected: Record) -> None:
         {"n": 1, "v": 1},
         {"n": "a", "v": "1"},
         {"n": "a", "v": True},
+        {"n": "a", "v": False},
+        {"n": "a", "v": ""},  # "not measured", as some write it, and no 0
+        {"n": "a", "v": [], "bv": 20},
         {"n": "a", "v": 1, "x_": 1},
         7,
     ],
@@ -93,6 +96,14 @@ def test_a_record_that_cannot_be_read_costs_only_itself(record: Any) -> None:
     pack = decode_pack(as_json([{"n": "b", "v": 1}, record, {"n": "c", "v": 2}]), NOW_S)
     assert [found.name for found in pack.records] == ["b", "c"]
     assert [error.reason for error in pack.refused] == ["bad-record"]
+
+
+def test_what_a_broker_kept_has_a_time_or_none_that_is_known() -> None:
+    dated, undated, since_now = {"n": "a", "v": 1, "t": NOW_S}, {"n": "b", "v": 2}, {"n": "c", "v": 3, "t": -10}
+    for encode in (as_json, as_cbor):
+        pack = decode_pack(encode([undated, since_now, dated]), None)
+        assert pack.records == (Record("a", None, NOW_S, 1.0),)
+        assert [error.reason for error in pack.refused] == ["undated-record", "undated-record"]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +202,14 @@ def test_packs_over_a_real_broker_are_kept_once(mosquitto_port: int) -> None:
         sensor = Client(CallbackAPIVersion.VERSION2, "sensor")
         sensor.connect("127.0.0.1", mosquitto_port)
         sensor.loop_start()
+        sensor.publish("sensors/2/senml", as_json([{"n": "s:t", "v": 7}]), 1, retain=True).wait_for_publish(5)
+        await until(lambda: len(sink.readings) == 1, "a reading of now")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        events.driver_added(settings.name)
+        task = asyncio.create_task(SenmlDriver(settings, clock, events).run(sink))
+        await until(lambda: events.counters().get("refused_messages_undated-record") == 1, "what was kept is heard")
+        sink.readings.clear()
         timed = [
             {"bn": "s:", "bt": NOW_S - 5, "n": "level", "u": "m", "v": 1.25},
             {"n": "t", "v": 18.5},

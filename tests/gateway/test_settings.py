@@ -83,6 +83,14 @@ def test_the_spool_lies_beside_the_file_unless_its_path_is_absolute(tmp_path: Pa
         ("driver: http-push", "driver: ftp-push", 16, "(found 'ftp-push')"),
         ("    fields: {temp", "    felder: {temp", 16, "drivers[1].fields: is missing"),
         ("site: compound-1", "site: Compound 1", 1, "site"),
+        ("broker: {host: 127.0.0.1", "broker: {host: broker..site", 3, "broker.host"),
+        (
+            "host: 127.0.0.1\n    port: 5021",
+            "host: http://plc/\n    port: 5021",
+            8,
+            "drivers[0].host: 'http://plc/' is",
+        ),
+        ("host: 127.0.0.1\n    port: 8101", "host: 0.0.0.0 \\n\n    port: 8101", 17, "drivers[1].host"),
         ("device: gate-1-lane-1-scanner", "device: mh-1-1-level", 16, "'mh-1-1-level' is read by modbus-tcp"),
     ],
 )
@@ -241,6 +249,7 @@ def test_local_alarms_and_their_outputs_are_read(tmp_path: Path) -> None:
         ("per_passage: true", "per_passage: true, for_s: 5", 6, "'for_s' say nothing with 'per_passage'"),
         ("file: pins/17, ", "", 4, "give either 'file' or 'modbus'"),
         ("coil: 7", "coil: 70000", 3, "outputs.lamp.modbus.coil"),
+        ("host: 10.0.0.31", "host: relay..site", 3, "outputs.lamp.modbus.host"),
         ("rule: fever", "rule: Fever", 6, "local_alarms[0].rule"),
     ],
 )
@@ -264,6 +273,46 @@ def test_two_drivers_cannot_share_a_line(tmp_path: Path) -> None:
 """
     message = refusal(tmp_path, FILE.rstrip() + other)
     assert "'/dev/ttyUSB0' is used by dlt645 /dev/ttyUSB0" in message
+
+
+SCANNER = """
+  - driver: hikvision
+    device: {device}
+    host: {host}
+    username: gateway
+    password: secret-one
+    bookmark: lane.bookmark
+    site_key: 5f0c7d1e9a3b4c685f0c7d1e9a3b4c68
+"""
+SENSORS = """
+  - driver: senml
+    broker: {{host: 10.0.0.5}}
+    client_id: {client_id}
+    topics: [a]
+    devices: [{{device: mh-8, quantities: [{{name: a, metric: level}}]}}]
+  - driver: sparkplug
+    broker: {{host: 10.0.0.5}}
+    client_id: gw-sensors
+    devices: [{{device: mh-9, group: g, node: n, quantities: [{{name: a, metric: level}}]}}]
+"""
+
+
+def test_two_drivers_cannot_share_a_bookmark(tmp_path: Path) -> None:
+    """Each would take what the other has read for read."""
+    first = SCANNER.format(device="lane-1", host="10.0.0.1")
+    load_settings(written(tmp_path, FILE.rstrip() + first), {})
+    message = refusal(tmp_path, FILE.rstrip() + first + SCANNER.format(device="lane-2", host="10.0.0.2"))
+    assert "drivers[3].bookmark: 'lane.bookmark' is used by hikvision 10.0.0.1:80; give each its own" in message
+
+
+def test_two_who_share_a_broker_cannot_share_a_name_there(tmp_path: Path) -> None:
+    """The broker would end the connection of one whenever the other comes."""
+    load_settings(written(tmp_path, FILE.rstrip() + SENSORS.format(client_id="gw-senml")), {})
+    message = refusal(tmp_path, FILE.rstrip() + SENSORS.format(client_id="gw-sensors"))
+    assert "drivers[3].client_id: 'gw-sensors at 10.0.0.5:1883' is used by senml 10.0.0.5:1883" in message
+    export = EXPORT.replace("client_id: c", "client_id: gw-sensors").replace("host: h", "host: 10.0.0.5")
+    both = FILE.rstrip() + SENSORS.format(client_id="gw-senml") + export
+    assert "exports[0].client_id: 'gw-sensors at 10.0.0.5:1883' is used by sparkplug" in refusal(tmp_path, both)
 
 
 @pytest.mark.parametrize("name", DRIVERS)

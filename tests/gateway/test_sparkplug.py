@@ -288,6 +288,36 @@ def test_an_alias_of_another_device_is_not_taken() -> None:
     assert found.values == () and found.refused[0].reason == "unknown-alias"
 
 
+def test_aliases_end_with_the_node_that_gave_them() -> None:
+    node = Node()
+    node.birth()
+    node.say(Message.NDEATH)
+    found = node.say(Message.DDATA, Metric(alias=2, value=21.5), device="D")  # its new birth was missed
+    assert found.values == () and found.refused[0].reason == "unknown-alias"
+    assert node.rebirths() == [("G", "E")]
+
+
+@pytest.mark.parametrize(("kind", "device"), [(Message.NBIRTH, None), (Message.DBIRTH, "D")])
+def test_aliases_end_with_a_birth_that_cannot_be_read(kind: Message, device: str | None) -> None:
+    node = Node()
+    node.birth()
+    with pytest.raises(BadInput):
+        node.host.hear(Topic("G", kind, "E", device), b"\x80", node.now_s)
+    found = node.say(Message.DDATA, Metric(alias=2, value=21.5), device="D")
+    assert found.values == () and found.refused[0].reason == "unknown-alias"
+    assert node.rebirths() == [("G", "E")]
+
+
+def test_a_whole_number_without_a_type_is_none_before_the_birth_that_tells_it() -> None:
+    node = Node()
+    found = node.say(Message.DDATA, Metric("Steps", value=2**32 - 5), Metric("Level", value=0.4), device="D")
+    assert heard(found) == [("Level", 0.4)]
+    assert [error.reason for error in found.refused] == ["unknown-type"]
+    assert node.rebirths() == [("G", "E")]
+    node.birth()
+    assert heard(node.say(Message.DDATA, Metric("Steps", value=2**32 - 5), device="D")) == [("Steps", -5)]
+
+
 kinds = st.sampled_from(list(Message))
 
 

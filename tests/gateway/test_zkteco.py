@@ -115,6 +115,15 @@ def test_the_conversation_of_a_terminal_of_the_second_generation() -> None:
     check(scenario)
 
 
+def test_all_that_a_terminal_kept_while_we_were_away_is_taken_at_once() -> None:
+    async def scenario(port: int, sink: ListSink, _events: Events) -> None:
+        rows = "".join(ROW.format(number % 60, number, number, 36.6) for number in range(5000))
+        assert await ask(port, "POST", "/iclock/cdata?SN=CGX1&table=rtlog", rows) == (200, "OK: 5000")
+        assert len(sink.readings) == 5000
+
+    check(scenario)
+
+
 def test_an_index_that_begins_anew_is_another_event() -> None:
     async def scenario(port: int, sink: ListSink, _events: Events) -> None:
         for second in (10, 20):

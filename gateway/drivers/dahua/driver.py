@@ -13,7 +13,7 @@ from gateway.multipart import MultipartReader, Part, boundary_of
 from gateway.repeats import KeptOnce
 from gateway.scan import Passages
 from telemetry.clock import Clock
-from telemetry.errors import BadConfiguration, BadInput, Unavailable
+from telemetry.errors import BadInput, Unavailable
 
 STREAM = "/cgi-bin/eventManager.cgi?action=attach&codes=[AccessControl]&heartbeat=5"
 _PART_MAX_BYTES = 262_144
@@ -36,7 +36,10 @@ class DahuaDriver:
         settings = self._settings
         async with self._client.open("GET", STREAM, silence_max_s=settings.silence_max_s) as (head, pieces):
             if head.status in (403, 404):
-                raise BadConfiguration(f"{settings.host} gives '{settings.username}' no events ({head.status})")
+                # Perhaps because it starts: then it will.
+                raise Unavailable(
+                    f"{settings.host} gives '{settings.username}' no events ({head.status}): let the user see them"
+                )
             if head.status != 200:
                 raise Unavailable(f"{settings.host} answers {head.status} to the event stream")
             try:
@@ -45,8 +48,11 @@ class DahuaDriver:
                 raise Unavailable(f"{settings.host}: {error.detail}") from error
             self._events.available(settings.name)
             async for piece in pieces:
+                noise_before = reader.noise_bytes
                 for part in reader.feed(piece):
                     await self._take(part, sink)
+                if reader.noise_bytes > noise_before:
+                    self._events.noise_skipped(settings.name, reader.noise_bytes - noise_before)
         raise Unavailable(f"{settings.host} ended the event stream")
 
     async def _take(self, part: Part, sink: Sink) -> None:

@@ -9,13 +9,14 @@ from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from gateway.driver import DriverSettings
 from gateway.scan import ScanSettings
 from telemetry.catalogue import Name
+from telemetry.settings import HostName
 
 
 class DahuaSettings(DriverSettings, ScanSettings):
     """One terminal, and the user that we are to it."""
 
     device: Name
-    host: str
+    host: HostName
     port: int = Field(default=80, ge=1, le=65535)
     username: str
     password: SecretStr

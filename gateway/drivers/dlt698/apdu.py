@@ -118,16 +118,13 @@ def parse_response(apdu: bytes) -> tuple[int, tuple[Result, ...]]:
 
 
 def measure(oad: str, value: Value) -> list[Measured]:
-    """The quantities in a value, in order; none where the object is not in the table or holds no numbers.
-
-    The highest unsigned number of its type is the meter's fill for "not measured".
-    """
+    """The quantities in a value, in order; none where the object is not in the table or holds no numbers."""
     kind = OBJECTS.get(oad[:6].upper())
     if kind is None:
         return []
     numbers = value if isinstance(value, list) else [value]
     return [
-        Measured(None if n is None or n == 0xFFFFFFFF else float(n) / 10.0**kind.decimals, kind.unit)
+        Measured(None if n is None else float(n) / 10.0**kind.decimals, kind.unit)
         for n in numbers
         if n is None or (isinstance(n, int | float) and not isinstance(n, bool))
     ]
@@ -203,6 +200,9 @@ _NUMBERS = {
 }
 
 
+_FILLED = {6: 2**32 - 1, 18: 2**16 - 1, 21: 2**64 - 1}  # what meters put where they have measured nothing
+
+
 def _value(cursor: _Cursor, depth: int) -> Value:
     if depth > _DEPTH_MAX:
         raise BadInput("dlt698-malformed", f"data nested more than {_DEPTH_MAX} deep")
@@ -211,7 +211,7 @@ def _value(cursor: _Cursor, depth: int) -> Value:
         return [_value(cursor, depth + 1) for _ in range(_bounded(cursor.length()))]
     if type_ in _NUMBERS:
         number = struct.unpack(_NUMBERS[type_], cursor.take(struct.calcsize(_NUMBERS[type_])))[0]
-        return number if math.isfinite(number) else None
+        return number if math.isfinite(number) and number != _FILLED.get(type_) else None
     match type_:
         case 0:
             return None

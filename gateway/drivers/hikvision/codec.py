@@ -44,6 +44,7 @@ class Event:
     scans: tuple[Scan, ...]
     serials: tuple[int | None, ...]  # of each scan, by which gaps are noticed
     thresholds_c: tuple[float | None, ...]  # of each scan, where the device tells what it judged by
+    refused: tuple[BadInput, ...] = ()  # people who could not be read; their neighbours could
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def decode_event(data: bytes, zone: ZoneInfo, now_ms: int) -> Event:
         zone: Of a time without one; devices of this family do send theirs.
         now_ms: The gateway's time, for a device whose clock was never set.
 
-    Raises BadInput.
+    Raises BadInput when there is nothing in it that could be read.
     """
     try:
         if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
@@ -184,33 +185,52 @@ def decode_page(data: bytes, zone: ZoneInfo, now_ms: int) -> Page:
 def _event(
     device: str | None, event_type: str, measured: list[tuple[_Measured, object]], zone: ZoneInfo, now_ms: int
 ) -> Event:
-    scans, serials, thresholds = [], [], []
-    for fields, sent_time in measured:
+    scans, serials, thresholds, refused = [], [], [], []
+    for number, (fields, sent_time) in enumerate(measured):
         major = _whole(first(fields.major_type, fields.major))
         if major not in (None, _ACCESS_EVENT):
             continue  # doors, tampering, operations: nobody was measured
         serial = _whole(fields.serial)
-        measured_ms, quality = time_ms(sent_time, zone, now_ms)
-        person = first(fields.person, fields.person_number, fields.card)
-        which = first(serial, fields.picture_id, fields.face_id)
-        is_off = truth(fields.is_enabled) is False
-        sent = None if is_off else first(fields.temperature, fields.temperature_too)
-        scans.append(
-            Scan(
-                device=device or "",
-                # The stream and the search write one time differently; a clock that was never set has only its words.
-                event=f"{shown(which)}/{measured_ms if quality is Quality.GOOD or sent_time is None else shown(sent_time)}",
-                person=None if str(person).strip() == "0" else text("employeeNoString", person),
-                time_ms=measured_ms,
-                quality=quality,
-                temperature_c=temperature_c("currTemperature", sent, fields.unit),
-                is_abnormal=truth(first(fields.is_abnormal, fields.is_abnormal_right)),
-                wears_mask=truth(fields.mask),
-            )
-        )
-        serials.append(serial)
-        thresholds.append(temperature_c("alarmTemperature", fields.threshold, fields.unit))
-    return Event(device, event_type, tuple(scans), tuple(serials), tuple(thresholds))
+        try:
+            scans.append(_scan(device or "", serial, number, fields, sent_time, zone, now_ms))
+        except BadInput as error:
+            refused.append(error)
+        else:
+            serials.append(serial)
+            thresholds.append(_threshold_c(fields))
+    if refused and not scans:
+        raise refused[0]
+    return Event(device, event_type, tuple(scans), tuple(serials), tuple(thresholds), tuple(refused))
+
+
+def _scan(
+    device: str, serial: int | None, number: int, fields: _Measured, sent_time: object, zone: ZoneInfo, now_ms: int
+) -> Scan:
+    measured_ms, quality = time_ms(sent_time, zone, now_ms)
+    person = first(fields.person, fields.person_number, fields.card)
+    which = first(serial, fields.picture_id, fields.face_id)
+    if which is None and number:
+        which = f"face {number}"  # cameras that number nobody tell several people at once
+    is_off = truth(fields.is_enabled) is False
+    sent = None if is_off else first(fields.temperature, fields.temperature_too)
+    return Scan(
+        device=device,
+        # The stream and the search write one time differently; a clock that was never set has only its words.
+        event=f"{shown(which)}/{measured_ms if quality is Quality.GOOD or sent_time is None else shown(sent_time)}",
+        person=None if str(person).strip() == "0" else text("employeeNoString", person),
+        time_ms=measured_ms,
+        quality=quality,
+        temperature_c=temperature_c("currTemperature", sent, fields.unit),
+        is_abnormal=truth(first(fields.is_abnormal, fields.is_abnormal_right)),
+        wears_mask=truth(fields.mask),
+    )
+
+
+def _threshold_c(fields: _Measured) -> float | None:
+    try:
+        return temperature_c("alarmTemperature", fields.threshold, fields.unit)
+    except BadInput:
+        return None
 
 
 def _whole(sent: object) -> int | None:

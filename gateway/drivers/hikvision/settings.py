@@ -11,13 +11,14 @@ from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from gateway.driver import DriverSettings
 from gateway.scan import ScanSettings
 from telemetry.catalogue import Name
+from telemetry.settings import HostName
 
 
 class HikvisionSettings(DriverSettings, ScanSettings):
     """One terminal or camera, and the user that we are to it."""
 
     device: Name
-    host: str
+    host: HostName
     port: int = Field(default=80, ge=1, le=65535)
     username: str
     password: SecretStr
@@ -33,6 +34,9 @@ class HikvisionSettings(DriverSettings, ScanSettings):
 
     def device_names(self) -> Iterator[str]:
         return iter((self.device,))
+
+    def claims(self) -> Iterator[tuple[str, str]]:
+        yield "bookmark", str(self.bookmark)
 
     def placed(self, folder: Path) -> Self:
         return self.model_copy(update={"bookmark": folder / self.bookmark})

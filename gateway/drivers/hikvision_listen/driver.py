@@ -54,7 +54,9 @@ class HikvisionListenDriver:
         for part in self._parts(head, body):
             try:
                 if part is None:
-                    raise BadInput("long-event", f"an event of more than {PART_MAX_BYTES} bytes was passed over")
+                    raise BadInput(
+                        "long-event", f"an event of more than {PART_MAX_BYTES} bytes, or cut off, was passed over"
+                    )
                 await self._keep(decode_event(part, self._zone, self._clock.now_ms()))
             except BadInput as error:
                 self._events.message_refused(self._settings.name, error)
@@ -67,10 +69,15 @@ class HikvisionListenDriver:
             reader = MultipartReader(boundary_of(head.content_type), PART_MAX_BYTES)
         except BadInput as error:
             raise RequestError(HTTPStatus.BAD_REQUEST, error.detail) from error
-        return [part.body for part in reader.feed(body)]
+        parts = [part.body for part in [*reader.feed(body), *reader.end()]]
+        if reader.noise_bytes:
+            self._events.noise_skipped(self._settings.name, reader.noise_bytes)
+        return parts
 
     async def _keep(self, event: Event) -> None:
         assert self._sink is not None
+        for refused in event.refused:
+            self._events.message_refused(self._settings.name, refused)
         if not event.scans:
             return
         device = self._devices.get(plain_mac(event.device or ""))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
+from collections.abc import Hashable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,16 @@ from gateway.dial_in import DialIn
 from gateway.driver import Sink
 from gateway.drivers.hj212.settings import FactorQuantity, Hj212Settings, Hj212Station
 from gateway.events import Events
-from gateway.hj212.codec import Command, FactorValue, Packet, check_password, encode, factor_values, packet_reader
+from gateway.hj212.codec import (
+    Command,
+    FactorValue,
+    Packet,
+    check_password,
+    encode,
+    factor_values,
+    is_number,
+    packet_reader,
+)
 from gateway.repeats import KeptOnce
 from gateway.scan import EARLIEST_MS, shown
 from telemetry.clock import Clock
@@ -19,7 +29,6 @@ from telemetry.quality import Quality
 from telemetry.reading import Reading
 
 _QUALITY = {"N": Quality.GOOD, "S": Quality.SUSPECT, "T": Quality.SUSPECT}  # others: maintenance, fault, no line
-_NUMBER = re.compile(r"[0-9]{0,20}", re.ASCII)  # QN: a time to the millisecond
 _REPORTS = (Command.REAL_TIME, Command.MINUTES, Command.HOUR, Command.DAY)
 
 
@@ -52,9 +61,8 @@ class Hj212Driver:
         check_password(packet, station.password)
         self._events.available(station.device)
         if packet.command in [str(int(report)) for report in _REPORTS]:
-            identity = (packet.station, packet.number, packet.command, packet.packets) if packet.number else None
-            await self._kept.keep(sink, station.device, identity, self._readings(station, packet))
-        if not packet.wants_answer or not _NUMBER.fullmatch(packet.number or ""):
+            await self._kept.keep(sink, station.device, _identity(packet), self._readings(station, packet))
+        if not packet.wants_answer or not is_number(packet.number):
             return b""  # to what is no number nothing can be answered that the protocol knows
         answer = Packet(packet.number, "91", str(int(Command.DATA_ANSWER)), packet.password, packet.station, 4, ())
         return encode(answer)
@@ -91,3 +99,9 @@ class Hj212Driver:
         except (ValueError, OverflowError):
             time_ms = 0
         return (time_ms, Quality.GOOD) if time_ms >= EARLIEST_MS else (self._clock.now_ms(), Quality.SUSPECT)
+
+
+def _identity(packet: Packet) -> Hashable | None:
+    """What makes two packets the same: the number alone does not, where a station's clock was never set."""
+    said = hashlib.sha256(repr(packet.data).encode()).digest()
+    return (packet.station, packet.number, packet.command, packet.packets, said) if packet.number else None

@@ -29,7 +29,7 @@ BAUD_RATES = {"0": 300, "1": 600, "2": 1200, "3": 2400, "4": 4800, "5": 9600, "6
 _SOH, _STX, _ETX, _EOT, _SLASH = 0x01, 0x02, 0x03, 0x04, 0x2F
 _TEXT = frozenset([0x0D, 0x0A, *range(0x20, 0x7F)])
 _COMMANDS = frozenset(b"PWREB")
-_DATA_SET = re.compile(r"([^()\r\n!/*]*)\(([^()*\r\n]*)(?:\*([^()\r\n]*))?\)")
+_DATA_SET = re.compile(r"([^()\r\n!/]*)\(([^()*\r\n]*)(?:\*([^()\r\n]*))?\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class DataSet:
     @property
     def number(self) -> float | None:
         """The value as a number; None where it is none, such as a text or an empty register."""
-        is_number = re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", self.value)
+        is_number = re.fullmatch(r"\s*[+-]?\d{1,15}(\.\d{0,15})?\s*", self.value)
         return float(self.value) if is_number else None
 
 

@@ -1,6 +1,7 @@
 """What the registers of an IEC 62056-21 readout mean, by their codes (OBIS, the groups C.D.E).
 
-Makers write the same register in more or less full codes: 1-0:1.8.0, 1.8.0, 1.8.0*255. The groups in the middle decide.
+Makers write the same register in more or less full codes: 1-0:1.8.0, 1.8.0, 1.8.0*255. The groups in the middle decide. With
+another number behind it than 255 (1.8.0*12, 1.8.0&12) it is as it stood when a billing period ended.
 
 Source: IEC 62056-61:2002; IEC 62056-6-1.
 """
@@ -31,10 +32,10 @@ OBIS: Mapping[str, str] = {
     "8.0.0": "volume",
     "8.1.0": "volume",
 }
-_GROUPS = re.compile(r"(?:\d+-\d+:)?(\d+\.\d+(?:\.\d+)?)(?:[*&]\d+)?$")
+_GROUPS = re.compile(r"(?:\d+-\d+:)?(\d+\.\d+(?:\.\d+)?(?:[*&]\d+)?)$")
 
 
 def short_code(address: str) -> str:
     """A register's code without what makers add in front and behind; as it came where it is no such code."""
     match = _GROUPS.match(address)
-    return match[1] if match else address
+    return match[1].removesuffix("*255") if match else address

@@ -19,6 +19,7 @@ from telemetry.errors import Unavailable
 from telemetry.reading import Reading
 
 _ASKED_EVERY_S = 0.5
+_AT_ONCE_S = 0.02
 _VALUES_MAX = 10_000  # of one interval
 
 
@@ -65,6 +66,10 @@ class LevelUartDriver:
             if loop.time() >= due_s:
                 due_s += settings.every_s
                 await self._tell(values, sink)
+                if loop.time() >= due_s:  # we were held up: of what has gathered nobody knows when it was so
+                    await _forget(line, settings.every_s)
+                    values, heard_s = _Values(settings), loop.time()
+                    due_s = heard_s + settings.every_s
 
     async def _tell(self, values: _Values, sink: Sink) -> None:
         settings = self._settings
@@ -78,6 +83,14 @@ class LevelUartDriver:
             self._events.value_invalid(settings.device, settings.quantity.metric)
 
 
+async def _forget(line: Line, within_s: float) -> None:
+    """Drop what waits."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + within_s
+    while loop.time() < until_s and await line.read(_AT_ONCE_S):
+        pass
+
+
 class _Values:
     """What the sensor said in an interval."""
 
@@ -85,12 +98,17 @@ class _Values:
         self._settings = settings
         self._auto, self._urm = auto_reader(), urm_reader()
         self._text = text_reader(settings.compiled_pattern)
+        self._has_begun = settings.speaks != "text"  # text has no sum: of a line we must have heard the beginning
         self._raw: list[float] = []
         self._has_faults = False
 
     def feed(self, data: bytes) -> int:
         """Returns how many bytes of it, or of what came before, belonged to nothing."""
         found: list[float | None]
+        if not self._has_begun:
+            end = min((at for mark in b"\r\n" if (at := data.find(mark)) >= 0), default=len(data))
+            self._has_begun = end < len(data)
+            data = data[end:]
         match self._settings.speaks:
             case "auto":
                 reader = self._auto

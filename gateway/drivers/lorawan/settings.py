@@ -74,6 +74,9 @@ class LorawanSettings(DriverSettings):
     def all_decoders(self) -> Mapping[str, Channels | Fixed]:
         return {**DECODERS, **self.decoders}
 
+    def claims(self) -> Iterator[tuple[str, str]]:
+        yield "client_id", self.broker.known_as(self.client_id)
+
     def placed(self, folder: Path) -> Self:
         return self.model_copy(update={"broker": self.broker.placed(folder)})
 

@@ -1,8 +1,8 @@
 """Uplinks as network servers publish them over MQTT, without I/O: ChirpStack v4 and v3, The Things Stack v3.
 
 In protobuf's JSON a field of value zero is left out: no `fCnt` is frame 0, no `fPort` is port 0, no `data` is no byte.
-An uplink heard by several gateways may come several times, and devices repeat themselves: (device, session, frame) within an
-hour tells.
+An uplink heard by several gateways may come several times, and devices repeat themselves: (device, session, frame, payload)
+within an hour tells.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Uplink:
     quality: Quality  # of the time
 
     @property
-    def identity(self) -> tuple[str, str, int, int]:
+    def identity(self) -> tuple[str, str, int, int, bytes]:
         """What makes two messages the same uplink.
 
-        The hour is part of it: a device without a join counts from 0 again after a change of battery, in the same session.
+        Hour and payload are part of it: a device without a join counts from 0 again when it starts anew, in the same session.
         """
-        return (self.eui, self.session, self.frame, self.time_ms // _HOUR_MS)
+        return (self.eui, self.session, self.frame, self.time_ms // _HOUR_MS, self.payload)
 
 
 class _DeviceInfo(msgspec.Struct):

@@ -89,11 +89,20 @@ async def read_telegrams(ask: Ask, primary: int | None, secondary: str | None) -
     while len(telegrams) < _TELEGRAMS_MAX:
         frame = await ask(encode_short(Control.ASK, address, is_second), frame_reader(), is_answer, LONGEST)
         assert isinstance(frame, Frame) and frame.application is not None
-        telegrams.append(parse_telegram(frame.application, frame.data))
+        telegram = parse_telegram(frame.application, frame.data)
+        if secondary is not None and telegram.identity is not None and not _fits(telegram.identity.number, secondary):
+            # An acknowledgement is one byte, which noise makes too: the meter before may not know that it was left.
+            detail = f"meter {telegram.identity.number} answers where {secondary} was selected"
+            raise BadInput("mbus-other-meter", f"{detail}; if that goes on, it is the other's address")
+        telegrams.append(telegram)
         if not telegrams[-1].more_follows:
             break
         is_second = not is_second
     return telegrams
+
+
+def _fits(number: str, asked: str) -> bool:
+    return all(want in ("F", got) for want, got in zip(asked, number, strict=True))
 
 
 def record_words(record: Record) -> str:

@@ -227,7 +227,7 @@ def _record(information: int, cursor: _Cursor) -> Record:
             raise BadInput("mbus-malformed", "a record has more than ten extensions")
     quantity, unit, factor, is_reverse, unknown = _meaning(cursor)
     value = _value(information & 0x0F, quantity, factor, cursor)
-    if kind is Kind.IN_ERROR:
+    if kind is Kind.IN_ERROR or _is_error(quantity, unknown):
         value = None
     return Record(quantity, unit, value, kind, storage, tariff, subunit, is_reverse, unknown)
 
@@ -267,6 +267,13 @@ def _meaning(cursor: _Cursor) -> tuple[str, str, float, bool, bytes]:
     return quantity, unit, factor, is_reverse, bytes(unknown)
 
 
+def _is_error(quantity: str, extension: bytes) -> bool:
+    """Whether the value information says that the value is none: no data, overflow, a field that the meter cannot give."""
+    standard, _, _ = (bytes(byte & 0x7F for byte in extension)).partition(b"\x7f")  # behind it stands the vendor's
+    return not quantity.startswith("vif") and any(code in _ERRORS for code in standard)
+
+
+_ERRORS = frozenset([*range(0x01, 0x10), *range(0x15, 0x1D)])  # table 18
 _KINDS = (Kind.NOW, Kind.HIGHEST, Kind.LOWEST, Kind.IN_ERROR)
 _INTEGER_BYTES = {0x1: 1, 0x2: 2, 0x3: 3, 0x4: 4, 0x6: 6, 0x7: 8}
 _DECIMAL_BYTES = {0x9: 1, 0xA: 2, 0xB: 3, 0xC: 4, 0xE: 6}

@@ -59,17 +59,22 @@ class ModbusTcpDriver:
         profile = self._settings.profile(device.profile)
         read: dict[Register, float | None] = {}
         time_ms = 0
-        is_well = True
+        is_heard = True
+        lost: Unavailable | None = None
         for span in self._plans[number]:
             try:
                 registers = await session.read(device.unit, span)
             except NoAnswer as error:
                 self._events.unavailable(device.device, str(error))
-                is_well = False
+                is_heard = False
+                break
+            except Unavailable as error:
+                # Some converters hang up where nobody has a unit's number: its neighbours come first when we are back.
+                self._events.unavailable(device.device, str(error))
+                is_heard, lost = False, error
                 break
             except BadInput as error:
                 self._events.answer_refused(device.device, error.detail)
-                is_well = False
                 if isinstance(error, Refused) and error.code == _ILLEGAL_ADDRESS and span.has_gaps:
                     # Some units refuse registers they do not have even when nobody looks at them.
                     self._plans[number] = self._plan(number, 0)
@@ -77,7 +82,7 @@ class ModbusTcpDriver:
                 continue
             time_ms = self._clock.now_ms()
             read |= {point: measure(point, span, registers) for point in span.points}
-        if is_well:
+        if is_heard:
             self._events.available(device.device)
             self._schedule.answered(number, self._clock.monotonic_s())
         else:
@@ -90,6 +95,8 @@ class ModbusTcpDriver:
                 readings.append(Reading(device.device, point.metric, time_ms, *measured))
         if readings:
             await sink.offer(readings)
+        if lost is not None:
+            raise lost
 
     def _plan(self, number: int, gap_max: int) -> tuple[Span, ...]:
         return unit_plan(self._settings, self._settings.devices[number], gap_max)

@@ -7,10 +7,11 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, model_validator
 
-from gateway.driver import DriverSettings
+from gateway.driver import DriverSettings, each_asked_once
 from gateway.modbus.pdu import REGISTERS_MAX
 from gateway.modbus.points import Profile, known_profiles
 from telemetry.catalogue import Name
+from telemetry.settings import HostName
 
 
 class ModbusDevice(BaseModel):
@@ -52,13 +53,14 @@ class ModbusSettings(DriverSettings):
             for factor in device.factors:
                 if factor not in self.profile(device.profile).factors:
                     raise ValueError(f"profile '{device.profile}' of device '{device.device}' has no factor '{factor}'")
+        each_asked_once(self.devices)
         return self
 
 
 class ModbusTcpSettings(ModbusSettings):
     """One connection: a device of its own, or a serial line behind a converter."""
 
-    host: str
+    host: HostName
     port: int = Field(default=502, ge=1, le=65535)
     every_s: PositiveFloat = 10.0
     timeout_s: PositiveFloat = 1.0

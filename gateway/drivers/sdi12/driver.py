@@ -1,6 +1,7 @@
 """Asks the sensors of one SDI-12 wire: all measure at once, then each is fetched. One command at a time is on the wire.
 
-A sensor that is silent is asked ever more rarely (every 2nd, 4th, … 16th round), so that it does not slow the others.
+A sensor that is silent is asked ever more rarely (every 2nd, 4th, … 16th round), so that it does not slow the others. One
+that measures for longer than a round is left to it, and fetched in a later one.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from telemetry.errors import BadInput, Unavailable
 from telemetry.reading import Reading
 
 _SKIPPED_MAX = 16
+_SILENT_ROUNDS_MAX = 2  # of every sensor: then the line itself is doubtful, and opened anew
 _PARTS_MAX = 10
 _BABBLING_TIMES = 10  # time-outs that a wire may take to fall silent
 A = TypeVar("A", Announcement, Values)
+Measuring = dict[str, tuple[Sdi12Sensor, Announcement, float]]
+"""By address: sensors that have begun to measure, and when they will be ready [s]."""
 
 
 class NoAnswer(Unavailable):
@@ -46,6 +50,7 @@ class Sdi12Driver:
         self._clock = clock
         self._events = events
         self._failures = dict.fromkeys((sensor.address for sensor in settings.devices), 0)
+        self._silent = 0  # questions in a row that nobody answered
         self._rests_until_s = dict.fromkeys(self._failures, 0.0)
         self._schedule = Schedule(1, settings.every_s, settings.every_s, clock.monotonic_s())
         self._turns = Turns((settings.name,), self._schedule, clock)
@@ -57,37 +62,50 @@ class Sdi12Driver:
 
     async def run(self, sink: Sink) -> None:
         line = await open_line(self._settings.line)
+        self._silent = 0
+        begun: Measuring = {}
         try:
             self._events.available(self._settings.name)
             while True:
                 await self._turns.next()
-                await self._measure(line, sink)
+                await self._measure(line, begun, sink)
+                count = len(self._settings.devices)
+                if self._silent >= _SILENT_ROUNDS_MAX * count:
+                    raise Unavailable(f"none of {count} sensors answered, {_SILENT_ROUNDS_MAX} times")
                 self._schedule.answered(0, self._clock.monotonic_s())
         finally:
             line.close()
 
-    async def _measure(self, line: Line, sink: Sink) -> None:
+    async def _measure(self, line: Line, begun: Measuring, sink: Sink) -> None:
         """One round over all sensors."""
         loop = asyncio.get_running_loop()
-        begun: list[tuple[Sdi12Sensor, Announcement, float]] = []
         for sensor in self._settings.devices:
-            if self._clock.monotonic_s() < self._rests_until_s[sensor.address]:
+            if sensor.address in begun or self._clock.monotonic_s() < self._rests_until_s[sensor.address]:
                 continue
             try:
                 start = encode_start(sensor.address, sensor.has_checksum)
                 announcement = await self._ask(line, sensor, start, decode_announcement)
             except NoAnswer as error:
                 self._failed(sensor, error)
+            except Unavailable as error:  # perhaps because of it: its neighbours come first when the line is back
+                self._failed(sensor, error)
+                raise
             else:
-                begun.append((sensor, announcement, loop.time() + announcement.ready_s))
-        for sensor, announcement, ready_s in sorted(begun, key=lambda one: one[2]):
+                begun[sensor.address] = sensor, announcement, loop.time() + announcement.ready_s
+        for sensor, announcement, ready_s in sorted(begun.values(), key=lambda one: one[2]):
+            if ready_s > loop.time() + self._settings.every_s:
+                break
+            del begun[sensor.address]
             await asyncio.sleep(max(0.0, ready_s - loop.time()))
             try:
                 values = await self._fetch(line, sensor, announcement.value_count)
             except NoAnswer as error:
                 self._failed(sensor, error)
+            except Unavailable as error:  # perhaps because of it: its neighbours come first when the line is back
+                self._failed(sensor, error)
+                raise
             else:
-                self._failures[sensor.address] = 0
+                self._failures[sensor.address] = self._silent = 0
                 self._events.available(sensor.device)
                 await self._tell(sensor, values, sink)
 
@@ -154,7 +172,8 @@ class Sdi12Driver:
                     return answer
         return None
 
-    def _failed(self, sensor: Sdi12Sensor, error: NoAnswer) -> None:
+    def _failed(self, sensor: Sdi12Sensor, error: Unavailable) -> None:
+        self._silent += 1
         self._failures[sensor.address] += 1
         # In turns of its own rhythm, also while its neighbours are wanted more often. Half a turn is for the wire's pace.
         turns = min(2 ** self._failures[sensor.address], _SKIPPED_MAX) - 0.5

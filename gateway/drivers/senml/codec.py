@@ -85,8 +85,11 @@ class Pack:
     refused: tuple[BadInput, ...]
 
 
-def decode_pack(data: bytes, now_s: float) -> Pack:
+def decode_pack(data: bytes, now_s: float | None) -> Pack:
     """Read a pack; JSON is told by its first byte. A record that cannot be read costs only itself.
+
+    Args:
+        now_s: When the pack was sent; None where nobody knows, which costs records without a time of their own.
 
     Raises BadInput for what is no list of records, or of a version that we do not know.
     """
@@ -151,7 +154,7 @@ def _check_version(named: Mapping[str, Any]) -> None:
         raise BadInput("unknown-version", f"SenML version {str(version)[:20]} is newer than {_VERSION}")
 
 
-def _resolved(named: Mapping[str, Any], base: Mapping[str, Any], now_s: float) -> Record | None:
+def _resolved(named: Mapping[str, Any], base: Mapping[str, Any], now_s: float | None) -> Record | None:
     """None for a record that holds base fields alone."""
     value, total, text = named.get("v"), named.get("s"), named.get("vs")
     is_true = named.get("vb")
@@ -167,7 +170,7 @@ def _resolved(named: Mapping[str, Any], base: Mapping[str, Any], now_s: float) -
     if isinstance(is_true, bool):
         number = float(is_true)
     elif value is not None or (total is None and text is None and "vd" not in named):
-        number = _number("v", value or 0) + _number("bv", base.get("bv", 0))
+        number = _number("v", 0 if value is None else value) + _number("bv", base.get("bv", 0))
     return Record(
         name=name,
         unit=None if unit is None else _text("u", unit),
@@ -178,11 +181,13 @@ def _resolved(named: Mapping[str, Any], base: Mapping[str, Any], now_s: float) -
     )
 
 
-def _time_s(named: Mapping[str, Any], base: Mapping[str, Any], now_s: float) -> float | None:
-    if "t" not in named and "bt" not in base:
-        return None
+def _time_s(named: Mapping[str, Any], base: Mapping[str, Any], now_s: float | None) -> float | None:
     time_s = _number("t", named.get("t", 0)) + _number("bt", base.get("bt", 0))
-    return time_s + now_s if time_s < _RELATIVE_BELOW_S else time_s
+    if not time_s < _RELATIVE_BELOW_S:
+        return time_s
+    if now_s is None:
+        raise BadInput("undated-record", "a record without a time was kept by the broker: nobody knows of when it is")
+    return time_s + now_s if "t" in named or "bt" in base else None
 
 
 def _number(field: str, sent: object) -> float:

@@ -48,7 +48,8 @@ class SenmlDriver:
 
     async def _take(self, subscription: Subscription, message: Message, sink: Sink) -> None:
         try:
-            pack = decode_pack(message.payload, self._clock.now_ms() / 1000)
+            # What the broker kept may be of any day, and comes again with each connection.
+            pack = decode_pack(message.payload, None if message.is_retained else self._clock.now_ms() / 1000)
             for error in pack.refused:
                 self._events.message_refused(self._settings.name, error)
             readings = self._readings(pack)

@@ -44,6 +44,9 @@ class SenmlSettings(DriverSettings):
     def name(self) -> str:
         return f"senml {self.broker.host}:{self.broker.port}"
 
+    def claims(self) -> Iterator[tuple[str, str]]:
+        yield "client_id", self.broker.known_as(self.client_id)
+
     def placed(self, folder: Path) -> Self:
         return self.model_copy(update={"broker": self.broker.placed(folder)})
 

@@ -117,7 +117,7 @@ _LEVELS_5_MIN = tuple(
 )  # twelve pairs of bytes, 0.01 m each, of level 1 to 8
 _OBSERVED, _STATION, _STEP, _STATUS = 0xF0, 0xF1, 0x04, 0x45
 _WIDE = 0xFF  # codes of two bytes begin so
-_PICTURE = 0xF3
+PICTURE = 0xF3
 
 
 def frame_reader() -> FrameReader[Frame]:
@@ -170,9 +170,10 @@ def decode_report(frame: Frame) -> Report:
 
 
 class Assembly:
-    """Puts the packets of a long report together. Holds one report of each function, and few bytes."""
+    """Puts the packets of a long report together. Holds one report of each of a few functions, and few bytes."""
 
     _PACKETS_MAX = 64
+    _REPORTS_MAX = 8
 
     def __init__(self) -> None:
         self._parts: dict[tuple[str, int], tuple[int, dict[int, bytes]]] = {}
@@ -185,11 +186,14 @@ class Assembly:
         if not 1 <= number <= total <= self._PACKETS_MAX:
             raise BadInput("bad-packets", f"packet {number} of {total}: at most {self._PACKETS_MAX} are taken")
         key = (frame.station, frame.function)
-        known, parts = self._parts.get(key, (total, {}))
-        if known != total or number == 1:
+        known, parts = self._parts.pop(key, (total, {}))
+        # The same number with other words: the report that it belonged to was left, and this is another.
+        if known != total or number == 1 or parts.get(number, frame.body) != frame.body:
             parts = {}
         parts[number] = frame.body
         self._parts[key] = (total, parts)
+        if len(self._parts) > self._REPORTS_MAX:
+            del self._parts[next(iter(self._parts))]
         if len(parts) < total:
             return None
         del self._parts[key]
@@ -246,7 +250,7 @@ class _Elements:
             return True
         size = 2 if code == _WIDE else 1
         name = body[at : at + size].hex().upper()
-        if len(body) < at + size + 1 or code == _PICTURE:
+        if len(body) < at + size + 1 or code == PICTURE:
             return False
         described = body[at + size]
         count, decimals = described >> 3, described & 7
@@ -280,7 +284,10 @@ class _Elements:
         """One element many times, to the end of the body."""
         body, number = self._body, 0
         while begin + count <= len(body):
-            observed = None if self.observed is None else self.observed + number * self._step
+            try:
+                observed = None if self.observed is None else self.observed + number * self._step
+            except OverflowError as error:
+                raise BadInput("bad-step", f"value {number} of element {name} is of no time") from error
             self.elements.append(Element(name, observed, _number(body[begin : begin + count], decimals)))
             begin += count
             number += 1

@@ -6,6 +6,7 @@ same number is kept once.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 from gateway.dial_in import DialIn
 from gateway.driver import Sink
 from gateway.drivers.sl651.codec import (
+    PICTURE,
     WATER_LEVELS,
     Assembly,
     Element,
@@ -20,6 +22,7 @@ from gateway.drivers.sl651.codec import (
     Frame,
     Function,
     Report,
+    Stamp,
     StatusBit,
     decode_report,
     decode_stamp,
@@ -31,6 +34,7 @@ from gateway.drivers.sl651.settings import Sl651Settings, Sl651Station
 from gateway.events import Events
 from gateway.repeats import KeptOnce
 from gateway.scan import EARLIEST_MS, shown
+from gateway.timekeeping import is_placed
 from telemetry.clock import Clock
 from telemetry.errors import BadInput
 from telemetry.quality import Quality
@@ -78,14 +82,20 @@ class Sl651Driver:
             return b""
         whole = assembly.add(frame)
         if whole is None:
-            return encode_taken(frame, _serial(frame), self._now(), End.ACK)
+            stamp = _stamp(frame)
+            return encode_taken(frame, stamp.serial, self._now(stamp), End.ACK)
         report = decode_report(whole)
-        identity = (frame.station, frame.function, report.stamp.serial, str(report.stamp.sent))
+        # Where the station's clock was never set its numbers begin anew with each of its starts.
+        sent = hashlib.sha256(whole.body).digest() if report.stamp.sent is None else report.stamp.sent
+        identity = (frame.station, frame.function, report.stamp.serial, sent)
         await self._kept.keep(sink, station.device, identity, self._readings(station, report))
         end = End.ESC if self._settings.stays_on_line else End.EOT
-        return encode_taken(frame, report.stamp.serial, self._now(), end)
+        return encode_taken(frame, report.stamp.serial, self._now(report.stamp), end)
 
     def _readings(self, station: Sl651Station, report: Report) -> tuple[Reading, ...]:
+        if report.rest and report.rest[0] != PICTURE:
+            detail = f"{len(report.rest)} bytes from element {report.rest[0]:02X} on cannot be read"
+            self._events.answer_refused(station.device, detail)
         readings = []
         for quantity in station.quantities:
             for element in report.elements:
@@ -108,8 +118,12 @@ class Sl651Driver:
                 return local_ms(time, self._zone), Quality.GOOD
         return self._clock.now_ms(), Quality.SUSPECT
 
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.now_ms() / 1000, self._zone)
+    def _now(self, stamp: Stamp) -> datetime:
+        """What a station is told, which may set its clock by it: its own time where nobody here knows what time it is."""
+        now_ms = self._clock.now_ms()
+        if stamp.sent is not None and not is_placed(now_ms):
+            return stamp.sent
+        return datetime.fromtimestamp(now_ms / 1000, self._zone)
 
 
 def _of_status(element: Element, report: Report) -> Quality:
@@ -118,6 +132,6 @@ def _of_status(element: Element, report: Report) -> Quality:
     return Quality.BAD if failed and element.code in WATER_LEVELS else Quality.GOOD
 
 
-def _serial(frame: Frame) -> int:
+def _stamp(frame: Frame) -> Stamp:
     """Of a packet; only the first begins with one."""
-    return decode_stamp(frame.body).serial if frame.packets and frame.packets[1] == 1 else 0
+    return decode_stamp(frame.body) if frame.packets and frame.packets[1] == 1 else Stamp(0, None)

@@ -3,7 +3,8 @@
 Only a birth says what a node's aliases mean, and every message of a node has the next number of 256. Whoever misses a
 birth or a number asks for a new birth; a number that is only late gets `reorder_s` to come. Values that can be understood
 are given out at once, whatever is missing before them. A death counts only for the birth with its bdSeq: that of an
-earlier connection may come after the next birth.
+earlier connection may come after the next birth. What a birth said ends with its node's death, and with a birth that cannot
+be read.
 
 Source: Sparkplug 3.0.0 specification, §4.2, 6.4.
 """
@@ -60,6 +61,14 @@ class _Node:
     wants_rebirth: bool = False
     asked_s: float | None = None  # when it was last asked for a birth
 
+    def forget(self) -> None:
+        """Whatever the last birth said holds no longer."""
+        self.is_born = False
+        self.next_seq = None
+        self.aliases.clear()
+        self.types.clear()
+        self.missing.clear()
+
 
 class Host:
     """All nodes that one subscription hears.
@@ -80,7 +89,12 @@ class Host:
             if len(self._nodes) >= _NODES_MAX:
                 raise BadInput("too-many-nodes", f"more than {_NODES_MAX} nodes are published here")
             node = self._nodes[key] = _Node()
-        said = decode(payload)
+        try:
+            said = decode(payload)
+        except BadInput:
+            if topic.message in (Message.NBIRTH, Message.DBIRTH):
+                node.forget()
+            raise
         match topic.message:
             case Message.NBIRTH:
                 return self._born(node, said.metrics, said.seq)
@@ -113,11 +127,9 @@ class Host:
     def _born(self, node: _Node, metrics: tuple[Metric, ...], seq: int | None) -> Heard:
         bd_seq = metric_named(metrics, BD_SEQ)
         node.bd_seq = bd_seq.value if bd_seq is not None and isinstance(bd_seq.value, int) else None
+        node.forget()
         node.next_seq = ((seq or 0) + 1) % _SEQ_COUNT
         node.is_born = True
-        node.aliases.clear()
-        node.types.clear()
-        node.missing.clear()
         node.wants_rebirth, node.asked_s = False, None
         return self._values(node, None, metrics, is_birth=True)
 
@@ -125,9 +137,7 @@ class Host:
         bd_seq = metric_named(metrics, BD_SEQ)
         if bd_seq is not None and bd_seq.value != node.bd_seq:
             return Heard()  # of an earlier connection
-        node.is_born = False
-        node.next_seq = None
-        node.missing.clear()
+        node.forget()
         return Heard(dead=True)
 
     def _count(self, node: _Node, seq: int | None, now_s: float) -> None:
@@ -174,5 +184,9 @@ class Host:
             name, datatype = known.name, datatype or known.datatype
         elif datatype is None:
             datatype = node.types.get((device, name))
+        if datatype is None and isinstance(metric.value, int) and not isinstance(metric.value, bool):
+            # The same bits are -1 and 4294967295.
+            node.wants_rebirth = node.wants_rebirth or (device, name) not in node.types
+            raise BadInput("unknown-type", f"'{name[:60]}' is a whole number whose type was in no birth that was heard")
         value = None if metric.is_null else signed(metric.value, datatype)
         return HeardValue(device, name, value, metric.time_ms, metric.is_historical)

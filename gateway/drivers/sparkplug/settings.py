@@ -50,6 +50,9 @@ class SparkplugSettings(DriverSettings):
     def name(self) -> str:
         return f"sparkplug {self.broker.host}:{self.broker.port}"
 
+    def claims(self) -> Iterator[tuple[str, str]]:
+        yield "client_id", self.broker.known_as(self.client_id)
+
     def placed(self, folder: Path) -> Self:
         return self.model_copy(update={"broker": self.broker.placed(folder)})
 

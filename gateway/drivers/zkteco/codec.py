@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ from gateway.scan import Scan, first, shown, temperature_c, text, time_ms, truth
 from telemetry.errors import BadInput
 
 _ATTLOG = ("pin", "time", "status", "verifytype", "workcode", "r1", "r2", "maskflag", "temperature", "convtemperature")
-_ROWS_MAX = 2_000
+_ROWS_AT_ONCE = 2_000
 _Reader: TypeAlias = Callable[[str], Mapping[str, str]]
 
 
@@ -44,6 +44,13 @@ class Rows:
     @property
     def count(self) -> int:
         return len(self.rows) + len(self.refused)
+
+
+def slices(body: bytes) -> Iterator[bytes]:
+    """A table in pieces of so many rows that they can be held: a terminal sends all at once that it kept for days."""
+    lines = body.replace(b"\r", b"\n").split(b"\n")
+    for at in range(0, len(lines), _ROWS_AT_ONCE):
+        yield b"\n".join(lines[at : at + _ROWS_AT_ONCE])
 
 
 def decode_rtlog(body: bytes, serial: str, zone: ZoneInfo, now_ms: int) -> Rows:
@@ -107,14 +114,12 @@ def _decoded(body: bytes, serial: str, zone: ZoneInfo, now_ms: int, read: _Reade
     rows: list[Row] = []
     refused: list[BadInput] = []
     lines = [line for line in body.decode("utf-8", "replace").replace("\r", "\n").split("\n") if line.strip(" \t\0")]
-    for line in lines[:_ROWS_MAX]:
+    for line in lines:
         try:
             fields = read(line)
             rows.append(Row(fields, _scan(fields, serial, zone, now_ms)))
         except BadInput as error:
             refused.append(error)
-    if len(lines) > _ROWS_MAX:
-        refused += [BadInput("too-many-rows", f"more than {_ROWS_MAX} rows at once")] * (len(lines) - _ROWS_MAX)
     return Rows(tuple(rows), tuple(refused))
 
 

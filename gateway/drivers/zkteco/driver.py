@@ -15,6 +15,7 @@ from gateway.drivers.zkteco.codec import (
     options,
     push_configuration,
     registry_code,
+    slices,
 )
 from gateway.drivers.zkteco.settings import ZktecoSettings
 from gateway.events import Events
@@ -73,15 +74,15 @@ class ZktecoDriver:
     async def _table(self, serial: str, device: str, table: str, body: bytes) -> str:
         """Keep a table's rows. Tables that hold no measurements (users, photographs, door states) are taken unread."""
         now_ms = self._clock.now_ms()
-        match table.lower():
-            case "rtlog":
-                rows = decode_rtlog(body, serial, self._zone, now_ms)
-            case "attlog":
-                rows = decode_attlog(body, serial, self._zone, now_ms)
-            case _:
-                return "OK"
-        await self._keep(device, rows)
-        return f"OK: {rows.count}"  # what can never be read too: it would come again for ever
+        decode = {"rtlog": decode_rtlog, "attlog": decode_attlog}.get(table.lower())
+        if decode is None:
+            return "OK"
+        count = 0
+        for part in slices(body):
+            rows = decode(part, serial, self._zone, now_ms)
+            await self._keep(device, rows)
+            count += rows.count
+        return f"OK: {count}"  # what can never be read too: it would come again for ever
 
     async def _keep(self, device: str, rows: Rows) -> None:
         assert self._sink is not None

@@ -13,9 +13,9 @@ from gateway.events import Events
 from gateway.export import Outbox
 from gateway.exports.hj212.report import Report, Reporter
 from gateway.exports.hj212.settings import Hj212ExportSettings
-from gateway.hj212.codec import Command, Packet, encode, packet_reader
+from gateway.hj212.codec import Command, Packet, encode, is_number, packet_reader
 from telemetry.clock import Clock
-from telemetry.errors import Unavailable
+from telemetry.errors import BadInput, Unavailable
 from telemetry.reading import Reading
 
 _TICK_S = 0.5
@@ -122,5 +122,9 @@ class Hj212Export:
         raise Unavailable(f"{self._settings.host} closed the connection")
 
     def _answer(self, writer: asyncio.StreamWriter, request: Packet) -> None:
+        if not is_number(request.number):  # to which nothing can be answered that the protocol knows
+            error = BadInput("bad-number", "a request whose QN is no time to the millisecond")
+            self._events.message_refused(self._settings.name, error)
+            return
         for packet in self._reporter.answer(request, self._clock.now_ms()):
             writer.write(encode(packet))

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from gateway.export import AHEAD_MAX_MS, is_newer
 from gateway.exports.hj212.settings import Hj212ExportSettings, Hj212Series
 from gateway.hj212.codec import SEGMENT_MAX_BYTES, Command, Flag, Packet
+from gateway.timekeeping import is_placed
 from telemetry.quality import Quality
 from telemetry.reading import Reading
 
@@ -25,7 +27,6 @@ HEARTBEAT = "9015"
 _GRACE_MS = 20_000  # readings of a span that are still on their way
 _HOUR_MS = 3_600_000
 _ASKED_AGAIN_MAX = 500  # packets of one answer
-_AHEAD_MAX_MS = 60_000  # a clock that is a little fast
 _HEAD_MAX_BYTES = 140  # QN, ST, CN, PW, MN, Flag, PNUM, PNO at their longest
 _READY, _REFUSED, _WRONG_PASSWORD, _WRONG_STATION, _WRONG_COMMAND = "1", "2", "3", "4", "8"
 _DONE, _NO_DATA = "1", "100"
@@ -83,12 +84,11 @@ class Reporter:
         }  # spans that began before were told, or are not ours
 
     def take(self, reading: Reading, now_ms: int) -> None:
-        """Count a reading in. One of a span that was told already, or from the future, changes nothing."""
+        """Count a reading in. One of a span that was told already, from the future or of no known time changes nothing."""
         series = self._series.get((reading.device, reading.metric))
-        if series is None or reading.time_ms > now_ms + _AHEAD_MAX_MS:
+        if series is None or reading.time_ms > now_ms + AHEAD_MAX_MS or not is_placed(reading.time_ms):
             return
-        newest = self._newest.get(series.factor)
-        if newest is None or reading.time_ms >= newest.time_ms:
+        if is_newer(reading, self._newest.get(series.factor), now_ms):
             self._newest[series.factor] = reading
         for command in (Command.MINUTES, Command.HOUR):
             begin_ms = reading.time_ms - reading.time_ms % self._length_ms(command)
@@ -97,14 +97,19 @@ class Reporter:
 
     def of_now(self, now_ms: int) -> Report | None:
         """The report of the newest values, when it is due."""
-        if not self._is_real_time_on or now_ms - self._real_time_ms < self._real_time_every_ms:
+        if now_ms < self._real_time_ms:
+            self._real_time_ms = now_ms  # the clock was set back
+        is_due = now_ms - self._real_time_ms >= self._real_time_every_ms and is_placed(now_ms)
+        if not self._is_real_time_on or not is_due:
             return None
         self._real_time_ms = now_ms - (now_ms - self._real_time_ms) % self._real_time_every_ms
         return self._of_now(now_ms)
 
     def of_spans(self, now_ms: int) -> Sequence[Report]:
         """The reports of the spans that are over."""
-        reports = []
+        reports: list[Report] = []
+        if not is_placed(now_ms):
+            return reports
         for command in (Command.MINUTES, Command.HOUR):
             length_ms = self._length_ms(command)
             end_ms = (now_ms - _GRACE_MS) // length_ms * length_ms

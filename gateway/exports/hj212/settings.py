@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from gateway.export import ExportedSeries, ExportSettings
 from telemetry.catalogue import ZoneName
+from telemetry.settings import HostName
 
 
 class Hj212Series(ExportedSeries):
@@ -21,7 +22,7 @@ class Hj212Series(ExportedSeries):
 class Hj212ExportSettings(ExportSettings):
     """The authority's centre, and what it is told."""
 
-    host: str
+    host: HostName
     port: int = Field(ge=1, le=65535)
     system: str = Field(default="52", pattern=r"^\d{2}$")  # ST: 52 sewage process, 32 surface water
     station: str = Field(pattern=r"^[0-9A-Za-z]{1,24}$")  # MN, as the authority assigned it

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Sequence
 
 from gateway.events import Events
+from gateway.export import is_newer
 from gateway.exports.home_assistant.discovery import (
     OFFLINE,
     ONLINE,
@@ -26,8 +27,9 @@ from telemetry.reading import Reading
 class HomeAssistantExport:
     """Implements `Export`. What it holds is bounded by the series: only the newest value of each."""
 
-    def __init__(self, settings: HomeAssistantSettings, _clock: Clock, events: Events) -> None:
+    def __init__(self, settings: HomeAssistantSettings, clock: Clock, events: Events) -> None:
         self._settings = settings
+        self._clock = clock
         self._events = events
         self._members = {device: set(metrics) for device, metrics in members(settings).items()}
         self._newest: dict[str, dict[str, Reading]] = {device: {} for device in self._members}
@@ -35,11 +37,11 @@ class HomeAssistantExport:
         self._wake = asyncio.Event()
 
     def take(self, readings: Sequence[Reading]) -> None:
+        now_ms = self._clock.now_ms()
         for reading in readings:
             if reading.metric in self._members.get(reading.device, ()):
                 newest = self._newest[reading.device]
-                known = newest.get(reading.metric)
-                if known is None or reading.time_ms >= known.time_ms:  # what a device sends late is history
+                if is_newer(reading, newest.get(reading.metric), now_ms):
                     newest[reading.metric] = reading
                     self._changed.add(reading.device)
                     self._wake.set()

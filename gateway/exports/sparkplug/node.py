@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.export import is_newer
 from gateway.exports.sparkplug.settings import SparkplugExportSettings
 from gateway.sparkplug.payload import DataType, Metric, Payload, decode, encode, metric_named
 from gateway.sparkplug.topics import BD_SEQ, REBIRTH, Message, Topic
@@ -58,8 +59,7 @@ class Node:
             members = [r for r in readings if r.device == device and (device, r.metric) in self._aliases]
             if members:
                 for reading in members:
-                    known = self._newest.get((device, reading.metric))
-                    if known is None or reading.time_ms >= known.time_ms:
+                    if is_newer(reading, self._newest.get((device, reading.metric)), now_ms):
                         self._newest[device, reading.metric] = reading
                 metrics = tuple(
                     Metric(

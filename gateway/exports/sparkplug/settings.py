@@ -39,6 +39,9 @@ class SparkplugExportSettings(ExportSettings):
     def name(self) -> str:
         return f"sparkplug {self.group}/{self.node}"
 
+    def claims(self) -> Iterator[tuple[str, str]]:
+        yield "client_id", self.broker.known_as(self.client_id)
+
     def placed(self, folder: Path) -> Self:
         return self.model_copy(update={"broker": self.broker.placed(folder)})
 

@@ -105,6 +105,31 @@ def test_the_report_of_now_carries_the_newest_values_and_says_which_are_missing(
     assert report.packets[0].flag == 4
 
 
+def test_reports_of_now_go_on_when_the_clock_is_set_back() -> None:
+    reporter = Reporter(settings(), NOW_MS)
+    assert reporter.of_now(NOW_MS + 30_000) is not None
+    reporter.take(level(1.0, NOW_MS), NOW_MS)
+    back_ms = NOW_MS - 7_200_000
+    assert reporter.of_now(back_ms) is None
+    reporter.take(level(2.0, back_ms), back_ms)
+    report = reporter.of_now(back_ms + 30_000)
+    assert report is not None and "e41601-Rtd=2.00" in data(report.packets[0])
+
+
+def test_nothing_is_told_of_a_time_that_nobody_knows() -> None:
+    """A box without a clock counts from 0 until it learns the time."""
+    reporter = Reporter(settings(), 5_000)
+    reporter.take(level(1.0, 6_000), 6_000)
+    assert reporter.of_now(60_000) is None
+    assert spans(reporter, 5_000_000) == []
+    reporter.take(level(2.0, NOW_MS), NOW_MS)
+    assert reporter.of_now(NOW_MS) is not None
+    assert [report[:24] for report in spans(reporter, NOW_MS + 10 * MINUTE_MS + 20_000)] == [
+        "2051 DataTime=2026112308",
+        "2061 DataTime=2026112307",
+    ]
+
+
 def test_a_long_report_is_cut_into_packets_of_a_segment_each() -> None:
     many = [{"device": f"mh-{i}", "metric": "level", "factor": f"e416{i:02}"} for i in range(40)]
     reporter = Reporter(settings(series=many), NOW_MS)
@@ -273,6 +298,23 @@ def test_what_waits_is_bounded_and_what_is_dropped_is_counted() -> None:
         assert events.counters()["export_dropped"] >= 3
 
     check(scenario, kept_max=2)
+
+
+def test_a_request_whose_number_is_none_is_passed_over() -> None:
+    async def scenario(centre: Centre, export: Hj212Export, _clock: ManualClock, events: Events) -> None:
+        task = asyncio.create_task(export.run())
+        await until(lambda: bool(centre.writers), "the connection")
+        for number in ("9" * 900, "\xe9", "1"):
+            request = f"QN={number};ST=52;CN=1011;PW=100000;MN={MN};Flag=5;CP=&&&&"
+            head = f"##{len(request):04}".encode()
+            centre.writers[0].write(
+                head + request.encode("latin-1") + checksum(request.encode("latin-1")).encode() + b"\r\n"
+            )
+        await until(lambda: "1011" in centre.commands(), "the answer to the third")
+        assert events.counters()["refused_messages_bad-number"] == 2
+        await ended(task)
+
+    check(scenario)
 
 
 def test_a_centre_that_is_away_is_unavailable() -> None:

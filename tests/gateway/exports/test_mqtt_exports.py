@@ -84,6 +84,17 @@ def test_a_bad_reading_is_no_value_and_a_passage_key_is_never_told() -> None:
     assert json.loads(state({"level": level(1.5, quality=Quality.BAD)})) == {"level": None}
 
 
+def test_one_reading_from_years_ahead_keeps_no_other_out() -> None:
+    ahead, late, now = level(9.0, NOW_MS + 10**10), level(1.0, NOW_MS - 1_000), level(2.0)
+    export, node = HomeAssistantExport(home(), ManualClock(NOW_MS), Events(ManualClock())), Node(node_settings())
+    for reading in (ahead, now, late):
+        export.take([reading])
+        node.data([reading], NOW_MS)
+    assert export._newest["mh-1"]["level"] == now
+    _, (_, birth), _ = node.births(NOW_MS)
+    assert [metric.double_value for metric in GOOGLE.FromString(birth).metrics] == [2.0]
+
+
 def test_an_outbox_drops_the_oldest_and_counts_it() -> None:
     events = Events(ManualClock())
     outbox: Outbox[int] = Outbox("x", 2, events)

@@ -237,6 +237,17 @@ def test_a_report_is_answered_when_durable_and_kept_once() -> None:
     check(scenario)
 
 
+def test_a_station_whose_packets_all_have_one_number_is_heard() -> None:
+    async def scenario(monitor: Monitor, sink: ListSink, events: Events) -> None:
+        for level in ("1.25", "1.25", "1.26"):
+            monitor.say(report(f"e41601-Rtd={level},e41601-Flag=N", number="1"))
+            assert "CN=9014" in await monitor.hear()
+        assert [r.value for r in sink.readings] == [1.25, 1.26]
+        assert events.counters()["duplicates"] == 1
+
+    check(scenario)
+
+
 def test_strangers_are_counted_and_a_full_spool_is_not_answered() -> None:
     async def scenario(monitor: Monitor, sink: ListSink, events: Events) -> None:
         monitor.say(report("e41601-Rtd=1", password="999999"))

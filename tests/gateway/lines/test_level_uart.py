@@ -175,6 +175,46 @@ def test_a_sensor_that_wants_to_be_asked_is_asked_and_an_echo_is_no_answer() -> 
     check(asked, scenario, speaks="urm")
 
 
+def test_the_end_of_a_line_that_had_begun_before_us_is_no_distance() -> None:
+    async def late(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"3 mm\r\n")
+        for _ in range(1000):
+            await asyncio.sleep(0.06)
+            writer.write(b"1503 mm\r\n")
+
+    async def scenario(sink: ListSink, _events: Events, _task: Any) -> None:
+        await until(lambda: len(sink.readings) >= 2, "two readings")
+        assert [round(r.value, 9) for r in sink.readings[:2]] == [1.497, 1.497]
+
+    check(late, scenario, speaks="text", pattern=r"(\d+) mm")
+
+
+def test_what_came_while_the_spool_held_us_up_is_not_what_is_now() -> None:
+    distance_mm, sent = 1000, 0
+
+    async def long(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        while True:
+            writer.write(auto(distance_mm) * 20)
+            await writer.drain()
+            sent += 1
+            await asyncio.sleep(0.002)
+
+    async def scenario(sink: ListSink, _events: Events, _task: Any) -> None:
+        nonlocal distance_mm
+        sink.gate = asyncio.Event()
+        await until(lambda: sink.held > 0, "held up")
+        before = sent
+        await until(lambda: sent > before + 100, "much that waits in buffers")
+        distance_mm = 2000
+        await until(lambda: sent > before + 110, "the water at 2 m")
+        sink.gate.set()
+        await until(lambda: len(sink.readings) >= 6, "readings again")
+        assert [round(r.value, 9) for r in sink.readings[:6]] == [2.0, *[1.0] * 5]
+
+    check(long, scenario, speaks="auto")
+
+
 def test_a_silent_or_closed_line_is_unavailable() -> None:
     async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()

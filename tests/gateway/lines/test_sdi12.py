@@ -24,7 +24,7 @@ from gateway.drivers.sdi12.driver import Sdi12Driver
 from gateway.drivers.sdi12.settings import Sdi12Settings
 from gateway.events import Events
 from telemetry.clock import SystemClock
-from telemetry.errors import BadInput
+from telemetry.errors import BadInput, Unavailable
 from tests.gateway.lines.peer import SerialServer
 from tests.gateway.meters.streams import check_cuts
 from tests.gateway.support import ListSink, until
@@ -217,6 +217,28 @@ def test_an_answer_that_comes_twice_is_not_taken_for_the_next() -> None:
     check(wire, scenario, "3")
 
 
+def test_a_sensor_that_measures_for_long_holds_nobody_up() -> None:
+    wire = Wire({"3CC!": "399901", "3D0!": summed("3+7"), "4CC!": "400001", "4D0!": summed("4+1")})
+
+    async def scenario(sink: ListSink, _events: Events) -> None:
+        await until(lambda: len(sink.readings) >= 3, "three rounds of its neighbour")
+        assert {r.device for r in sink.readings} == {"s-4"}
+        assert wire.commands.count("3CC!") == 1 and "3D0!" not in wire.commands  # it is left to measure
+
+    check(wire, scenario, "3", "4")
+
+
+def test_what_a_sensor_measured_over_several_rounds_is_fetched() -> None:
+    wire = Wire({"3CC!": "300101", "3D0!": summed("3+7"), "4CC!": "400001", "4D0!": summed("4+1")})
+
+    async def scenario(sink: ListSink, _events: Events) -> None:
+        await until(lambda: any(r.device == "s-3" for r in sink.readings), "the slow one")
+        assert sum(r.device == "s-4" for r in sink.readings) > 1
+        assert wire.commands.count("3CC!") == wire.commands.count("3D0!") == 1
+
+    check(wire, scenario, "3", "4", every_s=0.2)
+
+
 def test_a_dead_sensor_is_not_asked_more_often_because_its_neighbour_is() -> None:
     wire = Wire({"4CC!": "400001", "4D0!": summed("4+1")})
 
@@ -239,6 +261,64 @@ def test_a_sensor_that_is_wanted_more_often_brings_its_line_with_it() -> None:
         assert {r.device for r in sink.readings[2:]} == {"s-3", "s-4"}
 
     check(wire, scenario, "3", "4", every_s=3600)
+
+
+def test_a_wire_on_which_nobody_answers_is_given_up() -> None:
+    """Its adapter may hang, and is opened anew then."""
+    wire = Wire({})
+
+    async def run() -> None:
+        server = SerialServer(wire)
+        await server.start()
+        clock = SystemClock()
+        quantities = [{"number": 1, "metric": "level"}]
+        settings = {
+            "driver": "sdi12",
+            "line": {"host": "127.0.0.1", "tcp_port": server.port},
+            "every_s": 0.01,
+            "timeout_s": 0.01,
+            "tries": 1,
+            "devices": [{"device": f"s-{a}", "address": a, "quantities": quantities} for a in "34"],
+        }
+        driver = Sdi12Driver(Sdi12Settings.model_validate(settings), clock, Events(clock))
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable, match="none of 2 sensors answered, 2 times"):
+                await driver.run(ListSink())
+        server.stop()
+
+    asyncio.run(run())
+
+
+def test_a_sensor_at_whose_name_the_line_goes_away_does_not_keep_its_neighbours_from_being_read() -> None:
+    class Touchy(Wire):
+        async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while (command := (await reader.readuntil(b"!")).decode()) != "3CC!":
+                writer.write(self.answers[command].encode() + b"\r\n")  # type: ignore[union-attr]
+
+    wire = Touchy({"4CC!": "400001", "4D0!": summed("4+1")})
+
+    async def run() -> None:
+        server = SerialServer(wire)
+        await server.start()
+        clock, sink = SystemClock(), ListSink()
+        quantities = [{"number": 1, "metric": "level"}]
+        settings = {
+            "driver": "sdi12",
+            "line": {"host": "127.0.0.1", "tcp_port": server.port},
+            "every_s": 0.5,
+            "timeout_s": 0.1,
+            "devices": [{"device": f"s-{a}", "address": a, "quantities": quantities} for a in "34"],
+        }
+        driver = Sdi12Driver(Sdi12Settings.model_validate(settings), clock, Events(clock))
+        for _ in range(3):
+            task = asyncio.create_task(driver.run(sink))
+            await until(lambda task=task: task.done() or bool(sink.readings), "a reading, or the end")  # type: ignore[misc]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        server.stop()
+        assert {r.device for r in sink.readings} == {"s-4"}
+
+    asyncio.run(run())
 
 
 def test_a_dead_sensor_is_said_so_and_asked_ever_more_rarely() -> None:

@@ -186,6 +186,38 @@ def test_packets_that_cannot_be_are_refused(packets: tuple[int, int]) -> None:
         Assembly().add(Frame(True, 1, STATION, "1234", 0x34, b"", 3, packets))
 
 
+def part(number: int, said: bytes, total: int = 3, function: int = 0x34) -> Frame:
+    return Frame(True, 1, STATION, "1234", function, said, 3, (total, number))
+
+
+def test_packets_of_two_reports_are_not_put_together() -> None:
+    assembly = Assembly()
+    for frame in (
+        part(1, b"a1"),
+        part(2, b"a2"),
+        part(2, b"b2"),
+    ):  # the rest of the first and the next one's first are lost
+        assert assembly.add(frame) is None
+    assert assembly.add(part(3, b"b3")) is None
+    for frame in (part(1, b"b1"), part(2, b"b2"), part(2, b"b2")):  # one is sent again: our answer to it was lost
+        assert assembly.add(frame) is None
+    whole = assembly.add(part(3, b"b3"))
+    assert whole is not None and whole.body == b"b1b2b3"
+
+
+def test_what_a_station_leaves_unfinished_does_not_grow() -> None:
+    assembly = Assembly()
+    for function in range(256):
+        assembly.add(part(1, bytes(4000), function=function))
+    assert len(assembly._parts) <= 8
+
+
+def test_a_step_beyond_all_times_is_refused() -> None:
+    said = bytes.fromhex(body("0418992359" + "3908")) + bytes(40_000)
+    with pytest.raises(BadInput, match="bad-step"):
+        decode_report(Frame(True, 1, STATION, "1234", 0x31, said, 3))
+
+
 # A station that dials in
 
 
@@ -195,6 +227,8 @@ class Station:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.port = 0
+        self.told = ""  # the time of the last answer
 
     def say(self, data: bytes) -> None:
         self._writer.write(data)
@@ -205,12 +239,13 @@ class Station:
         assert head[:2] == b"\x7e\x7e" and head[2:7].hex() == STATION and head[11] >> 4 == 8
         rest = await self._reader.readexactly((int.from_bytes(head[11:13], "big") & 0xFFF) + 3)
         assert crc(head + rest[:-2]) == rest[-2:]
+        self.told = rest[2:8].hex()
         return head[10], int.from_bytes(rest[:2], "big"), rest[-3]
 
 
-def check(scenario: Callable[[Station, ListSink, Events], Awaitable[None]], **rest: Any) -> None:
+def check(scenario: Callable[[Station, ListSink, Events], Awaitable[None]], now_ms: int = NOW_MS, **rest: Any) -> None:
     async def run() -> None:
-        clock = ManualClock(NOW_MS)
+        clock = ManualClock(now_ms)
         events, sink = Events(clock), ListSink()
         level = {"element": "39", "metric": "level", "offset": -0.1}
         rain = {"element": "26", "metric": "rain_total"}
@@ -220,8 +255,10 @@ def check(scenario: Callable[[Station, ListSink, Events], Awaitable[None]], **re
         task = asyncio.create_task(driver.run(sink))
         await until(lambda: driver.port != 0, "listening")
         reader, writer = await asyncio.open_connection("127.0.0.1", driver.port)
+        station_ = Station(reader, writer)
+        station_.port = driver.port
         try:
-            await scenario(Station(reader, writer), sink, events)
+            await scenario(station_, sink, events)
         finally:
             writer.close()
             task.cancel()
@@ -258,12 +295,70 @@ def test_a_keep_alive_is_not_answered_and_noise_costs_nothing() -> None:
     check(scenario)
 
 
+def test_connections_that_were_never_ended_do_not_lock_a_station_out() -> None:
+    """A station whose network went away dials in anew, and the connection from before stands until its silence is over."""
+
+    async def scenario(station: Station, sink: ListSink, events: Events) -> None:
+        station.say(REPORT)
+        assert await station.hear() == (0x32, 7, End.ESC)
+        strangers = [await asyncio.open_connection("127.0.0.1", station.port) for _ in range(5)]
+        station.say(REPORT)
+        assert await station.hear() == (0x32, 7, End.ESC), "who has spoken goes last"
+        reader, writer = await asyncio.open_connection("127.0.0.1", station.port)
+        again = Station(reader, writer)
+        again.say(REPORT)
+        assert await again.hear() == (0x32, 7, End.ESC)
+        assert [await strangers[0][0].read(), len(sink.readings)] == [b"", 3]
+        assert events.counters()["refused_messages_too-many-connections"] >= 1
+        for _, other in [*strangers, (reader, writer)]:
+            other.close()
+
+    check(scenario, connections_max=3)
+
+
+@pytest.mark.parametrize(("now_ms", "told"), [(NOW_MS, "261123080000"), (5_000, "261123075012")])
+def test_an_answer_tells_a_station_no_time_that_nobody_knows(now_ms: int, told: str) -> None:
+    """Some set their clocks by it; a box that does not know the time tells them their own."""
+
+    async def scenario(station: Station, _sink: ListSink, _events: Events) -> None:
+        station.say(REPORT)
+        assert await station.hear() == (0x32, 7, End.ESC)
+        assert station.told == told
+
+    check(scenario, now_ms)
+
+
+def test_a_station_whose_clock_was_never_set_and_counts_anew_is_heard() -> None:
+    async def scenario(station: Station, sink: ListSink, events: Events) -> None:
+        for level in ("00001250", "00001250", "00001260"):  # one is sent again, then it has started anew
+            unset = body("3923" + level).replace("261123075012", "0" * 12).replace("2611230750", "0" * 10)
+            station.say(up(unset))
+            assert await station.hear() == (0x32, 7, End.ESC)
+        assert [round(r.value, 9) for r in sink.readings] == [1.15, 1.16]
+        assert events.counters()["duplicates"] == 1
+
+    check(scenario)
+
+
 def test_a_station_on_a_battery_is_told_to_leave() -> None:
     async def scenario(station: Station, _sink: ListSink, _events: Events) -> None:
         station.say(REPORT)
         assert await station.hear() == (0x32, 7, End.EOT)
 
     check(scenario, stays_on_line=False)
+
+
+def test_what_cannot_be_read_behind_what_could_is_said_so() -> None:
+    async def scenario(station: Station, sink: ListSink, events: Events) -> None:
+        station.say(up(body("392300001250" + "7a00" + "2619000005")))
+        assert await station.hear() == (0x32, 7, End.ESC)
+        assert [r.metric for r in sink.readings] == ["level"]
+        assert events.counters()["refused_answers"] == 1
+        station.say(up(body("392300001250" + "f3f3" + "ffd8", serial=8)))  # a picture
+        assert await station.hear() == (0x32, 8, End.ESC)
+        assert events.counters()["refused_answers"] == 1
+
+    check(scenario)
 
 
 def test_strangers_are_counted_and_not_answered() -> None:

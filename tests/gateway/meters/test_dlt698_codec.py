@@ -108,6 +108,10 @@ def test_requests_are_what_was_captured() -> None:
         ("850100400102000109060000000000010000", Result("40010200", b"\0\0\0\0\0\1")),
         ("8501002001020001010105fffffc18", Result("20010200", [-1000])),
         ("85010020040200010f80", Result("20040200", -128)),
+        # Filled to the highest number of their type: not measured.
+        ("8501002000020001010212ffff1208fd", Result("20000200", [None, 2301])),
+        ("85010000100200010102" + "06ffffffff" + "060000ffff", Result("00100200", [None, 65535])),
+        ("850100001002000115ffffffffffffffff", Result("00100200", None)),
     ],
 )
 def test_an_answer_is_read(apdu: str, expected: Result | None) -> None:
@@ -127,7 +131,7 @@ def test_a_list_is_answered_one_by_one_and_a_refusal_costs_only_its_own() -> Non
 @pytest.mark.parametrize(
     ("oad", "value", "expected"),
     [
-        ("00100200", [60501, 0xFFFFFFFF], [Measured(605.01, "kWh"), Measured(None, "kWh")]),
+        ("00100200", [60501, None], [Measured(605.01, "kWh"), Measured(None, "kWh")]),
         ("20000200", [2301, None], [Measured(230.1, "V"), Measured(None, "V")]),
         ("20010200", [-1500], [Measured(-1.5, "A")]),
         ("40010200", b"\0", []),

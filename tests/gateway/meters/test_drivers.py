@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import struct
 from collections import Counter
@@ -16,6 +17,8 @@ from gateway.drivers import DRIVERS
 from gateway.drivers.dlt645.codec import Relay
 from gateway.drivers.dlt645.driver import Dlt645Meter
 from gateway.drivers.dlt645.settings import Dlt645Settings
+from gateway.events import Events
+from gateway.meter import LineDriver
 from telemetry.errors import BadInput, Unavailable
 from tests.gateway.meters.devices import (
     dead,
@@ -28,6 +31,7 @@ from tests.gateway.meters.devices import (
     unit_modbus,
 )
 from tests.gateway.meters.wire import Answer, Ran, Wire, on_virtual_time, poll
+from tests.gateway.support import ListSink
 from tests.sim.loop import SimClock
 
 LINE = {"port": "/dev/unused"}
@@ -221,6 +225,19 @@ def test_an_mbus_meter_is_read_by_either_address_over_several_telegrams() -> Non
         assert newest(ran) == {("m1", "volume"): 1234.567, ("m1", "flow"): 3.412}
 
 
+@pytest.mark.parametrize(("address", "is_read"), [("12345678", True), ("1234567F", True), ("12345679", False)])
+def test_an_mbus_meter_that_says_another_number_than_was_asked_is_not_read(address: str, is_read: bool) -> None:
+    """The meter before has missed that another was selected, and an E5 is made of noise easily."""
+    asked = meter_mbus(5, "12345678", [MBUS_HEAD + bytes.fromhex("0c13 67452301")])
+
+    def before(request: bytes) -> Answer | None:
+        return Answer(b"\xe5", 0.02) if request[0] == 0x68 else asked(request[:2] + b"\x05" + request[3:])
+
+    ran = run("mbus", Wire([before]), devices=[device(secondary=address)])
+    assert newest(ran) == ({("m1", "volume"): 1234.567} if is_read else {})
+    assert (ran.events.counters().get("refused_answers", 0) == 0) == is_read
+
+
 def test_an_error_of_an_mbus_meter_is_told() -> None:
     wire = Wire([meter_mbus(5, "12345678", [bytes.fromhex("7008")])])
     ran = run("mbus", wire, devices=[device(primary=5)])
@@ -251,6 +268,18 @@ def test_a_readout_comes_at_the_rate_that_the_meter_offers() -> None:
     assert slow.requests[1][1] == b"\x06000\r\n"
 
 
+def test_what_a_register_was_at_the_end_of_a_month_is_not_what_it_is() -> None:
+    readout = "0.0.0(12345678)\r\n1.8.1(000400.00*kWh)\r\n1.8.0*12(000900.00*kWh)\r\n1.8.0&11(000800.00*kWh)\r\n"
+    profiles = {"p": [{"metric": "energy", "code": "1.8.0"}, {"metric": "last_month", "code": "1.8.0*12"}]}
+    wire = Wire([meter_iec("12345678", readout + "!\r\n")], baud=300, bits=10)
+    ran = run("iec62056", wire, profiles=profiles, devices=[device(address="12345678", profile="p")])
+    assert newest(ran) == {("m1", "last_month"): 900.0}
+    assert ran.events.counters()["refused_answers"] >= 1
+    wire = Wire([meter_iec("12345678", readout + "1-0:1.8.0*255(000950.00*kWh)\r\n!\r\n")], baud=300, bits=10)
+    ran = run("iec62056", wire, profiles=profiles, devices=[device(address="12345678", profile="p")])
+    assert newest(ran) == {("m1", "energy"): 950.0, ("m1", "last_month"): 900.0}
+
+
 @pytest.mark.parametrize(("baud", "letter"), [(300, b"0"), (9600, b"5"), (115_200, b"0")])
 def test_a_serial_server_keeps_its_rate_and_the_meter_is_told_so(baud: int, letter: bytes) -> None:
     wire = Wire([meter_iec("1", "1.8.0(000001.00*kWh)\r\n!\r\n")], baud=baud, bits=10)
@@ -263,6 +292,51 @@ def test_a_serial_server_keeps_its_rate_and_the_meter_is_told_so(baud: int, lett
 def test_a_line_on_which_nobody_answers_is_given_up() -> None:
     ran = run("dlt645", Wire([]), for_s=600, devices=[device(address="161"), {"device": "m2", "address": "162"}])
     assert isinstance(ran.raised, Unavailable) and "none of 2" in str(ran.raised)
+
+
+class TornWire(Wire):
+    """An adapter that is pulled out behind the second question."""
+
+    async def write(self, data: bytes) -> None:
+        if len(self.requests) == 2:
+            raise Unavailable("pulled out")
+        await super().write(data)
+
+
+def test_what_a_meter_said_before_its_line_was_gone_counts() -> None:
+    ran = run(
+        "dlt645", TornWire([meter_645("000000000161", ITEMS)]), devices=[device(address="161", profile="single-phase")]
+    )
+    assert newest(ran) == {("m1", "energy"): 317.76, ("m1", "voltage"): 231.9}
+    assert isinstance(ran.raised, Unavailable) and "pulled out" in str(ran.raised)
+
+
+def test_a_meter_at_whose_name_the_line_goes_away_does_not_keep_its_neighbours_from_being_read() -> None:
+    class Touchy(Wire):
+        async def write(self, data: bytes) -> None:
+            if b"\x62\x01" in data:
+                raise Unavailable("closed by the other side")
+            await super().write(data)
+
+    energy = {"00010000": ITEMS["00010000"]}
+    devices = [{"device": f"m{number}", "address": f"16{number}"} for number in (2, 3)]
+    declared = DRIVERS["dlt645"].settings.model_validate(
+        {"driver": "dlt645", "line": LINE, "every_s": 10, "devices": devices}
+    )
+
+    async def work(clock: SimClock) -> list[str]:
+        sink, wire = ListSink(), Touchy([meter_645("000000000163", energy)])
+        driver = DRIVERS["dlt645"].make(declared, clock, Events(clock))
+        assert isinstance(driver, LineDriver)
+        for _ in range(3):
+            bus = Bus(wire, declared.line, clock, lambda _is_sent, _data: None)
+            task = asyncio.create_task(driver.poll(bus, sink))
+            await asyncio.wait([task], timeout=8)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return [reading.device for reading in sink.readings]
+
+    assert set(on_virtual_time(work)) == {"m3"}
 
 
 def test_bit_errors_cost_retries_and_no_wrong_value() -> None:
@@ -318,6 +392,16 @@ def test_a_relay_is_switched_by_who_knows_its_password() -> None:
             "dlt698",
             {"profiles": {"p": [{"metric": "x", "object": "99990200"}]}, "devices": [device(address="1")]},
             "known",
+        ),
+        (
+            "dlt645",
+            {"devices": [device(address="161"), {"device": "m2", "address": "000161"}]},
+            "'m2' is asked for the same as 'm1'",
+        ),
+        (
+            "modbus-rtu",
+            {"devices": [device(unit=3, profile="sdm120"), {"device": "m2", "unit": 3, "profile": "sdm120"}]},
+            "'m2' is asked for the same as 'm1'",
         ),
         ("modbus-rtu", {"devices": [device(unit=0, profile="sdm120")]}, "1 to 247"),
         ("modbus-rtu", {"devices": [device(unit=1, profile="sdm120", factors={"ct": 2})]}, "no factor 'ct'"),

@@ -88,6 +88,7 @@ def test_a_readout_becomes_data_sets() -> None:
         ("2.7(-01.50*kW)", [-1.5]),
         ("1.8.0(0012", []),
         ("1.8.0(1e5*kWh)", [None]),
+        pytest.param(f"1.8.0({'9' * 400}*kWh)", [None], id="beyond all numbers"),
     ],
 )
 def test_what_is_no_number_is_not_measured(line: str, expected: list[float | None]) -> None:
@@ -109,7 +110,14 @@ def test_requests_are_what_the_standard_says() -> None:
 
 @pytest.mark.parametrize(
     ("address", "code"),
-    [("1-0:1.8.0*255", "1.8.0"), ("1.8.0", "1.8.0"), ("1.8.1&01", "1.8.1"), ("F.F", "F.F"), ("2.7", "2.7")],
+    [
+        ("1-0:1.8.0*255", "1.8.0"),
+        ("1.8.0", "1.8.0"),
+        ("1.8.1&01", "1.8.1&01"),  # as it stood at the end of a month, and not as it stands
+        ("1-0:1.8.0*12", "1.8.0*12"),
+        ("F.F", "F.F"),
+        ("2.7", "2.7"),
+    ],
 )
 def test_a_code_is_found_within_what_makers_write(address: str, code: str) -> None:
     assert short_code(address) == code

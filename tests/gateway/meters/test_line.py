@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tty
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ import pytest
 
 from gateway.drivers import DRIVERS
 from gateway.events import Events
-from gateway.line import LineSettings, open_line
+from gateway.line import Line, LineSettings, open_line
 from telemetry.clock import SystemClock
 from telemetry.errors import Unavailable
 from tests.gateway.meters.devices import meter_645
@@ -130,6 +131,34 @@ def test_a_port_that_somebody_has_is_unavailable_and_its_rate_can_change() -> No
             line.close()
             os.close(ours)
             os.close(port)
+
+    asyncio.run(run())
+
+
+def test_a_port_that_takes_nothing_any_more_is_let_go_of() -> None:
+    """As an adapter that hangs, or a device that holds the line's flow: what was to go out never will."""
+
+    async def run() -> None:
+        ours, port = os.openpty()
+        settings = LineSettings(port=os.ttyname(port), parity="none")
+        line = await open_line(settings)
+        for _ in range(3):
+            await line.write(bytes(6000))
+        line.close()
+        opened: list[Line] = []
+
+        async def opens() -> None:
+            while not opened:
+                with contextlib.suppress(Unavailable):
+                    opened.append(await open_line(settings))
+                await asyncio.sleep(0.01)
+
+        opening = asyncio.create_task(opens())
+        await until(lambda: bool(opened), "the port is free", timeout_s=5)
+        await opening
+        opened[0].close()
+        os.close(ours)
+        os.close(port)
 
     asyncio.run(run())
 

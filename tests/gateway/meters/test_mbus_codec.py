@@ -116,6 +116,10 @@ def records(data: str) -> tuple[Record, ...]:
         ("02fd49 e600", Record("voltage", "V", 230.0)),
         ("02fdc9ff01 ed00", Record("voltage", "V", 237.0, extension=b"\xff\x01")),
         ("0293 74 1000", Record("volume", "m3", 0.00016)),
+        ("0293 18 1000", Record("volume", "m3", None, extension=b"\x18")),  # the meter says: data error
+        ("0293 9215 1000", Record("volume", "m3", None, extension=b"\x92\x15")),  # no data
+        ("0293 12 1000", Record("volume", "m3", 0.016, extension=b"\x12")),
+        ("0293 ff15 1000", Record("volume", "m3", 0.016, extension=b"\xff\x15")),  # a word of the vendor's
         ("046d 3a0de602", Record("datetime", "", "2007-02-06T13:58")),
         ("426c e101", Record("date", "", "2007-01-01", storage=1)),
         ("426c ffff", Record("date", "", None, storage=1)),
