@@ -165,7 +165,7 @@ export const en = {
     pending: "On record, not carried out yet",
     pendingHint: "The core does not answer. What you decided is kept and follows when it is back.",
     unknown: "It is not known whether this was saved",
-    unknownHint: "The server did not answer. Look at the alarm again when the connection is back.",
+    unknownHint: "The server did not answer. Look again when the connection is back.",
     readOnly: "Read only: another role decides on this kind of alarm",
     decided: "Decision",
     dispositions: {

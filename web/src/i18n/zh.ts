@@ -167,7 +167,7 @@ export const zh: Texts = {
     pending: "已记录，尚未执行",
     pendingHint: "核心服务没有响应。您的决定已保存，恢复后自动执行。",
     unknown: "无法确定是否已保存",
-    unknownHint: "服务器没有响应。连接恢复后请再次查看该告警。",
+    unknownHint: "服务器没有响应。连接恢复后请再次查看。",
     readOnly: "仅可查看：此类告警由其他岗位处置",
     decided: "处置决定",
     dispositions: {
