@@ -154,5 +154,14 @@ def test_a_wall_hangs_shows_only_itself_and_says_when_it_is_cut_off(run: Running
         expect(page.locator(".wall .wall-good, .wall-live")).to_have_count(0)
         page.unroute("**/api/v1/events")
         expect(page.locator(".wall-old")).to_have_count(0)
+        # Without the list there are neither noughts nor anything that is well, whatever the stream says.
+        away = {"type": "about:blank", "title": "A part behind the API is away", "status": 503, "detail": "try again"}
+        page.route("**/api/v1/alarms?state=open*", lambda route: route.fulfill(status=503, json=away))
+        page.reload()
+        expect(page.get_by_text("The list of alarms does not come")).to_be_visible()
+        expect(page.locator(".wall-counts strong")).to_have_text(["–"] * 4)
+        expect(page.locator(".wall .wall-good")).to_have_count(0)
+        page.unroute("**/api/v1/alarms?state=open*")
+        expect(fever).to_have_count(1)
         page.get_by_role("button", name="Take it down").click()
         expect(page.locator("#login-name")).to_be_visible()
