@@ -124,6 +124,7 @@ export const en = {
     forecastFrom: (from: string) => ` (not before ${from})`,
     forecastUntil: (until: string) => ` (${until} at the latest)`,
     forecastMade: (time: string) => ` · as of ${time}`,
+    forecastOff: (made: string) => `The water does not rise any more: the forecast of ${made} no longer counts`,
     forecastPast: (time: string, made: string) => `Overflow was expected about ${time} (forecast of ${made}); no newer one`,
     acknowledged: "Acknowledged",
     acknowledgedBy: (who: string) => `Acknowledged by ${who}`,

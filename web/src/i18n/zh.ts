@@ -126,6 +126,7 @@ export const zh: Texts = {
     forecastFrom: (from) => `（不早于 ${from}）`,
     forecastUntil: (until) => `（不晚于 ${until}）`,
     forecastMade: (time) => ` · ${time} 预测`,
+    forecastOff: (made) => `水位已不再上升，${made} 的预测不再适用`,
     forecastPast: (time, made) => `曾预计约 ${time} 溢流（${made} 的预测），此后无新预测`,
     acknowledged: "已确认",
     acknowledgedBy: (who) => `${who} 已确认`,
