@@ -2,6 +2,11 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 let audio: { state: string; onstatechange: (() => void) | null };
 
+/** Whatever a tone is made of. */
+const quiet = () => undefined;
+const level = { value: 0, setValueAtTime: quiet, linearRampToValueAtTime: quiet };
+const node = { frequency: level, gain: level, start: quiet, stop: quiet, connect: (): unknown => node };
+
 beforeEach(() => {
   vi.resetModules();
   vi.stubGlobal(
@@ -15,6 +20,9 @@ beforeEach(() => {
       async resume() {
         this.state = "running";
       }
+      currentTime = 0;
+      createOscillator = () => node;
+      createGain = () => node;
     },
   );
 });
