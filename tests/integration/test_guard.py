@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, Route, expect
 
 from tests import servers
-from tests.integration.running import PASSWORD, Running
+from tests.integration.running import EAST, PASSWORD, Running
 from tests.integration.test_browser import scan
 
 pytestmark = pytest.mark.integration
@@ -81,6 +81,15 @@ def test_a_first_alert_is_managed_by_what_the_screen_says(guards: Running, table
     alarm = decided(guards, "g1")
     assert (alarm["disposition"], alarm["transitions"][-1]["actor"]) == ("admit", "li")
     assert alarm["transitions"][-1]["note"] == "Second measurement normal"
+
+
+def test_a_bad_temperature_is_said_to_be_bad_and_is_no_fever(guards: Running, tablets: dict[str, Page]) -> None:
+    row = {"device": "scanner", "metric": "skin_temperature", "value": 39.4, "quality": "bad", "key": "g0"}
+    guards.publish(f"{EAST}/readings", {"readings": [row]})
+    lane = tablets["li"].locator(".guard-lane")
+    expect(lane.locator(".guard-temperature")).to_contain_text("39.4 °C")
+    expect(lane.locator(".reading-quality")).to_have_text("bad")
+    expect(tablets["li"].locator(".guard-lane-high")).to_have_count(0)
 
 
 def test_that_nobody_is_stopped_is_said_only_of_a_list_that_has_come(guards: Running, tablets: dict[str, Page]) -> None:
