@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests import servers
 from tests.api.test_drains import GAUGE
@@ -127,6 +127,30 @@ def test_storms_further_back_are_asked_for_once_however_often_somebody_presses(
         page.get_by_role("button", name="Look further back").dblclick()
         expect(page.get_by_role("button", name="Look further back")).to_have_count(0)
         expect(page.get_by_role("button", name="Report")).to_have_count(1)
+
+
+def test_storms_that_come_late_are_no_period_of_another_report(rained: Running, browser: Browser) -> None:
+    with opened(rained, browser, View()) as page:
+        held: list[Route] = []
+        page.route("**/drains/*/storms", lambda route: held.append(route))
+        show(page, "#page=reports&site=east")
+        kind = page.locator(".filter select").first
+        day = page.locator(".filter input[type=date]").first
+        expect(day).not_to_have_value("")
+        before = day.input_value()
+        with page.expect_request("**/drains/*/storms"):
+            kind.select_option("storm")
+        kind.select_option("day")
+        expect(day).to_have_value(before)
+        with page.expect_response("**/drains/*/storms"):
+            held[0].fulfill(json={"items": [{"start_ms": 1}], "next": None})
+        page.wait_for_timeout(500)
+        expect(day).to_have_value(before)
+        # Storms that could not be had are not none.
+        page.unroute("**/drains/*/storms")
+        page.route("**/drains/*/storms", lambda route: route.abort())
+        kind.select_option("storm")
+        expect(page.get_by_text("This could not be loaded")).to_be_visible()
 
 
 def test_with_the_server_gone_the_profile_says_that_it_is_old(rained: Running, browser: Browser) -> None:
