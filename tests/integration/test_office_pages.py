@@ -131,6 +131,20 @@ def test_a_new_rule_begins_as_a_copy_and_is_saved_as_version_one(run: Running, b
     assert (kettle["version"], kettle["class"], kettle["levels"][0]["at_least"]) == (1, "dormitory", 2500)
 
 
+def test_a_pin_that_is_asked_for_twice_in_a_row_is_one(run: Running, browser: Browser) -> None:
+    grants = [{"role": "guard", "site": "east"}]
+    run.http.post("/api/v1/users", json={"name": "pin", "password": PASSWORD, "grants": grants}).raise_for_status()
+    with opened(run, browser, View()) as page:
+        show(page, "#page=people&who=pin")
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(request.method) if request.method == "PATCH" else None)
+        page.get_by_role("button", name="New PIN").dblclick()
+        expect(page.locator(".people-secret code")).to_have_count(1)
+        page.get_by_role("button", name="I have handed it over").click()
+        expect(page.locator(".people-secret code")).to_have_count(0)
+    assert sent == ["PATCH"]
+
+
 def test_whoever_closes_the_dialog_of_their_second_step_goes_on_in_the_session_it_began(
     run: Running, browser: Browser
 ) -> None:
