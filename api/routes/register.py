@@ -68,11 +68,17 @@ class Temperature(_Body):
 
     value: float | None = Field(default=None, ge=_TEMPERATURE_C[0], le=_TEMPERATURE_C[1])
     device: str | None = Field(default=None, max_length=64)
+    passage_ms: int | None = Field(
+        default=None,
+        description="time of the passage that was seen; where somebody else has come through since, 409 `other-passage`",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Temperature:
         if (self.value is None) == (self.device is None):
             raise ValueError("give 'value' or 'device', one of them")
+        if self.passage_ms is not None and self.device is None:
+            raise ValueError("'passage_ms' is of a device")
         return self
 
 
@@ -543,6 +549,9 @@ def _measured(parts: Parts, session: Session, gate: str, asked: Temperature, now
     if newest is None:
         told = "device: it has measured nobody within the last minute; type the temperature"
         raise Problem(409, "No fresh passage", told, reason="no-passage")
+    if asked.passage_ms not in (None, newest[0]):
+        told = "device: it has measured somebody else since; look again, or type the temperature"
+        raise Problem(409, "No fresh passage", told, reason="other-passage")
     return Measured(newest[1], newest[0], Source.PASSAGE, device.id)
 
 

@@ -69,6 +69,21 @@ def test_the_temperature_comes_from_the_passage_by_itself_and_from_no_old_one(wo
     assert (second.status_code, second.json()["reason"]) == (409, "passage-taken")
 
 
+def test_the_passage_that_was_seen_is_the_one_that_is_written_down(world: World) -> None:
+    headers = world.log_in("guard")
+    world.readings((SKIN, 38.2, 20))
+    seen = board(world)["lanes"][0]["passage"]["time_ms"]
+    # While the guard writes, the next person walks through the lane.
+    world.readings((SKIN, 36.3, 1))
+    other = entered(world, headers, temperature={"device": "scanner", "passage_ms": seen})
+    assert (other.status_code, other.json()["reason"]) == (409, "other-passage")
+    now = board(world)["lanes"][0]["passage"]["time_ms"]
+    made = entered(world, headers, temperature={"device": "scanner", "passage_ms": now})
+    assert made.json()["person"]["temperature"]["value"] == 36.3
+    typed = entered(world, headers, 2, temperature={"value": 36.5, "passage_ms": now})
+    assert typed.status_code == 422
+
+
 def test_a_repeated_entry_is_one_also_when_its_passage_has_grown_old(world: World) -> None:
     headers = world.log_in("guard")
     world.readings((SKIN, 36.6, 5))

@@ -59,6 +59,19 @@ def test_a_device_is_taken_out_of_calling_and_back(run: Running, browser: Browse
     assert run.get("/api/v1/masks")["items"] == []
 
 
+def test_a_reason_outlives_the_catalogue_that_is_fetched_each_minute(run: Running, browser: Browser) -> None:
+    with opened(run, browser, View()) as page:
+        page.clock.install()
+        page.reload()
+        show(page, "#page=devices&of=level-2")
+        page.get_by_role("button", name="Take out of calling").click()
+        page.fill("#mask-reason", "the manhole is being")
+        with page.expect_response("**/api/v1/rules"), page.expect_response("**/api/v1/sites"):
+            page.clock.fast_forward(61_000)
+        page.wait_for_timeout(1_000)
+        expect(page.locator("#mask-reason")).to_have_value("the manhole is being", timeout=1_000)
+
+
 def test_what_somebody_may_do_at_one_site_is_not_offered_at_another(run: Running, browser: Browser) -> None:
     grants = [{"role": "engineer", "site": "east"}, {"role": "viewer", "site": "west"}]
     run.http.post("/api/v1/users", json={"name": "two", "password": PASSWORD, "grants": grants}).raise_for_status()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, Route, expect
 
 from tests import servers
-from tests.integration.running import PASSWORD, Running
+from tests.integration.running import EAST, PASSWORD, Running
 from tests.integration.test_browser import scan
 
 pytestmark = pytest.mark.integration
@@ -81,6 +81,26 @@ def test_a_first_alert_is_managed_by_what_the_screen_says(guards: Running, table
     alarm = decided(guards, "g1")
     assert (alarm["disposition"], alarm["transitions"][-1]["actor"]) == ("admit", "li")
     assert alarm["transitions"][-1]["note"] == "Second measurement normal"
+
+
+def test_a_bad_temperature_is_said_to_be_bad_and_is_no_fever(guards: Running, tablets: dict[str, Page]) -> None:
+    row = {"device": "scanner", "metric": "skin_temperature", "value": 39.4, "quality": "bad", "key": "g0"}
+    guards.publish(f"{EAST}/readings", {"readings": [row]})
+    lane = tablets["li"].locator(".guard-lane")
+    expect(lane.locator(".guard-temperature")).to_contain_text("39.4 °C")
+    expect(lane.locator(".reading-quality")).to_have_text("bad")
+    expect(tablets["li"].locator(".guard-lane-high")).to_have_count(0)
+
+
+def test_that_nobody_is_stopped_is_said_only_of_a_list_that_has_come(guards: Running, tablets: dict[str, Page]) -> None:
+    page = tablets["li"]
+    away = {"type": "about:blank", "title": "A part behind the API is away", "status": 503, "detail": "try again"}
+    page.route("**/api/v1/alarms?state=open*", lambda route: route.fulfill(status=503, json=away))
+    page.reload()
+    expect(page.get_by_text("Not known now")).to_be_visible()
+    expect(page.get_by_text("Nobody is stopped")).to_have_count(0)
+    page.unroute("**/api/v1/alarms?state=open*")
+    expect(page.get_by_text("Nobody is stopped")).to_be_visible()
 
 
 def test_a_second_measurement_of_the_passage_appears_by_itself(guards: Running, tablets: dict[str, Page]) -> None:
@@ -230,6 +250,26 @@ def test_the_guard_changes_by_pin_in_the_middle_of_a_decision_and_signs_with_the
     page.get_by_role("button", name="Yes, refuse").click()
     expect(page.get_by_text("Nobody is stopped")).to_be_visible()
     assert decided(guards, "g8")["transitions"][-1]["actor"] == "chen"
+
+
+def test_a_tablet_whose_server_is_away_does_not_say_that_nobody_has_a_pin(
+    guards: Running, tablets: dict[str, Page]
+) -> None:
+    page, chen = tablets["li"], tablets["chen"]
+    choose_pin(guards, chen, "2580")
+    page.route("**/api/v1/session/guards", lambda route: route.abort())
+    page.get_by_role("button", name="Change guard").click()
+    expect(page.get_by_text("The server does not answer")).to_be_visible()
+    page.unroute("**/api/v1/session/guards")
+    # Whoever enters their own PIN is there again, too.
+    for name in ("chen", "chen"):
+        if not page.get_by_role("dialog").is_visible():
+            page.get_by_role("button", name="Change guard").click()
+        page.get_by_role("button", name=name, exact=True).click()
+        for digit in "2580":
+            page.get_by_role("button", name=digit, exact=True).click()
+        page.get_by_role("button", name="Take over").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_what_was_asked_for_one_guard_is_nothing_to_the_next(guards: Running, tablets: dict[str, Page]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import pyotp
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -130,6 +131,45 @@ def test_a_new_rule_begins_as_a_copy_and_is_saved_as_version_one(run: Running, b
     assert (kettle["version"], kettle["class"], kettle["levels"][0]["at_least"]) == (1, "dormitory", 2500)
 
 
+def test_a_pin_that_is_asked_for_twice_in_a_row_is_one(run: Running, browser: Browser) -> None:
+    grants = [{"role": "guard", "site": "east"}]
+    run.http.post("/api/v1/users", json={"name": "pin", "password": PASSWORD, "grants": grants}).raise_for_status()
+    with opened(run, browser, View()) as page:
+        show(page, "#page=people&who=pin")
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(request.method) if request.method == "PATCH" else None)
+        page.get_by_role("button", name="New PIN").dblclick()
+        expect(page.locator(".people-secret code")).to_have_count(1)
+        page.get_by_role("button", name="I have handed it over").click()
+        expect(page.locator(".people-secret code")).to_have_count(0)
+    assert sent == ["PATCH"]
+
+
+def test_whoever_closes_the_dialog_of_their_second_step_goes_on_in_the_session_it_began(
+    run: Running, browser: Browser
+) -> None:
+    grants = [{"role": "viewer", "site": None}]
+    run.http.post("/api/v1/users", json={"name": "two", "password": PASSWORD, "grants": grants}).raise_for_status()
+    with opened(run, browser, View(), name="two") as page:
+        page.locator(".header-buttons button").last.click()
+        page.get_by_role("menuitem", name="Second log-in step").click()
+        page.fill("#factor-password", PASSWORD)
+        page.get_by_role("button", name="Begin").click()
+        secret = page.locator(".second-factor code").inner_text().replace(" ", "")
+        page.fill("#factor-code", pyotp.TOTP(secret).now())
+        page.get_by_role("button", name="Switch on").click()
+        expect(page.locator(".recovery-codes li")).to_have_count(10)
+        # A touch beside it is made in passing, and the codes are not shown again.
+        page.mouse.click(5, 600)
+        page.keyboard.press("Escape")
+        expect(page.locator(".recovery-codes li")).to_have_count(10)
+        page.locator(".ant-modal-close").click()
+        expect(page.locator(".recovery-codes")).to_have_count(0)
+        page.locator(".header-buttons button").last.click()
+        page.get_by_role("menuitem", name="Log out").click()
+        expect(page.locator("#login-name")).to_be_visible()
+
+
 def test_a_wall_hangs_shows_only_itself_and_says_when_it_is_cut_off(run: Running, browser: Browser) -> None:
     with opened(run, browser, View(size=(1920, 1080))) as page:
         show(page, "#page=wall")
@@ -154,5 +194,14 @@ def test_a_wall_hangs_shows_only_itself_and_says_when_it_is_cut_off(run: Running
         expect(page.locator(".wall .wall-good, .wall-live")).to_have_count(0)
         page.unroute("**/api/v1/events")
         expect(page.locator(".wall-old")).to_have_count(0)
+        # Without the list there are neither noughts nor anything that is well, whatever the stream says.
+        away = {"type": "about:blank", "title": "A part behind the API is away", "status": 503, "detail": "try again"}
+        page.route("**/api/v1/alarms?state=open*", lambda route: route.fulfill(status=503, json=away))
+        page.reload()
+        expect(page.get_by_text("The list of alarms does not come")).to_be_visible()
+        expect(page.locator(".wall-counts strong")).to_have_text(["–"] * 4)
+        expect(page.locator(".wall .wall-good")).to_have_count(0)
+        page.unroute("**/api/v1/alarms?state=open*")
+        expect(fever).to_have_count(1)
         page.get_by_role("button", name="Take it down").click()
         expect(page.locator("#login-name")).to_be_visible()

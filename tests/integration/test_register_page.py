@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests import servers
 from tests.integration.pictures import View, grave
@@ -189,3 +189,23 @@ def test_the_paper_holds_the_sheet_and_nothing_else(staffed: Running, browser: B
             page.set_viewport_size({"width": 1040, "height": 735})
             page.screenshot(path=f"{folder}/register-paper.png")
             page.pdf(path=f"{folder}/register-paper.pdf", prefer_css_page_size=True)
+
+
+def test_after_an_answer_that_was_lost_the_next_visitor_can_be_entered(staffed: Running, browser: Browser) -> None:
+    with seen_by(staffed, browser, "li", View("en"), "#page=register") as page:
+
+        def lose(route: Route) -> None:
+            route.fetch()
+            route.abort()
+
+        page.route("**/api/v1/register/entries", lose, times=1)
+        fill(page, "Li Lei")
+        page.fill("#entry-temperature", "36.5")
+        page.get_by_role("button", name="Enter and admit").click()
+        expect(page.get_by_text("Not entered").first).to_be_visible()
+        expect(page.locator(".visit-line", has_text="Li Lei")).to_be_visible()
+        page.fill("#visitor-visitor", "Han Meimei")
+        page.get_by_role("button", name="Enter and admit").click()
+        expect(page.get_by_text("What was sent first has been taken after all")).to_be_visible()
+        page.get_by_role("button", name="Enter and admit").click()
+        expect(page.locator(".visit-line", has_text="Han Meimei")).to_be_visible()

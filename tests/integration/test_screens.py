@@ -18,6 +18,11 @@ from tests.integration.running import EAST, Running
 
 pytestmark = pytest.mark.integration
 
+_IS_NAME_CUT = """() => {
+    const name = document.querySelector(".menu-name");
+    return name !== null && (name.scrollWidth > name.clientWidth || name.scrollHeight > name.parentElement.clientHeight);
+}"""
+
 
 @pytest.fixture(scope="module")
 def seeded(run: Running) -> str:
@@ -34,6 +39,7 @@ def test_every_page_is_accessible_and_fits_its_width(run: Running, browser: Brow
             assert grave(page) == [], page_id
             width = page.evaluate("document.documentElement.scrollWidth")
             assert width <= view.size[0], f"{page_id} is wider than the screen"
+            assert not page.evaluate(_IS_NAME_CUT), f"the name of {page_id} is cut in the header"
 
 
 def test_an_old_link_opens_the_drawer_over_the_first_page_and_over_any_other(

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests import servers
 from tests.api.test_drains import GAUGE
@@ -102,6 +102,55 @@ def test_the_past_of_a_level_is_one_click_away(rained: Running, browser: Browser
         for choice in ("7 days", "A year"):
             page.get_by_text(choice, exact=True).click()
             expect(page.locator(".drains-block canvas")).to_be_visible(timeout=2_000)
+
+
+def test_a_chart_that_stood_open_through_an_outage_is_asked_for_again(rained: Running, browser: Browser) -> None:
+    with opened(rained, browser, View()) as page:
+        show(page, "#page=alarms&device=level-2&metric=level")
+        expect(page.locator(".series-chart canvas")).to_be_visible()
+        assert rained.core is not None
+        rained.core.kill()
+        expect(page.locator(".connection-bar")).to_be_visible()
+        with page.expect_response(lambda answer: "/readings?device=level-2" in answer.url and answer.ok):
+            rained.start_core()
+        expect(page.locator(".series-chart canvas")).to_be_visible()
+
+
+def test_storms_further_back_are_asked_for_once_however_often_somebody_presses(
+    rained: Running, browser: Browser
+) -> None:
+    with opened(rained, browser, View()) as page:
+        storm = {"start_ms": 0, "end_ms": 60_000, "depth_mm": 1.0, "peak_mm_h": 9.0, "heard": 1.0, "is_over": True}
+        page.route("**/drains/*/storms", lambda route: route.fulfill(json={"items": [], "next": "1"}))
+        page.route("**/drains/*/storms?cursor=1", lambda route: route.fulfill(json={"items": [storm], "next": None}))
+        drains(page, "&view=storms")
+        page.get_by_role("button", name="Look further back").dblclick()
+        expect(page.get_by_role("button", name="Look further back")).to_have_count(0)
+        expect(page.get_by_role("button", name="Report")).to_have_count(1)
+
+
+def test_storms_that_come_late_are_no_period_of_another_report(rained: Running, browser: Browser) -> None:
+    with opened(rained, browser, View()) as page:
+        held: list[Route] = []
+        page.route("**/drains/*/storms", lambda route: held.append(route))
+        show(page, "#page=reports&site=east")
+        kind = page.locator(".filter select").first
+        day = page.locator(".filter input[type=date]").first
+        expect(day).not_to_have_value("")
+        before = day.input_value()
+        with page.expect_request("**/drains/*/storms"):
+            kind.select_option("storm")
+        kind.select_option("day")
+        expect(day).to_have_value(before)
+        with page.expect_response("**/drains/*/storms"):
+            held[0].fulfill(json={"items": [{"start_ms": 1}], "next": None})
+        page.wait_for_timeout(500)
+        expect(day).to_have_value(before)
+        # Storms that could not be had are not none.
+        page.unroute("**/drains/*/storms")
+        page.route("**/drains/*/storms", lambda route: route.abort())
+        kind.select_option("storm")
+        expect(page.get_by_text("This could not be loaded")).to_be_visible()
 
 
 def test_with_the_server_gone_the_profile_says_that_it_is_old(rained: Running, browser: Browser) -> None:

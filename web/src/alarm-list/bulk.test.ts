@@ -7,19 +7,22 @@ import { doAll, unfinished, type BulkLine } from "./bulk";
 const alarm = (id: string) => ({ id, seq: 1 }) as Alarm;
 
 test("each alarm has its own result, and a refusal stops none of the others", async () => {
-  const statuses: Record<string, number | null> = { a: null, b: 409, c: 403, d: NO_ANSWER, e: 503, f: null };
+  const problems: Record<string, Problem | null> = {
+    a: null, b: new Problem(409, ""), c: new Problem(403, ""), d: new Problem(NO_ANSWER, ""),
+    e: new Problem(503, "", { title: "The core does not answer" }), f: null, g: new Problem(503, "", { title: "A part behind the API is away" }),
+  };
   const told: number[] = [];
   const lines = await doAll(
-    Object.keys(statuses).map(alarm),
+    Object.keys(problems).map(alarm),
     ({ id }) => {
-      const status = statuses[id] ?? null;
-      return status === null ? Promise.resolve() : Promise.reject(new Problem(status, ""));
+      const problem = problems[id] ?? null;
+      return problem === null ? Promise.resolve() : Promise.reject(problem);
     },
     (so_far: readonly BulkLine[]) => told.push(so_far.length),
   );
-  expect(lines.map(({ result }) => result)).toEqual(["done", "changed", "refused", "failed", "pending", "done"]);
-  expect(told).toEqual([1, 2, 3, 4, 5, 6]);
-  expect(unfinished(lines)).toEqual(["b", "d"]);
+  expect(lines.map(({ result }) => result)).toEqual(["done", "changed", "refused", "failed", "pending", "done", "failed"]);
+  expect(told).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  expect(unfinished(lines)).toEqual(["b", "d", "g"]);
 });
 
 test("a mistake of ours is not taken for a refusal", async () => {

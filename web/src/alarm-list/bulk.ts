@@ -1,7 +1,8 @@
 /** One action on many alarms: each by itself, each with its own result, so that one refusal stops none of the others. */
 
 import type { Alarm } from "../api/contract";
-import { NO_ANSWER, Problem } from "../api/request";
+import { Problem } from "../api/request";
+import { isKept } from "../show/failure";
 
 export type BulkResult = "done" | "changed" | "refused" | "pending" | "failed";
 
@@ -32,11 +33,8 @@ function resultOf(error: unknown): BulkResult {
     case 403:
     case 404:
       return "refused";
-    case 503:
-      return "pending";
-    case NO_ANSWER:
     default:
-      return "failed";
+      return isKept(error) ? "pending" : "failed";
   }
 }
 

@@ -7,6 +7,7 @@ import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { alarmQuantity } from "../show/alarmQuantity";
 import { forecastWords } from "../show/forecast";
 import { FALLBACK_ZONE } from "../show/time";
+import { useTrend } from "../site/useTrend";
 import { findMetric, useCatalogue } from "../state/catalogue";
 import { useNow } from "../state/clock";
 
@@ -35,7 +36,12 @@ export function AlarmFacts({ alarm }: { alarm: Alarm }) {
         </div>
       )}
       {alarm.forecast !== null && isForecast && (
-        <ForecastLine forecast={alarm.forecast} zone={catalogue.sitesById.get(alarm.site)?.timezone ?? FALLBACK_ZONE} />
+        <ForecastLine
+          forecast={alarm.forecast}
+          device={alarm.device ?? ""}
+          metric={alarm.metric ?? ""}
+          zone={catalogue.sitesById.get(alarm.site)?.timezone ?? FALLBACK_ZONE}
+        />
       )}
       {why !== "" && (
         <p>
@@ -58,8 +64,10 @@ export function AlarmFacts({ alarm }: { alarm: Alarm }) {
   );
 }
 
-function ForecastLine({ forecast, zone }: { forecast: Forecast; zone: string }) {
-  const { text, isPast } = forecastWords(forecast, useNow(COUNT_DOWN_EVERY_MS), zone, useTexts());
+/** The alarm carries the forecast of its last step, and waits before it ends: what the readings since then say counts. */
+function ForecastLine({ forecast, device, metric, zone }: { forecast: Forecast; device: string; metric: string; zone: string }) {
+  const slope = useTrend(device, metric, forecast.at_ms);
+  const { text, isPast } = forecastWords(forecast, slope, useNow(COUNT_DOWN_EVERY_MS), zone, useTexts());
   return (
     <div className={isPast ? "alarm-forecast alarm-forecast-past" : "alarm-forecast"}>
       <FieldTimeOutlined aria-hidden /> {text}

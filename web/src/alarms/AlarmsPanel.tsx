@@ -48,14 +48,15 @@ function OpenAlarms({ zone }: { zone: string }) {
   const { phase, as_of_ms } = useConnection();
   const decides = useDecides();
   const ordered = useMemo(() => ownFirst(open, decides), [open, decides]);
+  const failure = problem !== null && <Failure problem={problem} retry={() => void loadOpenAlarms()} />;
 
-  if (!loaded)
-    return problem === null ? (
-      <div className="alarms-waiting" aria-label={texts.alarms.loading}>
-        <Skeleton active paragraph={{ rows: 3 }} />
-      </div>
-    ) : (
-      <Failure problem={problem} retry={() => void loadOpenAlarms()} />
+  if (!loaded || (problem !== null && open.length === 0))
+    return (
+      failure || (
+        <div className="alarms-waiting" aria-label={texts.alarms.loading}>
+          <Skeleton active paragraph={{ rows: 3 }} />
+        </div>
+      )
     );
 
   if (open.length === 0)
@@ -75,10 +76,13 @@ function OpenAlarms({ zone }: { zone: string }) {
     );
 
   return (
-    <ul className="alarms-list" aria-live="polite">
-      {ordered.map((alarm) => (
-        <AlarmCard key={alarm.id} alarm={alarm} />
-      ))}
-    </ul>
+    <>
+      {failure}
+      <ul className="alarms-list" aria-live="polite">
+        {ordered.map((alarm) => (
+          <AlarmCard key={alarm.id} alarm={alarm} />
+        ))}
+      </ul>
+    </>
   );
 }

@@ -136,4 +136,4 @@ export interface RegisterAsked {
 }
 
 /** Typed in, or what a device has just measured. */
-export type TemperatureGiven = { value: number } | { device: string };
+export type TemperatureGiven = { value: number } | { device: string; passage_ms: number };

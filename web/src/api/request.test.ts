@@ -57,3 +57,20 @@ test("whoever finds their own session ended is told, and so is who broke it off 
   unwanted.abort();
   await expect(given_up).rejects.toBeInstanceOf(Problem);
 });
+
+test("an answer that stops in its middle is given up, so that whoever asks again and again goes on", async () => {
+  vi.useFakeTimers();
+  vi.stubGlobal("fetch", async (_: string, { signal }: { signal: AbortSignal }) => {
+    const begun = new ReadableStream({
+      start: (body) => signal.addEventListener("abort", () => body.error(new Error("aborted"))),
+    });
+    return new Response(begun);
+  });
+  try {
+    const asked = fetchJson("/alarms").then(() => "answered", (error: unknown) => error);
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(await Promise.race([asked, Promise.resolve("nothing")])).toBeInstanceOf(Problem);
+  } finally {
+    vi.useRealTimers();
+  }
+});

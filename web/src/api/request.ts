@@ -2,6 +2,8 @@
 
 const BASE = "/api/v1";
 const ANSWER_WITHIN_MS = 15_000;
+/** From its first byte to its last: a connection that dies in between raises no error for minutes. */
+const WHOLE_WITHIN_MS = 30_000;
 /** For what reads a whole record. */
 export const LONG_MS = 180_000;
 
@@ -97,12 +99,13 @@ async function exchange<T>(path: string, init: RequestInit, within_ms: number, r
   const mine = stay.signal;
   const stop = new AbortController();
   const abort = () => stop.abort();
-  const timer = setTimeout(abort, within_ms);
+  let timer = setTimeout(abort, within_ms);
   for (const each of [mine, signal]) each?.addEventListener("abort", abort);
   if (signal?.aborted === true) abort();
   try {
     const answer = await fetch(BASE + path, { ...init, credentials: "same-origin", cache: "no-store", signal: stop.signal });
     clearTimeout(timer);
+    timer = setTimeout(abort, Math.max(within_ms, WHOLE_WITHIN_MS));
     if (answer.ok) {
       const found = await read(answer);
       return mine.aborted ? await NEVER : found;

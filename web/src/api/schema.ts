@@ -9355,6 +9355,11 @@ export interface components {
             value?: number | null;
             /** Device */
             device?: string | null;
+            /**
+             * Passage Ms
+             * @description time of the passage that was seen; where somebody else has come through since, 409 `other-passage`
+             */
+            passage_ms?: number | null;
         };
         /**
          * Text
@@ -14758,4 +14763,4 @@ export interface operations {
         };
     };
 }
-// 56be6c13b22663a554c6d642a09acae67aa53feee453fbfa2eebcff1d646b200
+// 8521c329208dbf97726cdeb0bb9829c2281941b413b54696e4be14bbdd3bd728

@@ -20,6 +20,7 @@ const SILENCE_MAX_MS = 20_000;
 const OPEN_WITHIN_MS = 6_000;
 const REOPEN_AFTER_MS = 3_000;
 const CHECK_EVERY_MS = 1_000;
+// All of them are lengths: a clock that is set, as after a start without a network, moves none of them.
 
 /** Follows the stream until the returned function is called. */
 export function followEvents(handlers: StreamHandlers): () => void {
@@ -38,26 +39,26 @@ export function followEvents(handlers: StreamHandlers): () => void {
     source?.close();
     const current = new EventSource(ADDRESS);
     source = current;
-    openedAt = Date.now();
+    openedAt = performance.now();
     reopenAt = 0;
     current.onopen = () => {
       isOpen = true;
-      heardAt = Date.now();
+      heardAt = performance.now();
       handlers.opened();
     };
     current.onerror = () => {
       lose();
       // After an answer such as 502 the browser does not try again by itself.
       if (current.readyState === EventSource.CLOSED) {
-        reopenAt = Date.now() + REOPEN_AFTER_MS;
+        reopenAt = performance.now() + REOPEN_AFTER_MS;
         handlers.refused();
       } else {
-        openedAt = Date.now();
+        openedAt = performance.now();
       }
     };
     const listen = <T,>(name: string, handle: (data: T) => void) =>
       current.addEventListener(name, (event) => {
-        heardAt = Date.now();
+        heardAt = performance.now();
         handlers.heard();
         handle(JSON.parse((event as MessageEvent<string>).data) as T);
       });
@@ -67,7 +68,7 @@ export function followEvents(handlers: StreamHandlers): () => void {
   };
 
   const check = () => {
-    const now = Date.now();
+    const now = performance.now();
     if (reopenAt > 0) {
       if (now >= reopenAt) open();
     } else if (isOpen) {

@@ -34,7 +34,7 @@ export function DataTab({ site }: { site: Site }) {
         <DayChooser day={day} today={today} choose={(next) => setChosen(next >= today ? null : next)} />
         {figures !== null && figures.page.items.length > 0 && total !== undefined && <Total total={total} />}
       </div>
-      {figures === null && problem !== null && <Failure problem={problem} retry={load} />}
+      {problem !== null && <Failure problem={problem} retry={load} />}
       {figures === null && problem === null && (
         <div aria-label={texts.data.loading}><Skeleton active paragraph={{ rows: 6 }} /></div>
       )}

@@ -1,10 +1,12 @@
 /** The readings a chart draws: fetched for a range, and carried on by live values where single readings are shown. */
 
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 
 import type { ReadingColumns } from "../api/contract";
 import { fetchReadings } from "../api/gatehouse";
 import { Problem } from "../api/request";
+import { nowMs } from "../state/clock";
+import { connection, isStale } from "../state/connection";
 import { subscribeToRows } from "../state/live";
 import type { ChartPoint } from "./gaps";
 import type { Range } from "./ranges";
@@ -28,15 +30,26 @@ export type SeriesState =
 export function useSeries(device: string, metric: string, range: Range, isCounter: boolean) {
   const [state, setState] = useState<SeriesState>({ phase: "loading" });
   const [attempt, setAttempt] = useState(0);
+  const drawn = useRef("");
 
   useEffect(() => {
     let isCurrent = true;
-    setState({ phase: "loading" });
-    fetchPoints(device, metric, range, isCounter).then(
-      (points) => isCurrent && setState({ phase: "loaded", points }),
+    // Asked again for what is drawn already, it stands until the answer is there.
+    const subject = `${device} ${metric} ${range.start_ms} ${range.end_ms} ${range.every_ms}`;
+    const isAgain = drawn.current === subject;
+    drawn.current = subject;
+    setState((before) => (isAgain && before.phase === "loaded" ? before : { phase: "loading" }));
+    const wanted = isAgain && range.every_ms === null ? { ...range, end_ms: Math.max(range.end_ms, nowMs()) } : range;
+    fetchPoints(device, metric, wanted, isCounter).then(
+      (points) =>
+        isCurrent &&
+        setState((before) => ({
+          phase: "loaded",
+          points: isAgain && before.phase === "loaded" ? { ...points, main: before.points.main.reduce(carriedOn, points.main) } : points,
+        })),
       (error: unknown) => {
         if (!(error instanceof Problem)) throw error;
-        if (isCurrent) setState({ phase: "failed", problem: error });
+        if (isCurrent) setState((before) => (before.phase === "loaded" ? before : { phase: "failed", problem: error }));
       },
     );
     return () => {
@@ -55,6 +68,17 @@ export function useSeries(device: string, metric: string, range: Range, isCounte
       });
     });
   }, [device, metric, range]);
+
+  // What was read while the connection was lost has not come as live values; a gap would say that nothing was.
+  useEffect(() => {
+    if (range.every_ms !== null) return undefined;
+    let wasLost = isStale(connection.get().phase);
+    return connection.subscribe(() => {
+      const isLost = isStale(connection.get().phase);
+      if (wasLost && !isLost) setAttempt((count) => count + 1);
+      wasLost = isLost;
+    });
+  }, [range]);
 
   const retry = useCallback(() => setAttempt((count) => count + 1), []);
   return { state, retry };

@@ -74,17 +74,17 @@ function Newest({ device }: { device: Device }) {
   );
 }
 
-function Days({ device, site }: { device: Device; site: Site }) {
+function Days({ device: { id }, site: { id: site, timezone } }: { device: Device; site: Site }) {
   const words = useWords(texts);
   const ask = useCallback(async () => {
-    const today = dayOf(nowMs(), site.timezone);
+    const today = dayOf(nowMs(), timezone);
     const days = Array.from({ length: DAYS }, (_, back) => dayAfter(today, back - DAYS + 1));
-    const pages = await Promise.all(days.map((day) => fetchCompleteness(site.id, day)));
+    const pages = await Promise.all(days.map((day) => fetchCompleteness(site, day)));
     return pages.map((page) => {
-      const ratios = page.items.filter((each) => each.device === device.id).map(share).filter((one) => one !== null);
+      const ratios = page.items.filter((each) => each.device === id).map(share).filter((one) => one !== null);
       return { day: page.day, ratio: ratios.length === 0 ? null : Math.min(...ratios) };
     });
-  }, [device.id, site]);
+  }, [id, site, timezone]);
   const { answer, problem, load } = useAnswer(ask);
   return (
     <section aria-label={words.completeness}>
@@ -106,18 +106,16 @@ function Days({ device, site }: { device: Device; site: Site }) {
   );
 }
 
-function Masks({ device, site }: { device: Device; site: Site }) {
+function Masks({ device: { id, place }, site }: { device: Device; site: Site }) {
   const words = useWords(texts);
-  const ask = useCallback(
-    async () => (await fetchMasks()).filter((mask) => mask.device === device.id || mask.place === device.place),
-    [device],
-  );
+  // Not by the device itself: each minute the catalogue is another one, and what is being typed below would go with the answer.
+  const ask = useCallback(async () => (await fetchMasks()).filter((mask) => mask.device === id || mask.place === place), [id, place]);
   const { answer, problem, load } = useAnswer(ask);
   return (
     <section aria-label={words.masks}>
       <h3>{words.masks}</h3>
       {problem !== null && <Failure problem={problem} retry={() => void load()} />}
-      {answer !== null && <DeviceMasks device={device.id} site={site.id} masks={answer} zone={site.timezone} reload={load} />}
+      {answer !== null && <DeviceMasks device={id} site={site.id} masks={answer} zone={site.timezone} reload={load} />}
     </section>
   );
 }

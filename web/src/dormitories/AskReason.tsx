@@ -1,13 +1,12 @@
 /** Asks for a reason; what was typed stays when it could not be saved. */
 
-import { Alert, Modal } from "antd";
+import { Modal } from "antd";
 import { useState } from "react";
 
 import { NoteField } from "../alarms/NoteField";
 import { Problem } from "../api/request";
-import { useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
-import { changeFailureText } from "../show/failure";
+import { NotTaken } from "./NotTaken";
 import { texts } from "./texts";
 
 interface Props {
@@ -20,7 +19,6 @@ interface Props {
 
 export function AskReason({ title, confirm, send, close, saved }: Props) {
   const words = useWords(texts);
-  const shared = useTexts();
   const [reason, setReason] = useState("");
   const [isMissing, setMissing] = useState(false);
   const [isBusy, setBusy] = useState(false);
@@ -56,13 +54,7 @@ export function AskReason({ title, confirm, send, close, saved }: Props) {
       onOk={() => void confirmed()}
       onCancel={close}
     >
-      {problem !== null && (
-        <Alert
-          type="warning"
-          showIcon
-          title={problem.status === 409 ? words.overtaken : `${words.notSaved} ${changeFailureText(problem, shared).text}`}
-        />
-      )}
+      {problem !== null && <NotTaken problem={problem} />}
       <NoteField
         label={words.reason}
         value={reason}

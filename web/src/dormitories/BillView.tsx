@@ -7,15 +7,15 @@ import { useCallback, useState } from "react";
 import { fetchBill, issueBill, billFile, type Bill, type BillAnswer, type RoomUse } from "../api/dormitories";
 import { Problem } from "../api/request";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
-import { changeFailureText } from "../show/failure";
 import { prettyUnit } from "../show/quantity";
 import { dayOf, timeOnDay } from "../show/time";
 import { nowMs } from "../state/clock";
 import { replaceRoute, useRoute } from "../state/route";
 import { monthBefore, yuan } from "./money";
+import { NotTaken } from "./NotTaken";
 import { texts } from "./texts";
 
 const MONTH = /^\d{4}-(0[1-9]|1[0-2])$/;
@@ -59,12 +59,12 @@ const sumOf = (bill: Bill) => bill.fen + bill.corrections.reduce((sum, line) => 
 
 function Issue({ answer: { bill }, saved }: { answer: BillAnswer; saved: () => void }) {
   const words = useWords(texts);
-  const shared = useTexts();
   const [isOpen, setOpen] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const send = async () => {
     setBusy(true);
+    setProblem(null);
     try {
       await issueBill(bill.building, bill.month, bill.inputs_hash, sumOf(bill));
       setOpen(false);
@@ -78,7 +78,14 @@ function Issue({ answer: { bill }, saved }: { answer: BillAnswer; saved: () => v
   };
   return (
     <>
-      <Button type="primary" size="large" onClick={() => setOpen(true)}>
+      <Button
+        type="primary"
+        size="large"
+        onClick={() => {
+          setProblem(null);
+          setOpen(true);
+        }}
+      >
         {words.issue}
       </Button>
       <Modal
@@ -92,13 +99,7 @@ function Issue({ answer: { bill }, saved }: { answer: BillAnswer; saved: () => v
         onCancel={() => setOpen(false)}
       >
         <p>{words.issueAsk(bill.month, yuan(sumOf(bill)))}</p>
-        {problem !== null && (
-          <Alert
-            type="warning"
-            showIcon
-            title={problem.status === 409 ? words.overtaken : `${words.notSaved} ${changeFailureText(problem, shared).text}`}
-          />
-        )}
+        {problem !== null && <NotTaken problem={problem} />}
       </Modal>
     </>
   );

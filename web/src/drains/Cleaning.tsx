@@ -36,7 +36,8 @@ export function Cleaning({ network, site, zone }: { network: string; site: strin
   return (
     <>
       <h3>{words.plan}</h3>
-      {plan.answer === null && (plan.problem === null ? <Skeleton active /> : <Failure problem={plan.problem} retry={plan.load} />)}
+      {plan.problem !== null && <Failure problem={plan.problem} retry={plan.load} />}
+      {plan.answer === null && plan.problem === null && <Skeleton active />}
       {plan.answer !== null && (
         <div className="table-frame" tabIndex={0} role="group" aria-label={words.plan}>
           <table className="plain-table">
@@ -63,7 +64,8 @@ export function Cleaning({ network, site, zone }: { network: string; site: strin
         </div>
       )}
       <h3>{words.jobs}</h3>
-      {jobs.answer === null && (jobs.problem === null ? <Skeleton active /> : <Failure problem={jobs.problem} retry={jobs.load} />)}
+      {jobs.problem !== null && <Failure problem={jobs.problem} retry={jobs.load} />}
+      {jobs.answer === null && jobs.problem === null && <Skeleton active />}
       {jobs.answer?.length === 0 && <p className="soft">{words.noJobs}</p>}
       <ul className="jobs">
         {jobs.answer?.map((job) => <JobLine key={`${job.id} ${job.seq}`} job={job} name={names.get(job.place) ?? job.place} mayClean={mayClean} changed={reload} />)}
@@ -142,11 +144,14 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
   const [leftOver, setLeftOver] = useState("");
   const [isWrong, setWrong] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
+  const [isBusy, setBusy] = useState(false);
   const isDone = job.done_ms !== null;
   const askEffect = useCallback(async () => (isDone ? fetchJob(job.id) : null), [job.id, isDone]);
   const effect = useAnswer(askEffect).answer;
 
   const step = async (what: "done" | "sign-off" | "cancel", body: Record<string, unknown> = {}) => {
+    setBusy(true);
+    setProblem(null);
     try {
       await stepJob(job.id, what, { seq: job.seq, ...body });
       changed();
@@ -154,6 +159,8 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
       if (!(error instanceof Problem)) throw error;
       setProblem(error);
       if (error.status === CONFLICT) changed();
+    } finally {
+      setBusy(false);
     }
   };
   const finish = () => {
@@ -180,13 +187,13 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
         <div className="job-acts">
           <label>{words.silt} <Input size="large" inputMode="decimal" value={silt} onChange={(event) => setSilt(event.target.value)} /></label>
           <label>{words.siltLeft} <Input size="large" inputMode="decimal" value={leftOver} onChange={(event) => setLeftOver(event.target.value)} /></label>
-          <Button size="large" type="primary" onClick={finish}>{words.done}</Button>
-          <Button size="large" onClick={() => void step("cancel")}>{words.cancelJob}</Button>
+          <Button size="large" type="primary" loading={isBusy} onClick={finish}>{words.done}</Button>
+          <Button size="large" disabled={isBusy} onClick={() => void step("cancel")}>{words.cancelJob}</Button>
           {isWrong && <p role="alert" className="job-wrong">{words.number}</p>}
         </div>
       )}
       {mayClean && job.state === "done" && (
-        <div className="job-acts"><Button size="large" type="primary" onClick={() => void step("sign-off")}>{words.signOff}</Button></div>
+        <div className="job-acts"><Button size="large" type="primary" loading={isBusy} onClick={() => void step("sign-off")}>{words.signOff}</Button></div>
       )}
     </li>
   );

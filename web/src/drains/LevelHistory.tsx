@@ -56,7 +56,8 @@ export function LevelHistory({ manhole, device, rain, overflowShare, zone }: Pro
     ]);
     return { start_ms, end_ms, every_ms, high, low, fallen, alarms: alarms.items.filter((each) => each.device === device) };
   }, [range, device, gauge]);
-  const { answer: value, problem, load } = useAnswer(ask);
+  // The page stands open through a storm.
+  const { answer: value, problem, load } = useAnswer(ask, null, RANGES[range].every_ms);
 
   const option = useMemo(() => {
     if (value === null) return null;
@@ -132,8 +133,8 @@ export function LevelHistory({ manhole, device, rain, overflowShare, zone }: Pro
           options={(["day", "week", "year"] as const).map((each) => ({ value: each, label: words[each] }))}
         />
       </div>
+      {problem !== null && <Failure problem={problem} retry={load} />}
       <div className="chart-frame">
-        {problem !== null && value === null && <Failure problem={problem} retry={load} />}
         {value === null && problem === null && <Spin size="large" />}
         {value !== null && value.high.time_ms.length === 0 && <p className="soft">{words.noReadings}</p>}
         {option !== null && value !== null && value.high.time_ms.length > 0 && (

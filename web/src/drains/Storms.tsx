@@ -30,25 +30,27 @@ function List({ network, zone }: { network: string; zone: string }) {
   const [items, setItems] = useState<readonly Storm[] | null>(null);
   const [next, setNext] = useState<string | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
+  const [isBusy, setBusy] = useState(false);
   const load = useCallback(
-    (cursor: string | undefined) => {
+    async (cursor: string | undefined) => {
       setProblem(null);
-      fetchStorms(network, cursor).then(
-        (page) => {
-          setItems((before) => [...(cursor === undefined ? [] : (before ?? [])), ...page.items]);
-          setNext(page.next);
-        },
-        (error: unknown) => {
-          if (!(error instanceof Problem)) throw error;
-          setProblem(error);
-        },
-      );
+      setBusy(true);
+      try {
+        const page = await fetchStorms(network, cursor);
+        setItems((before) => [...(cursor === undefined ? [] : (before ?? [])), ...page.items]);
+        setNext(page.next);
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        setProblem(error);
+      } finally {
+        setBusy(false);
+      }
     },
     [network],
   );
-  useEffect(() => load(undefined), [load]);
+  useEffect(() => void load(undefined), [load]);
 
-  if (items === null) return problem === null ? <Skeleton active paragraph={{ rows: 6 }} /> : <Failure problem={problem} retry={() => load(undefined)} />;
+  if (items === null) return problem === null ? <Skeleton active paragraph={{ rows: 6 }} /> : <Failure problem={problem} retry={() => void load(undefined)} />;
   return (
     <>
       {items.length === 0 && <p className="soft">{words.noStorms}</p>}
@@ -75,8 +77,8 @@ function List({ network, zone }: { network: string; zone: string }) {
           </table>
         </div>
       )}
-      {problem !== null && <Failure problem={problem} retry={() => load(next ?? undefined)} />}
-      {next !== null && <Button size="large" onClick={() => load(next)}>{words.more}</Button>}
+      {problem !== null && <Failure problem={problem} retry={() => void load(next ?? undefined)} />}
+      {next !== null && <Button size="large" loading={isBusy} onClick={() => void load(next)}>{words.more}</Button>}
     </>
   );
 }

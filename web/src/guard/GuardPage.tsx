@@ -7,11 +7,11 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Alarm, Disposition, Gateway } from "../api/contract";
 import { fetchAlarm, fetchGate } from "../api/gatehouse";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage } from "../i18n/language";
+import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { timeOfDay } from "../show/time";
-import { alarms, useOpenAlarms } from "../state/alarms";
+import { alarms, useAlarms } from "../state/alarms";
 import { useCatalogue } from "../state/catalogue";
 import { useNow } from "../state/clock";
 import { GuardChange } from "../login/GuardChange";
@@ -34,6 +34,7 @@ const SHOWN_FOR_S = 15;
 
 export default function GuardPage() {
   const words = useWords(guardTexts);
+  const texts = useTexts();
   const language = useLanguage();
   const site = useSite();
   const zone = useZone();
@@ -51,7 +52,7 @@ export default function GuardPage() {
   const [notes, setNotes] = useState<Readonly<Record<string, string>>>({});
   const [chosen, choose] = useState(lastDrafted);
   const [isChanging, setChanging] = useState(false);
-  const [isAside, setAside] = useState(false);
+  const [isPutAside, setAside] = useState(false);
 
   // From the catalogue, which is there before the gate has answered: a fever does not wait for that.
   const devices = useMemo(() => {
@@ -61,9 +62,11 @@ export default function GuardPage() {
     });
     return new Set(here.map(({ id }) => id));
   }, [catalogue, gateId]);
-  const open = useOpenAlarms();
+  const { open, loaded, problem: listProblem } = useAlarms();
   const waiting = useMemo(() => peopleWaiting(open, devices), [open, devices]);
   const shown = shownOf(waiting, chosen);
+  // Whom nobody answers for is not put aside: somebody new, or one who counts as unseen again.
+  const isAside = isPutAside && waiting.every(({ acknowledged }) => acknowledged);
   const newest = Math.max(0, ...waiting.map(({ raised_ms }) => raised_ms));
   useEffect(() => {
     if (shown !== undefined) choose(shown.id);
@@ -75,7 +78,7 @@ export default function GuardPage() {
 
   const change = isChanging && (
     <Modal open centered footer={null} title={words.changeGuard} onCancel={() => setChanging(false)}>
-      <GuardChange emptyText={words.noPins} />
+      <GuardChange emptyText={words.noPins} taken={() => setChanging(false)} />
     </Modal>
   );
 
@@ -86,12 +89,12 @@ export default function GuardPage() {
       </div>
     );
 
-  const gone = isStale(phase) && as_of_ms !== null && (
+  const gone = isStale(phase) && (
     <Alert
       type="warning"
       showIcon
       banner
-      title={<strong>{words.gone(timeOfDay(as_of_ms, zone))}</strong>}
+      title={<strong>{as_of_ms === null ? texts.connection.lostBeforeData : words.gone(timeOfDay(as_of_ms, zone))}</strong>}
       description={<LocalPages gateways={site?.gateways ?? []} />}
     />
   );
@@ -146,9 +149,16 @@ export default function GuardPage() {
           <strong>{waiting.length === 1 ? words.oneWaits : words.waiting(waiting.length)}</strong>
           <span>{words.open}</span>
         </button>
+      ) : !loaded && listProblem === null && !isStale(phase) ? (
+        <Skeleton active title={false} paragraph={{ rows: 1 }} />
+      ) : !loaded || listProblem !== null || (isStale(phase) && as_of_ms === null) ? (
+        <p className="guard-calm guard-unknown" role="status">
+          <strong>{words.notKnown}</strong> <span className="soft">{words.notKnownHint}</span>
+        </p>
       ) : (
         <p className="guard-calm">
-          <strong>{words.nobody}</strong> <span className="soft">{words.nobodyHint}</span>
+          <strong>{isStale(phase) && as_of_ms !== null ? words.nobodyAsOf(timeOfDay(as_of_ms, zone)) : words.nobody}</strong>{" "}
+          <span className="soft">{words.nobodyHint}</span>
         </p>
       )}
       {problem !== null && gate === null && <Failure problem={problem} retry={names.problem === null ? load : names.retry} />}

@@ -123,8 +123,7 @@ export function Handover({ gate, site, zone, guard, note, setNote, close }: Prop
           <ul>
             {shift.signed.map((each) => (
               <li key={each.id}>
-                {words.signedBy(each.guard, at(each.signed_ms))}
-                {each.note === "" ? "" : `：${each.note}`}
+                {words.signedBy(each.guard, at(each.signed_ms), each.note)}
               </li>
             ))}
           </ul>

@@ -2,13 +2,14 @@
 
 import { CheckCircleOutlined, WarningOutlined } from "@ant-design/icons";
 
-import type { Gate, Lane } from "../api/contract";
+import { QUALITY_BAD, QUALITY_GOOD, type Gate, type Lane } from "../api/contract";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Ago } from "../parts/Ago";
 import { timeOfDay } from "../show/time";
 import { useReadings } from "../state/live";
 import { texts as guardTexts } from "./texts";
+import "../parts/parts.css";
 
 const AMBIENT = "ambient_temperature";
 
@@ -30,14 +31,19 @@ function LaneCard({ lane, zone }: { lane: Lane; zone: string }) {
   const last = live[lane.metric] ?? lane.last;
   const ambient = live[AMBIENT] ?? lane.ambient;
   const lowest = Math.min(...lane.limits.flatMap(({ levels }) => levels.map(({ at_least }) => at_least ?? Infinity)));
-  const isHigh = last?.value != null && last.value >= lowest;
+  const isHigh = last?.value != null && last.quality !== QUALITY_BAD && last.value >= lowest;
   const trouble = lane.scanner[0];
   const isWell = lane.state === "ok" && trouble === undefined;
   const crowdMax = Math.max(1, ...lane.hour.counts);
   return (
     <article className={`guard-lane ${isHigh ? "guard-lane-high" : ""}`}>
       <h3>{inLanguage(lane.name, language, lane.place)}</h3>
-      <p className="guard-temperature number">{last?.value == null ? "–" : `${last.value.toFixed(1)} °C`}</p>
+      <p className="guard-temperature number">
+        {last?.value == null ? "–" : `${last.value.toFixed(1)} °C`}
+        {last?.value != null && last.quality !== QUALITY_GOOD && (
+          <span className="reading-quality">{last.quality === QUALITY_BAD ? texts.quality.bad : texts.quality.suspect}</span>
+        )}
+      </p>
       <p className="soft">
         {last === null || last === undefined ? (
           texts.device.noValue
@@ -69,7 +75,7 @@ function LaneCard({ lane, zone }: { lane: Lane; zone: string }) {
         <span>
           {trouble === undefined
             ? words.scanner[lane.state]
-            : `${words.scanner.trouble}：${inLanguage(trouble.rule_name, language, trouble.rule)}`}
+            : words.trouble(inLanguage(trouble.rule_name, language, trouble.rule))}
         </span>
       </p>
       <p className="guard-line">{words.hour(lane.hour.count)}</p>

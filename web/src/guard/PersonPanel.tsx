@@ -301,12 +301,13 @@ interface ReasonsProps {
 
 function Reasons({ alarm, disposition, guard, isBusy, decide }: ReasonsProps) {
   const words = useWords(guardTexts);
+  const language = useLanguage();
   const draft = useDraft(alarm.id);
   const isStale = useIsStale();
   const [isMissing, setMissing] = useState(false);
   // What was on the screen when this was opened first: typed before a log-in, it is said to be still there.
   const [wasThere] = useState(draft.note !== "" || draft.presets.length > 0);
-  const note = [...draft.presets, draft.note.trim()].filter((part) => part !== "").join("；");
+  const note = [...draft.presets, draft.note.trim()].filter((part) => part !== "").join(language === "zh" ? "；" : "; ");
   const submit = async () => {
     if (disposition === "refuse" && note === "") {
       setMissing(true);

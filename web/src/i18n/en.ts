@@ -124,6 +124,7 @@ export const en = {
     forecastFrom: (from: string) => ` (not before ${from})`,
     forecastUntil: (until: string) => ` (${until} at the latest)`,
     forecastMade: (time: string) => ` · as of ${time}`,
+    forecastOff: (made: string) => `The water does not rise any more: the forecast of ${made} no longer counts`,
     forecastPast: (time: string, made: string) => `Overflow was expected about ${time} (forecast of ${made}); no newer one`,
     acknowledged: "Acknowledged",
     acknowledgedBy: (who: string) => `Acknowledged by ${who}`,
@@ -165,7 +166,7 @@ export const en = {
     pending: "On record, not carried out yet",
     pendingHint: "The core does not answer. What you decided is kept and follows when it is back.",
     unknown: "It is not known whether this was saved",
-    unknownHint: "The server did not answer. Look at the alarm again when the connection is back.",
+    unknownHint: "The server did not answer. Look again when the connection is back.",
     readOnly: "Read only: another role decides on this kind of alarm",
     decided: "Decision",
     dispositions: {

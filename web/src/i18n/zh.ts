@@ -126,6 +126,7 @@ export const zh: Texts = {
     forecastFrom: (from) => `（不早于 ${from}）`,
     forecastUntil: (until) => `（不晚于 ${until}）`,
     forecastMade: (time) => ` · ${time} 预测`,
+    forecastOff: (made) => `水位已不再上升，${made} 的预测不再适用`,
     forecastPast: (time, made) => `曾预计约 ${time} 溢流（${made} 的预测），此后无新预测`,
     acknowledged: "已确认",
     acknowledgedBy: (who) => `${who} 已确认`,
@@ -167,7 +168,7 @@ export const zh: Texts = {
     pending: "已记录，尚未执行",
     pendingHint: "核心服务没有响应。您的决定已保存，恢复后自动执行。",
     unknown: "无法确定是否已保存",
-    unknownHint: "服务器没有响应。连接恢复后请再次查看该告警。",
+    unknownHint: "服务器没有响应。连接恢复后请再次查看。",
     readOnly: "仅可查看：此类告警由其他岗位处置",
     decided: "处置决定",
     dispositions: {

@@ -108,8 +108,8 @@ function Shown({ account, reload }: { account: AccountDetail; reload: () => Prom
         </Way>
         {(isGuard || account.has_pin) && (
           <Way what={words.pin} state={account.has_pin ? words.pinSet : words.pinNone} error={errors.pin}>
-            {isGuard && <Button size="large" onClick={() => void giveSecret("pin", newPin())}>{words.newPin}</Button>}
-            {account.has_pin && <Button size="large" onClick={() => void change({ pin: "" })}>{words.dropPin}</Button>}
+            {isGuard && <Button size="large" loading={isBusy} onClick={() => void giveSecret("pin", newPin())}>{words.newPin}</Button>}
+            {account.has_pin && <Button size="large" disabled={isBusy} onClick={() => void change({ pin: "" })}>{words.dropPin}</Button>}
           </Way>
         )}
         <Way what={words.factor} state={account.has_second_factor ? words.factorOn : words.factorOff}>
@@ -125,7 +125,7 @@ function Shown({ account, reload }: { account: AccountDetail; reload: () => Prom
               {words.disable}
             </Button>
           ) : (
-            <Button size="large" onClick={() => void change({ disabled: false })}>{words.enable}</Button>
+            <Button size="large" disabled={isBusy} onClick={() => void change({ disabled: false })}>{words.enable}</Button>
           )}
         </Way>
       </Section>

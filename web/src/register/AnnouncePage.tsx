@@ -14,7 +14,7 @@ import { useNow } from "../state/clock";
 import { useMay } from "../state/session";
 import { useSite, useZone } from "../state/site";
 import { missingFields, VisitorFields } from "./VisitorFields";
-import { emptyDraft, type Draft } from "./draft";
+import { emptyDraft, requestKey, type Draft } from "./draft";
 import { texts } from "./texts";
 import { useChange } from "./useChange";
 import "./register.css";
@@ -40,7 +40,10 @@ export default function AnnouncePage() {
       return;
     }
     const { key, typed: _typed, ...person } = told;
-    const made = await change(() => announceVisitor(key, { ...person, gate: gate.id, day }));
+    const made = await change(
+      () => announceVisitor(key, { ...person, gate: gate.id, day }),
+      () => setTold((now) => ({ ...now, key: requestKey() })),
+    );
     if (made === null) return;
     notification.success({ title: words.announced(told.visitor) });
     // The next visitor of the same company comes for the same thing.

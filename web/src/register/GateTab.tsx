@@ -122,7 +122,10 @@ function EntryForm({ gate, board, reload }: { gate: string; board: RegisterBoard
       return;
     }
     const { key, typed: _typed, ...person } = told;
-    const entered = await change(() => enterVisitor(key, { ...person, gate, temperature, decision }));
+    const entered = await change(
+      () => enterVisitor(key, { ...person, gate, temperature, decision }),
+      () => put({ key: requestKey() }),
+    );
     // Not waited for: with a slow network the form would stand there as if nothing had been taken.
     void reload();
     if (entered === null) return;

@@ -25,8 +25,9 @@ export function temperatureOf(typed: string, passages: readonly FreshPassage[], 
     const value = typedTemperature(typed);
     return value === null ? null : { value };
   }
-  const passage = offered(passages, now_ms);
-  return passage === undefined ? null : { device: passage.device };
+  const lane = offered(passages, now_ms);
+  // The one on the screen: somebody else may have walked through before the server reads this.
+  return lane?.passage ? { device: lane.device, passage_ms: lane.passage.time_ms } : null;
 }
 
 interface Props {

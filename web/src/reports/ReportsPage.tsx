@@ -131,24 +131,34 @@ function Period({ kind, subject, zone, value, change }: PeriodProps) {
   const words = useWords(texts);
   const today = dayOf(nowMs(), zone);
   const [times, setTimes] = useState<readonly number[] | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [attempt, setAttempt] = useState(0);
   useEffect(() => {
+    let isCurrent = true;
     if (kind === "day") change(dayAfter(today, -1));
     if (kind === "month" || kind === "bill") change(today.slice(0, 7));
     if (kind === "shift") change("now");
-    if (kind !== "shift" && kind !== "storm") return;
+    if (kind !== "shift" && kind !== "storm") return undefined;
+    setProblem(null);
     const ask = kind === "shift" ? fetchSignedShifts : fetchStormBegins;
     ask(subject).then(
       (found) => {
+        // An answer that comes late would be the period of what has been chosen since.
+        if (!isCurrent) return;
         setTimes(found);
         if (kind === "storm") change(String(found[0] ?? ""));
       },
       (error: unknown) => {
         if (!(error instanceof Problem)) throw error;
-        setTimes([]);
+        if (isCurrent) setProblem(error);
       },
     );
+    return () => {
+      isCurrent = false;
+    };
     // Only another report or subject begins anew.
-  }, [kind, subject]);
+  }, [kind, subject, attempt]);
+  if (problem !== null) return <Failure problem={problem} retry={() => setAttempt((count) => count + 1)} />;
   if (kind === "shift" || kind === "storm") {
     const shown = (time_ms: number) => timeOnDay(time_ms, zone, nowMs());
     const options = (times ?? []).map((time_ms): [string, string] =>

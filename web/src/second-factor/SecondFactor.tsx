@@ -1,7 +1,7 @@
 /** A person's second factor: password, QR code, first code, recovery codes; or switching it off. */
 
 import { Alert, Button, Input } from "antd";
-import { useState, type FormEvent } from "react";
+import { useEffect, useState, type FormEvent } from "react";
 
 import type { Session } from "../api/contract";
 import * as gatehouse from "../api/gatehouse";
@@ -27,6 +27,8 @@ export function SecondFactor({ isOn, codesLeft, mustEnrol }: { isOn: boolean; co
   const [enrolled, setEnrolled] = useState<Enrolled | null>(null);
   const [said, setSaid] = useState("");
   const [isBusy, setBusy] = useState(false);
+  // However the codes are put away: the session before has ended, and the token of its changes with it.
+  useEffect(() => (enrolled === null ? undefined : () => takeUp(enrolled.session)), [enrolled]);
 
   /** Says what went wrong: `refused` where it is what was typed. */
   const attempt = async (work: () => Promise<void>, refused: string) => {

@@ -11,8 +11,8 @@ export function NewVersion() {
   const words = useWords(texts);
   if (!useHasNewVersion()) return null;
   return (
-    <Button type="primary" size="large" icon={<ReloadOutlined />} onClick={() => location.reload()}>
-      {words.newVersion}
+    <Button type="primary" size="large" icon={<ReloadOutlined />} title={words.newVersion} onClick={() => location.reload()}>
+      <span className="new-version-word">{words.newVersion}</span>
     </Button>
   );
 }

@@ -40,6 +40,9 @@ export function UserMenu({ user }: { user: User }) {
       title={factorWords.title}
       footer={null}
       destroyOnHidden
+      // Recovery codes are shown once: a touch beside them is made in passing.
+      mask={{ closable: false }}
+      keyboard={false}
       onCancel={() => setFactorOpen(false)}
     >
       <SecondFactor key={String(factor.is_on)} isOn={factor.is_on} codesLeft={factor.codes_left} mustEnrol={false} />

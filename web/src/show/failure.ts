@@ -4,18 +4,23 @@ import type { Problem } from "../api/request";
 import { NO_ANSWER } from "../api/request";
 import type { Texts } from "../i18n/en";
 
+/** The API has kept the command for a core that is slow to take it. Of other answers with a 503 nobody knows what is on record. */
+export const isKept = (problem: Problem): boolean =>
+  problem.status === 503 && problem.body.title === "The core does not answer"; // docs/api/errors.md
+
+const UNKNOWN = new Set([NO_ANSWER, 502, 503, 504]);
+
 /** Of a change that was sent: whether it was saved is not always known. */
 export function changeFailureText(problem: Problem, texts: Texts): { title: string; text: string } {
-  // The API keeps the command for the core and says 503 when the core is slow to take it.
-  if (problem.status === 503) return { title: texts.actions.pending, text: texts.actions.pendingHint };
-  if (problem.status === NO_ANSWER || problem.status === 504)
+  if (isKept(problem)) return { title: texts.actions.pending, text: texts.actions.pendingHint };
+  if (UNKNOWN.has(problem.status))
     return { title: texts.actions.unknown, text: texts.actions.unknownHint };
   return { title: texts.actions.failed, text: failureText(problem, texts) };
 }
 
 export function failureText(problem: Problem, texts: Texts): string {
   const { status } = problem;
-  if (status === NO_ANSWER || status === 502 || status === 503 || status === 504) return texts.failure.noAnswer;
+  if (UNKNOWN.has(status)) return texts.failure.noAnswer;
   if (status === 403) return texts.failure.notAllowed;
   if (status === 404) return texts.failure.notFound;
   if (status === 429) return texts.failure.tooMany;

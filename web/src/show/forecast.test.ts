@@ -6,8 +6,8 @@ import { forecastWords } from "./forecast";
 const MINUTE_MS = 60_000;
 const at_ms = Date.UTC(2026, 10, 23, 6, 54, 30);
 const forecast = { minutes: 9, low: 8, high: 11, at_ms };
-const after = (minutes: number, change = {}) =>
-  forecastWords({ ...forecast, ...change }, at_ms + minutes * MINUTE_MS, "Asia/Shanghai", en);
+const after = (minutes: number, change = {}, slope: number | null = null) =>
+  forecastWords({ ...forecast, ...change }, slope, at_ms + minutes * MINUTE_MS, "Asia/Shanghai", en);
 
 describe("a forecast", () => {
   test("tells the time of the site and what is left of the minutes", () => {
@@ -23,6 +23,14 @@ describe("a forecast", () => {
   test("is not shown as current when its time is over", () => {
     expect(after(8.9).isPast).toBe(false);
     expect(after(9)).toEqual({ text: en.alarms.forecastPast("15:03", "14:54"), isPast: true });
+  });
+
+  test("is counted down no more once the water does not rise", () => {
+    for (const slope of [-0.02, 0])
+      expect(after(4, {}, slope)).toEqual({ text: en.alarms.forecastOff("14:54"), isPast: true });
+    expect(after(4, {}, 0.001).isPast).toBe(false);
+    // Too few readings say nothing: then what the alarm said counts.
+    expect(after(4, {}, null).isPast).toBe(false);
   });
 
   test("leaves out the end of the band that is not known", () => {

@@ -1,4 +1,4 @@
-/** A forecast in words: by the clock of the site, with the time that is left; an outrun one is told as past. */
+/** A forecast in words: by the clock of the site, with the time that is left; an outrun one, or one of water that falls, is told as past. */
 
 import type { Forecast } from "../api/contract";
 import type { Texts } from "../i18n/en";
@@ -10,15 +10,17 @@ const MADE_SHOWN_AFTER_MS = 2 * MINUTE_MS;
 
 export interface ForecastWords {
   text: string;
-  /** The time it named is over, so it says nothing about what comes. */
+  /** It says nothing about what comes: the time it named is over, or the water does not rise any more. */
   isPast: boolean;
 }
 
-export function forecastWords(forecast: Forecast, now_ms: number, zone: string, texts: Texts): ForecastWords {
+/** `slope` is that of the readings since it was made; null: they are too few to say. */
+export function forecastWords(forecast: Forecast, slope: number | null, now_ms: number, zone: string, texts: Texts): ForecastWords {
   const clock = (minutes: number) => minuteOfDay(forecast.at_ms + minutes * MINUTE_MS, zone);
   const due = clock(forecast.minutes);
   const made = clock(0);
   const left_ms = forecast.at_ms + forecast.minutes * MINUTE_MS - now_ms;
+  if (slope !== null && slope <= 0) return { text: texts.alarms.forecastOff(made), isPast: true };
   if (left_ms <= 0) return { text: texts.alarms.forecastPast(due, made), isPast: true };
 
   const { low, high } = forecast;

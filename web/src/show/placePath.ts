@@ -4,6 +4,10 @@ import type { Alarm, Place } from "../api/contract";
 import { inLanguage, type Language } from "../i18n/language";
 import type { Catalogue } from "../state/catalogue";
 
+/** The site of alarms about the platform itself; none that is declared. */
+const SYSTEM = "system";
+const ITSELF: Record<Language, string> = { en: "Gatehouse itself", zh: "平台自身" };
+
 const DEPTH_MAX = 12; // Against a catalogue whose places contain each other.
 
 export function placePath(catalogue: Catalogue, siteId: string, placeId: string | null, language: Language): string {
@@ -16,7 +20,7 @@ export function placePath(catalogue: Catalogue, siteId: string, placeId: string 
   }
   // With one site its name says nothing.
   if (catalogue.sites.length > 1 || names.length === 0)
-    names.unshift(inLanguage(catalogue.sitesById.get(siteId)?.name, language, siteId));
+    names.unshift(inLanguage(catalogue.sitesById.get(siteId)?.name, language, siteId === SYSTEM ? ITSELF[language] : siteId));
   return names.join(" › ");
 }
 

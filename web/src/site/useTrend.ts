@@ -14,8 +14,8 @@ const WINDOW_MS = 5 * 60_000;
 const STEP_MS = 10_000;
 const JUDGE_EVERY_MS = 5_000;
 
-/** Per minute, in the metric's unit; null while unknown. */
-export function useTrend(device: string, metric: string): number | null {
+/** Per minute, in the metric's unit, of what was read since a time; null while unknown. */
+export function useTrend(device: string, metric: string, since_ms = 0): number | null {
   const [slope, setSlope] = useState<number | null>(null);
   const points = useRef<Point[]>([]);
 
@@ -24,8 +24,8 @@ export function useTrend(device: string, metric: string): number | null {
     points.current = [];
 
     const judge = () => {
-      const since_ms = nowMs() - WINDOW_MS;
-      points.current = points.current.filter(([time_ms]) => time_ms >= since_ms);
+      const from_ms = Math.max(since_ms, nowMs() - WINDOW_MS);
+      points.current = points.current.filter(([time_ms]) => time_ms >= from_ms);
       setSlope(slopePerMinute(points.current));
     };
 
@@ -56,7 +56,7 @@ export function useTrend(device: string, metric: string): number | null {
       clearInterval(timer);
       stop();
     };
-  }, [device, metric]);
+  }, [device, metric, since_ms]);
 
   return slope;
 }

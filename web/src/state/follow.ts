@@ -2,6 +2,7 @@
 
 import * as gatehouse from "../api/gatehouse";
 import type { Site } from "../api/contract";
+import { LastAsked } from "../api/lastAsked";
 import { Problem } from "../api/request";
 import { followEvents } from "../api/stream";
 import { alarms, failAlarms, forgetAlarms, putAlarm, putOpenAlarms } from "./alarms";
@@ -16,6 +17,8 @@ import { playTone } from "./sound";
 const STREAM_PATIENCE_MS = 1_500;
 /** Device states (silent or not) are not in the stream. */
 const CATALOGUE_EVERY_MS = 60_000;
+/** Without the list nobody knows what was raised before, however well the stream itself is. */
+const ALARMS_AGAIN_MS = 5_000;
 /** While one of these holds, no live value arrives, however well the stream itself is. */
 const HALTING = new Set(["core-silent", "broker-away", "journal-refuses"]);
 
@@ -35,6 +38,9 @@ export function follow(): () => void {
   const refresh = setInterval(() => {
     if (connection.get().phase !== "lost") void loadCatalogue();
   }, CATALOGUE_EVERY_MS);
+  const again = setInterval(() => {
+    if (alarms.get().problem !== null && !lastList.isWaiting) void loadOpenAlarms();
+  }, ALARMS_AGAIN_MS);
 
   const stopEvents = followEvents({
     opened: () => {
@@ -77,6 +83,8 @@ export function follow(): () => void {
   return () => {
     clearTimeout(patience);
     clearInterval(refresh);
+    clearInterval(again);
+    lastList.breakOff();
     stopEvents();
     forgetAlarms();
     forgetReadings();
@@ -110,12 +118,16 @@ export async function loadCatalogue(): Promise<void> {
   }
 }
 
+const lastList = new LastAsked();
+
 export async function loadOpenAlarms(): Promise<void> {
   const asked = alarms.get();
-  try {
-    if (putOpenAlarms(await gatehouse.fetchOpenAlarms(), asked)) playTone();
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    failAlarms(error);
+  const told = await lastList.ask(gatehouse.fetchOpenAlarms);
+  if (told === undefined) return;
+  if ("answer" in told) {
+    if (putOpenAlarms(told.answer, asked)) playTone();
+    return;
   }
+  if (!(told.error instanceof Problem)) throw told.error;
+  failAlarms(told.error);
 }

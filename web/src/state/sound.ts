@@ -47,11 +47,22 @@ export function playTone(): void {
 
 async function wake(): Promise<void> {
   sound.set("waiting");
-  audio ??= new AudioContext();
+  audio ??= newAudio();
   await audio.resume();
-  if (sound.get() === "waiting") sound.set("on");
+  if (sound.get() === "waiting" && audio.state === "running") sound.set("on");
 }
 
-globalThis.addEventListener?.("pointerdown", () => {
-  if (sound.get() === "waiting") void wake();
-});
+/** A tablet that slept, or a call that came in, takes the sound away: until the next touch nobody would hear an alarm. */
+function newAudio(): AudioContext {
+  const made = new AudioContext();
+  made.onstatechange = () => {
+    if (made.state === "running" && sound.get() === "waiting") sound.set("on");
+    if (made.state !== "running" && sound.get() === "on") sound.set("waiting");
+  };
+  return made;
+}
+
+for (const gesture of ["pointerdown", "keydown"])
+  globalThis.addEventListener?.(gesture, () => {
+    if (sound.get() === "waiting") void wake();
+  });

@@ -12,12 +12,12 @@ import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { SeverityMark } from "../parts/SeverityMark";
 import { layOut } from "../site/layout";
-import { useAlarms } from "../state/alarms";
+import { alarms as alarmStore, useAlarms } from "../state/alarms";
 import { useNow } from "../state/clock";
 import { useIsStale } from "../state/connection";
 import { health } from "../state/health";
 import { readingsOf } from "../state/live";
-import { useStore } from "../state/store";
+import { useSelected, useStore } from "../state/store";
 import { standingOf, type Standing } from "./standing";
 import { texts } from "./texts";
 
@@ -82,7 +82,9 @@ interface CellProps {
 
 function Cell({ title, standing: { count, unheard, alarms, worst }, unit, children }: CellProps) {
   const words = useWords(texts);
-  const isOld = useIsStale();
+  const isStale = useIsStale();
+  const isListed = useSelected(alarmStore, (now) => now.loaded && now.problem === null);
+  const isOld = isStale || !isListed;
   return (
     <div className={worst === null ? "wall-cell" : `wall-cell wall-cell-alarmed severity-edge-${worst}`}>
       <h3>{title}</h3>
@@ -128,9 +130,10 @@ function NetworkOverflow({ network }: { network: string }) {
 
 function Complete({ site }: { site: string }) {
   const words = useWords(texts);
-  const { answer: total } = useAnswer(useCallback(() => fetchSiteTotal(site), [site]), null, COMPLETE_EVERY_MS);
+  const { answer: total, problem } = useAnswer(useCallback(() => fetchSiteTotal(site), [site]), null, COMPLETE_EVERY_MS);
   const ratio = total?.ratio ?? null; // null: nothing was due yet
-  if (total === null) return null;
+  // What was last said may be of the day before.
+  if (total === null || problem !== null) return null;
   if (ratio === null) return <span className="wall-complete">{words.completeUnknown}</span>;
   // Rounded down: 99.96 % is not all.
   const percent = (Math.floor(ratio * 1000) / 10).toFixed(1);

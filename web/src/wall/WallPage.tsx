@@ -108,7 +108,7 @@ function Unwell() {
 
 function OpenAlarms() {
   const words = useWords(texts);
-  const { open, loaded } = useAlarms();
+  const { open, loaded, problem } = useAlarms();
   const isOld = useIsStale();
   const now_ms = useNow(TURN_MS);
   const isReady = useStore(health).isReady;
@@ -120,10 +120,11 @@ function OpenAlarms() {
       <h2>{words.alarms}</h2>
       <ul className="wall-counts">
         {SEVERITIES_WORST_FIRST.map((severity) => (
-          <Count key={severity} severity={severity} count={open.filter((alarm) => alarm.severity === severity).length} />
+          <Count key={severity} severity={severity} count={loaded ? open.filter((alarm) => alarm.severity === severity).length : null} />
         ))}
       </ul>
-      {loaded && open.length === 0 && (
+      {problem !== null && !isOld && <p className="wall-none">{words.listMissing}</p>}
+      {loaded && problem === null && open.length === 0 && (
         <p className={isOld ? "wall-none" : "wall-none wall-good"}>
           {!isOld && <CheckCircleFilled aria-hidden />} {isOld ? words.noneThen : words.none}
         </p>
@@ -136,10 +137,11 @@ function OpenAlarms() {
   );
 }
 
-function Count({ severity, count }: { severity: Severity; count: number }) {
+/** null: not known. */
+function Count({ severity, count }: { severity: Severity; count: number | null }) {
   return (
-    <li className={count === 0 ? "wall-count-none" : ""}>
-      <SeverityMark severity={severity} /> <strong>{count}</strong>
+    <li className={count === 0 || count === null ? "wall-count-none" : ""}>
+      <SeverityMark severity={severity} /> <strong>{count ?? "–"}</strong>
     </li>
   );
 }
