@@ -155,6 +155,8 @@ def test_refused_input_stands_in_quarantine_with_its_reason(run: Running, open_p
 def test_the_page_says_that_the_core_is_gone_and_finds_back_by_itself(run: Running, open_page: OpenPage) -> None:
     fever(run, "d", 38.9)
     page = open_page()
+    # Of the list new alarms are read out, not how old each of them is now.
+    expect(page.locator(".alarms-list[aria-live]")).to_have_attribute("aria-relevant", "additions")
     assert run.core is not None
     run.core.kill()
 

@@ -61,6 +61,9 @@ def test_a_first_alert_is_managed_by_what_the_screen_says(guards: Running, table
     scan(guards, "g1", 38.6)
     expect(page.get_by_role("heading", name="Fever: stop this person")).to_be_visible()
     expect(page.locator(".measured").first).to_contain_text("38.6 °C")
+    # A screen reader would say each second anew for how long nobody has answered, and nothing else.
+    expect(page.locator(".unanswered")).to_be_visible()
+    expect(page.locator("[role=status] .unanswered, [aria-live] .unanswered")).to_have_count(0)
 
     page.get_by_role("button", name="Measure again").click()
     expect(page.get_by_role("timer")).to_contain_text("Time left for the second measurement")

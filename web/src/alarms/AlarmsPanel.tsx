@@ -78,7 +78,7 @@ function OpenAlarms({ zone }: { zone: string }) {
   return (
     <>
       {failure}
-      <ul className="alarms-list" aria-live="polite">
+      <ul className="alarms-list" aria-live="polite" aria-relevant="additions">
         {ordered.map((alarm) => (
           <AlarmCard key={alarm.id} alarm={alarm} />
         ))}

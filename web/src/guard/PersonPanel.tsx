@@ -185,14 +185,14 @@ function Standing({ alarm, zone }: { alarm: Alarm; zone: string }) {
   const { detail } = useAlarmDetail(alarm.id);
   const call = detail?.transitions.filter(({ what }) => CALLS.has(what)).at(-1);
   return (
-    <div className="person-standing" role="status">
+    <div className="person-standing">
       {alarm.acknowledged_by === null ? (
         <strong className="unanswered">{words.unanswered(minutesAndSeconds(now_ms - alarm.raised_ms))}</strong>
       ) : (
-        <span>{words.answered(alarm.acknowledged_by)}</span>
+        <span role="status">{words.answered(alarm.acknowledged_by)}</span>
       )}
       {call !== undefined && (
-        <span className="called">
+        <span className="called" role="status">
           <strong>{words.called}</strong>{" "}
           {words.calledAt(
             lookUp(call.what === "realarmed" ? texts.reasons : texts.detail.what, call.what === "realarmed" ? (call.reason ?? "") : call.what),
