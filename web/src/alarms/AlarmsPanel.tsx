@@ -1,7 +1,7 @@
 /** The first thing on the page: what is open, worst first; and what was closed lately. */
 
 import { CheckCircleOutlined } from "@ant-design/icons";
-import { Segmented, Skeleton } from "antd";
+import { Alert, Segmented, Skeleton } from "antd";
 import { useMemo, useState } from "react";
 
 import { useTexts } from "../i18n/language";
@@ -19,7 +19,7 @@ import "./alarms.css";
 
 export function AlarmsPanel({ zone }: { zone: string }) {
   const texts = useTexts();
-  const { loaded, open } = useAlarms();
+  const { loaded, open, isAll } = useAlarms();
   const [shown, setShown] = useState<"open" | "closed">("open");
 
   return (
@@ -31,7 +31,7 @@ export function AlarmsPanel({ zone }: { zone: string }) {
           value={shown}
           onChange={setShown}
           options={[
-            { value: "open", label: loaded ? `${texts.alarms.open} (${open.length})` : texts.alarms.open },
+            { value: "open", label: loaded ? `${texts.alarms.open} (${open.length}${isAll ? "" : "+"})` : texts.alarms.open },
             { value: "closed", label: texts.alarms.closed },
           ]}
         />
@@ -44,7 +44,7 @@ export function AlarmsPanel({ zone }: { zone: string }) {
 
 function OpenAlarms({ zone }: { zone: string }) {
   const texts = useTexts();
-  const { loaded, problem, open } = useAlarms();
+  const { loaded, problem, open, isAll } = useAlarms();
   const { phase, as_of_ms } = useConnection();
   const decides = useDecides();
   const ordered = useMemo(() => ownFirst(open, decides), [open, decides]);
@@ -78,6 +78,7 @@ function OpenAlarms({ zone }: { zone: string }) {
   return (
     <>
       {failure}
+      {!isAll && <Alert type="warning" showIcon title={texts.alarms.notAll(open.length)} />}
       <ul className="alarms-list" aria-live="polite" aria-relevant="additions">
         {ordered.map((alarm) => (
           <AlarmCard key={alarm.id} alarm={alarm} />

@@ -61,16 +61,17 @@ export const fetchReadings = (wanted: ReadingsWanted) =>
 /** Pages are followed only so far: past this many open alarms the screen is not the tool that helps. */
 const OPEN_PAGES_MAX = 10;
 
-export async function fetchOpenAlarms(signal?: AbortSignal): Promise<Alarm[]> {
+/** `isAll` is false where there are more than were fetched. */
+export async function fetchOpenAlarms(signal?: AbortSignal): Promise<{ items: Alarm[]; isAll: boolean }> {
   const items: Alarm[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < OPEN_PAGES_MAX; page += 1) {
     const answer = await fetchJson<AlarmPage>("/alarms", { state: "open", limit: 100, cursor }, undefined, signal);
     items.push(...answer.items);
-    if (answer.next === null) break;
+    if (answer.next === null) return { items, isAll: true };
     cursor = answer.next;
   }
-  return items;
+  return { items, isAll: false };
 }
 
 export const fetchClosedAlarms = async () =>

@@ -62,7 +62,7 @@ export default function GuardPage() {
     });
     return new Set(here.map(({ id }) => id));
   }, [catalogue, gateId]);
-  const { open, loaded, problem: listProblem } = useAlarms();
+  const { open, loaded, isAll, problem: listProblem } = useAlarms();
   const waiting = useMemo(() => peopleWaiting(open, devices), [open, devices]);
   const shown = shownOf(waiting, chosen);
   // Whom nobody answers for is not put aside: somebody new, or one who counts as unseen again.
@@ -151,7 +151,7 @@ export default function GuardPage() {
         </button>
       ) : !loaded && listProblem === null && !isStale(phase) ? (
         <Skeleton active title={false} paragraph={{ rows: 1 }} />
-      ) : !loaded || listProblem !== null || (isStale(phase) && as_of_ms === null) ? (
+      ) : !loaded || !isAll || listProblem !== null || (isStale(phase) && as_of_ms === null) ? (
         <p className="guard-calm guard-unknown" role="status">
           <strong>{words.notKnown}</strong> <span className="soft">{words.notKnownHint}</span>
         </p>

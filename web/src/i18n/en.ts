@@ -110,6 +110,7 @@ export const en = {
     none: "No open alarms",
     noneAsOf: (time: string) => `No open alarms as of ${time}`,
     noneHint: "A new alarm appears here by itself.",
+    notAll: (shown: number) => `More are open than these ${shown}: the page “Alarms” finds the others`,
     noneClosed: "No alarm was closed lately",
     loading: "Loading alarms…",
     since: (time: string) => `since ${time}`,

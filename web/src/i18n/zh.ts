@@ -112,6 +112,7 @@ export const zh: Texts = {
     none: "当前没有告警",
     noneAsOf: (time) => `截至 ${time} 没有告警`,
     noneHint: "新的告警会自动显示在这里。",
+    notAll: (shown: number) => `未关闭的告警不止这 ${shown} 条，其余请在“告警”页面查找`,
     noneClosed: "最近没有关闭的告警",
     loading: "正在加载告警…",
     since: (time) => `自 ${time} 起`,

@@ -59,6 +59,14 @@ describe("the list of open alarms", () => {
     expect(openIds()).toEqual(["meanwhile"]);
   });
 
+  test("drops nothing for a list that is cut, and says so", () => {
+    putAlarm(alarm("known"));
+    putOpenAlarms([alarm("there")], alarms.get(), false);
+    expect([openIds().sort(), alarms.get().isAll]).toEqual([["known", "there"], false]);
+    putOpenAlarms([alarm("there")], alarms.get());
+    expect([openIds(), alarms.get().isAll]).toEqual([["there"], true]);
+  });
+
   test("keeps the newer of the list and the stream", () => {
     const asked = alarms.get();
     putAlarm(alarm("a", { seq: 5, severity: "critical" }));

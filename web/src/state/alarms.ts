@@ -8,6 +8,8 @@ import { createStore, useSelected, useStore } from "./store";
 export interface Alarms {
   /** False until the first list has arrived: before that, an empty list does not mean "nothing is wrong". */
   loaded: boolean;
+  /** False where more are open than a screen fetches: then what is not here may be open all the same. */
+  isAll: boolean;
   problem: Problem | null;
   byId: ReadonlyMap<string, Alarm>;
   open: readonly Alarm[];
@@ -18,7 +20,7 @@ export interface Alarms {
 }
 
 export const alarms = createStore<Alarms>({
-  loaded: false, problem: null, byId: new Map(), open: [], worst: new Map(), silent: new Set(),
+  loaded: false, isAll: true, problem: null, byId: new Map(), open: [], worst: new Map(), silent: new Set(),
 });
 
 /** Alarms that have just become urgent, for a short emphasis. */
@@ -46,19 +48,19 @@ export function putAlarm(alarm: Alarm): boolean {
   return now.loaded && emphasise([alarm], now);
 }
 
-/** Takes the complete list of open alarms, fetched at `asked`; alarms told since then are kept. */
-export function putOpenAlarms(list: readonly Alarm[], asked: Alarms): boolean {
+/** Takes the list of open alarms, fetched at `asked`; alarms told since then are kept, and all where the list is cut. */
+export function putOpenAlarms(list: readonly Alarm[], asked: Alarms, isAll = true): boolean {
   const now = alarms.get();
   const byId = new Map<string, Alarm>();
   for (const [id, alarm] of now.byId) {
     // Not in the list and not touched since it was asked for: closed while nobody was listening.
-    if (alarm.state === "closed" || asked.byId.get(id) !== alarm) byId.set(id, alarm);
+    if (!isAll || alarm.state === "closed" || asked.byId.get(id) !== alarm) byId.set(id, alarm);
   }
   for (const alarm of list) {
     const known = now.byId.get(alarm.id);
     byId.set(alarm.id, known !== undefined && known.seq > alarm.seq ? known : alarm);
   }
-  settle({ ...now, loaded: true, problem: null, byId });
+  settle({ ...now, loaded: true, isAll, problem: null, byId });
   return now.loaded && emphasise(list, now);
 }
 
@@ -74,7 +76,7 @@ export function failAlarms(problem: Problem): void {
 }
 
 export function forgetAlarms(): void {
-  alarms.set({ loaded: false, problem: null, byId: new Map(), open: [], worst: new Map(), silent: new Set() });
+  alarms.set({ loaded: false, isAll: true, problem: null, byId: new Map(), open: [], worst: new Map(), silent: new Set() });
 }
 
 /** Closed alarms, the last closed first. */

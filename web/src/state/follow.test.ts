@@ -62,3 +62,16 @@ test("a list that was asked for before another one does not bring back what has 
   await vi.advanceTimersByTimeAsync(1_000);
   expect(alarms.get().open).toEqual([]);
 });
+
+test("where more alarms are open than a screen fetches, it is said that these are not all", async () => {
+  let pages = 0;
+  const page = () => {
+    pages += 1;
+    return json({ items: [{ id: `a${pages}`, seq: 1, state: "open", severity: "low", raised_ms: 0, device: "d", place: "p" }], next: "more" });
+  };
+  answers = (path) => (path.includes("/alarms") ? page() : empty(path));
+  stop = follow();
+  Stream.last.onopen();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect([alarms.get().open.length, alarms.get().isAll]).toEqual([10, false]);
+});

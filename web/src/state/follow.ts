@@ -125,7 +125,7 @@ export async function loadOpenAlarms(): Promise<void> {
   const told = await lastList.ask(gatehouse.fetchOpenAlarms);
   if (told === undefined) return;
   if ("answer" in told) {
-    if (putOpenAlarms(told.answer, asked)) playTone();
+    if (putOpenAlarms(told.answer.items, asked, told.answer.isAll)) playTone();
     return;
   }
   if (!(told.error instanceof Problem)) throw told.error;
