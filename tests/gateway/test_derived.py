@@ -79,7 +79,7 @@ def test_one_time_from_years_ahead_does_not_end_the_rates() -> None:
         counter.rate(total(second, value), now_ms)
     assert counter.rate(total(150, 9.0), now_ms) is None
     found = counter.rate(total(600, 1.4), now_ms)
-    assert found is not None and (found.value, found.quality) == (pytest.approx(12.0), Quality.GOOD)
+    assert found is not None and found.value == pytest.approx(12.0) and found.quality is Quality.GOOD
 
 
 def test_a_count_before_the_time_was_known_is_no_rate_over_the_years_until_then() -> None:
