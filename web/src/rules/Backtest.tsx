@@ -36,6 +36,7 @@ export function Backtest({ typed, refuse, drawn }: Props) {
   const words = useWords(texts);
   const [days, setDays] = useState<number>(14);
   const [job, setJob] = useState<BacktestJob | null>(null);
+  const [isAsking, setAsking] = useState(false);
   const [of, setOf] = useState("");
   const asked = useRef("");
   useEffect(() => () => void (asked.current = ""), []);
@@ -44,11 +45,13 @@ export function Backtest({ typed, refuse, drawn }: Props) {
     const rule = typed();
     if (rule === null) return;
     const end_ms = Math.round(nowMs());
+    setAsking(true);
     try {
       let now = await startBacktest(rule, end_ms - days * DAY_MS, end_ms);
       asked.current = now.id;
       setOf(drawn);
       setJob(now);
+      setAsking(false);
       while (now.state === "waiting" || now.state === "running") {
         await new Promise((done) => setTimeout(done, ASK_EVERY_MS));
         if (asked.current !== now.id) return;
@@ -58,6 +61,7 @@ export function Backtest({ typed, refuse, drawn }: Props) {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       setJob(null);
+      setAsking(false);
       refuse(error);
     }
   };
@@ -75,7 +79,7 @@ export function Backtest({ typed, refuse, drawn }: Props) {
           size="large"
           options={SPANS_DAYS.map((value) => ({ value, label: words.days(value) }))}
         />
-        <Button size="large" loading={isRunning} onClick={() => void run()}>{words.tryIt}</Button>
+        <Button size="large" loading={isAsking || isRunning} onClick={() => void run()}>{words.tryIt}</Button>
       </div>
       <div aria-live="polite">
         {isRunning && <p className="soft">{job.state === "waiting" ? words.waiting : words.running}</p>}
