@@ -1,4 +1,8 @@
-"""What a building's meters counted in a month: registers from history at the end of each hour, a week on either side too."""
+"""What a building's meters counted in a month: registers from history at the end of each hour.
+
+A week on either side is read too, and where a meter was not heard in it, two months: what it counted while it was silent is
+billed in the months that it was silent in.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from telemetry.catalogue import Catalogue, Metric
 
 _HOUR_MS = 3_600_000
 _AROUND_MS = 7 * 24 * _HOUR_MS  # how far beyond the month a reading may lie that its first or last day is counted from
+_FAR_MS = 62 * 24 * _HOUR_MS  # and of a meter that was not heard there: as far back as issued months are corrected
 
 
 def month_edges(month: date, zone: ZoneInfo, by_hour: bool) -> tuple[list[int], tuple[Slot, ...]]:
@@ -59,14 +64,28 @@ def measure(
             for device in (*itertools.chain.from_iterable(of_room.values()), *building.common, *building.main)
             if (device, tariff.metric) in catalogue.metric
         ]
-        registers = _registers(
-            history, catalogue, tariff.metric, tariff.decimals, building.exchanged, metered, edges, _AROUND_MS
-        )
+        start_ms, end_ms = edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS
+
+        def read(
+            devices: Sequence[str], start_ms: int, end_ms: int, tariff: Tariff = tariff
+        ) -> dict[str, list[tuple[int, int]]]:
+            exchanged, decimals = building.exchanged, tariff.decimals
+            return _registers(history, catalogue, tariff.metric, decimals, exchanged, devices, start_ms, end_ms)
+
+        registers = read(metered, start_ms, end_ms)
+        for unheard, span in (
+            ([name for name, at in registers.items() if not any(ms <= edges[0] for ms, _ in at)],
+             (edges[0] - _FAR_MS, start_ms)),
+            ([name for name, at in registers.items() if not any(ms >= edges[-1] for ms, _ in at)],
+             (end_ms, edges[-1] + _FAR_MS)),
+        ):  # fmt: skip
+            for device, found_far in read(unheard, *span).items():
+                registers[device] = registers[device] + found_far
         # What everything passes through may run as fast as all rooms together.
         fold = dict.fromkeys(building.main, len(rooms) + len(building.common))
         use = {
-            device: used(read, edges, _register(tariff, building.exchanged, device, fold.get(device, 1)))
-            for device, read in registers.items()
+            device: used(readings, edges, _register(tariff, building.exchanged, device, fold.get(device, 1)))
+            for device, readings in registers.items()
         }
 
         def uses(devices: Iterable[str], use: Mapping[str, Use] = use) -> list[Use]:
@@ -100,7 +119,8 @@ def grown(
 
     Raises Unavailable.
     """
-    read = _registers(history, catalogue, metric.id, metric.decimals, exchanged, devices, edges, around_ms)
+    span = (edges[0] - around_ms, edges[-1] + around_ms)
+    read = _registers(history, catalogue, metric.id, metric.decimals, exchanged, devices, *span)
     return {
         device: used(readings, edges, Register(exchanges=_exchanges(exchanged, device, metric.decimals)))
         for device, readings in read.items()
@@ -114,14 +134,14 @@ def _registers(
     decimals: int,
     exchanged: Sequence[Exchanged],
     devices: Iterable[str],
-    edges: Sequence[int],
-    around_ms: int,
+    start_ms: int,
+    end_ms: int,
 ) -> dict[str, list[tuple[int, int]]]:
     """Of each device (ms, digits) at the end of each hour that has a reading."""
     found: dict[str, list[tuple[int, int]]] = {device: [] for device in devices}
     alike: dict[tuple[str, _Stretch], list[str]] = {}
     for device in found:
-        for stretch in _stretches(exchanged, device, edges[0] - around_ms, edges[-1] + around_ms):
+        for stretch in _stretches(exchanged, device, start_ms, end_ms):
             alike.setdefault((catalogue.device[device].kind, stretch), []).append(device)
     for (kind, stretch), names in alike.items():
         span = (stretch.start_ms, stretch.end_ms)
