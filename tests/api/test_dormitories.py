@@ -398,6 +398,11 @@ def test_every_mistake_in_a_dormitory_is_named(tmp_path: Path) -> None:
         ("rooms: [room-2]", "rooms: [lane]", "there is no room 'lane'"),
         ("beds: [1, 2, 3]", "beds: [5]", "no bed 5"),
         ("place: dorm", "place: nowhere", "there is no place 'nowhere'"),
+        ("tariffs: [electricity, water]", "tariffs: [water, water]", "'water' stands twice"),
+        ("main: [e-main]", "main: [e-main, e-main]", "'e-main' stands twice"),
+        ("common: [e-stairs]", "common: [e-stairs, e-main]", "'e-main' stands twice"),
+        ("buildings:", "buildings:\n  - {place: gate, main: [e-main]}", "'e-main' is a meter of 'gate' too"),
+        ("buildings:", "buildings:\n  - {place: dorm-1}", "lies in 'dorm'"),
         ("starts: 2026-01-01\n", "starts: 2026-01-02\n", "first day of a month"),
     ):
         file.write_text(dormitory.DORMITORIES.replace(before, after), encoding="utf-8")
