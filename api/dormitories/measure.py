@@ -81,8 +81,7 @@ def measure(
         ):  # fmt: skip
             for device, found_far in read(unheard, *span).items():
                 registers[device] = registers[device] + found_far
-        # What everything passes through may run as fast as all rooms together.
-        fold = dict.fromkeys(building.main, len(rooms) + len(building.common))
+        fold = _fold(building, len(rooms))
         use = {
             device: used(readings, edges, _register(tariff, building.exchanged, device, fold.get(device, 1)))
             for device, readings in registers.items()
@@ -106,13 +105,15 @@ def measure(
 def grown(
     history: HistoryReader | Remembered,
     catalogue: Catalogue,
-    exchanged: Sequence[Exchanged],
+    dormitories: Dormitories,
     metric: Metric,
     devices: Sequence[str],
     edges: Sequence[int],
     around_ms: int,
 ) -> dict[str, Use]:
-    """What counters of any sort counted between edges, as bills count: what falls, leaps or was exchanged is no growth.
+    """What counters of any sort counted between edges, as bills count: what falls or was exchanged is no growth.
+
+    What is a leap and what a rollover a tariff says; of a counter of which there is none, nobody does.
 
     Args:
         around_ms: How far beyond the edges a reading may lie that it is counted from.
@@ -120,11 +121,38 @@ def grown(
     Raises Unavailable.
     """
     span = (edges[0] - around_ms, edges[-1] + around_ms)
+    exchanged = [each for building in dormitories.buildings for each in building.exchanged]
     read = _registers(history, catalogue, metric.id, metric.decimals, exchanged, devices, *span)
+    registers = _registers_by_tariff(catalogue, dormitories, metric)
     return {
-        device: used(readings, edges, Register(exchanges=_exchanges(exchanged, device, metric.decimals)))
+        device: used(
+            readings,
+            edges,
+            registers.get(device) or Register(exchanges=_exchanges(exchanged, device, metric.decimals)),
+        )
         for device, readings in read.items()
     }
+
+
+def _registers_by_tariff(catalogue: Catalogue, dormitories: Dormitories, metric: Metric) -> dict[str, Register]:
+    """How the meters of a metric behave that a building has a tariff for, in the metric's digits."""
+    found: dict[str, Register] = {}
+    for building in dormitories.buildings:
+        tariff = next((each for each in map(dormitories.tariff, building.tariffs) if each.metric == metric.id), None)
+        if tariff is None:
+            continue
+        tariff = tariff.model_copy(update={"decimals": metric.decimals})
+        rooms = set(rooms_of(catalogue, building.place))
+        fold = _fold(building, len(rooms))
+        in_rooms = [device.id for device in catalogue.devices if device.place in rooms]
+        for name in (*in_rooms, *building.common, *building.main):
+            found[name] = _register(tariff, building.exchanged, name, fold.get(name, 1))
+    return found
+
+
+def _fold(building: Building, rooms: int) -> dict[str, int]:
+    """What everything passes through may run as fast as all rooms together: by how much faster than a tariff says."""
+    return dict.fromkeys(building.main, rooms + len(building.common))
 
 
 def _registers(

@@ -219,7 +219,8 @@ def test_what_cannot_be_made_or_told_now_is_tried_again(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
-    "happens", ["nothing", "falls by a digit", "reads nothing once", "is exchanged for a used one"]
+    "happens",
+    ["nothing", "falls by a digit", "reads nothing once", "leaps once", "rolls over", "is exchanged for a used one"],
 )
 def test_use_is_what_the_bill_says_whatever_registers_do(
     tmp_path: Path, database_with_users: Path, happens: str
@@ -236,11 +237,18 @@ def test_use_is_what_the_bill_says_whatever_registers_do(
                 f"    exchanged: [{{device: e-1, time: 2026-10-11T12:00:00+08:00, old_last: {shown}, new_first: 12000}}]\n"
             )
 
+    file = tmp_path / "dormitories" / "dorm.yaml"
+    limits = f"    unit: kWh\n    max_rate_per_h: 20\n    modulus: {shown}\n"
+    file.write_text(file.read_text(encoding="utf-8").replace("    unit: kWh\n", limits), encoding="utf-8")
+
     def told(device: str, ms: int, value: float) -> float:
         if device != "e-1" or ms < noon_ms - 1000:
             return value
+        if happens == "rolls over":
+            return round(value - shown, 2)
         if ms == noon_ms - 1000:
-            return {"falls by a digit": round(value - 0.26, 2), "reads nothing once": 0.0}.get(happens, value)
+            once = {"falls by a digit": round(value - 0.26, 2), "reads nothing once": 0.0, "leaps once": value + 50_000}
+            return once.get(happens, value)
         return round(12_000 + value - shown, 2) if exchanged else value
 
     for made in test_app.world.__wrapped__(tmp_path, database_with_users):  # type: ignore[attr-defined]
