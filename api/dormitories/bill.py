@@ -108,6 +108,7 @@ class PublicUse(_Shown):
     spread: Literal["separate", "by-bed", "by-use"]
     spread_fen: int  # of `fen`, what beds pay
     is_whole: bool
+    breaks: tuple[BreakLine, ...] = ()  # of main and common meters; older bills do not say
 
 
 class CorrectionLine(_Shown):
@@ -365,6 +366,7 @@ def _public(
             spread=version.public,
             spread_fen=sum(part for of_room in spread.values() for part in of_room.values()),
             is_whole=all(wholes),
+            breaks=tuple(_break_line(tariff, step) for step in (*common.breaks, *(main.breaks if main else ()))),
         ),
         spread,
     )

@@ -7170,6 +7170,11 @@ export interface components {
             spread_fen: number;
             /** Is Whole */
             is_whole: boolean;
+            /**
+             * Breaks
+             * @default []
+             */
+            breaks?: components["schemas"]["BreakLine"][];
         };
         /**
          * QuarantineShown
@@ -14758,4 +14763,4 @@ export interface operations {
         };
     };
 }
-// 56be6c13b22663a554c6d642a09acae67aa53feee453fbfa2eebcff1d646b200
+// 4077ac0b8a22ba8f7f7ccec45a57e82923171b63f385ad63a0f06fd00a457cf7
