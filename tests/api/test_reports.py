@@ -265,6 +265,15 @@ def test_use_is_what_the_bill_says_whatever_registers_do(
         assert (use.meters, use.silent) == (5, 1)  # the one of another building was never heard
 
 
+@pytest.mark.parametrize("at", ["07:00Z", "07:00+08:00"])
+def test_a_time_of_another_clock_than_the_sites_is_refused(office: Office, at: str) -> None:
+    headers = office.world.log_in("admin")
+    body = {"kind": "day", "subject": "west", "at": at}
+    answer = office.world.client.post("/api/v1/reports/schedules", json=body, headers=headers)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == "at"
+
+
 def test_a_schedule_whose_gate_has_left_the_catalogue_stops_no_other(office: Office) -> None:
     gone = {"kind": "shift", "site": "east", "subject": "gone", "language": "zh", "at": "07:00", "recipients": []}
     office.parts.reports.begin(gone, "guard")
