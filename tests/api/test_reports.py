@@ -237,9 +237,9 @@ def test_use_is_what_the_bill_says_whatever_registers_do(
                 f"    exchanged: [{{device: e-1, time: 2026-10-11T12:00:00+08:00, old_last: {shown}, new_first: 12000}}]\n"
             )
 
-    file = tmp_path / "dormitories" / "dorm.yaml"
+    declared = tmp_path / "dormitories" / "dorm.yaml"
     limits = f"    unit: kWh\n    max_rate_per_h: 20\n    modulus: {shown}\n"
-    file.write_text(file.read_text(encoding="utf-8").replace("    unit: kWh\n", limits), encoding="utf-8")
+    declared.write_text(declared.read_text(encoding="utf-8").replace("    unit: kWh\n", limits), encoding="utf-8")
 
     def told(device: str, ms: int, value: float) -> float:
         if device != "e-1" or ms < noon_ms - 1000:
