@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -107,6 +108,7 @@ class PublicUse(_Shown):
     spread: Literal["separate", "by-bed", "by-use"]
     spread_fen: int  # of `fen`, what beds pay
     is_whole: bool
+    breaks: tuple[BreakLine, ...] = ()  # of main and common meters; older bills do not say
 
 
 class CorrectionLine(_Shown):
@@ -221,14 +223,20 @@ def corrected(month: str, anew: Bill, charged: Mapping[Account, int]) -> list[Co
 
 def forgotten(issued: Bill, anew: Bill) -> frozenset[str]:
     """Tariffs of which less is known of a month than when it was issued: readings are gone since, or meters, or rooms."""
-    known = _whole(anew)
-    return frozenset(tariff for tariff, room in _whole(issued) if (tariff, room) not in known)
+    lost = (_whole(issued) - _whole(anew)) | (_counted(issued) - _counted(anew) - _whole(anew))
+    return frozenset(tariff for tariff, _ in lost)
 
 
 def _whole(bill: Bill) -> set[tuple[str, str | None]]:
     """(tariff, room) that readings cover; room None: common use and the main meter."""
     rooms = {(use.tariff, room.room) for room in bill.rooms for use in room.uses if use.is_whole}
     return rooms | {(each.tariff, None) for each in bill.public if each.is_whole}
+
+
+def _counted(bill: Bill) -> set[tuple[str, str | None]]:
+    """(tariff, room) where anything was counted; room None: common use and the main meter."""
+    rooms = {(use.tariff, room.room) for room in bill.rooms for use in room.uses if Decimal(use.quantity)}
+    return rooms | {(each.tariff, None) for each in bill.public if Decimal(each.main or 0) or Decimal(each.common)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +366,7 @@ def _public(
             spread=version.public,
             spread_fen=sum(part for of_room in spread.values() for part in of_room.values()),
             is_whole=all(wholes),
+            breaks=tuple(_break_line(tariff, step) for step in (*common.breaks, *(main.breaks if main else ()))),
         ),
         spread,
     )

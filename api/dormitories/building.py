@@ -6,7 +6,8 @@ A folder of YAML files, each with `tariffs` and `buildings`. People have no name
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Self
@@ -136,6 +137,14 @@ def _wrong(building: Building, made: Dormitories, catalogue: Catalogue) -> Itera
         return
     if sum(each.place == building.place for each in made.buildings) > 1:
         yield ("place",), f"'{building.place}' stands twice"
+    around = {place.id for place in catalogue.path_of(building.place)} - {building.place}
+    for each in made.buildings:
+        if each.place in around:
+            yield ("place",), f"'{building.place}' lies in '{each.place}': its rooms would be billed twice"
+    for tariff in _twice(building.tariffs):
+        yield ("tariffs",), f"'{tariff}' stands twice"
+    for device in _twice((*building.main, *building.common)):
+        yield ("common" if device in building.common else "main",), f"'{device}' stands twice"
     for tariff in building.tariffs:
         if all(each.id != tariff for each in made.tariffs):
             yield ("tariffs",), f"there is no tariff '{tariff}'"
@@ -146,9 +155,12 @@ def _wrong(building: Building, made: Dormitories, catalogue: Catalogue) -> Itera
                 yield (part,), f"there is no device '{device}'"
             elif catalogue.device[device].place in rooms:
                 yield (part,), f"device '{device}' stands in a room"
-    for number, each in enumerate(building.exchanged):
-        if each.device not in catalogue.device:
-            yield ("exchanged", number, "device"), f"there is no device '{each.device}'"
+            for each in made.buildings:
+                if each.place != building.place and device in (*each.main, *each.common):
+                    yield (part,), f"'{device}' is a meter of '{each.place}' too: each would be billed the other's use"
+    for number, exchanged in enumerate(building.exchanged):
+        if exchanged.device not in catalogue.device:
+            yield ("exchanged", number, "device"), f"there is no device '{exchanged.device}'"
     for number, occupied in enumerate(building.occupied):
         for room in occupied.rooms:
             if room not in rooms:
@@ -156,3 +168,7 @@ def _wrong(building: Building, made: Dormitories, catalogue: Catalogue) -> Itera
         for bed in occupied.beds:
             if not 1 <= bed <= building.beds:
                 yield ("occupied", number, "beds"), f"a room has beds 1 to {building.beds}, no bed {bed}"
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]

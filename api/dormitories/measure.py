@@ -1,4 +1,8 @@
-"""What a building's meters counted in a month: registers from history at the end of each hour, a week on either side too."""
+"""What a building's meters counted in a month: registers from history at the end of each hour.
+
+A week on either side is read too, and where a meter was not heard in it, two months: what it counted while it was silent is
+billed in the months that it was silent in.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from telemetry.catalogue import Catalogue, Metric
 
 _HOUR_MS = 3_600_000
 _AROUND_MS = 7 * 24 * _HOUR_MS  # how far beyond the month a reading may lie that its first or last day is counted from
+_FAR_MS = 62 * 24 * _HOUR_MS  # and of a meter that was not heard there: as far back as issued months are corrected
 
 
 def month_edges(month: date, zone: ZoneInfo, by_hour: bool) -> tuple[list[int], tuple[Slot, ...]]:
@@ -59,14 +64,27 @@ def measure(
             for device in (*itertools.chain.from_iterable(of_room.values()), *building.common, *building.main)
             if (device, tariff.metric) in catalogue.metric
         ]
-        registers = _registers(
-            history, catalogue, tariff.metric, tariff.decimals, building.exchanged, metered, edges, _AROUND_MS
-        )
-        # What everything passes through may run as fast as all rooms together.
-        fold = dict.fromkeys(building.main, len(rooms) + len(building.common))
+        start_ms, end_ms = edges[0] - _AROUND_MS, edges[-1] + _AROUND_MS
+
+        def read(
+            devices: Sequence[str], start_ms: int, end_ms: int, tariff: Tariff = tariff
+        ) -> dict[str, list[tuple[int, int]]]:
+            exchanged, decimals = building.exchanged, tariff.decimals
+            return _registers(history, catalogue, tariff.metric, decimals, exchanged, devices, start_ms, end_ms)
+
+        registers = read(metered, start_ms, end_ms)
+        for unheard, span in (
+            ([name for name, at in registers.items() if not any(ms <= edges[0] for ms, _ in at)],
+             (edges[0] - _FAR_MS, start_ms)),
+            ([name for name, at in registers.items() if not any(ms >= edges[-1] for ms, _ in at)],
+             (end_ms, edges[-1] + _FAR_MS)),
+        ):  # fmt: skip
+            for device, found_far in read(unheard, *span).items():
+                registers[device] = registers[device] + found_far
+        fold = _fold(building, len(rooms))
         use = {
-            device: used(read, edges, _register(tariff, building.exchanged, device, fold.get(device, 1)))
-            for device, read in registers.items()
+            device: used(readings, edges, _register(tariff, building.exchanged, device, fold.get(device, 1)))
+            for device, readings in registers.items()
         }
 
         def uses(devices: Iterable[str], use: Mapping[str, Use] = use) -> list[Use]:
@@ -87,24 +105,54 @@ def measure(
 def grown(
     history: HistoryReader | Remembered,
     catalogue: Catalogue,
-    exchanged: Sequence[Exchanged],
+    dormitories: Dormitories,
     metric: Metric,
     devices: Sequence[str],
     edges: Sequence[int],
     around_ms: int,
 ) -> dict[str, Use]:
-    """What counters of any sort counted between edges, as bills count: what falls, leaps or was exchanged is no growth.
+    """What counters of any sort counted between edges, as bills count: what falls or was exchanged is no growth.
+
+    What is a leap and what a rollover a tariff says; of a counter of which there is none, nobody does.
 
     Args:
         around_ms: How far beyond the edges a reading may lie that it is counted from.
 
     Raises Unavailable.
     """
-    read = _registers(history, catalogue, metric.id, metric.decimals, exchanged, devices, edges, around_ms)
+    span = (edges[0] - around_ms, edges[-1] + around_ms)
+    exchanged = [each for building in dormitories.buildings for each in building.exchanged]
+    read = _registers(history, catalogue, metric.id, metric.decimals, exchanged, devices, *span)
+    registers = _registers_by_tariff(catalogue, dormitories, metric)
     return {
-        device: used(readings, edges, Register(exchanges=_exchanges(exchanged, device, metric.decimals)))
+        device: used(
+            readings,
+            edges,
+            registers.get(device) or Register(exchanges=_exchanges(exchanged, device, metric.decimals)),
+        )
         for device, readings in read.items()
     }
+
+
+def _registers_by_tariff(catalogue: Catalogue, dormitories: Dormitories, metric: Metric) -> dict[str, Register]:
+    """How the meters of a metric behave that a building has a tariff for, in the metric's digits."""
+    found: dict[str, Register] = {}
+    for building in dormitories.buildings:
+        tariff = next((each for each in map(dormitories.tariff, building.tariffs) if each.metric == metric.id), None)
+        if tariff is None:
+            continue
+        tariff = tariff.model_copy(update={"decimals": metric.decimals})
+        rooms = set(rooms_of(catalogue, building.place))
+        fold = _fold(building, len(rooms))
+        in_rooms = [device.id for device in catalogue.devices if device.place in rooms]
+        for name in (*in_rooms, *building.common, *building.main):
+            found[name] = _register(tariff, building.exchanged, name, fold.get(name, 1))
+    return found
+
+
+def _fold(building: Building, rooms: int) -> dict[str, int]:
+    """What everything passes through may run as fast as all rooms together: by how much faster than a tariff says."""
+    return dict.fromkeys(building.main, rooms + len(building.common))
 
 
 def _registers(
@@ -114,14 +162,14 @@ def _registers(
     decimals: int,
     exchanged: Sequence[Exchanged],
     devices: Iterable[str],
-    edges: Sequence[int],
-    around_ms: int,
+    start_ms: int,
+    end_ms: int,
 ) -> dict[str, list[tuple[int, int]]]:
     """Of each device (ms, digits) at the end of each hour that has a reading."""
     found: dict[str, list[tuple[int, int]]] = {device: [] for device in devices}
     alike: dict[tuple[str, _Stretch], list[str]] = {}
     for device in found:
-        for stretch in _stretches(exchanged, device, edges[0] - around_ms, edges[-1] + around_ms):
+        for stretch in _stretches(exchanged, device, start_ms, end_ms):
             alike.setdefault((catalogue.device[device].kind, stretch), []).append(device)
     for (kind, stretch), names in alike.items():
         span = (stretch.start_ms, stretch.end_ms)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from api.contract import Named
 from api.documents.document import Cell, Column, Document, Language, Table
-from api.dormitories.bill import Bill, CorrectionLine, RoomUse, TariffUsed
+from api.dormitories.bill import Bill, CorrectionLine, PublicUse, RoomUse, TariffUsed
 
 _WORDS = {
     "en": {
@@ -153,7 +153,7 @@ def _rooms(bill: Bill, tariff: TariffUsed, language: Language, names: Mapping[st
     return Table(tariff.name[language], columns, tuple(rows), ("", "", "", "", _yuan(fen), ""))
 
 
-def _remark(use: RoomUse, language: Language) -> str:
+def _remark(use: RoomUse | PublicUse, language: Language) -> str:
     words = _WORDS[language]
     said = [] if use.is_whole else [words["not_whole"]]
     if any(each.counted is None for each in use.breaks):
@@ -175,14 +175,14 @@ def _public(bill: Bill, language: Language) -> Table:
             each.difference,
             _yuan(each.fen),
             _yuan(each.spread_fen),
+            _remark(each, language),
         )
         for each in bill.public
     ]
     numbers = [Column(words[name]) for name in ("main", "rooms", "common", "difference")]
     money = (Column(words["amount"], 2), Column(words["spread"], 2))
-    return Table(
-        words["public"], (Column(words["tariff"], share=1.4), *numbers, *money), tuple(rows), empty=words["none"]
-    )
+    columns = (Column(words["tariff"], share=1.4), *numbers, *money, Column(words["remark"], share=1.6))
+    return Table(words["public"], columns, tuple(rows), empty=words["none"])
 
 
 def _corrections(bill: Bill, language: Language, names: Mapping[str, Named]) -> Table:

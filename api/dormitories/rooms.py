@@ -93,7 +93,7 @@ def room_states(
     for device in catalogue.devices:
         if device.place in of_room:
             of_room[device.place].append(device)
-    counts = _grown(catalogue, history, building, itertools.chain.from_iterable(of_room.values()), hours)
+    counts = _grown(catalogue, history, dormitories, itertools.chain.from_iterable(of_room.values()), hours)
     found, leaks = [], []
     for room, devices in of_room.items():
         alarms = [alarm for alarm in open_alarms if alarm["place"] == room]
@@ -152,7 +152,7 @@ def room_states(
 def _grown(
     catalogue: Catalogue,
     history: HistoryReader | Remembered,
-    building: Building,
+    dormitories: Dormitories,
     devices: Iterable[Device],
     hours: Sequence[int],
 ) -> dict[tuple[str, str], dict[int, float]]:
@@ -164,7 +164,7 @@ def _grown(
     for kind, names in by_kind.items():
         for metric in catalogue.kind[kind].metrics:
             if metric.counter:
-                read = grown(history, catalogue, building.exchanged, metric, names, hours, _AROUND_MS)
+                read = grown(history, catalogue, dormitories, metric, names, hours, _AROUND_MS)
                 for device_id, use in read.items():
                     counted = zip(hours, use.digits, use.heard, strict=False)  # there is an edge more than stretches
                     found[device_id, metric.id] = {

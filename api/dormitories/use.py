@@ -109,9 +109,7 @@ def _judge(
     before: int, after: int, fell_from: int | None, start_ms: int, end_ms: int, register: Register
 ) -> tuple[Growth, int | None]:
     """What a step is, and what it adds; None where that is unknown."""
-    most = (
-        None if register.most_per_h is None else register.most_per_h * (end_ms - start_ms) / _HOUR_MS + Fraction(1, 2)
-    )
+    most = None if register.most_per_h is None else _most(register.most_per_h, end_ms - start_ms)
     fits = most is None or after - before <= most
     exchanged = [each for each in register.exchanges if start_ms < each.time_ms <= end_ms]
     if exchanged:
@@ -129,6 +127,11 @@ def _judge(
         if 10 * before > 9 * register.modulus and 0 <= through_zero <= most:
             return Growth.ROLLOVER, through_zero
     return Growth.UNEXPLAINED, None
+
+
+def _most(per_h: Fraction, time_ms: int) -> int:
+    """Digits that fit into a time, rounded; in whole numbers, for a fraction at each step is most of a month's cost."""
+    return (2 * per_h.numerator * time_ms + per_h.denominator * _HOUR_MS) // (2 * per_h.denominator * _HOUR_MS)
 
 
 def _over_exchanges(before: int, after: int, exchanges: Sequence[Exchange]) -> int | None:

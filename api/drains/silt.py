@@ -42,24 +42,33 @@ class Nights:
         return Nights(self.day[kept], self.low_m[kept])
 
 
+@dataclass(frozen=True, slots=True)
+class Rain:
+    """What the site's gauge says: starts of hours, ascending."""
+
+    wet_ms: Times  # in which it rained
+    heard_ms: Times | None  # in which it said anything; None: there is no gauge, and every night is dry
+
+
 def local_day(time_ms: int, zone: str) -> int:
     """The day of the site's calendar, counted from 1970."""
     return int(_wall_ms(np.array([time_ms], np.int64), zone)[0]) // _DAY_MS
 
 
-def dry_nights(time_ms: Times, low_m: Floats, wet_ms: Times, zone: str) -> Nights:
-    """The lowest level of each dry night.
+def dry_nights(time_ms: Times, low_m: Floats, rain: Rain, zone: str) -> Nights:
+    """The lowest level of each dry night. An hour in which the gauge said nothing is not known to be dry.
 
     Args:
         time_ms, low_m: Start and lowest level of each hour, (N,), ascending.
-        wet_ms: Starts of the hours in which it rained, ascending.
         zone: Of the site.
     """
     local = _wall_ms(time_ms, zone)
     hour = local // _HOUR_MS % 24
     # The hour before all others is a dry one: it never rained less than twelve hours before.
-    last_wet = np.concatenate(([_LONG_AGO_MS], wet_ms))[np.searchsorted(wet_ms, time_ms, side="right")]
+    last_wet = np.concatenate(([_LONG_AGO_MS], rain.wet_ms))[np.searchsorted(rain.wet_ms, time_ms, side="right")]
     taken = (hour >= FROM_H) & (hour < UNTIL_H) & (time_ms - (last_wet + _HOUR_MS) >= _DRY_MS)
+    if rain.heard_ms is not None:
+        taken &= np.isin(time_ms, rain.heard_ms)
     day, at = np.unique(local[taken] // _DAY_MS, return_inverse=True)
     lowest = np.full(len(day), np.inf)
     np.minimum.at(lowest, at, low_m[taken])

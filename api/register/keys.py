@@ -73,8 +73,8 @@ class Keys:
     def seal(self, row: str, plain: bytes) -> tuple[str, bytes]:
         """(id of the key, what to store)."""
         self._load()
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return self._last, nonce + self._ciphers[self._last].encrypt(nonce, plain, row.encode())
+        nonce, last = secrets.token_bytes(_NONCE_BYTES), self._last  # once: another thread may learn of a new key
+        return last, nonce + self._ciphers[last].encrypt(nonce, plain, row.encode())
 
     def open(self, row: str, key: str, sealed: bytes) -> bytes | None:
         """What was sealed; None when its key is gone, or it is not what was stored there."""

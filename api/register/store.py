@@ -117,7 +117,7 @@ class Register:
     def __init__(self, database: sa.Engine, keys: Keys, clock: Clock, keep_days: int) -> None:
         self._database = database
         self._clock = clock
-        self._changing = threading.Lock()  # one API writes: what was looked up stays so until it is written
+        self._changing = threading.Lock()  # what was looked up stays so until it is written, but for other processes
         self.keys = keys
         self.keep_days = keep_days
 
@@ -175,9 +175,16 @@ class Register:
             self._refuse_taken(after)
             key, sealed = self._sealed(after)
             row = _clear(after) | {"last_request": request, "key": key, "sealed": sealed}
+            as_seen = (visits.c.id == visit_id) & (visits.c.seq == seq)
             with self._database.begin() as db:
-                db.execute(visits.update().where(visits.c.id == visit_id).values(row))
-        return after
+                is_changed = db.execute(visits.update().where(as_seen).values(row)).rowcount > 0
+        if is_changed:
+            return after
+        # Another process was first.
+        now = self.one(visit_id)
+        if now is None:
+            raise BadInput("no-visit", "there is no such visit")
+        raise Stale(now)
 
     def one(self, visit_id: str) -> Visit | None:
         return self._one(visits.c.id == visit_id)

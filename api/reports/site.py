@@ -296,7 +296,6 @@ def _passages(parts: Parts, devices: Iterable[Device], days: Sequence[Period]) -
 def _use(parts: Parts, devices: Sequence[Device], days: Sequence[Period]) -> tuple[list[Use], list[dict[str, float]]]:
     """What meters counted altogether, and by metric on each day without main meters."""
     mains = {name for building in parts.dormitories.buildings for name in building.main}
-    exchanged = [each for building in parts.dormitories.buildings for each in building.exchanged]
     edges = [*(day.start_ms for day in days), days[-1].end_ms]
     by: dict[tuple[str, str, bool], list[str]] = {}
     for device in devices:
@@ -307,7 +306,7 @@ def _use(parts: Parts, devices: Sequence[Device], days: Sequence[Period]) -> tup
     of_days: list[dict[str, float]] = [{} for _ in days]
     for (metric_id, kind, is_main), names in sorted(by.items()):
         metric = next(each for each in parts.catalogue.kind[kind].metrics if each.id == metric_id)
-        read = grown(parts.history, parts.catalogue, exchanged, metric, names, edges, _AROUND_MS)
+        read = grown(parts.history, parts.catalogue, parts.dormitories, metric, names, edges, _AROUND_MS)
         counted = {name: np.array(use.digits) / 10**metric.decimals for name, use in read.items()}
         silent = sum(not any(use.heard) for use in read.values())
         before = totals.get((metric_id, is_main))

@@ -16,7 +16,7 @@ from api.drains.network import Node, networks
 from api.drains.silt import AGE_DAYS_MAX, base_m, local_day
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
-from api.routes.drains import network_of, nights_of, wet_hours
+from api.routes.drains import network_of, nights_of, rain_of
 
 router = APIRouter(route_class=Route)
 
@@ -139,8 +139,8 @@ def one(session: Looking, parts: PartsOf, job: str) -> JobEffect:
     done_ms = found["done_ms"]
     start_ms = done_ms - AGE_DAYS_MAX * _DAY_MS
     end_ms = min(done_ms + AGE_DAYS_MAX * _DAY_MS, parts.clock.now_ms())
-    wet_ms = wet_hours(parts, network, start_ms - _DAY_MS, end_ms)
-    nights = nights_of(parts, network, node.device, wet_ms, start_ms, end_ms)
+    rain = rain_of(parts, network, start_ms - _DAY_MS, end_ms)
+    nights = nights_of(parts, network, node.device, rain, start_ms, end_ms)
     # The night of the day itself came before the crew; the first after it is the next day's.
     day = local_day(done_ms, parts.catalogue.site[network.site].timezone)
     before, after = nights.between(0, day + 1), nights.between(day + 1, 2**40)

@@ -13,7 +13,7 @@ from api.access import Looking, User
 from api.answers import Route
 from api.contract import Named, Severity, named
 from api.drains.network import LEVEL, RAIN, Card, Foreseen, Network, Node, cards, foresee, networks
-from api.drains.silt import AGE_DAYS_MAX, Nights, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
+from api.drains.silt import AGE_DAYS_MAX, Nights, Rain, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
 from api.drains.storm_report import StormReport, StormShown, report, storms_between
 from api.drains.storms import WET_MM_H
 from api.parts import Parts, PartsOf
@@ -247,9 +247,9 @@ def cleaning_plan(session: Looking, parts: PartsOf, network: str) -> CleaningPla
     """Pipes by when silt will fill half of them, from the lowest levels of dry nights since they were cleaned last."""
     found, now_ms = network_of(parts, session.user, network), parts.clock.now_ms()
     cleaned = parts.cleaning.last_done_ms(network)
-    wet_ms = wet_hours(parts, found, now_ms - (AGE_DAYS_MAX + 2) * _DAY_MS, now_ms)
+    rain = rain_of(parts, found, now_ms - (AGE_DAYS_MAX + 2) * _DAY_MS, now_ms)
     items = [
-        _pipe(parts, found, node, cleaned.get(node.place.id), wet_ms, now_ms)
+        _pipe(parts, found, node, cleaned.get(node.place.id), rain, now_ms)
         for node in found.nodes
         if node.device is not None
     ]
@@ -264,30 +264,29 @@ def network_of(parts: Parts, user: User, network: str) -> Network:
     return found
 
 
-def wet_hours(parts: Parts, network: Network, start_ms: int, end_ms: int) -> np.typing.NDArray[np.int64]:
-    """Starts of the hours in which it rained; none where there is no gauge: every night is dry then."""
+def rain_of(parts: Parts, network: Network, start_ms: int, end_ms: int) -> Rain:
+    """What the network's gauge said hour by hour."""
     if network.gauge is None:
-        return np.empty(0, np.int64)
+        return Rain(np.empty(0, np.int64), None)
     gauge = network.gauge
     curve = parts.history.read(
         gauge.kind, gauge.id, RAIN, start_ms // _HOUR_MS * _HOUR_MS, end_ms, _HOUR_MS, Aggregate.MAX
     )
-    wet: np.typing.NDArray[np.int64] = curve.time_ms[curve.value > WET_MM_H]
-    return wet
+    return Rain(curve.time_ms[curve.value > WET_MM_H], curve.time_ms)
 
 
 def nights_of(
     parts: Parts,
     network: Network,
     device: Device,
-    wet_ms: np.typing.NDArray[np.int64],
+    rain: Rain,
     start_ms: int,
     end_ms: int,
 ) -> Nights:
     """The dry nights of a level."""
     start_ms = start_ms // _HOUR_MS * _HOUR_MS
     curve = parts.history.read(device.kind, device.id, LEVEL, start_ms, end_ms, _HOUR_MS, Aggregate.MIN)
-    return dry_nights(curve.time_ms, curve.value, wet_ms, parts.catalogue.site[network.site].timezone)
+    return dry_nights(curve.time_ms, curve.value, rain, parts.catalogue.site[network.site].timezone)
 
 
 def _pipe(
@@ -295,11 +294,11 @@ def _pipe(
     network: Network,
     node: Node,
     cleaned_ms: int | None,
-    wet_ms: np.typing.NDArray[np.int64],
+    rain: Rain,
     now_ms: int,
 ) -> Pipe:
     assert node.device is not None
-    nights = nights_of(parts, network, node.device, wet_ms, now_ms - AGE_DAYS_MAX * _DAY_MS, now_ms)
+    nights = nights_of(parts, network, node.device, rain, now_ms - AGE_DAYS_MAX * _DAY_MS, now_ms)
     if cleaned_ms is not None:
         nights = nights.between(local_day(cleaned_ms, parts.catalogue.site[network.site].timezone) + 1, 2**40)
     base, rise = base_m(nights), rise_m_per_30_days(nights)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.access import Looking, Permission, SchedulingReports, User
 from api.answers import Route
@@ -27,7 +27,15 @@ _MEDIA = {"pdf": "application/pdf", "xlsx": "application/vnd.openxmlformats-offi
 _FIRST_YEAR = 2000
 _RECIPIENTS_MAX = 50
 
+
+def _of_the_site(at: time) -> time:
+    if at.tzinfo is not None:
+        raise ValueError("a time of the site's own clock, without an offset: write 07:00")
+    return at
+
+
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+At = Annotated[time, AfterValidator(_of_the_site)]
 
 
 class Told(BaseModel):
@@ -94,7 +102,7 @@ class ScheduleWanted(BaseModel):
     kind: Kind
     subject: Name
     language: Language = "zh"
-    at: time = time(7)
+    at: At = time(7)
     recipients: list[Recipient] = Field(default=[], max_length=_RECIPIENTS_MAX)
 
 
@@ -105,7 +113,7 @@ class ScheduleChange(BaseModel):
 
     version: int = Field(ge=1, lt=2**31)
     language: Language
-    at: time
+    at: At
     recipients: list[Recipient] = Field(max_length=_RECIPIENTS_MAX)
 
 

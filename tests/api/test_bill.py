@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.detectors.registers import Growth
-from api.dormitories.bill import Bill, Measured, Slot, accounts, corrected, make_bill
+from api.contract import Named
+from api.documents.document import Language
+from api.dormitories.bill import Bill, Measured, Slot, accounts, corrected, forgotten, make_bill
 from api.dormitories.building import Building, days_of
+from api.dormitories.printed import printed
 from api.dormitories.tariff import Tariff, Version, priced, shared
 from api.dormitories.use import Exchange, Register, used
 from tests.oracles import bills as oracle
@@ -225,6 +228,30 @@ def test_a_corrected_reading_is_a_line_of_its_own_and_asked_once() -> None:
     assert corrected("2026-02", month(110), charged) == []
     with_line = make_bill(building(), date(2026, 3, 1), ["r1"], [], [line])
     assert [(bed.fen, bed.correction_fen, bed.due_fen) for bed in with_line.rooms[0].beds] == [(0, 8, 8)]
+
+
+@pytest.mark.parametrize("readings_of_the_other", [[], [(0, 0), (EDGES[-1], 100)]])
+def test_a_room_whose_meter_has_gone_is_forgotten_also_where_its_readings_never_covered_the_month(
+    readings_of_the_other: list[tuple[int, int]],
+) -> None:
+    def month(readings: list[tuple[int, int]]) -> Bill:
+        rooms = {"r1": [used(readings, EDGES, Register())], "r2": [used(readings_of_the_other, EDGES, Register())]}
+        return make_bill(building(), MONTH, ["r1", "r2"], [Measured(tariff(), SLOTS, rooms, [], [])])
+
+    part = [(0, 0), (EDGES[-2], 100)]
+    assert forgotten(month(part), month([])) == {"electricity"}
+    assert forgotten(month([]), month(part)) == set()
+    assert forgotten(month(part), month([(0, 0), (EDGES[-1], 0)])) == set()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_is_wrong_with_the_main_meter_is_on_the_bill(language: Language) -> None:
+    main = used([(0, 0), (EDGES[1], 900), (EDGES[-2], 10)], EDGES, Register())
+    bill = make_bill(building(), MONTH, [], [Measured(tariff(), SLOTS, {}, [], [main])])
+    assert [(step.kind, step.counted) for step in bill.public[0].breaks] == [("unexplained", None)]
+    names: dict[str, Named] = {"d": {"en": "House", "zh": "楼"}}
+    public = printed(bill, language, names, None).tables[2]
+    assert str(public.rows[0][-1]).count(";") == 1  # not whole, and a step that nobody knows
 
 
 def test_other_inputs_have_another_hash() -> None:

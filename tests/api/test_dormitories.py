@@ -124,6 +124,25 @@ def test_a_months_bill_follows_the_registers_and_adds_up_to_the_main_meter(world
     assert Decimal(public["rooms"]) + Decimal("37.20") + Decimal("22.32") == Decimal("334.80")
 
 
+@pytest.mark.parametrize("heard_again", [4, 14])
+def test_a_meter_that_was_not_heard_around_the_end_of_a_month_is_billed_all_the_same(
+    world: World, heard_again: int
+) -> None:
+    """From 20 October to a day in November: what it counted meanwhile is in one of the two months."""
+    silent = (OCTOBER + 19 * 24 * dormitory.HOUR_MS, NOVEMBER + (heard_again - 1) * 24 * dormitory.HOUR_MS)
+    rows = [
+        row for row in dormitory.registers(OCTOBER, NOW_MS) if row[0] != "e-1" or not silent[0] < row[2] < silent[1]
+    ]
+    keep(world, rows)
+    world.log_in("manager")
+    used = [
+        Decimal(get(world, f"bills/dorm/2026-{month}")["bill"]["rooms"][0]["uses"][0]["quantity"]) for month in (10, 11)
+    ]
+    hours = (NOW_MS - OCTOBER) // dormitory.HOUR_MS + 1
+    assert used[0] == 186
+    assert abs(sum(used) - Decimal("0.25") * hours) <= Decimal("0.25")
+
+
 def test_an_issued_bill_is_frozen_and_what_changes_is_a_correction_on_the_next(world: World) -> None:
     keep(world, dormitory.registers(OCTOBER, NOVEMBER))
     headers = world.log_in("manager")
@@ -379,6 +398,11 @@ def test_every_mistake_in_a_dormitory_is_named(tmp_path: Path) -> None:
         ("rooms: [room-2]", "rooms: [lane]", "there is no room 'lane'"),
         ("beds: [1, 2, 3]", "beds: [5]", "no bed 5"),
         ("place: dorm", "place: nowhere", "there is no place 'nowhere'"),
+        ("tariffs: [electricity, water]", "tariffs: [water, water]", "'water' stands twice"),
+        ("main: [e-main]", "main: [e-main, e-main]", "'e-main' stands twice"),
+        ("common: [e-stairs]", "common: [e-stairs, e-main]", "'e-main' stands twice"),
+        ("buildings:", "buildings:\n  - {place: gate, main: [e-main]}", "'e-main' is a meter of 'gate' too"),
+        ("buildings:", "buildings:\n  - {place: dorm-1}", "lies in 'dorm'"),
         ("starts: 2026-01-01\n", "starts: 2026-01-02\n", "first day of a month"),
     ):
         file.write_text(dormitory.DORMITORIES.replace(before, after), encoding="utf-8")

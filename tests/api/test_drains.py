@@ -202,10 +202,14 @@ def test_how_fast_somebody_answered_is_from_the_first_alarm_to_the_first_acknowl
     assert lower["response_s"] == (lower["acknowledged_ms"] - lower["alarm_ms"]) / 1000 >= 90
 
 
-def nights(world: World, first: int, last: int, rise_m: float, base_m: float = 0.1) -> None:
-    """Hourly levels from `first` days ago to `last` days ago."""
-    rows = [(LOWER, base_m + rise_m * (first - hour / 24), hour * HOUR_S) for hour in range(first * 24, last * 24, -1)]
-    world.readings(*rows)
+def nights(
+    world: World, first: int, last: int, rise_m: float, base_m: float = 0.1, *, is_gauge_heard: bool = True
+) -> None:
+    """Hourly levels from `first` days ago to `last` days ago, without rain."""
+    hours = range(first * 24, last * 24, -1)
+    world.readings(*((LOWER, base_m + rise_m * (first - hour / 24), hour * HOUR_S) for hour in hours))
+    if is_gauge_heard:
+        world.readings(*((RAIN, 0.0, hour * HOUR_S) for hour in hours))
 
 
 def test_pipes_are_ranked_by_when_silt_fills_half_of_them(world: World) -> None:
@@ -217,6 +221,14 @@ def test_pipes_are_ranked_by_when_silt_fills_half_of_them(world: World) -> None:
     # It stands at 13.6 cm; half of a pipe of 30 cm is 15.
     assert lower["days_to_half"] == pytest.approx(7, abs=3)
     assert (upper["base_m"], upper["days_to_half"], upper["nights"]) == (None, None, 0)
+
+
+def test_a_night_in_which_the_gauge_was_not_heard_is_not_known_to_be_dry(world: World) -> None:
+    world.log_in()
+    nights(world, 20, 8, 0.002)
+    nights(world, 7, 0, 0.0, base_m=0.8, is_gauge_heard=False)  # it may be rain
+    (lower,) = [each for each in get(world, "drains/drains/cleaning-plan")["items"] if each["place"] == "mh-2"]
+    assert lower["base_m"] == pytest.approx(0.12, abs=0.01)
 
 
 def plan(world: World, headers: dict[str, str], **body: Any) -> Any:

@@ -219,7 +219,8 @@ def test_what_cannot_be_made_or_told_now_is_tried_again(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
-    "happens", ["nothing", "falls by a digit", "reads nothing once", "is exchanged for a used one"]
+    "happens",
+    ["nothing", "falls by a digit", "reads nothing once", "leaps once", "rolls over", "is exchanged for a used one"],
 )
 def test_use_is_what_the_bill_says_whatever_registers_do(
     tmp_path: Path, database_with_users: Path, happens: str
@@ -236,11 +237,18 @@ def test_use_is_what_the_bill_says_whatever_registers_do(
                 f"    exchanged: [{{device: e-1, time: 2026-10-11T12:00:00+08:00, old_last: {shown}, new_first: 12000}}]\n"
             )
 
+    declared = tmp_path / "dormitories" / "dorm.yaml"
+    limits = f"    unit: kWh\n    max_rate_per_h: 20\n    modulus: {shown}\n"
+    declared.write_text(declared.read_text(encoding="utf-8").replace("    unit: kWh\n", limits), encoding="utf-8")
+
     def told(device: str, ms: int, value: float) -> float:
         if device != "e-1" or ms < noon_ms - 1000:
             return value
+        if happens == "rolls over":
+            return round(value - shown, 2)
         if ms == noon_ms - 1000:
-            return {"falls by a digit": round(value - 0.26, 2), "reads nothing once": 0.0}.get(happens, value)
+            once = {"falls by a digit": round(value - 0.26, 2), "reads nothing once": 0.0, "leaps once": value + 50_000}
+            return once.get(happens, value)
         return round(12_000 + value - shown, 2) if exchanged else value
 
     for made in test_app.world.__wrapped__(tmp_path, database_with_users):  # type: ignore[attr-defined]
@@ -255,6 +263,15 @@ def test_use_is_what_the_bill_says_whatever_registers_do(
         assert sum(day.use["energy"] for day in report.days) == pytest.approx(use.total)
         assert use.total == pytest.approx(744 * (0.25 + 0.1 + 0.02 + 0.05), abs=0.6)
         assert (use.meters, use.silent) == (5, 1)  # the one of another building was never heard
+
+
+@pytest.mark.parametrize("at", ["07:00Z", "07:00+08:00"])
+def test_a_time_of_another_clock_than_the_sites_is_refused(office: Office, at: str) -> None:
+    headers = office.world.log_in("admin")
+    body = {"kind": "day", "subject": "west", "at": at}
+    answer = office.world.client.post("/api/v1/reports/schedules", json=body, headers=headers)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == "at"
 
 
 def test_a_schedule_whose_gate_has_left_the_catalogue_stops_no_other(office: Office) -> None:

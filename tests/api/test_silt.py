@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.drains.silt import Nights, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
+from api.drains.silt import Nights, Rain, base_m, days_until, dry_nights, local_day, rise_m_per_30_days
 from tests.oracles import silt as oracle
 
 HOUR_MS = 3_600_000
@@ -14,25 +14,31 @@ ZONE = "Asia/Shanghai"  # eight hours ahead, without summer time
 gaps = st.sampled_from([1, 1, 1, 2, 11, 12, 13, 21, 24])
 lows = st.sampled_from([0.1, 0.12, 0.3])
 wets = st.sampled_from([False] * 12 + [True])
-pasts = st.lists(st.tuples(gaps, lows, wets), max_size=150)
+heards = st.sampled_from([True] * 6 + [False])  # whether the gauge was
+pasts = st.lists(st.tuples(gaps, lows, wets, heards), max_size=150)
 
 
-def dry(rows: list[tuple[int, float, bool]]) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    hour, hours, wet = 24 * 100, [], []
-    for gap, low, is_wet in rows:
+def dry(
+    rows: list[tuple[int, float, bool, bool]], has_gauge: bool
+) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+    hour, hours, wet, heard = 24 * 100, [], [], []
+    for gap, low, is_wet, is_heard in rows:
         hour += gap
         hours.append((hour, low))
-        if is_wet:
-            wet.append(hour)
+        if has_gauge and is_heard:
+            heard.append(hour)
+            wet += [hour] * is_wet
     times = np.array([(h - 8) * HOUR_MS for h, _ in hours], np.int64)
-    wet_ms = np.array([(h - 8) * HOUR_MS for h in wet], np.int64)
-    got = dry_nights(times, np.array([low for _, low in hours], np.float64), wet_ms, ZONE)
-    return list(zip(got.day.tolist(), got.low_m.tolist(), strict=True)), oracle.nights(hours, set(wet))
+    wet_ms, heard_ms = (np.array([(h - 8) * HOUR_MS for h in some], np.int64) for some in (wet, heard))
+    rain = Rain(wet_ms, heard_ms if has_gauge else None)
+    got = dry_nights(times, np.array([low for _, low in hours], np.float64), rain, ZONE)
+    told = list(zip(got.day.tolist(), got.low_m.tolist(), strict=True))
+    return told, oracle.nights(hours, set(wet), set(heard) if has_gauge else None)
 
 
-@given(pasts)
-def test_dry_nights_are_those_of_the_oracle(rows: list[tuple[int, float, bool]]) -> None:
-    got, expected = dry(rows)
+@given(pasts, st.booleans())
+def test_dry_nights_are_those_of_the_oracle(rows: list[tuple[int, float, bool, bool]], has_gauge: bool) -> None:
+    got, expected = dry(rows, has_gauge)
     assert got == expected
 
 

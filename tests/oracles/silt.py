@@ -3,12 +3,13 @@
 from statistics import median
 
 
-def nights(hours: list[tuple[int, float]], wet_hours: set[int]) -> list[tuple[int, float]]:
-    """(day, lowest) of every night with an hour from 2 to 5 before which it has been dry for 12 hours."""
+def nights(hours: list[tuple[int, float]], wet_hours: set[int], heard: set[int] | None) -> list[tuple[int, float]]:
+    """(day, lowest) of every night with an hour from 2 to 5, with the gauge heard in it, before which it was dry for 12."""
     found: dict[int, float] = {}
     for hour, low in hours:
         is_dry = not any(0 <= hour - wet <= 12 for wet in wet_hours)
-        if 2 <= hour % 24 < 5 and is_dry:
+        is_known = heard is None or hour in heard
+        if 2 <= hour % 24 < 5 and is_dry and is_known:
             found[hour // 24] = min(low, found.get(hour // 24, low))
     return sorted(found.items())
 

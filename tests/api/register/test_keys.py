@@ -2,6 +2,7 @@
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,18 @@ def test_old_keys_open_after_a_rotation_and_a_running_reader_learns_of_the_new_o
     new = keys.rotate(2000)
     assert running.seal("row", b"Li")[0] == new.id != old
     assert running.open("row", old, sealed) == b"Zhang"
+
+
+def test_what_is_sealed_while_another_thread_learns_of_a_new_key_is_opened(keys: Keys) -> None:
+    class Busy(Keys):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "_ciphers" and len(keys.all()) == 1:
+                keys.rotate(2000)
+                self.all()  # as another thread does
+            return super().__getattribute__(name)
+
+    sealed_with, sealed = Busy(keys.file).seal("row", b"Zhang")
+    assert keys.open("row", sealed_with, sealed) == b"Zhang"
 
 
 @pytest.mark.parametrize("text", ["", "x", "a 1 AAAA\n", "a one AAAA\n"])

@@ -100,6 +100,30 @@ def test_who_changes_what_has_moved_on_is_told_and_a_repeated_change_is_one(regi
         register.change("nobody", 1, "r4", left)
 
 
+def test_of_two_processes_that_change_a_visit_at_once_the_second_is_told(
+    register: Register, settings: RegisterSettings, clock: ManualClock
+) -> None:
+    other = open_register(settings, clock)
+    register.add(visit("a", state=State.ANNOUNCED), "r1")
+
+    def refused(now: Visit) -> Visit:
+        other.change("a", 1, "r2", lambda now: msgspec.structs.replace(now, state=State.IN))
+        return msgspec.structs.replace(now, state=State.REFUSED)
+
+    with pytest.raises(Stale) as told:
+        register.change("a", 1, "r3", refused)
+    assert told.value.now.state is State.IN
+    assert [each.state for each in everything(register)] == [State.IN]
+
+    def forgotten(now: Visit) -> Visit:
+        other.erase(["a"], None)
+        return msgspec.structs.replace(now, state=State.OUT)
+
+    with pytest.raises(BadInput, match="no such visit"):
+        register.change("a", 2, "r4", forgotten)
+    other.close()
+
+
 def test_a_passage_is_written_down_for_one_person(register: Register) -> None:
     measured = Measured(36.5, NOW, Source.PASSAGE, "scanner")
     warm = msgspec.structs.replace(visit("a").person or Person("", "", "", ""), temperature=measured)

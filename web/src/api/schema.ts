@@ -7170,6 +7170,11 @@ export interface components {
             spread_fen: number;
             /** Is Whole */
             is_whole: boolean;
+            /**
+             * Breaks
+             * @default []
+             */
+            breaks?: components["schemas"]["BreakLine"][];
         };
         /**
          * QuarantineShown
@@ -14763,4 +14768,8 @@ export interface operations {
         };
     };
 }
+<<<<<<< HEAD
 // 8521c329208dbf97726cdeb0bb9829c2281941b413b54696e4be14bbdd3bd728
+=======
+// 4077ac0b8a22ba8f7f7ccec45a57e82923171b63f385ad63a0f06fd00a457cf7
+>>>>>>> off

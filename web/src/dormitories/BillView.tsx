@@ -140,6 +140,7 @@ function Shown({ answer, zone, nameOf }: { answer: BillAnswer; zone: string; nam
               <tr key={each.tariff}>
                 <td>
                   {tariffName(each.tariff)} ({prettyUnit(bill.tariffs.find(({ id }) => id === each.tariff)?.unit)})
+                  <Doubts of={each} />
                 </td>
                 <td className="number">{each.main ?? words.noMain}</td>
                 <td className="number">{each.rooms}</td>
@@ -210,17 +211,24 @@ function Shown({ answer, zone, nameOf }: { answer: BillAnswer; zone: string; nam
   );
 }
 
-function Used({ use, name, unit }: { use: RoomUse; name: string; unit: string | undefined }) {
+type Doubtful = Pick<Bill["public"][number], "is_whole" | "breaks"> & { estimated?: string };
+
+function Doubts({ of: { estimated = "0", is_whole, breaks = [] } }: { of: Doubtful }) {
   const words = useWords(texts);
   const doubts = [
-    Number(use.estimated) > 0 && words.estimated(use.estimated),
-    !use.is_whole && words.notWhole,
-    use.breaks.some(({ counted }) => counted === null) && words.unknownStep,
+    Number(estimated) > 0 && words.estimated(estimated),
+    !is_whole && words.notWhole,
+    breaks.some(({ counted }) => counted === null) && words.unknownStep,
   ].filter((each) => each !== false);
+  return doubts.length > 0 && <div className="bill-doubts">{doubts.join(" · ")}</div>;
+}
+
+function Used({ use, name, unit }: { use: RoomUse; name: string; unit: string | undefined }) {
+  const words = useWords(texts);
   return (
     <div className="bill-used">
       {name} <strong>{use.quantity}</strong> {prettyUnit(unit)} · {yuan(use.fen)} {words.yuan}
-      {doubts.length > 0 && <div className="bill-doubts">{doubts.join(" · ")}</div>}
+      <Doubts of={use} />
     </div>
   );
 }
