@@ -14768,8 +14768,4 @@ export interface operations {
         };
     };
 }
-<<<<<<< HEAD
-// 8521c329208dbf97726cdeb0bb9829c2281941b413b54696e4be14bbdd3bd728
-=======
-// 4077ac0b8a22ba8f7f7ccec45a57e82923171b63f385ad63a0f06fd00a457cf7
->>>>>>> off
+// 0c27c951278ea4be491f9537749f78455a535bb46f326b0d653f79973c576b4f
