@@ -103,6 +103,12 @@ class Keeper:
             why = str(error)
         except Problem as problem:
             why = problem.detail
+        except DATABASE_AWAY:
+            raise
+        except Exception as error:
+            # One report that cannot be put together must not take the screens with it, at this start and each that follows.
+            why = f"{type(error).__name__} while it was made: please report it"
+            _log.exception("a report could not be made, unforeseen", schedule=schedule.id, period=period.key)
         if why:
             parts.reports.not_made(claim, why)
             _log.warning("a report could not be made; trying again", schedule=schedule.id, period=period.key, error=why)

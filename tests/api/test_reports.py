@@ -22,6 +22,7 @@ from api.documents.pdf import as_pdf
 from api.documents.xlsx import as_xlsx
 from api.reports.keeping import Keeper
 from api.reports.made import CLAIM_MS, RETRY_MS, Wanted, deliveries, reports
+from api.reports.making import make
 from api.reports.period import Kind, Period, calendar_period, day_period, due, month_period
 from api.reports.printed import Naming, shift_document, site_document
 from api.reports.shift import Fever, Lane, OpenItem, ShiftReport
@@ -216,6 +217,23 @@ def test_what_cannot_be_made_or_told_now_is_tried_again(office: Office) -> None:
     office.wait(RETRY_MS)
     office.keeper.turn()
     assert len(office.mailbox.keys) == 1
+
+
+def test_a_report_that_fails_as_nobody_foresaw_keeps_none_of_the_others(office: Office) -> None:
+    schedule(office)
+    office.wait(2 * DAY_MS)
+
+    def broken(parts: Any, wanted: Wanted, now_ms: int) -> Any:
+        if wanted.period.key == "2026-11-18":
+            raise KeyError("what is not there")
+        return make(parts, wanted, now_ms)
+
+    with mock.patch("api.reports.keeping.make", side_effect=broken):
+        office.keeper.turn()
+    assert office.made() == [("day", "2026-11-19")]
+    office.wait(RETRY_MS)
+    office.keeper.turn()
+    assert sorted(office.made()) == [("day", "2026-11-18"), ("day", "2026-11-19")]
 
 
 @pytest.mark.parametrize(
