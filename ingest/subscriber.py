@@ -34,8 +34,8 @@ from telemetry.topics import FRAMES_FILTER, READINGS_FILTER, STATUS_FILTER
 PAYLOAD_MAX = 1_000_000  # bytes; one message larger than this is refused
 _READ_MAX = 1_000_000  # bytes taken from the socket at once, so that memory stays bounded
 _GATHER_S = 0.003  # letting messages gather before a read makes each of them several times cheaper
-_GATHERS_MAX = 3  # so often while more keeps coming
-_ENOUGH_BYTES = 65_536  # no need to wait for more: it costs little each already
+_GATHERS_MAX = 6  # so often while more keeps coming; what follows a group costs the same however small it is
+_ENOUGH_BYTES = 16_384  # no need to wait for more: it costs little each already
 _TIMEOUT_S = 10.0
 _DISK_RETRY_S = 1.0
 

@@ -91,7 +91,7 @@ class InfluxWriter:
         return ""
 
     def _post(self, batch: ReadingBatch, rows: Indexes, refused: list[Refused]) -> None:
-        body = self._encoder.encode(select(batch, rows))
+        body = self._encoder.encode(batch if len(rows) == len(batch) else select(batch, rows))  # rows are in order
         if len(body) > BYTES_MAX and len(rows) > 1:
             self._post_halves(batch, rows, refused)
             return
