@@ -21,6 +21,7 @@ from telemetry.tls import client_context
 
 _EX_CONFIG = 78  # sysexits.h: starting again will not help
 _EX_UNAVAILABLE = 69  # starting again may
+_OBJECTS_BETWEEN = 5_000  # each exchange over a network leaves a ring of objects, and a small box has no room for many
 
 
 def main(
@@ -41,7 +42,7 @@ def main(
     if check:
         typer.echo(f"{config}: well; {len(settings.drivers)} drivers, spool {settings.spool.path}")
         return
-    keep_what_stands()
+    keep_what_stands(_OBJECTS_BETWEEN)
     try:
         asyncio.run(run_until_signalled(settings, functools.partial(load_settings, config)))
     except BadConfiguration as error:

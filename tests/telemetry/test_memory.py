@@ -47,6 +47,15 @@ def test_what_stands_is_not_looked_at_again_and_later_garbage_goes_all_the_same(
     assert len(after) == 2
 
 
+def test_a_ring_goes_once_as_much_has_come_as_was_said() -> None:
+    keep_what_stands(2_000)
+    found = ring()
+    held = [Node() for _ in range(1_000)]
+    assert not found
+    held += [Node() for _ in range(2_000)]
+    assert len(found) == 2
+
+
 THREADS = """
 import ctypes, sys, threading
 from telemetry.memory import keep_what_stands
