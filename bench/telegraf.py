@@ -63,8 +63,13 @@ def program() -> str | None:
     return shutil.which("telegraf") or (str(built[-1]) if built else None)
 
 
-def run(readings: int = 1_000_000, frame_messages: int = 20_000, rounds: int = 3) -> Report:
-    """Both shapes, `rounds` pairs each."""
+def run(readings: int = 1_000_000, frame_messages: int = 4_000, rounds: int = 3) -> Report:
+    """Both shapes, `rounds` pairs each.
+
+    Args:
+        frame_messages: Of 200 readings each; no more than Telegraf's buffer holds, as it drops what does not fit while
+            InfluxDB takes its time, and a round without all rows does not count.
+    """
     telegraf, subscriber = program(), shutil.which("mosquitto_sub")
     if (
         telegraf is None
