@@ -295,15 +295,20 @@ def test_events_of_the_stream_are_kept_and_their_pictures_are_not(tmp_path: Path
     check(tmp_path, scenario)
 
 
+async def one_and_gone(terminal: Terminal, sink: ListSink, start: Any, serial: int = 1) -> None:
+    """A stream that said one event, and ended."""
+    task = start()
+    await until(lambda: bool(terminal.streams), "the stream")
+    terminal.happen(serial)
+    await until(lambda: len(sink.readings) == 1, "the first")
+    terminal.drop()
+    with pytest.raises(Unavailable):
+        await task
+
+
 def test_what_happened_during_an_outage_is_asked_for_page_by_page_and_kept_once(tmp_path: Path) -> None:
     async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
-        task = start()
-        await until(lambda: bool(terminal.streams), "the stream")
-        terminal.happen(1)
-        await until(lambda: len(sink.readings) == 1, "the first")
-        terminal.drop()
-        with pytest.raises(Unavailable):
-            await task
+        await one_and_gone(terminal, sink, start)
         for serial in range(2, 80):
             terminal.happen(serial)
         start()
@@ -337,13 +342,7 @@ def test_what_the_spool_refused_is_asked_for_again(tmp_path: Path) -> None:
 
 def test_a_device_that_was_reset_and_counts_anew_is_read_on(tmp_path: Path) -> None:
     async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
-        task = start()
-        await until(lambda: bool(terminal.streams), "the stream")
-        terminal.happen(500)
-        await until(lambda: len(sink.readings) == 1, "the first")
-        terminal.drop()
-        with pytest.raises(Unavailable):
-            await task
+        await one_and_gone(terminal, sink, start, 500)
         again = {**row(1), "time": stamp(510)}
         terminal.log.append(again)
         start()
@@ -355,13 +354,7 @@ def test_a_device_that_was_reset_and_counts_anew_is_read_on(tmp_path: Path) -> N
 def test_a_device_that_cannot_be_searched_is_said_so_and_read_on(tmp_path: Path) -> None:
     async def scenario(terminal: Terminal, sink: ListSink, events: Events, start: Any) -> None:
         terminal.can_search = False
-        task = start()
-        await until(lambda: bool(terminal.streams), "the stream")
-        terminal.happen(1)
-        await until(lambda: len(sink.readings) == 1, "the first")
-        terminal.drop()
-        with pytest.raises(Unavailable):
-            await task
+        await one_and_gone(terminal, sink, start)
         start()
         await until(lambda: bool(terminal.streams), "the stream again")
         terminal.happen(2)
@@ -373,13 +366,7 @@ def test_a_device_that_cannot_be_searched_is_said_so_and_read_on(tmp_path: Path)
 
 def test_a_search_that_is_never_answered_does_not_keep_the_stream_from_being_read(tmp_path: Path) -> None:
     async def scenario(terminal: Terminal, sink: ListSink, events: Events, start: Any) -> None:
-        task = start()
-        await until(lambda: bool(terminal.streams), "the stream")
-        terminal.happen(1)
-        await until(lambda: len(sink.readings) == 1, "the first")
-        terminal.drop()
-        with pytest.raises(Unavailable):
-            await task
+        await one_and_gone(terminal, sink, start)
         terminal.can_search = None
         for _ in range(2):  # it may be busy just now
             with pytest.raises(Unavailable, match="said nothing"):
@@ -396,13 +383,7 @@ def test_a_search_that_is_never_answered_does_not_keep_the_stream_from_being_rea
 
 def test_a_search_that_gives_the_newest_first_costs_nothing(tmp_path: Path) -> None:
     async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
-        task = start()
-        await until(lambda: bool(terminal.streams), "the stream")
-        terminal.happen(1)
-        await until(lambda: len(sink.readings) == 1, "the first")
-        terminal.drop()
-        with pytest.raises(Unavailable):
-            await task
+        await one_and_gone(terminal, sink, start)
         terminal.is_newest_first = True
         for serial in range(2, 80):
             terminal.happen(serial)
@@ -433,13 +414,7 @@ def test_one_event_from_years_ahead_does_not_end_the_asking_for_what_was_missed(
 
 def test_what_a_device_whose_clock_is_fast_kept_is_asked_for_to_its_end(tmp_path: Path) -> None:
     async def scenario(terminal: Terminal, sink: ListSink, _events: Events, start: Any) -> None:
-        task = start()
-        await until(lambda: bool(terminal.streams), "the stream")
-        terminal.happen(1)
-        await until(lambda: len(sink.readings) == 1, "the first")
-        terminal.drop()
-        with pytest.raises(Unavailable):
-            await task
+        await one_and_gone(terminal, sink, start)
         fast = datetime.fromtimestamp(NOW_MS // 1000 + 300, ZONE).isoformat()
         terminal.log.append({**row(2), "time": fast})
         start()

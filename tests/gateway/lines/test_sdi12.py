@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -127,24 +127,27 @@ def summed(text: str) -> str:
     return text + checksum(text)
 
 
+def driver_at(port: int, addresses: Iterable[str], events: Events | None = None, **more: float) -> Sdi12Driver:
+    level = {"number": 1, "metric": "level"}
+    warmth = {"number": 2, "metric": "water_temperature"}
+    settings = {
+        "driver": "sdi12",
+        "line": {"host": "127.0.0.1", "tcp_port": port},
+        "timeout_s": 0.1,
+        "devices": [{"device": f"s-{a}", "address": a, "quantities": [level, warmth]} for a in addresses],
+    }
+    clock = SystemClock()
+    return Sdi12Driver(Sdi12Settings.model_validate(settings | more), clock, events or Events(clock))
+
+
 def check(
     wire: Wire, scenario: Callable[[ListSink, Events], Awaitable[None]], *addresses: str, every_s: float = 0.05
 ) -> None:
     async def run() -> None:
         server = SerialServer(wire)
         await server.start()
-        clock = SystemClock()
-        events, sink = Events(clock), ListSink()
-        level = {"number": 1, "metric": "level"}
-        warmth = {"number": 2, "metric": "water_temperature"}
-        settings = {
-            "driver": "sdi12",
-            "line": {"host": "127.0.0.1", "tcp_port": server.port},
-            "every_s": every_s,
-            "timeout_s": 0.1,
-            "devices": [{"device": f"s-{a}", "address": a, "quantities": [level, warmth]} for a in addresses],
-        }
-        wire.driver = Sdi12Driver(Sdi12Settings.model_validate(settings), clock, events)
+        events, sink = Events(SystemClock()), ListSink()
+        wire.driver = driver_at(server.port, addresses, events, every_s=every_s)
         task = asyncio.create_task(wire.driver.run(sink))
         try:
             await scenario(sink, events)
@@ -270,17 +273,7 @@ def test_a_wire_on_which_nobody_answers_is_given_up() -> None:
     async def run() -> None:
         server = SerialServer(wire)
         await server.start()
-        clock = SystemClock()
-        quantities = [{"number": 1, "metric": "level"}]
-        settings = {
-            "driver": "sdi12",
-            "line": {"host": "127.0.0.1", "tcp_port": server.port},
-            "every_s": 0.01,
-            "timeout_s": 0.01,
-            "tries": 1,
-            "devices": [{"device": f"s-{a}", "address": a, "quantities": quantities} for a in "34"],
-        }
-        driver = Sdi12Driver(Sdi12Settings.model_validate(settings), clock, Events(clock))
+        driver = driver_at(server.port, "34", every_s=0.01, timeout_s=0.01, tries=1)
         async with asyncio.timeout(10):
             with pytest.raises(Unavailable, match="none of 2 sensors answered, 2 times"):
                 await driver.run(ListSink())
@@ -300,16 +293,8 @@ def test_a_sensor_at_whose_name_the_line_goes_away_does_not_keep_its_neighbours_
     async def run() -> None:
         server = SerialServer(wire)
         await server.start()
-        clock, sink = SystemClock(), ListSink()
-        quantities = [{"number": 1, "metric": "level"}]
-        settings = {
-            "driver": "sdi12",
-            "line": {"host": "127.0.0.1", "tcp_port": server.port},
-            "every_s": 0.5,
-            "timeout_s": 0.1,
-            "devices": [{"device": f"s-{a}", "address": a, "quantities": quantities} for a in "34"],
-        }
-        driver = Sdi12Driver(Sdi12Settings.model_validate(settings), clock, Events(clock))
+        sink = ListSink()
+        driver = driver_at(server.port, "34", every_s=0.5)
         for _ in range(3):
             task = asyncio.create_task(driver.run(sink))
             await until(lambda task=task: task.done() or bool(sink.readings), "a reading, or the end")  # type: ignore[misc]

@@ -1,29 +1,16 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
+import { StreamStub } from "../api/streamStub";
 import { alarms } from "./alarms";
 import { connection } from "./connection";
 import { follow } from "./follow";
-
-/** The stream as the browser has it; the test opens it. */
-class Stream {
-  static last: Stream;
-  static readonly CLOSED = 2;
-  readyState = 1;
-  onopen = () => undefined;
-  onerror = () => undefined;
-  addEventListener = () => undefined;
-  close = () => undefined;
-  constructor() {
-    Stream.last = this;
-  }
-}
 
 let answers: (path: string) => Response | Promise<Response>;
 let stop = () => undefined as void;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  vi.stubGlobal("EventSource", Stream);
+  vi.stubGlobal("EventSource", StreamStub);
   vi.stubGlobal("fetch", async (path: string) => answers(path));
 });
 
@@ -40,7 +27,7 @@ const empty = (path: string) =>
 test("a list of alarms that could not be had is asked for again by itself", async () => {
   answers = (path) => (path.includes("/alarms") ? json({ title: "A part behind the API is away" }, 503) : empty(path));
   stop = follow();
-  Stream.last.onopen();
+  StreamStub.last.onopen();
   await vi.advanceTimersByTimeAsync(1_000);
   expect([connection.get().phase, alarms.get().loaded, alarms.get().problem?.status]).toEqual(["live", false, 503]);
   answers = empty;
@@ -53,10 +40,10 @@ test("a list that was asked for before another one does not bring back what has 
   const slow = new Promise<Response>((resolve) => (first = resolve));
   answers = (path) => (path.includes("/alarms") ? slow : empty(path));
   stop = follow();
-  Stream.last.onopen();
+  StreamStub.last.onopen();
   await vi.advanceTimersByTimeAsync(1_000);
   answers = empty;
-  Stream.last.onopen();
+  StreamStub.last.onopen();
   await vi.advanceTimersByTimeAsync(1_000);
   first(json({ items: [{ id: "a", seq: 1, state: "open", severity: "high", raised_ms: 0, device: "d", place: "p" }], next: null }));
   await vi.advanceTimersByTimeAsync(1_000);
@@ -71,7 +58,7 @@ test("where more alarms are open than a screen fetches, it is said that these ar
   };
   answers = (path) => (path.includes("/alarms") ? page() : empty(path));
   stop = follow();
-  Stream.last.onopen();
+  StreamStub.last.onopen();
   await vi.advanceTimersByTimeAsync(1_000);
   expect([alarms.get().open.length, alarms.get().isAll]).toEqual([10, false]);
 });
