@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ingest.history.history import Aggregate, Curve, Lately, Newest, ReaderOfMany
 from ingest.history.parquet_files import DAY_MS, DAYS, SCHEMA, day_name, files_of
 from ingest.history.parquet_rollups import Covered, covered_days, month_folder
+from ingest.history.parquet_slices import each_once
 from ingest.history.rollups import (
     FIELDS_OF,
     WIDTHS_MS,
@@ -143,8 +144,10 @@ class ParquetReader(ReaderOfMany):
         """  # noqa: S608 - the parameters' names are our own
         given |= {"metric": metric, "start": start_ms, "end": end_ms}
         table = self._table(query, files, given)
-        series, (time_ms, value, quality) = _numbered(table, devices), _columns(table, ("time_ms", "value", "quality"))
-        order = _each_once(table, series)
+        series = _numbered(table, devices)
+        time_ms, value, quality, *told = _columns(table, ("time_ms", "value", "quality", "file", "row"))
+        key = pc.fill_null(table["key"].combine_chunks().dictionary_encode().indices, -1).to_numpy()
+        order = each_once(series, time_ms, key, *told)
         ends = np.searchsorted(series[order], np.arange(len(devices) + 1)).tolist()
         return [
             Curve(time_ms[at], value[at], quality[at])
@@ -344,29 +347,6 @@ def _numbered(table: pa.Table, devices: Sequence[str]) -> NDArray[np.int64]:
     number = {device: at for at, device in enumerate(devices)}
     numbers = np.array([number[name] for name in coded.dictionary.to_pylist()], np.int64)
     found: NDArray[np.int64] = numbers[coded.indices.to_numpy()]
-    return found
-
-
-def _each_once(table: pa.Table, series: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows in the order of series and time, a reading that was delivered twice only once.
-
-    It stands in two files; the one from the later journal record counts, and in a merged file the one that stands lower.
-    """
-    time_ms = table["time_ms"].to_numpy()
-    order = np.lexsort((time_ms, series))
-    if not _are_alike(order, series, time_ms).any():
-        return order
-    key = pc.fill_null(table["key"].combine_chunks().dictionary_encode().indices, -1).to_numpy()
-    order = np.lexsort((*_columns(table, ("row", "file")), key, time_ms, series))
-    found: NDArray[np.int64] = order[~np.append(_are_alike(order, series, time_ms, key), False)]
-    return found
-
-
-def _are_alike(order: NDArray[np.int64], *columns: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether each row but the last is as the next is."""
-    found = np.ones(max(len(order) - 1, 0), np.bool_)
-    for column in columns:
-        found &= column[order[:-1]] == column[order[1:]]
     return found
 
 

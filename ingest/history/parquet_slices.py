@@ -71,7 +71,7 @@ class Slicer:
                 series, time_ms, value, quality, key = (np.concatenate(each) for each in zip(*columns, strict=True))
                 rank = np.argsort(np.array([names[name] for name in ordered]))
                 series = rank[series] if len(series) else series
-                rows = _each_once(series, time_ms, key)
+                rows = each_once(series, time_ms, key)
                 yield Slice(end_ms, ordered, series[rows], time_ms[rows], value[rows], quality[rows])
         nothing = np.empty(0, np.int64)
         yield Slice((day + 1) * DAY_MS, [], nothing, nothing, np.empty(0), np.empty(0, np.uint8))
@@ -167,19 +167,27 @@ def _chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
-def _each_once(series: NDArray[np.int64], time_ms: Times, key: NDArray[Any]) -> NDArray[np.intp]:
-    """Rows by series and time; of a reading that was told twice the later telling, of one moment every key."""
+def each_once(
+    series: NDArray[np.int64], time_ms: Times, key: NDArray[Any], *told: NDArray[np.int64]
+) -> NDArray[np.intp]:
+    """Rows by series and time; of a reading that was told twice the later telling, of one moment every key.
+
+    Args:
+        told: What tellings are ordered by, the first column before the others; without any, rows are in that order.
+    """
     later = (series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (time_ms[1:] >= time_ms[:-1]))
     order = np.arange(len(series)) if later.all() else np.lexsort((time_ms, series))
-    again = (series[order][1:] == series[order][:-1]) & (time_ms[order][1:] == time_ms[order][:-1])
-    if not again.any():
+    if not _are_alike(order, series, time_ms).any():
         return order
-    newest: dict[tuple[int, int, str], int] = {}
-    is_kept = np.ones(len(order), np.bool_)
-    for position in np.flatnonzero(np.concatenate((again, [False])) | np.concatenate(([False], again))).tolist():
-        row = order[position]
-        name = int(series[row]), int(time_ms[row]), key[row]
-        if name in newest:
-            is_kept[newest[name]] = False
-        newest[name] = position
-    return order[is_kept]
+    _, code = np.unique(key, return_inverse=True)
+    order = np.lexsort((*reversed(told), code, time_ms, series))
+    kept = np.sort(order[~np.append(_are_alike(order, series, time_ms, code), False)])
+    return kept[np.lexsort((time_ms[kept], series[kept]))]
+
+
+def _are_alike(order: NDArray[np.intp], *columns: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each row but the last is as the next is."""
+    found = np.ones(max(len(order) - 1, 0), np.bool_)
+    for column in columns:
+        found &= column[order[:-1]] == column[order[1:]]
+    return found

@@ -23,7 +23,8 @@ from ingest.history.line_protocol import LineEncoder
 from ingest.history.merging import MERGE_COUNT
 from ingest.history.parquet import ParquetWriter, _without_passages
 from ingest.history.parquet_files import CHANGED, SCHEMA, DayFiles, Part, files_of, parts_of, write_file
-from ingest.history.parquet_reader import ParquetReader, _each_once
+from ingest.history.parquet_reader import ParquetReader
+from ingest.history.parquet_slices import each_once
 from ingest.history.settings import InfluxSettings
 from telemetry.batch import ReadingBatch
 from telemetry.errors import Unavailable
@@ -489,16 +490,10 @@ def _allocated_bytes() -> int:
 )
 def test_of_what_was_delivered_twice_the_last_counts(rows: list[tuple[int, int, str | None, int]]) -> None:
     """Rows are (series, time, key, file), and stand in their files in this order."""
-    series, time_ms, keys, files = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
-    table = pa.table(
-        {
-            "time_ms": np.array(time_ms, np.int64),
-            "key": pa.array(keys, pa.string()),
-            "file": np.array(files, np.int64),
-            "row": np.arange(len(rows)),
-        }
-    )
-    found = _each_once(table, np.array(series, np.int64)).tolist()
+    series, time_ms, keys, files = np.array(rows, object).reshape(-1, 4).T
+    place = np.arange(len(rows))
+    key = np.array([each or "" for each in keys], object)
+    found = each_once(series.astype(np.int64), time_ms.astype(np.int64), key, files.astype(np.int64), place).tolist()
     last: dict[tuple[int, int, str | None], int] = {}
     for number in sorted(range(len(rows)), key=lambda number: files[number]):
         last[rows[number][:3]] = number
