@@ -97,30 +97,38 @@ def restore(source: Path, config: Path) -> Settings:
     """
     manifest = _checked_manifest(source)
     try:
-        if not config.exists():
-            config.parent.mkdir(parents=True, exist_ok=True)
-            declared = [name for name in _DECLARED if (source / "config" / name).is_dir()]
-            for name in declared:
-                if (config.parent / name).exists():
-                    raise BadConfiguration(f"{config.parent / name} exists already: restore into an empty folder")
-            for name in declared:
-                shutil.copytree(source / "config" / name, config.parent / name)
-            _write_config(source, config, declared)
-        settings = load_settings(config)
-        places = [settings.journal.path]
-        if isinstance(settings.history, ParquetSettings):
-            places.append(settings.history.folder)
-        for place in places:
-            if place.exists() and any(place.iterdir()):
-                raise BadConfiguration(f"{place} is not empty: a backup is restored onto a bare machine")
-        migrate(settings.database.url)
-        _load_tables(settings.database.url, source / "database")
-        shutil.copytree(source / "journal", settings.journal.path, dirs_exist_ok=True)
-        if manifest.history == "parquet" and isinstance(settings.history, ParquetSettings):
-            shutil.copytree(source / "history", settings.history.folder, dirs_exist_ok=True)
-        for place in places:
-            for path in [*place.rglob("*"), place]:
-                sync_folder(path) if path.is_dir() else _sync_file(path)
+        with contextlib.ExitStack() as undone:  # what broke off halfway must not stand in the way of the next attempt
+            if not config.exists():
+                config.parent.mkdir(parents=True, exist_ok=True)
+                declared = [name for name in _DECLARED if (source / "config" / name).is_dir()]
+                for name in declared:
+                    if (config.parent / name).exists():
+                        raise BadConfiguration(f"{config.parent / name} exists already: restore into an empty folder")
+                for name in declared:
+                    undone.callback(shutil.rmtree, config.parent / name, ignore_errors=True)
+                    shutil.copytree(source / "config" / name, config.parent / name)
+                undone.callback(config.unlink, missing_ok=True)
+                _write_config(source, config, declared)
+            settings = load_settings(config)
+            parts = {"journal": settings.journal.path}
+            if isinstance(settings.history, ParquetSettings):
+                parts["history"] = settings.history.folder
+            for place in parts.values():
+                if place.exists() and any(place.iterdir()):
+                    raise BadConfiguration(
+                        f"{place} is not empty: a backup is restored onto a bare machine"
+                        " (if what is there is of a restore that was cut off, delete it)"
+                    )
+            migrate(settings.database.url)
+            for name, place in parts.items():
+                if name == "history" and manifest.history != "parquet":
+                    continue
+                undone.callback(_empty, place)
+                shutil.copytree(source / name, place, dirs_exist_ok=True)
+                for path in [place.parent, place, *place.rglob("*")]:
+                    sync_folder(path) if path.is_dir() else _sync_file(path)
+            _load_tables(settings.database.url, source / "database")  # all of them, or none
+            undone.pop_all()
     except (OSError, sa.exc.SQLAlchemyError) as error:
         raise Unavailable(f"restoring {source}: {error}") from error
     return settings
@@ -297,6 +305,15 @@ def _write_config(source: Path, config: Path, declared: list[str]) -> None:
     config.touch(mode=0o600)
     shutil.copymode(kept_file, config)
     config.write_text("".join(kept + [f"{name}: {name}\n" for name in declared]), encoding="utf-8")
+
+
+def _empty(place: Path) -> None:
+    """Delete what is in a folder; it may be where a disk is mounted, and stays."""
+    for path in place.glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

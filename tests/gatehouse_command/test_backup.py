@@ -174,6 +174,34 @@ def test_nothing_that_stands_is_written_over(config: Path, tmp_path: Path) -> No
         backup(config, tmp_path / "copy")
 
 
+@pytest.mark.parametrize("stage", ["config", "journal", "history", "tables"])
+def test_a_restore_that_broke_off_is_simply_tried_again(
+    manned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    backup(manned, tmp_path / "copy")
+    copied, loaded = shutil.copytree, backups._load_tables
+
+    def copytree(source: Path, target: Path, **given: Any) -> Path:
+        made = copied(source, target, **given)
+        if stage in (source.name, source.parent.name):
+            raise OSError(28, "No space left on device")
+        return made
+
+    def load_tables(url: str, folder: Path) -> None:
+        if stage == "tables":
+            raise OSError(28, "No space left on device")
+        loaded(url, folder)
+
+    again = tmp_path / "bare" / "gatehouse.yaml"
+    with monkeypatch.context() as broken:
+        broken.setattr(shutil, "copytree", copytree)
+        broken.setattr(backups, "_load_tables", load_tables)
+        with pytest.raises(Unavailable, match="No space left"):
+            restore(tmp_path / "copy", again)
+    settings = restore(tmp_path / "copy", again)
+    assert Journal(settings.journal.path).last == Journal(load_settings(manned).journal.path).last
+
+
 def test_a_backup_whose_parts_do_not_fit_is_made_again_and_in_the_end_given_up(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
