@@ -37,7 +37,7 @@ from ingest.history.parquet_files import CHANGED, parts_of
 from ingest.history.settings import ParquetSettings
 from telemetry import journal_files
 from telemetry.clock import Clock, SystemClock
-from telemetry.database import open_database, snapshot
+from telemetry.database import open_database, parse_url, snapshot
 from telemetry.disk import sync_folder
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
@@ -66,6 +66,12 @@ def backup(config: Path, target: Path, clock: Clock | None = None) -> None:
     Raises BadConfiguration when the folder exists, Unavailable when something cannot be read or written.
     """
     settings = load_settings(config)
+    url = parse_url(settings.database.url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise BadConfiguration(
+            f"database.url: {url.database} is not there, so there is nothing to back up:"
+            f" the core was never started with {config}, or this is not what it was started with"
+        )
     if target.exists():
         raise BadConfiguration(f"{target} exists: a backup is made into a new folder")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +101,7 @@ def restore(source: Path, config: Path) -> Settings:
 
     Raises BadInput when the backup is not whole, BadConfiguration when something already stands where it would go.
     """
-    manifest = _checked_manifest(source)
+    _check_whole(source)
     try:
         with contextlib.ExitStack() as undone:  # what broke off halfway must not stand in the way of the next attempt
             if not config.exists():
@@ -121,8 +127,8 @@ def restore(source: Path, config: Path) -> Settings:
                     )
             migrate(settings.database.url)
             for name, place in parts.items():
-                if name == "history" and manifest.history != "parquet":
-                    continue
+                if not (source / name).is_dir():
+                    continue  # the history of a backup may be in InfluxDB
                 undone.callback(_empty, place)
                 shutil.copytree(source / name, place, dirs_exist_ok=True)
                 for path in [place.parent, place, *place.rglob("*")]:
@@ -279,7 +285,7 @@ def _seal(folder: Path, history: str, now_ms: int) -> None:
     sync_folder(folder)
 
 
-def _checked_manifest(source: Path) -> _Manifest:
+def _check_whole(source: Path) -> None:
     try:
         manifest = msgspec.json.decode((source / _MANIFEST).read_bytes(), type=_Manifest)
     except (OSError, msgspec.MsgspecError) as error:
@@ -292,7 +298,6 @@ def _checked_manifest(source: Path) -> _Manifest:
         path = source / name
         if not path.is_file() or _digest(path) != digest:
             raise BadInput("damaged-backup", f"{path} is missing or not what was backed up: take another backup")
-    return manifest
 
 
 def _write_config(source: Path, config: Path, declared: list[str]) -> None:

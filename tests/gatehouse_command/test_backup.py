@@ -152,6 +152,12 @@ def test_what_is_secret_is_so_in_a_backup_and_after_it(config: Path, tmp_path: P
     assert (tmp_path / "bare" / "gatehouse.yaml").stat().st_mode & 0o777 == 0o640
 
 
+def test_what_was_never_started_has_no_backup_and_no_empty_database_is_made(config: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match=r"gatehouse.db is not there.*never started"):
+        backup(config, tmp_path / "copy")
+    assert not Path(sa.make_url(load_settings(config).database.url).database or "").exists()
+
+
 def test_a_backup_that_was_changed_is_refused(config: Path, tmp_path: Path) -> None:
     AtWork(config).journal.append(records()[:5])
     backup(config, tmp_path / "copy")
@@ -178,6 +184,7 @@ def test_nothing_that_stands_is_written_over(config: Path, tmp_path: Path) -> No
 def test_a_restore_that_broke_off_is_simply_tried_again(
     manned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
+    AtWork(manned).journal.append(records()[:5])
     backup(manned, tmp_path / "copy")
     copied, loaded = shutil.copytree, backups._load_tables
 
