@@ -9,7 +9,9 @@ by design); in a storm also when every transition of an alarm is in the database
 medians; the ratio is taken within a round.
 
 A round counts only if every reading is in Parquet, with the right sum, and every alarm was raised and returned.
-Non-goals: no network, no TLS, no cost of generating. CPU is user + system of the consumer's processes from the same
+The calm stream once more over TLS, where a broker makes a record of each message; mosquitto_sub has none.
+
+Non-goals: no network, no cost of generating. CPU is user + system of the consumer's processes from the same
 moment on; the core's includes answering /metrics every 20 ms, which is how it is watched (about a millisecond each).
 """
 
@@ -22,10 +24,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any
 
 from bench import ladder, link, processes, stream
 from bench.report import Cell, Goal, Report, Table, steps
@@ -36,7 +40,8 @@ GOAL = 1.0
 SINGLE, FRAMES = "single JSON readings", "frames of 200"
 SUB, PAHO, DURABLE, HISTORY = "mosquitto_sub", "paho-mqtt", "core, durable", "core, in history"
 STORMY, JUDGED = "core, stormy, durable", "core, stormy, alarms stored"
-_ORDER = (SUB, PAHO, DURABLE, HISTORY, STORMY, JUDGED)
+ENCRYPTED = "core, durable, TLS"
+_ORDER = (SUB, PAHO, DURABLE, ENCRYPTED, HISTORY, STORMY, JUDGED)
 _LOOK_EVERY_S = 0.02
 _CLIENT = "gatehouse-core"
 
@@ -80,7 +85,7 @@ def run(readings: int = 100_000, rounds: int = 4, frame_messages: int = 2_000, f
         },
     )
     calm, stormy, frames = single(readings, 0.0), single(readings, stream.STORM_SHARE), framed(frame_messages)
-    with_core: list[tuple[Consumer, Backlog]] = [(_core, calm), (_core, stormy)]
+    with_core: list[tuple[Consumer, Backlog]] = [(_core, calm), (_core, stormy), (_encrypted, calm)]
     alone = [(subscriber(program), calm), (_paho, calm), *with_core]
     for name, entries, count in (
         (SINGLE, alone, rounds),
@@ -98,9 +103,9 @@ def run(readings: int = 100_000, rounds: int = 4, frame_messages: int = 2_000, f
             rows.append((consumer, wall_s, reading_count / wall_s, cpu_s, per_cpu, broker_s, ratio))
             report.samples[f"{name}, {consumer}, wall s"] = [f.wall_s for f in finishes]
             report.samples[f"{name}, {consumer}, CPU s"] = [f.cpu_s for f in finishes]
-            if consumer == DURABLE and name == SINGLE:
+            if consumer in (DURABLE, ENCRYPTED) and name == SINGLE:
                 report.goals.append(
-                    Goal(f"{name}, {DURABLE}", f"≥ {GOAL:.0f} × of mosquitto_sub", ratio, ratio >= GOAL)
+                    Goal(f"{name}, {consumer}", f"≥ {GOAL:.0f} × of mosquitto_sub", ratio, ratio >= GOAL)
                 )
         columns = ("", "wall s", "readings/s", "CPU s", "readings per CPU s", "broker CPU s", "× of mosquitto_sub")
         report.tables.append(Table(f"{reading_count:,} readings as {name}", columns, rows))
@@ -171,7 +176,14 @@ def _until_exit(broker: processes.Server, command: Sequence[str]) -> Finish:
     return Finish(wall_s, max(spent_s, 0.0), processes.cpu_s(broker.pid) - broker_cpu_s)
 
 
-def _core(broker: processes.Server, backlog: Backlog, folder: Path) -> dict[str, Finish]:
+def _encrypted(broker: processes.Server, backlog: Backlog, folder: Path) -> dict[str, Finish]:
+    there = {"host": "localhost", "port": broker.tls_port, "tls": {"ca": str(broker.ca)}}
+    return {ENCRYPTED: _core(broker, backlog, folder, {"broker": there})[DURABLE]}
+
+
+def _core(
+    broker: processes.Server, backlog: Backlog, folder: Path, settings: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Finish]:
     made = backlog.made
     step_count = sum(stream.expected_steps(made))
     # What says that a part is done, and how far it must come.
@@ -184,7 +196,7 @@ def _core(broker: processes.Server, backlog: Backlog, folder: Path) -> dict[str,
         }
     finishes: dict[str, Finish] = {}
     broker.pause()
-    with processes.core(folder, made.value.shape[1], broker.port) as core:
+    with processes.core(folder, made.value.shape[1], broker.port, **settings) as core:
         settle(core.pid)
         start_cpu_s, broker_cpu_s = processes.cpu_s(core.pid), processes.cpu_s(broker.pid)
         started_s = time.perf_counter()

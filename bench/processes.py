@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import re
 import shutil
@@ -18,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import district
+from gatehouse.pki import BROKER, Authority
 from gatehouse.ports import free_port as free_port
+from telemetry.clock import SystemClock
 from telemetry.errors import BadConfiguration
 
 BROKER_IN_FLIGHT_MAX = 1000  # as in reference/measured.md; unlimited reuses packet ids past 65,535 messages
@@ -34,6 +37,8 @@ class Server:
 
     pid: int
     port: int
+    tls_port: int = 0  # the same, encrypted
+    ca: Path | None = None  # who made its certificate
 
     def pause(self) -> None:
         """Hold it still: who connects now has done its own starting when `resume` says go."""
@@ -63,19 +68,24 @@ def broker_program() -> str | None:
 
 @contextlib.contextmanager
 def broker(folder: Path) -> Iterator[Server]:
-    """A fresh Mosquitto without persistence and without limits on what it queues."""
+    """A fresh Mosquitto without persistence and without limits on what it queues, in the clear and encrypted."""
     program = broker_program()
     if program is None:
         raise BadConfiguration("mosquitto is missing: apt-get install mosquitto mosquitto-clients")
-    port = free_port()
-    config = folder / "mosquitto.conf"
+    port, tls_port = free_port(), free_port()
+    authority = Authority(folder / "pki", SystemClock())
+    authority.create("bench")
+    authority.issue(BROKER, ["localhost"])
+    config, certificate = folder / "mosquitto.conf", folder / "pki" / f"{BROKER}.pem"
     config.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
+        f"allow_anonymous true\npersistence false\nset_tcp_nodelay true\nuser {getpass.getuser()}\n"
         f"max_queued_messages 0\nmax_inflight_messages {BROKER_IN_FLIGHT_MAX}\n"
+        f"listener {port} 127.0.0.1\n"
+        f"listener {tls_port} 127.0.0.1\ncertfile {certificate}\nkeyfile {certificate}\n"
     )
     with process([program, "-c", config], folder / "mosquitto.log") as running:
-        wait_until(lambda: _listens(port), "mosquitto", running)
-        yield Server(running.pid, port)
+        wait_until(lambda: _listens(port) and _listens(tls_port), "mosquitto", running)
+        yield Server(running.pid, port, tls_port, folder / "pki" / "ca.crt")
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,12 +188,13 @@ class Subscriber:
     def _serve(self, link: socket.socket, stop: threading.Event) -> None:
         session = self._session = self._make_session()
         link.sendall(session.hello())
+        buffer = memoryview(bytearray(_READ_MAX))
         while not stop.is_set():
             data: bytes | None = None
             if _is_readable(link, 0.2):
                 if session.is_connected:
                     _gather(link, stop)
-                data = _read(link)
+                data = _read(link, buffer)
                 if data == b"":
                     raise ProtocolError("the broker closed the connection")
             answer = self._patiently(partial(session.feed, data or b""), partial(session.feed, b""), stop)
@@ -252,21 +253,22 @@ def _is_readable(link: socket.socket, timeout_s: float) -> bool:
     return bool(select.select([link], [], [], timeout_s)[0])
 
 
-def _read(link: socket.socket) -> bytes | None:
-    """What has come, at most `_READ_MAX` bytes: empty at the end, None where TLS has only part of a record.
+def _read(link: socket.socket, buffer: memoryview) -> bytes | None:
+    """What has come, at most as much as fits: empty at the end, None where TLS has only part of a record.
 
-    TLS gives one record of 16 KB at a time; all that are there are taken, because messages are cheap in groups only.
+    TLS gives one record at a time, of which a broker makes one for each message; all that are there are taken, because
+    messages are cheap in groups only.
     """
     if not isinstance(link, ssl.SSLSocket):
-        return link.recv(_READ_MAX)
-    parts: list[bytes] = []
+        return bytes(buffer[: link.recv_into(buffer)])
+    count = 0
     link.settimeout(0)
     try:
-        while sum(map(len, parts)) < _READ_MAX and (part := link.recv(_READ_MAX)):
-            parts.append(part)
+        while count < len(buffer) and (more := link.recv_into(buffer[count:])):
+            count += more
     except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        if not parts:
+        if not count:
             return None
     finally:
         link.settimeout(_TIMEOUT_S)
-    return b"".join(parts)
+    return bytes(buffer[:count])
