@@ -38,10 +38,10 @@ use_identity_as_username true
 use_username_as_clientid true
 check_retain_source true
 set_tcp_nodelay true
-# The windows that Mosquitto has by default drop messages silently that were acknowledged to their sender.
-max_inflight_messages 0
+# The core acknowledges in bulk. Without a bound a backlog would use the same packet identifiers twice.
+max_inflight_messages 1000
+# By default Mosquitto drops what queues behind that, silently, though it was acknowledged to its sender; bound bytes instead.
 max_queued_messages 0
-# Bound memory by bytes instead.
 max_queued_bytes 200000000
 max_packet_size 2000000
 max_connections {connections}

@@ -128,7 +128,7 @@ def mosquitto(folder: Path, port: int | None = None) -> Iterator[int]:
     port = port or free_port()
     config = folder / f"mosquitto-{port}.conf"
     config.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n"
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 1000\n"
     )
     with process([program, "-c", config], folder / "mosquitto.log"):
         wait_until(lambda: listens(port), what="mosquitto")

@@ -137,7 +137,7 @@ def write_broker(folder: Path, ports: Ports, is_persistent: bool) -> Path:
     file = folder / "mosquitto.conf"
     file.write_text(
         f"listener {ports.broker} 127.0.0.1\nallow_anonymous true\nuser root\n"
-        "max_queued_messages 0\nmax_inflight_messages 0\n"
+        "max_queued_messages 0\nmax_inflight_messages 1000\n"
         + (f"persistence true\npersistence_location {folder}/\n" if is_persistent else "persistence false\n"),
         encoding="utf-8",
     )
