@@ -56,8 +56,7 @@ _OUT = msgspec.msgpack.Encoder()
 _IN = msgspec.msgpack.Decoder(KeptMoment)
 
 
-@dataclass(slots=True)
-class _Ended:
+class _Ended(msgspec.Struct, gc=False):
     """An alarm that people know of, which the record of this offset closed.
 
     `recent_at` is the newest checkpoint at which it might still have come back as the same.

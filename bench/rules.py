@@ -26,6 +26,7 @@ from bench import district
 from bench.report import Cell, Goal, Report, Table, steps
 from telemetry.batch import Floats, ReadingBatch, encode_batch
 from telemetry.journal import Kind, Stored
+from telemetry.memory import keep_what_stands
 from telemetry.series import ONLINE, SeriesRegistry
 from tests.oracles.lifecycle import Condition
 
@@ -91,6 +92,7 @@ def run(
     }
     report = Report("rules", "how many rule evaluations does a CPU second make?", given)
     ready = program(series)
+    keep_what_stands()  # as the core does
     rows: list[list[Cell]] = []
     cases = [(shape, weather) for shape in ("wide", "tall") for weather in ("calm", "stormy")]
     _warm_up(ready)
