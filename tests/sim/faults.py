@@ -66,6 +66,8 @@ _KINDS: dict[str, tuple[tuple[str, ...], int, float]] = {
     "disk-full": (NODES, 3, 20.0),
     "disk-fails": (NODES, 3, 15.0),
     "disk-slow": (_GATEWAYS, 2, 20.0),
+    "outage-fills-disk": (_GATEWAYS, 3, 60.0),  # cut off, and little is left of the disk: what waits is thinned
+    "disk-without-room": (_GATEWAYS, 2, 20.0),  # nothing new is taken; thinned as long as a copy fits
     "history-away": (("history",), 4, 40.0),
     "history-partial": (("history",), 3, 40.0),
     "history-hangs": (("history",), 2, 40.0),

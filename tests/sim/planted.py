@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
 from typing import Any
 from unittest import mock
 
@@ -15,9 +16,12 @@ from alerts.notify.sender import Sender
 from alerts.worker import AlertWorker
 from gateway.collector import Collector
 from gateway.local_alarms import LocalAlarms
+from gateway.spool import Spool
+from gateway.thinning import Thinner
 from gateway.uplink import Uplink
 from ingest.committer import Committer
 from ingest.group import Group
+from ingest.history.completeness import Completeness, Counted
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.loop import HistoryLoop
 from ingest.recent import Recent
@@ -218,6 +222,53 @@ def local_alarms_forgotten_over_a_cut() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def thinned_without_a_word() -> Iterator[None]:
+    """What a gateway gives up for want of room is told of no more than half the time."""
+    miss = Thinner._miss
+
+    def forgetful(self: Any, series: Any, reason: str, gone: Any) -> None:
+        if self._place % 2:
+            miss(self, series, reason, gone)
+
+    with mock.patch.object(Thinner, "_miss", forgetful):
+        yield
+
+
+@contextlib.contextmanager
+def persons_are_thinned() -> Iterator[None]:
+    """A reading with a passage key is given up like any other."""
+    take = Thinner._reading
+
+    def anybody(self: Any, reading: Any) -> None:
+        take(self, replace(reading, key=None))
+
+    with mock.patch.object(Thinner, "_reading", anybody):
+        yield
+
+
+@contextlib.contextmanager
+def thinned_after_it_was_sent() -> Iterator[None]:
+    """Nothing is written down of which lanes were sent from: after a crash a thinner copy takes the numbers of a lane that
+    the core has in part."""
+    with mock.patch.object(Spool, "_note_sent", lambda self, lane: None):
+        yield
+
+
+@contextlib.contextmanager
+def counted_before_its_cursor() -> Iterator[None]:
+    """What has arrived is counted in one transaction, and how far in another."""
+    add = Completeness.add
+
+    def twice(self: Any, counted: Any, lost: Any, frames: Any, last: int) -> None:
+        add(self, counted, lost, frames, self.cursor())
+        columns = (getattr(counted, field.name)[:0] for field in fields(Counted))
+        add(self, Counted(*columns), [], {}, last)
+
+    with mock.patch.object(Completeness, "add", twice):
+        yield
+
+
 BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
     made.__name__: made
     for made in (
@@ -235,6 +286,10 @@ BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
         alarms_forgotten_over_a_restart,
         told_only_while_it_is_open,
         local_alarms_forgotten_over_a_cut,
+        thinned_without_a_word,
+        persons_are_thinned,
+        thinned_after_it_was_sent,
+        counted_before_its_cursor,
     )
 }
 

@@ -33,6 +33,7 @@ import alerts.engine
 import gatehouse.schema  # noqa: F401 - the first migration loads it, and loading it draws a number that is the seed's
 import gateway.gateway
 import gateway.lane
+import gateway.spool
 import ingest.history.parquet
 from alerts.alarm import What
 from alerts.notify.routing import MQTT_CHANNEL
@@ -46,9 +47,14 @@ from gatehouse.migrate import migrate
 from gateway.driver import Sink
 from gateway.drivers import DRIVERS, DriverKind
 from gateway.settings import GatewaySettings, LocalAlarmSettings, OutputSettings, SpoolSettings, UplinkSettings
+from gateway.thinning import THINNED
 from gateway.uplink import Uplink
 from ingest.committer import Committer
+from ingest.completeness import CompletenessLoop
 from ingest.group import Group
+from ingest.history import completeness as counts
+from ingest.history.completeness import Completeness
+from ingest.history.gateways import GatewayStates
 from ingest.history.history import HistoryWriter, series_places
 from ingest.history.influx import InfluxWriter
 from ingest.history.loop import HistoryLoop
@@ -78,6 +84,8 @@ from tests.sim.loop import EPOCH_MS, SimClock, SimLoop
 from tests.sim.network import Broker, CoreEnd, GatewayLink
 
 HEAL_MAX_S = 2400.0
+MARGIN_BYTES = 16_000_000  # left of a gateway's disk, below which nothing new is taken
+LANE_BYTES = 42_000  # of a gateway's lane: a dozen frames or two
 SEGMENT_BYTES = 6000  # so that segments come and go within a short run
 POISON = 0.123456  # a value that history refuses for good
 
@@ -159,6 +167,7 @@ class Verdict:
     readings: int = 0
     alarms: int = 0
     crashes: int = 0
+    thinned: int = 0  # readings that a gateway gave up for want of room, and told of
     simulated_s: float = 0.0
     steps: dict[str, int] = field(
         default_factory=dict
@@ -271,7 +280,8 @@ class Node:
         self.rng = random.Random(world.rng.randrange(1 << 30))
         self.is_running = False
         self.is_paused = False
-        self.full_until_s = self.fails_until_s = self.slow_until_s = 0.0
+        self.full_until_s = self.fails_until_s = self.slow_until_s = self.room_until_s = 0.0
+        self.room_bytes = 0  # until then
         self.crash_in: int | None = None  # steps of the disk
         self.unsynced = Unsynced.KEPT
         self.back_after_s = 1.0
@@ -507,6 +517,7 @@ class CoreNode(Node):
         parts: list[tuple[Callable[[], bool], float]] = [
             (self.alerts.step, 0.3),
             (self.history.step, 1.5),
+            (self.completeness.step, 2.5),
             *((sender.step, 2.0) for sender in self.senders),
             (self._trim, 20.0),
         ]
@@ -530,6 +541,15 @@ class CoreNode(Node):
         self.alerts = AlertWorker(self.journal, program, world.catalogue, store, self.steady, lambda: None)
         self.history = HistoryLoop(
             self.journal, world.history_writer(self.registry), Quarantine(self.database), self.steady
+        )
+        self.completeness = CompletenessLoop(
+            self.journal,
+            Completeness(self.database),
+            GatewayStates(self.database),
+            world.catalogue,
+            self.registry,
+            self.steady,
+            lambda: self.vetter.gateways,
         )
         self.senders = [Sender(pager.name, pager, store, self.steady) for pager in world.pagers]
 
@@ -671,6 +691,9 @@ class World:
         self.channel_until_s = 0.0
         self.influx = InfluxModel(self)
         self.uses_parquet = self.rng.random() < 0.25
+        self.lane_bytes = self.rng.choice(
+            (LANE_BYTES, 100_000)
+        )  # of the smaller ones a run has many, which are thinned
         (folder / "catalogue").mkdir()
         (folder / "rules").mkdir()
         (folder / "catalogue" / "all.yaml").write_text(CATALOGUE)
@@ -751,7 +774,11 @@ class World:
         def uplink(*given: Any, **named: Any) -> Uplink:
             return Uplink(*given, **(named | {"make_link": make_link}))
 
-        rename, write_file = Path.rename, ingest.history.parquet._write_file
+        rename, write_file, usage = Path.rename, ingest.history.parquet._write_file, shutil.disk_usage
+
+        def room(path: Path) -> Any:
+            node = next(node for node in self.nodes.values() if path.is_relative_to(node.folder))
+            return usage(path)._replace(free=node.room_bytes) if self.loop.time() < node.room_until_s else usage(path)
 
         def renamed(path: Path, target: Path) -> Path:
             self.disks.step(path)
@@ -765,6 +792,11 @@ class World:
         with (
             mock.patch.object(gateway.gateway, "Uplink", uplink),
             mock.patch.object(gateway.lane, "Journal", self.disks.journal),
+            # A lane's empty file is most of it here.
+            mock.patch.multiple(
+                gateway.spool, _LANE_BYTES_MIN=self.lane_bytes, _LANES_A_BUDGET=1_000_000, _WORTH_IT=1.0
+            ),
+            mock.patch.object(shutil, "disk_usage", room),
             mock.patch.object(Path, "rename", renamed),
             mock.patch.object(ingest.history.parquet, "_write_file", written),
             mock.patch.dict(DRIVERS, {"script": DriverKind(ScriptSettings, ScriptDriver)}),
@@ -808,6 +840,11 @@ class World:
             node.fails_until_s = until_s
         elif fault.kind == "disk-slow" and node is not None:
             node.slow_until_s = until_s
+        elif fault.kind == "outage-fills-disk" and node is not None:
+            self._cut(fault, is_silent=False)
+            node.room_until_s, node.room_bytes = until_s, MARGIN_BYTES + 1000
+        elif fault.kind == "disk-without-room" and node is not None:
+            node.room_until_s, node.room_bytes = until_s, (MARGIN_BYTES - 1000, 1000)[fault.number % 2]
         elif fault.kind in self.history_until_s:
             self.history_until_s[fault.kind] = until_s
         elif fault.kind == "database-away":
@@ -838,7 +875,7 @@ class World:
 
     def _heal(self) -> None:
         for node in self.nodes.values():
-            node.full_until_s = node.fails_until_s = node.slow_until_s = 0.0
+            node.full_until_s = node.fails_until_s = node.slow_until_s = node.room_until_s = 0.0
             if self.crash is None:
                 node.crash_in = None
             node.is_paused = False
@@ -884,8 +921,7 @@ class World:
         verdict.readings = len(stored)
         forgotten = {self.plain[payload] for _, payload in self.broker.lost if payload in self.plain}
         owed = self.promised | {key for key in self.plain.values() if key not in forgotten}
-        for key in sorted(owed - stored.keys())[:3]:
-            wrong(f"lost: {key}, and {len(owed - stored.keys())} in all")
+        self._judge_missing(verdict, owed - stored.keys(), stored)
         for key, reading in stored.items():
             offered = self.offered.get(key)
             if offered is None or (offered.value, offered.metric) != (reading.value, reading.metric):
@@ -893,6 +929,42 @@ class World:
         if self.damaged:
             wrong(f"the journal called damaged what was only unplugged: {self.damaged[:2]}")
         self._judge_alarms(verdict, stored)
+
+    def _judge_missing(
+        self, verdict: Verdict, missing: set[tuple[str, int]], stored: dict[tuple[str, int], Reading]
+    ) -> None:
+        """What is not there was thinned, as gaps say it: how many of each series, and from when to when."""
+        wrong = verdict.violations.append
+        while self.core.completeness.step():
+            pass
+        self.core.completeness._keep()  # as it does at its end
+        names = self.core.registry.names
+        with self.core.database.connect() as db:
+            arrived = Counter[str]()
+            for row in db.execute(sa.select(counts.days)):
+                arrived[names[row.series][0]] += row.good + row.suspect + row.bad
+            told: dict[str, list[Any]] = {}
+            for row in db.execute(sa.select(counts.losses)):
+                told.setdefault(names[row.series][0], []).append(row)
+        here = Counter(device for device, _ in stored)
+        never = Counter(device for device, time_ms in self.offered.keys() - stored.keys())
+        gone = Counter(device for device, _ in missing)
+        for device in here.keys() | told.keys() | gone.keys():
+            if arrived[device] != here[device]:
+                wrong(f"{arrived[device]} readings of {device} are counted, {here[device]} are there")
+            thinned = sum(loss.missing for loss in told.get(device, ()))
+            verdict.thinned += thinned
+            # What was kept in the moment of a crash was not promised, and may be thinned nevertheless.
+            if not gone[device] <= thinned <= never[device]:
+                lost = sorted(key for key in missing if key[0] == device)[:3]
+                wrong(f"lost of {device}: {gone[device]} like {lost}, and {thinned} are told as missing")
+        for device, time_ms in missing:
+            if self.offered[device, time_ms].key is not None:
+                wrong(f"thinned though it is a person's: {device} at {time_ms}")
+            if not any(loss.first_ms <= time_ms <= loss.last_ms for loss in told.get(device, ())):
+                wrong(f"not there, and no gap says so: {device} at {time_ms}")
+        if any(loss.reason != THINNED for each in told.values() for loss in each):
+            wrong(f"missing for a reason that there was not: {told}")
 
     def _stored(self, wrong: Callable[[str], None]) -> dict[tuple[str, int], Reading]:
         """What history holds; each reading must be there once."""
