@@ -271,8 +271,9 @@ class Journal:
             try:
                 connection = self._connect(firsts[-1])
                 if segment.is_complete(connection, path):
-                    committed, _ = connection.wal_checkpoint()
-                    self.torn = segment.torn_frames(path.with_name(f"{path.name}-wal"), committed)
+                    with contextlib.suppress(apsw.FullError):  # it is read all the same, and goes on when there is room
+                        committed, _ = connection.wal_checkpoint()
+                        self.torn = segment.torn_frames(path.with_name(f"{path.name}-wal"), committed)
                     break
             except DAMAGE_ERRORS as error:
                 self._start_past_unreadable(firsts, str(error))

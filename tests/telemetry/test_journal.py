@@ -113,6 +113,25 @@ def test_a_disk_that_fails_while_the_journal_is_opened_or_closed_is_away_and_no_
     assert [record.payload for record in Journal(tmp_path / "j", vfs=disk.name).read(0)] == [b"a"]
 
 
+def test_a_journal_on_a_disk_that_is_full_is_opened_and_read_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    disk = Disk()
+    journal = Journal(tmp_path / "j", vfs=disk.name)
+    journal.append(records(b"a", b"b"))
+
+    def full(kind: str, path: str) -> None:
+        if kind == "write":
+            raise apsw.FullError
+
+    disk.step = full
+    journal.close()
+    journal = Journal(tmp_path / "j", vfs=disk.name)
+    assert [record.payload for record in journal.read(0)] == [b"a", b"b"]
+    with pytest.raises(Unavailable, match="writing"):
+        journal.append(records(b"c"))
+    disk.step = lambda kind, path: None
+    assert journal.append(records(b"c")) == 3
+
+
 def test_a_journal_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "j"
     Journal(path).close()
