@@ -10,6 +10,7 @@ import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { failureText } from "../show/failure";
 import { dayOf } from "../show/time";
+import { typedNumber } from "../show/typed";
 import { nowMs } from "../state/clock";
 import { useMay } from "../state/session";
 import { fetchJob, fetchJobs, fetchPlan, planJob, stepJob, type Job, type Pipe } from "./shapes";
@@ -202,6 +203,6 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
 /** A depth of silt: null where nothing was typed, undefined where it is none. */
 function numberOf(typed: string): number | null | undefined {
   if (typed.trim() === "") return null;
-  const value = Number(typed.replace(",", "."));
-  return Number.isFinite(value) && value >= 0 && value <= 20 ? value : undefined;
+  const value = typedNumber(typed);
+  return value !== null && value >= 0 && value <= 20 ? value : undefined;
 }

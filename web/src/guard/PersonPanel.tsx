@@ -11,12 +11,13 @@ import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { lookUp } from "../show/codes";
 import { timeOfDay } from "../show/time";
+import { typedTemperature } from "../show/typed";
 import { useCatalogue } from "../state/catalogue";
 import { useNow } from "../state/clock";
 import { useIsStale } from "../state/connection";
 import { useActsOn } from "../state/session";
 import { putDraft, useDraft } from "./draft";
-import { FEVER, minutesAndSeconds, parseTemperature } from "./people";
+import { FEVER, minutesAndSeconds } from "./people";
 import { texts as guardTexts } from "./texts";
 import { useSend } from "./useSend";
 
@@ -237,7 +238,7 @@ function TypeIn({ alarm, isBusy, enter }: TypeInProps) {
   const [isMissing, setMissing] = useState(false);
   const hasThermometer = [...catalogue.kindsById.values()].some(({ metrics }) => metrics.some(({ recheck }) => recheck));
   const submit = async () => {
-    const value = parseTemperature(draft.value);
+    const value = typedTemperature(draft.value);
     setMissing(value === null);
     if (value !== null && (await enter(value, draft.method))) putDraft(alarm.id, { ...draft, value: "" });
   };

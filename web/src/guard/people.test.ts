@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import type { Alarm, MissedStep } from "../api/contract";
 import { EMPTY, parseDrafts, withDraft } from "./draft";
-import { isHarmless, minutesAndSeconds, parseTemperature, peopleWaiting, shownOf } from "./people";
+import { isHarmless, minutesAndSeconds, peopleWaiting, shownOf } from "./people";
 
 const person = (id: string, more: Partial<Alarm> = {}): Alarm =>
   ({ id, class: "fever", device: "s1", key: id, acknowledged: false, raised_ms: 0, ...more }) as Alarm;
@@ -32,11 +32,6 @@ test("a call that went out meanwhile does not stand in the way of a decision; a 
   expect(isHarmless([step("measured")])).toBe(false);
   expect(isHarmless([])).toBe(false);
 });
-
-test.each([["36.8", 36.8], ["36,8", 36.8], [" 37 ", 37], ["368", null], ["", null], ["abc", null], ["29.9", null]])(
-  "%s is read as %s",
-  (text, value) => expect(parseTemperature(text)).toBe(value),
-);
 
 test("a clock shows minutes and seconds and never goes below nothing", () => {
   expect([180_000, 61_999, 5_000, -1].map(minutesAndSeconds)).toEqual(["3:00", "1:01", "0:05", "0:00"]);
