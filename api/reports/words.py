@@ -164,7 +164,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "decision": "处置",
         "decided_count": "已处置",
         "undecided": "未处置",
-        "celsius": "体温（℃）",
+        "celsius": "体温（°C）",
         "other_alarms": "其他告警",
         "left_open": "遗留事项",
         "peaks": "各检查井最高水位",
@@ -203,7 +203,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "note_site": "响应指人员首次确认或处置，自告警发出时计。总表与分表重复计量，不计入合计。",
         "note_shift": "本报告不记录通行人员身份；体温为告警时的测量值。",
         "note_storm": "提前量：自首次告警至溢流；未溢流时至最高水位。",
-        "severities": {"low": "提示", "medium": "一般", "high": "严重", "critical": "紧急"},
+        "severities": {"low": "低", "medium": "中", "high": "高", "critical": "紧急"},
         "classes": {"fever": "发热", "drain": "排水", "dormitory": "宿舍", "sensor": "传感器", "gateway": "网关",
                     "cold-store": "冷库", "meter": "表计", "scanner": "测温仪", "duty": "日常任务", "system": "平台自身"},
         "dispositions": {

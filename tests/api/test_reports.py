@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from alerts.notify.words import _SEVERITY_ZH
 from alerts.people import People
 from alerts.rule import Severity
 from alerts.store import Notice
@@ -27,6 +28,7 @@ from api.reports.period import Kind, Period, calendar_period, day_period, due, m
 from api.reports.printed import Naming, shift_document, site_document
 from api.reports.shift import Fever, Lane, OpenItem, ShiftReport
 from api.reports.site import Day, DutyDone, Gates, OfClass, OfRule, Peak, SiteReport, Use, site_report
+from api.reports.words import WORDS
 from api.routes.bills import bill_of
 from telemetry.errors import Unavailable
 from tests import dormitory
@@ -488,3 +490,11 @@ def test_a_page_shows_every_number_as_its_column_says(language: str) -> None:
                 for cell, column in zip(row, table.columns, strict=True):
                     if isinstance(cell, int | float):
                         assert f"({shown(cell, column.decimals)})".encode() in page, (table.title, cell)
+
+
+def test_a_severity_is_called_the_same_in_a_report_in_a_notice_and_on_the_screens() -> None:
+    screens = (Path(__file__).parents[2] / "web" / "src" / "i18n" / "zh.ts").read_text(encoding="utf-8")
+    line = re.search(r"^  severity: \{(.*)\},$", screens, re.MULTILINE)
+    assert line is not None
+    shown = dict(re.findall(r'(\w+): "(\w+)"', line[1]))
+    assert WORDS["zh"]["severities"] == _SEVERITY_ZH == shown
