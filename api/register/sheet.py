@@ -14,7 +14,7 @@ from api.register.visit import Measured, Visit
 TITLE = {"zh": "来访人员体温登记表", "en": "Visitor temperature register"}
 _COLUMNS = {
     "zh": (
-        "序号", "日期", "来访人姓名", "单位", "事由", "拜访部门", "联系电话", "体温（℃）", "复测（℃）",
+        "序号", "日期", "来访人姓名", "单位", "事由", "拜访部门", "联系电话", "体温（°C）", "复测（°C）",
         "进入时间", "离开时间", "状态", "值班人", "备注",
     ),
     "en": (

@@ -99,8 +99,8 @@ export const en = {
   },
 
   catchingUp: {
-    aboutSeconds: (behind: number, seconds: number) => `The core is catching up: ${behind} records behind, about ${seconds} s`,
-    behind: (behind: number) => `The core is catching up: ${behind} records behind`,
+    aboutSeconds: (behind: number, seconds: number) => `The core is catching up: ${behind === 1 ? "1 record" : `${behind} records`} behind, about ${seconds} s`,
+    behind: (behind: number) => `The core is catching up: ${behind === 1 ? "1 record" : `${behind} records`} behind`,
   },
 
   alarms: {

@@ -22,8 +22,8 @@ export const zh: Texts = {
     haltedShort: "无实时数据",
     halted: (time) => `${time} 起没有实时数据：收不到核心服务的消息`,
     haltedBeforeData: "没有实时数据：收不到核心服务的消息",
-    lost: (time) => `数据截至 ${time}，连接已中断 — 正在重试`,
-    lostBeforeData: "无法连接服务器 — 正在重试",
+    lost: (time) => `数据截至 ${time}，连接已中断，正在重试`,
+    lostBeforeData: "无法连接服务器，正在重试",
     asOf: (time) => `已过时，截至 ${time}`,
   },
 
@@ -38,7 +38,7 @@ export const zh: Texts = {
     expired: "登录已失效，请重新登录。",
   },
 
-  timeField: { wrong: "请输入24小时制时间，如 19:30" },
+  timeField: { wrong: "请输入 24 小时制时间，如 19:30" },
   failure: {
     title: "加载失败",
     retry: "重试",
@@ -254,12 +254,12 @@ export const zh: Texts = {
 
   detail: {
     fullPage: "完整页面",
-    series: "数据序列",
+    series: "测点",
     current: "当前",
     range: { evidence: "告警时段", hour: "1 小时", day: "24 小时", week: "7 天", fortnight: "14 天", year: "1 年" },
     loading: "正在加载…",
     noReadings: "此时段没有读数",
-    noSeries: "此告警没有可绘制的数据序列",
+    noSeries: "此告警没有可绘制曲线的测点",
     chartLegend: "线：平均值；色带：最低至最高",
     increaseLegend: (step) => `柱：每 ${step}的增量`,
     evidence: "告警时段",
@@ -341,7 +341,7 @@ export const zh: Texts = {
     "limit-reached": "达到限值",
     "decided-earlier": "在网关本地页面更早处置",
     "decided-later": "处置较晚：以先前的处置为准",
-    "not-a-guard": "处置者不是该处保安",
+    "not-a-guard": "处置者不是该处门卫",
     "late-data": "断网期间的读数已补传",
     "retracted-by-late-data": "补传读数表明告警不成立",
     local: "由网关自行触发",
