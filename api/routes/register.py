@@ -400,10 +400,9 @@ def export(session: ReadingRegister, parts: PartsOf, body: Export) -> Response:
     zones = {site.id: site.timezone for site in parts.catalogue.sites}
     made = datetime.fromtimestamp(parts.clock.now_ms() / 1000, UTC)
     told = f"{body.first_day} – {body.last_day}   {session.user.name}   {made:%Y-%m-%d %H:%M} UTC"
-    if found.next is not None:
-        told += f"   {len(found.visits)} / …"
     headers = {"Content-Disposition": f'attachment; filename="register-{body.first_day}-{body.last_day}.xlsx"'}
-    return Response(excel(found.visits, zones, body.language, told), media_type=_XLSX, headers=headers)
+    sheet = excel(found.visits, zones, body.language, told, is_cut=found.next is not None)
+    return Response(sheet, media_type=_XLSX, headers=headers)
 
 
 @router.post("/person")

@@ -236,6 +236,19 @@ def test_the_sheet_holds_visits_of_a_site_that_has_left_the_catalogue(world: Wor
     assert on_record(world, "register-export")[0][1] == "on-duty: 2 shown"
 
 
+def test_temperatures_in_the_sheet_are_numbers_and_a_sheet_that_is_cut_says_so(world: World) -> None:
+    headers = world.log_in("guard")
+    for number, value in enumerate((36.5, 37.3), 1):
+        assert entered(world, headers, number, temperature={"value": value}).status_code == 201
+    for language, said in (("zh", "仅最近 1 条"), ("en", "the newest 1 only")):
+        with mock.patch("api.routes.register._SHEET_MAX", 1):
+            sheet = post(world, "export", world.log_in("registrar"), **DAYS, **DUTY, language=language)
+        with zipfile.ZipFile(io.BytesIO(sheet.content)) as book:
+            cells = book.read("xl/worksheets/sheet1.xml").decode()
+            assert said in book.read("xl/sharedStrings.xml").decode()
+        assert "<v>37.3</v>" in cells and "<v>36.5</v>" not in cells
+
+
 def test_one_person_is_handed_over_and_erased_and_only_the_count_stays(world: World) -> None:
     headers = world.log_in("guard")
     entered(world, headers, 1)
