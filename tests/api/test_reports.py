@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alerts.notify.words import _SEVERITY_ZH
 from alerts.people import People
 from alerts.rule import Severity
-from alerts.store import Notice
+from alerts.store import Notice, alarms
 from api.documents.document import Cell, Document, shown
 from api.documents.pdf import as_pdf
 from api.documents.xlsx import as_xlsx
@@ -26,7 +26,7 @@ from api.reports.made import CLAIM_MS, RETRY_MS, Wanted, deliveries, reports
 from api.reports.making import make
 from api.reports.period import Kind, Period, calendar_period, day_period, due, month_period
 from api.reports.printed import Naming, shift_document, site_document
-from api.reports.shift import Fever, Lane, OpenItem, ShiftReport
+from api.reports.shift import Fever, Lane, OpenItem, ShiftReport, shift_report
 from api.reports.site import Day, DutyDone, Gates, OfClass, OfRule, Peak, SiteReport, Use, site_report
 from api.reports.words import WORDS
 from api.routes.bills import bill_of
@@ -498,3 +498,35 @@ def test_a_severity_is_called_the_same_in_a_report_in_a_notice_and_on_the_screen
     assert line is not None
     shown = dict(re.findall(r'(\w+): "(\w+)"', line[1]))
     assert WORDS["zh"]["severities"] == _SEVERITY_ZH == shown
+
+
+def begin_alarms(office: Office, count: int, onset_ms: int) -> None:
+    """Fever alarms of the lane, all of which are learned of now."""
+    now_ms = office.world.clock.now_ms()
+    same = {
+        "rule": "skin",
+        "class": "fever",
+        "site": "west",
+        "device": "scanner",
+        "severity": 3,
+        "is_open": True,
+        "seq": 1,
+    }
+    rows = [
+        same | {"id": f"a{n}", "onset_ms": onset_ms + n, "raised_ms": now_ms + n,
+                "document": {"id": f"a{n}", "onset_ms": onset_ms + n, "place": "lane", "class": "fever", "value": 38.5}}
+        for n in range(count)
+    ]  # fmt: skip
+    with office.world.database.begin() as db:
+        db.execute(alarms.insert(), rows)
+
+
+@pytest.mark.parametrize(("count", "onset"), [(3, "of an outage of two days"), (700, "now")])
+def test_every_fever_of_a_shift_is_in_its_report_however_many_and_however_late(
+    office: Office, count: int, onset: str
+) -> None:
+    now_ms = office.world.clock.now_ms()
+    begin_alarms(office, count, now_ms - 48 * HOUR_MS if onset.startswith("of") else now_ms)
+    office.wait(HOUR_MS)
+    told = shift_report(office.parts, "lane", None, office.world.clock.now_ms())
+    assert told is not None and len(told.fevers) == count
