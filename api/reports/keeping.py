@@ -1,7 +1,8 @@
 """Makes what schedules want, tells whoever they name, and lets old files go, while the API runs.
 
 What was due while nothing ran is made when something runs again. A report that cannot be made now (history is away) is tried
-again; one that concerns nothing any more (its gate has left the catalogue) is left, and said in the log.
+again in five minutes; one that concerns nothing any more (its gate has left the catalogue), or fails as nobody foresaw, in
+six hours. Each is said in the log, and none is tried any more once it is as old as what an outage is made up for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from api.drains.network import networks
 from api.drains.storm_report import storms_between
 from api.parts import Parts
 from api.problems import Problem
-from api.reports.made import Scheduled, Wanted
+from api.reports.made import RETRY_MAX_MS, RETRY_MS, Scheduled, Wanted
 from api.reports.making import files_of, make, names_of
 from api.reports.period import BY_CALENDAR, DAYS_BACK_MAX, Kind, Period, due
 from api.reports.shift import signed_shifts
@@ -93,10 +94,12 @@ class Keeper:
         claim = parts.reports.claim(wanted, schedule.id)
         if claim is None:
             return
+        why, retry_ms = "", RETRY_MS
         try:
             document = make(parts, wanted, parts.clock.now_ms())
-            why = "" if document is not None else f"there is no '{wanted.subject}' any more"
-            if document is not None:
+            if document is None:
+                why, retry_ms = f"there is no '{wanted.subject}' any more", RETRY_MAX_MS
+            else:
                 tell = [(each["channel"], each["person"]) for each in given["recipients"]]
                 parts.reports.made(claim, files_of(document), "schedule", tell)
         except (Unavailable, OSError) as error:
@@ -107,10 +110,10 @@ class Keeper:
             raise
         except Exception as error:
             # One report that cannot be put together must not take the screens with it, at this start and each that follows.
-            why = f"{type(error).__name__} while it was made: please report it"
+            why, retry_ms = f"{type(error).__name__} while it was made: please report it", RETRY_MAX_MS
             _log.exception("a report could not be made, unforeseen", schedule=schedule.id, period=period.key)
         if why:
-            parts.reports.not_made(claim, why)
+            parts.reports.not_made(claim, why, retry_ms)
             _log.warning("a report could not be made; trying again", schedule=schedule.id, period=period.key, error=why)
 
     def _tell(self) -> None:

@@ -22,7 +22,7 @@ from api.documents.document import Cell, Document, shown
 from api.documents.pdf import as_pdf
 from api.documents.xlsx import as_xlsx
 from api.reports.keeping import Keeper
-from api.reports.made import CLAIM_MS, RETRY_MS, Wanted, deliveries, reports
+from api.reports.made import CLAIM_MS, RETRY_MAX_MS, RETRY_MS, Wanted, deliveries, reports
 from api.reports.making import make
 from api.reports.period import Kind, Period, calendar_period, day_period, due, month_period
 from api.reports.printed import Naming, shift_document, site_document
@@ -233,7 +233,7 @@ def test_a_report_that_fails_as_nobody_foresaw_keeps_none_of_the_others(office: 
     with mock.patch("api.reports.keeping.make", side_effect=broken):
         office.keeper.turn()
     assert office.made() == [("day", "2026-11-19")]
-    office.wait(RETRY_MS)
+    office.wait(RETRY_MAX_MS)
     office.keeper.turn()
     assert sorted(office.made()) == [("day", "2026-11-18"), ("day", "2026-11-19")]
 
@@ -292,6 +292,21 @@ def test_a_time_of_another_clock_than_the_sites_is_refused(office: Office, at: s
     answer = office.world.client.post("/api/v1/reports/schedules", json=body, headers=headers)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["field"] == "at"
+
+
+def test_what_concerns_nothing_any_more_is_not_tried_every_few_minutes(office: Office) -> None:
+    gone = {"kind": "bill", "site": "west", "subject": "gone", "language": "zh", "at": "07:00", "recipients": []}
+    office.parts.reports.begin(gone, "manager")
+    office.wait(40 * DAY_MS)
+    for _ in range(3 * 60 // 5):
+        office.keeper.turn()
+        office.wait(RETRY_MS)
+    with office.world.database.connect() as db:
+        assert set(db.execute(sa.select(reports.c.attempts)).scalars()) == {1}
+    office.wait(RETRY_MAX_MS)
+    office.keeper.turn()
+    with office.world.database.connect() as db:
+        assert set(db.execute(sa.select(reports.c.attempts)).scalars()) == {2}
 
 
 def test_a_schedule_whose_gate_has_left_the_catalogue_stops_no_other(office: Office) -> None:
@@ -425,6 +440,7 @@ def site_told() -> SiteReport:
         period=Period("2026-11", local_ms("2026-11-01", SHANGHAI), local_ms("2026-12-01", SHANGHAI)),
         as_of_ms=local_ms("2026-11-04", SHANGHAI),
         is_over=False,
+        is_cut=False,
         classes=(
             OfClass("fever", Severity.HIGH, 7, 5, 61.5, 754.0, 2),
             OfClass("x", Severity.LOW, 1, 0, None, None, 1),
@@ -530,3 +546,17 @@ def test_every_fever_of_a_shift_is_in_its_report_however_many_and_however_late(
     office.wait(HOUR_MS)
     told = shift_report(office.parts, "lane", None, office.world.clock.now_ms())
     assert told is not None and len(told.fevers) == count
+
+
+@pytest.mark.parametrize(("count", "is_cut"), [(3, False), (4, True)])
+def test_a_report_of_more_alarms_than_are_counted_says_so(office: Office, count: int, is_cut: bool) -> None:
+    now_ms = office.world.clock.now_ms()
+    begin_alarms(office, count, now_ms)
+    office.wait(HOUR_MS)
+    period = day_period(datetime.fromtimestamp(now_ms / 1000, SHANGHAI).date(), SHANGHAI)
+    with mock.patch("api.reports.site.ALARMS_MAX", 3):
+        told = site_report(office.parts, "west", period, office.world.clock.now_ms())
+    assert sum(each.count for each in told.classes) == 3
+    for language, said in (("en", "the first 3 only"), ("zh", "仅统计最早的 3 条")):
+        about = site_document(Kind.DAY, told, Naming({}, SHANGHAI), language).about  # type: ignore[arg-type]
+        assert any(said in line for line in about) is is_cut
