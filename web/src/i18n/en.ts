@@ -42,6 +42,7 @@ export const en = {
     retry: "Try again",
     noAnswer: "The server does not answer. Check the network.",
     notAllowed: "Your account may not do this. Ask the administrator for the role.",
+    otherWindow: "Meanwhile somebody has logged in in another window of this browser. Look whose screen this is, then do it again.",
     notFound: "It no longer exists, or belongs to a site you may not see.",
     tooMany: "Too many attempts. Wait a minute, then try again.",
     invalid: "The server did not accept this.",

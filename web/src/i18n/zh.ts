@@ -44,6 +44,7 @@ export const zh: Texts = {
     retry: "重试",
     noAnswer: "服务器没有响应，请检查网络。",
     notAllowed: "您的账号没有此权限，请联系管理员分配角色。",
+    otherWindow: "期间有人在本浏览器的另一窗口中登录。请核对当前用户后重新操作。",
     notFound: "内容已不存在，或属于您无权查看的院区。",
     tooMany: "尝试次数过多，请稍等一分钟再试。",
     invalid: "服务器未接受该操作。",
