@@ -121,7 +121,7 @@ export const texts = inBoth(
     cancel: "取消",
     endsSessions: "此类变更会结束其所有登录，包括大屏和门岗平板。",
     roles: {
-      administrator: "管理员", guard: "门卫", engineer: "设施工程师", manager: "宿舍管理员", viewer: "查看人员", registrar: "登记管理员",
+      administrator: "管理员", guard: "门卫", engineer: "设施工程师", manager: "宿舍管理员", viewer: "查看人员", registrar: "登记员",
     },
     mayLogIn: "可登录",
     disabled: "已停用",
