@@ -53,7 +53,7 @@ _WHY_FAULT = {
     },
     "certificate-ends": {
         "en": "The certificate '{}' ends soon or has ended; whoever it belongs to is then refused by the broker",
-        "zh": "证书“{}”即将到期或已到期；到期后其持有者将被消息服务器拒绝",
+        "zh": "证书“{}”即将到期或已到期；到期后其持有者将被消息代理拒绝",
     },
     "clock-wrong": {
         "en": "The clock of '{}' does not agree with the others; times of readings and alarms are doubtful",
