@@ -12,6 +12,16 @@ from alerts.alarm import Transition, What
 from alerts.people import Template
 from alerts.recheck import DECISION_OVERDUE, RECHECK_OVERDUE
 
+CLASSES: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "fever": "fever", "drain": "drains", "dormitory": "dormitories", "sensor": "sensors", "gateway": "gateways",
+        "cold-store": "cold store", "meter": "meters", "scanner": "scanners", "duty": "daily duties",
+        "system": "Gatehouse itself",
+    },
+    "zh": {"fever": "发热", "drain": "排水", "dormitory": "宿舍", "sensor": "传感器", "gateway": "网关",
+           "cold-store": "冷库", "meter": "表计", "scanner": "测温仪", "duty": "日常任务", "system": "平台自身"},
+}  # fmt: skip
+"""What classes of alarms are called; one that a district has made itself is called as it calls it."""
 _SEVERITY_ZH = {"critical": "紧急", "high": "高", "medium": "中", "low": "低"}
 _REASONS = {
     What.RAISED: ("new alarm", "新告警"),
@@ -83,7 +93,9 @@ def digest_words(bodies: Sequence[Mapping[str, Any]], language: str) -> tuple[st
     for (area, sort), lines in groups.items():
         more = len(lines) - _LINES_MAX
         shown = lines[:_LINES_MAX] + ([f"… 另有 {more} 条" if zh else f"… and {more} more"] if more > 0 else [])
-        parts.append("\n".join([f"{area} · {sort} ({len(lines)})", *(f"- {line}" for line in shown)]))
+        called = CLASSES[language].get(sort, sort)
+        head = f"{area} · {called}（{len(lines)} 条）" if zh else f"{area} · {called} ({len(lines)})"
+        parts.append("\n".join([head, *(f"- {line}" for line in shown)]))
     return (f"告警汇总：{len(bodies)} 条" if zh else f"Alarms: {len(bodies)} messages in one"), "\n\n".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from alerts.notify.words import CLASSES
 from api.documents.document import Language
 
 WORDS: dict[Language, dict[str, Any]] = {
@@ -101,11 +102,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "note_shift": "Nobody who passed is named here. Temperatures are those of the alarm.",
         "note_storm": "Warning: from the first alarm to the overflow, or to the peak where there was none.",
         "severities": {"low": "low", "medium": "medium", "high": "high", "critical": "critical"},
-        "classes": {
-            "fever": "fever", "drain": "drains", "dormitory": "dormitories", "sensor": "sensors", "gateway": "gateways",
-            "cold-store": "cold store", "meter": "meters", "scanner": "scanners", "duty": "daily duties",
-            "system": "Gatehouse itself",
-        },
+        "classes": CLASSES["en"],
         "dispositions": {
             "admit": "admitted", "refuse": "refused", "refer": "referred", "true": "true", "false": "false alarm",
             "test": "test", "duplicate": "duplicate", "no-action": "no action",
@@ -206,8 +203,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "note_shift": "本报告不记录通行人员身份；体温为告警时的测量值。",
         "note_storm": "提前量：自首次告警至溢流；未溢流时至最高水位。",
         "severities": {"low": "低", "medium": "中", "high": "高", "critical": "紧急"},
-        "classes": {"fever": "发热", "drain": "排水", "dormitory": "宿舍", "sensor": "传感器", "gateway": "网关",
-                    "cold-store": "冷库", "meter": "表计", "scanner": "测温仪", "duty": "日常任务", "system": "平台自身"},
+        "classes": CLASSES["zh"],
         "dispositions": {
             "admit": "放行", "refuse": "劝返", "refer": "送医务点", "true": "属实", "false": "误报", "test": "测试",
             "duplicate": "重复", "no-action": "无需处理",

@@ -266,7 +266,7 @@ def test_in_a_flood_only_critical_alarms_are_told_one_by_one_and_nothing_is_drop
     assert Counter(notice.sort for notice in mine) == {"call": 11, "flood": 1, "digest": 1}
     (digest,) = [notice for notice in mine if notice.sort == "digest"]
     assert len(digest.body["notices"]) == 20 + 30
-    assert "管网 · drain (50)" in digest.text
+    assert "管网 · 排水（50 条）" in digest.text
     assert digest.title == "告警汇总：50 条"
     assert all(row.state in ("delivered", "digested") for row in world.rows())
 
