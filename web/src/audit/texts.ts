@@ -29,6 +29,16 @@ export const texts = inBoth(
     waiting: "waiting for the core",
     refused: (why: string) => `refused: ${why}`,
     refusedShort: "refused",
+    outcomes: {
+      made: "made", begun: "begun", changed: "changed", ended: "ended", sent: "sent", shown: "shown", "let in": "let in",
+      "not there": "not there",
+    },
+    why: {
+      role: "not for this role", site: "not at this site", password: "wrong password", code: "wrong code", PIN: "wrong PIN",
+      "too many PINs": "too many PINs", "second factor": "second step missing", "no CSRF token": "sent by a page of another log-in",
+      "in person only": "not for tokens", "a wall screen looks only": "a wall screen looks only", "not as seen": "changed meanwhile",
+      outdated: "changed meanwhile", "no such user": "no such user",
+    },
     actions: {
       "log-in": "logged in", "log-out": "logged out", "change-guard": "took over a gate", "session-end": "ended a session",
       "password-change": "changed their password", "password-reset": "set a password", "pin-set": "set a PIN", "pin-drop": "took a PIN away",
@@ -83,6 +93,16 @@ export const texts = inBoth(
     waiting: "等待核心处理",
     refused: (why: string) => `被拒绝：${why}`,
     refusedShort: "被拒绝",
+    outcomes: {
+      made: "已生成", begun: "已开始", changed: "已更改", ended: "已停止", sent: "已发送", shown: "已显示", "let in": "已放行",
+      "not there": "已不存在",
+    },
+    why: {
+      role: "角色无权", site: "非所属院区", password: "密码不正确", code: "验证码不正确", PIN: "PIN 不正确",
+      "too many PINs": "PIN 尝试过多", "second factor": "缺少二次验证", "no CSRF token": "由其他登录的页面提交",
+      "in person only": "令牌不可用于此操作", "a wall screen looks only": "大屏只能查看", "not as seen": "期间已有变化",
+      outdated: "期间已有变化", "no such user": "没有此用户",
+    },
     actions: {
       "log-in": "登录", "log-out": "退出", "change-guard": "门岗换岗", "session-end": "结束登录",
       "password-change": "修改密码", "password-reset": "重设密码", "pin-set": "设置 PIN", "pin-drop": "取消 PIN",
@@ -115,9 +135,13 @@ type Words = (typeof texts)["en"];
 /** An action without a word here is shown as it is on record. */
 export const actionWord = (words: Words, action: string): string => (words.actions as Record<string, string>)[action] ?? action;
 
+const REFUSED = "refused: ";
+const said = (table: Readonly<Record<string, string>>, code: string): string => (Object.hasOwn(table, code) ? (table[code] ?? code) : code);
+
+/** What has no word here, such as what a core has answered, is shown as it is on record. */
 export function outcomeWord(words: Words, outcome: string): string {
   if (outcome === "done") return words.done;
   if (outcome === "waiting") return words.waiting;
   if (outcome === "refused") return words.refusedShort;
-  return outcome.startsWith("refused: ") ? words.refused(outcome.slice("refused: ".length)) : outcome;
+  return outcome.startsWith(REFUSED) ? words.refused(said(words.why, outcome.slice(REFUSED.length))) : said(words.outcomes, outcome);
 }
