@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import time
+from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -120,7 +120,9 @@ class Keeper:
         names = None
         for row in self._parts.reports.to_tell():
             names = names or names_of(self._parts)
-            title = f"{_TITLES[row.language][row.kind]}: {names.get(row.subject, {}).get(row.language, row.subject)}"
+            colon = "：" if row.language == "zh" else ": "
+            name = names.get(row.subject, {}).get(row.language, row.subject)
+            title = f"{_TITLES[row.language][row.kind]}{colon}{name}"
             notice = Notice(
                 id=0,
                 key=f"report-{row.report}-{row.channel}-{row.recipient}",
@@ -128,7 +130,7 @@ class Keeper:
                 created_ms=self._parts.clock.now_ms(),
                 body={"report": {n: getattr(row, n) for n in ("report", "kind", "site", "subject", "period")}},
                 recipient=row.recipient,
-                title=title if row.kind in ("shift", "storm") else f"{title} {row.period}",
+                title=f"{title} {self._when(row.kind, row.site, row.period)}",
                 text=_TEXTS[row.language],
                 sort="report",
             )
@@ -143,6 +145,14 @@ class Keeper:
                 self._parts.reports.not_told(row, str(error), is_final=True)
             else:
                 self._parts.reports.told(row)
+
+    def _when(self, kind: str, site: str, period: str) -> str:
+        """Of a day or month its name, of a shift when it was handed over, of a storm when it began."""
+        if Kind(kind) in BY_CALENDAR:
+            return period
+        known = self._parts.catalogue.site.get(site)
+        zone = ZoneInfo("UTC" if known is None else known.timezone)
+        return f"{datetime.fromtimestamp(int(period) / 1000, zone):%Y-%m-%d %H:%M %Z}"
 
 
 async def keep_made(parts: Parts) -> None:

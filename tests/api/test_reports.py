@@ -54,6 +54,7 @@ class Mailbox:
     """A channel that writes down what it was given, and refuses while it is told to."""
 
     keys: list[str] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
     is_away: bool = False
     dies: bool = False
 
@@ -61,6 +62,7 @@ class Mailbox:
         if self.is_away:
             raise Unavailable("away")
         self.keys.append(notice.key)
+        self.titles.append(notice.title)
         if self.dies:
             raise KeyboardInterrupt
 
@@ -219,6 +221,22 @@ def test_what_cannot_be_made_or_told_now_is_tried_again(office: Office) -> None:
     office.wait(RETRY_MS)
     office.keeper.turn()
     assert len(office.mailbox.keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "title"), [("zh", "交接班报告：Lane 2026-11-18 1"), ("en", "Shift report: Lane 2026-11-18 1")]
+)
+def test_a_shift_report_is_told_with_when_the_shift_was_handed_over(office: Office, language: str, title: str) -> None:
+    document = {"kind": "shift", "site": "east", "subject": "lane", "language": language, "at": "07:00",
+                "recipients": [{"person": "li", "channel": "mail"}]}  # fmt: skip
+    office.parts.reports.begin(document, "guard")
+    now_ms = office.world.clock.now_ms()
+    office.parts.handovers.sign("lane", now_ms - HOUR_MS, now_ms + 1, "guard", "", {})
+    office.wait(HOUR_MS)
+    office.keeper.turn()
+    assert [each.startswith(title) and each.endswith(" CST") for each in office.mailbox.titles] == [True], (
+        office.mailbox.titles
+    )
 
 
 def test_a_report_that_fails_as_nobody_foresaw_keeps_none_of_the_others(office: Office) -> None:
