@@ -5,7 +5,7 @@ import { useCallback, useState } from "react";
 
 import { Problem } from "../api/request";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, labelled, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { failureText } from "../show/failure";
@@ -140,6 +140,7 @@ function PlanDialog({ network, pipe, zone, close, made }: { network: string; pip
 
 function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; mayClean: boolean; changed: () => void }) {
   const words = useWords(texts);
+  const language = useLanguage();
   const shared = useTexts();
   const [silt, setSilt] = useState("");
   const [leftOver, setLeftOver] = useState("");
@@ -177,9 +178,9 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
         {job.note !== "" && <p>{job.note}</p>}
         {isDone && (
           <p>
-            {words.silts}: {metres(job.silt_m)} → {metres(job.left_m)} ·{" "}
+            {labelled(words.silts, `${metres(job.silt_m)} → ${metres(job.left_m)}`, language)} ·{" "}
             {words.effect(metres(effect?.before_m ?? null), effect?.after_m == null ? words.effectLater : metres(effect.after_m))}
-            {" · "}{job.done_by}{job.signed_by !== null && ` · ${words.states.signed}: ${job.signed_by}`}
+            {" · "}{job.done_by}{job.signed_by !== null && ` · ${labelled(words.states.signed, job.signed_by, language)}`}
           </p>
         )}
         {problem !== null && <p role="alert" className="job-wrong">{problem.status === CONFLICT ? words.conflict : failureText(problem, shared)}</p>}

@@ -7,7 +7,7 @@ import { useState } from "react";
 import type { Alarm, Disposition, Recheck } from "../api/contract";
 import { disposeAlarm, measureAlarm, recheckAlarm } from "../api/gatehouse";
 import { useAlarmDetail } from "../detail/useAlarmDetail";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, inTurn, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { lookUp } from "../show/codes";
 import { timeOfDay } from "../show/time";
@@ -308,7 +308,7 @@ function Reasons({ alarm, disposition, guard, isBusy, decide }: ReasonsProps) {
   const [isMissing, setMissing] = useState(false);
   // What was on the screen when this was opened first: typed before a log-in, it is said to be still there.
   const [wasThere] = useState(draft.note !== "" || draft.presets.length > 0);
-  const note = [...draft.presets, draft.note.trim()].filter((part) => part !== "").join(language === "zh" ? "；" : "; ");
+  const note = inTurn([...draft.presets, draft.note.trim()].filter((part) => part !== ""), language);
   const submit = async () => {
     if (disposition === "refuse" && note === "") {
       setMissing(true);
