@@ -73,6 +73,16 @@ def rules_switched(rule_count: int) -> None:
     _log.info("other rules hold from here on", rules=rule_count)
 
 
+def channel_known(channel: str) -> None:
+    """A counter that is not there before it is 1 does not rise for who watches it: the first failure would not show."""
+    for outcome in ("delivered", "retried", "failed"):
+        _notices.labels(channel, outcome)
+
+
+def heartbeat_known(channel: str) -> None:
+    _heartbeats_failed.labels(channel)
+
+
 def notice_delivered(channel: str, count: int) -> None:
     _notices.labels(channel, "delivered").inc(count)
 

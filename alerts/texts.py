@@ -19,7 +19,7 @@ from telemetry.series import ONLINE
 
 _FORESEEABLE_MIN = 24 * 60.0  # a rise that needs longer is none that a clock time could be told for
 _OURS = {
-    UNANSWERED: {"en": "Nobody has acknowledged an alarm", "zh": "报警无人确认"},
+    UNANSWERED: {"en": "Nobody has acknowledged an alarm", "zh": "告警无人确认"},
     DAMAGED: {"en": "Records of the journal are damaged", "zh": "日志记录损坏"},
     UNDELIVERED: {"en": "Messages do not get through", "zh": "通知无法送达"},
     UNSTORED: {"en": "History does not let us in", "zh": "历史库拒绝访问"},
@@ -33,7 +33,7 @@ _OURS = {
     "spool-damaged": {"en": "A gateway's disk has lost readings", "zh": "网关缓存损坏"},
 }
 _ADVICE_OURS = {
-    UNANSWERED: {"en": "See to the alarm, then to the duty roster.", "zh": "先处理该报警，再检查值班表。"},
+    UNANSWERED: {"en": "See to the alarm, then to the duty roster.", "zh": "先处理该告警，再检查值班表。"},
     DAMAGED: {"en": "Look at the disk; make the days anew.", "zh": "检查磁盘，并重建相关日期的历史数据。"},
     UNDELIVERED: {"en": "Look at the channel's address and secret.", "zh": "检查通道的地址与密钥。"},
     UNSTORED: {"en": "Put token or bucket right.", "zh": "修正令牌或存储桶。"},
@@ -53,11 +53,11 @@ _WHY_FAULT = {
     },
     "certificate-ends": {
         "en": "The certificate '{}' ends soon or has ended; whoever it belongs to is then refused by the broker",
-        "zh": "证书“{}”即将到期或已到期；到期后其持有者将被消息服务器拒绝",
+        "zh": "证书“{}”即将到期或已到期；到期后其持有者将被消息代理拒绝",
     },
     "clock-wrong": {
         "en": "The clock of '{}' does not agree with the others; times of readings and alarms are doubtful",
-        "zh": "“{}”的时钟与其他设备不一致；读数与报警的时间不可靠",
+        "zh": "“{}”的时钟与其他设备不一致；读数与告警的时间不可靠",
     },
     "backup-old": {
         "en": "The newest backup in '{}' is too old; a broken disk would cost everything since",
@@ -69,7 +69,7 @@ _WHY_FAULT = {
     },
     "spool-full": {
         "en": "The disk budget of '{}' is used up; it thins out what waits, and keeps what alarms need for last",
-        "zh": "“{}”的缓存额度已用尽；积压数据将被抽稀，报警所需的数据保留到最后",
+        "zh": "“{}”的缓存额度已用尽；积压数据将被抽稀，告警所需的数据保留到最后",
     },
     "spool-damaged": {
         "en": "What waited on the disk of '{}' cannot be read any more; it was set aside, and has not arrived",
@@ -190,7 +190,7 @@ def _why(
         if alarm.severity_max > getattr(rule, "severity", alarm.severity_max):
             return {
                 "en": f"No usable reading any more, and it went silent while in alarm or rising; last value {heard}",
-                "zh": f"已无有效读数，且失联前正处于报警或上升中；最后读数 {heard}",
+                "zh": f"已无有效读数，且失联前正处于告警或上升中；最后读数 {heard}",
             }
         if not heard:
             return {"en": "No usable reading has ever arrived", "zh": "从未收到有效读数"}
@@ -217,7 +217,7 @@ def _why_ours(alarm: Alarm) -> dict[str, str]:
     if alarm.rule == UNANSWERED:
         return {
             "en": f"Everybody was called for alarm {alarm.key} of rule {alarm.device}, and nobody has acknowledged it",
-            "zh": f"规则 {alarm.device} 的报警 {alarm.key} 已通知所有人员，仍无人确认",
+            "zh": f"规则 {alarm.device} 的告警 {alarm.key} 已通知所有人员，仍无人确认",
         }
     if alarm.rule == DAMAGED:
         return {

@@ -22,6 +22,7 @@ _KEYS = uuid.UUID("6f0d6f1e-5a0b-4d39-9f4e-2c1f1a7f3b11")  # of ids that follow 
 _LOOK_EVERY_S = 0.02
 _BEGUN_MAX = 500
 _STEPS_TOLD_MAX = 50
+_IN_MAX = 500
 _EVIDENCE_BEFORE_MS = 30 * 60_000
 _EVIDENCE_AFTER_MS = 10 * 60_000
 
@@ -135,12 +136,16 @@ class Alarms:
             alarms.c.device.in_(devices), alarms.c.onset_ms >= start_ms, alarms.c.onset_ms < end_ms
         )
         with self._database.connect() as db:
-            rows = db.execute(query.order_by(alarms.c.onset_ms).limit(_BEGUN_MAX))
-            found: dict[str, dict[str, Any]] = {row.document["id"]: {**row.document, "steps": []} for row in rows}
-            steps = sa.select(transitions).where(transitions.c.alarm.in_(found)).order_by(transitions.c.id)
-            for step in db.execute(steps):
-                found[step.alarm]["steps"].append(_transition(step))
-        return list(found.values())
+            return _with_steps(db, query.order_by(alarms.c.onset_ms).limit(_BEGUN_MAX))
+
+    def named(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Alarms by their ids, in the order of their onset, each with its transitions as `steps`."""
+        found: list[dict[str, Any]] = []
+        with self._database.connect() as db:
+            for at in range(0, len(names), _IN_MAX):
+                of = alarms.c.id.in_(names[at : at + _IN_MAX])
+                found += _with_steps(db, sa.select(alarms.c.document).where(of))
+        return sorted(found, key=lambda alarm: (alarm["onset_ms"], alarm["id"]))
 
     def done_since(self, alarm: str, seq: int) -> list[dict[str, Any]]:
         """The steps of an alarm after the one that somebody saw, with what a decision was."""
@@ -205,6 +210,14 @@ class Alarms:
                 raise Refused(row.answer)
             time.sleep(_LOOK_EVERY_S)
         raise NoAnswer
+
+
+def _with_steps(db: sa.Connection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {row.document["id"]: {**row.document, "steps": []} for row in db.execute(query)}
+    steps = sa.select(transitions).where(transitions.c.alarm.in_(found)).order_by(transitions.c.id)
+    for step in db.execute(steps):
+        found[step.alarm]["steps"].append(_transition(step))
+    return list(found.values())
 
 
 def _transition(row: Any) -> dict[str, Any]:

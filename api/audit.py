@@ -203,8 +203,14 @@ def faults(db: sa.Connection, anchor: Anchor | None = None) -> list[str]:
         found.append(
             f"the head says otherwise than the last row, {last_id}: rows are missing at the end, or it was changed"
         )
-    if not is_anchored:
-        found.append("the row of the anchor is not there, or is another")
+    if anchor is not None and not is_anchored:
+        if begins is not None and anchor.id < begins[0]:
+            found.append(
+                f"the row of the anchor went with a purge of rows up to {begins[0]}: "
+                "hold a later anchor against the record"
+            )
+        elif (anchor.id, anchor.hash) != begins:
+            found.append("the row of the anchor is not there, or is another")
     return found
 
 

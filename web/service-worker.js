@@ -6,6 +6,8 @@ const CACHE = `screens-${self.__VERSION__}`;
 /** A page that was opened with the version before may still ask for its parts. */
 const VERSIONS_KEPT = 2;
 const NETWORK_WITHIN_MS = 4_000;
+/** All screens are one page. Whatever else the server has, such as `/health/ready`, is for it alone to answer. */
+const PAGES = new Set(["", "index.html"]);
 
 self.addEventListener("install", (event) => {
   const kept = caches.open(CACHE).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" }))));
@@ -22,11 +24,9 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  const path = new URL(request.url).href.replace(self.registration.scope, "");
   if (request.method !== "GET" || !request.url.startsWith(self.registration.scope)) return;
-  // Whoever goes to the API by the address bar is sent on from there, to log in: that is the browser's to follow.
-  if (path.startsWith("api/")) return;
-  if (request.mode === "navigate") event.respondWith(pageFirstFromServer(request));
+  const path = request.url.slice(self.registration.scope.length).split(/[?#]/, 1)[0];
+  if (request.mode === "navigate" && PAGES.has(path)) event.respondWith(pageFirstFromServer(request));
   else if (path.startsWith("assets/")) event.respondWith(fileOf(request));
 });
 
@@ -42,7 +42,8 @@ async function pageFirstFromServer(request) {
   } finally {
     clearTimeout(timer);
   }
-  return (await caches.match("./index.html")) ?? Response.error();
+  // Of this version: the one before is kept as well, and stands before it.
+  return (await caches.match("./index.html", { cacheName: CACHE })) ?? Response.error();
 }
 
 /** A file's name has its contents' hash in it, so what is kept is what is asked for. */

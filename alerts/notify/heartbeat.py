@@ -54,6 +54,7 @@ class Heartbeat:
         self._lag = lag
         self._clock = clock
         self._count = 0
+        events.heartbeat_known(name)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`."""

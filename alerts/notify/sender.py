@@ -40,6 +40,7 @@ class Sender:
         self._fails: dict[str, str] = {}
         self._works: set[str] = set()
         self._reported_s = clock.monotonic_s() - _REPORT_EVERY_S
+        events.channel_known(name)
 
     def wake(self) -> None:
         """There are new notices."""

@@ -12,16 +12,26 @@ from alerts.alarm import Transition, What
 from alerts.people import Template
 from alerts.recheck import DECISION_OVERDUE, RECHECK_OVERDUE
 
-_SEVERITY_ZH = {"critical": "紧急", "high": "严重", "medium": "一般", "low": "提示"}
+CLASSES: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "fever": "fever", "drain": "drains", "dormitory": "dormitories", "sensor": "sensors", "gateway": "gateways",
+        "cold-store": "cold store", "meter": "meters", "scanner": "scanners", "duty": "daily duties",
+        "system": "Gatehouse itself",
+    },
+    "zh": {"fever": "发热", "drain": "排水", "dormitory": "宿舍", "sensor": "传感器", "gateway": "网关",
+           "cold-store": "冷库", "meter": "表计", "scanner": "测温仪", "duty": "日常任务", "system": "平台自身"},
+}  # fmt: skip
+"""What classes of alarms are called; one that a district has made itself is called as it calls it."""
+_SEVERITY_ZH = {"critical": "紧急", "high": "高", "medium": "中", "low": "低"}
 _REASONS = {
-    What.RAISED: ("new alarm", "新报警"),
+    What.RAISED: ("new alarm", "新告警"),
     What.SEVERITY_UP: ("it has become worse", "级别升高"),
-    What.REOPENED: ("it is not over: readings that came late say so", "补传数据表明报警并未结束"),
-    What.UNMASKED: ("it is no longer masked and still there", "屏蔽已解除，报警仍在"),
-    What.REALARMED: ("acknowledged long ago and still there", "确认已久，报警仍在"),
+    What.REOPENED: ("it is not over: readings that came late say so", "补传数据表明告警并未结束"),
+    What.UNMASKED: ("it is no longer masked and still there", "屏蔽已解除，告警仍在"),
+    What.REALARMED: ("acknowledged long ago and still there", "确认已久，告警仍在"),
     What.ESCALATED: ("nobody has acknowledged it", "尚无人确认，升级通知"),
     What.EXHAUSTED: ("everybody was called and nobody has acknowledged it", "已通知所有人员，仍无人确认"),
-    What.REMINDED: ("reminder: it is still there", "提醒：报警仍在"),
+    What.REMINDED: ("reminder: it is still there", "提醒：告警仍在"),
     What.RETURNED: ("over: readings are good again", "已恢复：读数正常"),
     What.DISPOSED: ("over: somebody has decided", "已处置"),
     What.CLOSED: ("closed", "已关闭"),
@@ -59,7 +69,7 @@ def words(
 def flood_words(role: str, language: str) -> tuple[str, str]:
     """That from here on what is less than critical comes gathered."""
     if language == "zh":
-        return "报警泛滥", f"{role}：十分钟内超过 10 条通知。紧急报警仍逐条发送，其余每分钟汇总一次。"
+        return "告警泛滥", f"{role}：十分钟内超过 10 条通知。紧急告警仍逐条发送，其余每分钟汇总一次。"
     return (
         "Alarm flood",
         f"{role}: more than 10 messages in ten minutes. Critical alarms still come one by one, the rest once a minute.",
@@ -83,8 +93,10 @@ def digest_words(bodies: Sequence[Mapping[str, Any]], language: str) -> tuple[st
     for (area, sort), lines in groups.items():
         more = len(lines) - _LINES_MAX
         shown = lines[:_LINES_MAX] + ([f"… 另有 {more} 条" if zh else f"… and {more} more"] if more > 0 else [])
-        parts.append("\n".join([f"{area} · {sort} ({len(lines)})", *(f"- {line}" for line in shown)]))
-    return (f"报警汇总：{len(bodies)} 条" if zh else f"Alarms: {len(bodies)} messages in one"), "\n\n".join(parts)
+        called = CLASSES[language].get(sort, sort)
+        head = f"{area} · {called}（{len(lines)} 条）" if zh else f"{area} · {called} ({len(lines)})"
+        parts.append("\n".join([head, *(f"- {line}" for line in shown)]))
+    return (f"告警汇总：{len(bodies)} 条" if zh else f"Alarms: {len(bodies)} messages in one"), "\n\n".join(parts)
 
 
 def _said(taken: Transition, document: Mapping[str, Any], language: str) -> dict[str, str]:

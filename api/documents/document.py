@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
-Cell = str | int | float | None
-"""Text, a number, or nothing (None)."""
+Number = int | float | Decimal
+Cell = str | Number | None
+"""Text, a number, or nothing (None). A Decimal has digits of its own, for columns whose rows have different ones."""
 
 Language = Literal["en", "zh"]
 

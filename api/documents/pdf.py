@@ -23,7 +23,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.platypus import KeepTogether, LongTable, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 
-from api.documents.document import Cell, Document, Table, shown
+from api.documents.document import Cell, Document, Number, Table, shown
 
 _LATIN, _CJK = "Helvetica", "STSong-Light"
 _MARGIN = 15 * mm
@@ -81,7 +81,7 @@ def _table(table: Table, width: float) -> list[Any]:
         return [KeepTogether([heading, _text(table.empty, _style(9, 13, _MUTED))])]
     shares = [column.share for column in table.columns]
     numeric = [
-        column.decimals is not None or any(isinstance(row[at], int | float) for row in table.rows)
+        column.decimals is not None or any(isinstance(row[at], Number) for row in table.rows)
         for at, column in enumerate(table.columns)
     ]
     # The heading is the first row, so that it never stands alone at the end of a page.
@@ -109,7 +109,7 @@ def _bars(table: Table, column: int, width: float) -> Any:
     chart = VerticalBarChart()
     chart.x, chart.y, chart.width, chart.height = 14 * mm, 9 * mm, width - 16 * mm, _CHART - 12 * mm
     values = [row[column] for row in table.rows]
-    numbers = [float(value) if isinstance(value, int | float) else 0.0 for value in values]
+    numbers = [float(value) if isinstance(value, Number) else 0.0 for value in values]
     chart.data = [numbers]
     chart.barWidth, chart.groupSpacing = 1, 0.4
     chart.bars[0].fillColor, chart.bars[0].strokeColor = _BAR, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import xlsxwriter
@@ -96,8 +97,15 @@ def _write(
     elif isinstance(cell, str):
         sheet.write_string(row, column, _clean(cell), book.add_format(look | {"text_wrap": True, "valign": "top"}))
     else:
+        if decimals is None and isinstance(cell, Decimal):
+            decimals = _digits(cell)
         form = {} if decimals is None else {"num_format": "#,##0" + ("." + "0" * decimals if decimals else "")}
-        sheet.write_number(row, column, cell, book.add_format(look | form | {"valign": "top"}))
+        sheet.write_number(row, column, float(cell), book.add_format(look | form | {"valign": "top"}))
+
+
+def _digits(cell: Decimal) -> int:
+    exponent = cell.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def _name(title: str, taken: set[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from api.contract import Named
 from api.documents.document import Cell, Column, Document, Language, Table
@@ -31,6 +32,7 @@ _WORDS = {
         "unknown": "a step of the register is unknown and not counted",
         "public": "Common use and difference to the main meter",
         "tariff": "Tariff",
+        "of_unit": "{name} ({unit})",
         "main": "Main meter",
         "rooms": "Rooms",
         "common": "Common use",
@@ -64,6 +66,7 @@ _WORDS = {
         "unknown": "表计跳变原因不明，未计入",
         "public": "公共用量及与总表差额",
         "tariff": "费用",
+        "of_unit": "{name}（{unit}）",
         "main": "总表",
         "rooms": "房间合计",
         "common": "公共用量",
@@ -134,8 +137,8 @@ def _rooms(bill: Bill, tariff: TariffUsed, language: Language, names: Mapping[st
         rows.append(
             (
                 _name(room.room, language, names),
-                use.quantity,
-                use.estimated,
+                Decimal(use.quantity),
+                Decimal(use.estimated),
                 steps,
                 _yuan(use.fen),
                 _remark(use, language),
@@ -160,7 +163,7 @@ def _remark(use: RoomUse | PublicUse, language: Language) -> str:
         said.append(words["unknown"])
     elif use.breaks:
         said.append(words["breaks"])
-    return "; ".join(said)
+    return ("；" if language == "zh" else "; ").join(said)
 
 
 def _public(bill: Bill, language: Language) -> Table:
@@ -168,11 +171,11 @@ def _public(bill: Bill, language: Language) -> Table:
     of = {tariff.id: tariff for tariff in bill.tariffs}
     rows: list[tuple[Cell, ...]] = [
         (
-            f"{of[each.tariff].name[language]} ({of[each.tariff].unit})",
-            each.main,
-            each.rooms,
-            each.common,
-            each.difference,
+            words["of_unit"].format(name=of[each.tariff].name[language], unit=of[each.tariff].unit),
+            _quantity(each.main),
+            Decimal(each.rooms),
+            Decimal(each.common),
+            _quantity(each.difference),
             _yuan(each.fen),
             _yuan(each.spread_fen),
             _remark(each, language),
@@ -208,6 +211,10 @@ def _name(room: str, language: Language, names: Mapping[str, Named]) -> str:
 
 def _bed(bed: int | None, language: Language) -> str:
     return _WORDS[language]["house"] if bed is None else str(bed)
+
+
+def _quantity(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def _yuan(fen: int) -> float:

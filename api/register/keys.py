@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import os
 import secrets
 import stat
@@ -120,11 +121,13 @@ class Keys:
                 os.fsync(descriptor)
             if is_new:
                 os.link(beside, self.file)  # fails where there is one
-                beside.unlink()
+                beside.unlink(missing_ok=True)
             else:
                 beside.replace(self.file)
             sync_folder(self.file.parent)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)  # no key is left beside that seals nothing
             raise BadConfiguration(f"register.key_file {self.file}: {error}") from error
 
 

@@ -117,6 +117,7 @@ class Register:
     def __init__(self, database: sa.Engine, keys: Keys, clock: Clock, keep_days: int) -> None:
         self._database = database
         self._clock = clock
+        self._beginning = threading.Lock()
         self._changing = threading.Lock()  # what was looked up stays so until it is written, but for other processes
         self.keys = keys
         self.keep_days = keep_days
@@ -126,8 +127,13 @@ class Register:
 
     def check_key(self) -> None:
         """Make the first key of an empty register. Raises Unavailable when the key is away."""
-        if not self.keys.is_there and not self._is_used():
-            self.keys.make(self._clock.now_ms())
+        with self._beginning:  # of two first visitors at once one makes it
+            if not self.keys.is_there and not self._is_used():
+                try:
+                    self.keys.make(self._clock.now_ms())
+                except BadConfiguration:
+                    if not self.keys.is_there:  # nor has another process made it meanwhile
+                        raise
         self.keys.all()
 
     def add(self, visit: Visit, request: str) -> Visit:

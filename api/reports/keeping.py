@@ -1,14 +1,15 @@
 """Makes what schedules want, tells whoever they name, and lets old files go, while the API runs.
 
 What was due while nothing ran is made when something runs again. A report that cannot be made now (history is away) is tried
-again; one that concerns nothing any more (its gate has left the catalogue) is left, and said in the log.
+again in five minutes; one that concerns nothing any more (its gate has left the catalogue), or fails as nobody foresaw, in
+six hours. Each is said in the log, and none is tried any more once it is as old as what an outage is made up for.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import time
+from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -18,7 +19,7 @@ from api.drains.network import networks
 from api.drains.storm_report import storms_between
 from api.parts import Parts
 from api.problems import Problem
-from api.reports.made import Scheduled, Wanted
+from api.reports.made import RETRY_MAX_MS, RETRY_MS, Scheduled, Wanted
 from api.reports.making import files_of, make, names_of
 from api.reports.period import BY_CALENDAR, DAYS_BACK_MAX, Kind, Period, due
 from api.reports.shift import signed_shifts
@@ -93,10 +94,12 @@ class Keeper:
         claim = parts.reports.claim(wanted, schedule.id)
         if claim is None:
             return
+        why, retry_ms = "", RETRY_MS
         try:
             document = make(parts, wanted, parts.clock.now_ms())
-            why = "" if document is not None else f"there is no '{wanted.subject}' any more"
-            if document is not None:
+            if document is None:
+                why, retry_ms = f"there is no '{wanted.subject}' any more", RETRY_MAX_MS
+            else:
                 tell = [(each["channel"], each["person"]) for each in given["recipients"]]
                 parts.reports.made(claim, files_of(document), "schedule", tell)
         except (Unavailable, OSError) as error:
@@ -107,17 +110,19 @@ class Keeper:
             raise
         except Exception as error:
             # One report that cannot be put together must not take the screens with it, at this start and each that follows.
-            why = f"{type(error).__name__} while it was made: please report it"
+            why, retry_ms = f"{type(error).__name__} while it was made: please report it", RETRY_MAX_MS
             _log.exception("a report could not be made, unforeseen", schedule=schedule.id, period=period.key)
         if why:
-            parts.reports.not_made(claim, why)
+            parts.reports.not_made(claim, why, retry_ms)
             _log.warning("a report could not be made; trying again", schedule=schedule.id, period=period.key, error=why)
 
     def _tell(self) -> None:
         names = None
         for row in self._parts.reports.to_tell():
             names = names or names_of(self._parts)
-            title = f"{_TITLES[row.language][row.kind]}: {names.get(row.subject, {}).get(row.language, row.subject)}"
+            colon = "：" if row.language == "zh" else ": "
+            name = names.get(row.subject, {}).get(row.language, row.subject)
+            title = f"{_TITLES[row.language][row.kind]}{colon}{name}"
             notice = Notice(
                 id=0,
                 key=f"report-{row.report}-{row.channel}-{row.recipient}",
@@ -125,7 +130,7 @@ class Keeper:
                 created_ms=self._parts.clock.now_ms(),
                 body={"report": {n: getattr(row, n) for n in ("report", "kind", "site", "subject", "period")}},
                 recipient=row.recipient,
-                title=title if row.kind in ("shift", "storm") else f"{title} {row.period}",
+                title=f"{title} {self._when(row.kind, row.site, row.period)}",
                 text=_TEXTS[row.language],
                 sort="report",
             )
@@ -140,6 +145,14 @@ class Keeper:
                 self._parts.reports.not_told(row, str(error), is_final=True)
             else:
                 self._parts.reports.told(row)
+
+    def _when(self, kind: str, site: str, period: str) -> str:
+        """Of a day or month its name, of a shift when it was handed over, of a storm when it began."""
+        if Kind(kind) in BY_CALENDAR:
+            return period
+        known = self._parts.catalogue.site.get(site)
+        zone = ZoneInfo("UTC" if known is None else known.timezone)
+        return f"{datetime.fromtimestamp(int(period) / 1000, zone):%Y-%m-%d %H:%M %Z}"
 
 
 async def keep_made(parts: Parts) -> None:

@@ -33,7 +33,7 @@ from telemetry.database import metadata
 
 CLAIM_MS = 15 * 60_000
 RETRY_MS = 5 * 60_000
-_RETRY_MAX_MS = 6 * 3_600_000
+RETRY_MAX_MS = 6 * 3_600_000
 FORMS = ("pdf", "xlsx")
 _UNFINISHED = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(FORMS)})\.[0-9a-f]{{8}}")  # as `Reports._keep` names them
 
@@ -228,11 +228,11 @@ class Reports:
                 db.execute(deliveries.insert(), rows)
         return True
 
-    def not_made(self, claim: Claim, why: str) -> None:
+    def not_made(self, claim: Claim, why: str, retry_ms: int = RETRY_MS) -> None:
         """It could not be: somebody may try again in a while."""
         mine = (reports.c.id == claim.report) & (reports.c.claim == claim.token)
         with self.database.begin() as db:
-            db.execute(reports.update().where(mine).values(due_ms=self._clock.now_ms() + RETRY_MS, error=why[:500]))
+            db.execute(reports.update().where(mine).values(due_ms=self._clock.now_ms() + retry_ms, error=why[:500]))
 
     def withdraw(self, claim: Claim) -> None:
         """Nobody waits for it any more: somebody who asked has been told that it cannot be."""
@@ -269,7 +269,7 @@ class Reports:
 
     def not_told(self, row: sa.Row[Any], why: str, *, is_final: bool) -> None:
         """Tried again ever later; or never, when the channel will not take it."""
-        pause_ms = min(RETRY_MS * 2**row.attempts, _RETRY_MAX_MS)
+        pause_ms = min(RETRY_MS * 2**row.attempts, RETRY_MAX_MS)
         values = {
             "state": "failed" if is_final else "waiting",
             "due_ms": self._clock.now_ms() + pause_ms,

@@ -41,6 +41,8 @@ def site_document(kind: Kind, told: SiteReport, naming: Naming, language: Langua
     about = [naming.span(told.period.start_ms, told.period.end_ms), made]
     if not told.is_over:
         about.append(words["not_over"])
+    if told.is_cut:
+        about.append(words["alarms_cut"].format(count=sum(each.count for each in told.classes)))
     tables = [
         _classes(told, language),
         _rules(told, naming, language),

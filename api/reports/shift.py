@@ -119,14 +119,8 @@ def _lanes(parts: Parts, names: Iterable[str], period: Period) -> Iterable[Lane]
 
 def _told(parts: Parts, fevers: Iterable[Begun]) -> Iterable[Fever]:
     by_id = {alarm.id: alarm for alarm in fevers}
-    devices = sorted({alarm.device for alarm in by_id.values()})
-    if not by_id:
-        return
-    span = (min(a.raised_ms for a in by_id.values()) - 24 * _HOUR_MS, max(a.raised_ms for a in by_id.values()) + 1)
-    for told in parts.alarms.begun_between(devices, *span):
-        alarm = by_id.get(told["id"])
-        if alarm is None:
-            continue
+    for told in parts.alarms.named(list(by_id)):
+        alarm = by_id[told["id"]]
         decided = next((step for step in told["steps"] if step["what"] == What.DISPOSED.value), None)
         yield Fever(
             alarm.raised_ms,

@@ -34,7 +34,7 @@ from telemetry.catalogue import Device
 FEVER = "fever"
 _HOUR_MS, _QUARTER_MS = 3_600_000, 900_000
 _AROUND_MS = 24 * _HOUR_MS  # how far beyond the days a reading may lie that a counter is counted from
-_ALARMS_MAX = 100_000
+ALARMS_MAX = 100_000
 _IN_MAX = 500
 _ANSWERS = (What.ACKNOWLEDGED.value, What.DISPOSED.value)
 
@@ -146,6 +146,7 @@ class SiteReport:
     period: Period
     as_of_ms: int
     is_over: bool
+    is_cut: bool  # there were more alarms than ALARMS_MAX: those after them are in no figure
     classes: tuple[OfClass, ...]
     rules: tuple[OfRule, ...]
     gates: Gates | None  # None: there is no gate
@@ -162,7 +163,8 @@ def site_report(parts: Parts, site: str, period: Period, now_ms: int) -> SiteRep
     until_ms = min(period.end_ms, now_ms)
     days = list(_days(period, until_ms, zone))
     devices = [device for device in parts.catalogue.devices if parts.catalogue.site_of(device.id) == site]
-    begun = begun_between(parts, alarms.c.site == site, period.start_ms, until_ms)
+    found = begun_between(parts, alarms.c.site == site, period.start_ms, until_ms)
+    begun = found[:ALARMS_MAX]
     scanned, passages = _passages(parts, devices, days)
     use, use_of_days = _use(parts, devices, days)
     found_networks = [network for network in networks(parts.catalogue).values() if network.site == site]
@@ -171,6 +173,7 @@ def site_report(parts: Parts, site: str, period: Period, now_ms: int) -> SiteRep
         period=period,
         as_of_ms=now_ms,
         is_over=period.end_ms <= now_ms,
+        is_cut=len(found) > ALARMS_MAX,
         classes=tuple(_classes(begun)),
         rules=tuple(_rules(begun)),
         gates=_gates(parts, begun, sum(passages)) if scanned else None,
@@ -188,11 +191,16 @@ def site_report(parts: Parts, site: str, period: Period, now_ms: int) -> SiteRep
 
 
 def begun_between(parts: Parts, of: sa.ColumnElement[bool], start_ms: int, end_ms: int) -> list[Begun]:
-    """Alarms that were raised in [start, end), in the order of time, each with how fast a person answered."""
-    query = sa.select(alarms).where(of, alarms.c.raised_ms >= start_ms, alarms.c.raised_ms < end_ms)
+    """Alarms that were raised in [start, end), in the order of time, each with how fast a person answered.
+
+    One more than ALARMS_MAX at most: whoever gets that many says that there are more.
+    """
+    disposition = alarms.c.document["disposition"].as_string().label("disposition")
+    columns = [alarms.c[name] for name in ("id", "rule", "class", "severity", "device", "raised_ms", "is_open")]
+    query = sa.select(*columns, disposition).where(of, alarms.c.raised_ms >= start_ms, alarms.c.raised_ms < end_ms)
     found = []
     with parts.alarms.database.connect() as db:
-        rows = db.execute(query.order_by(alarms.c.raised_ms, alarms.c.id).limit(_ALARMS_MAX)).all()
+        rows = db.execute(query.order_by(alarms.c.raised_ms, alarms.c.id).limit(ALARMS_MAX + 1)).all()
         answered_ms: dict[str, int] = {}
         for at in range(0, len(rows), _IN_MAX):
             names = [row.id for row in rows[at : at + _IN_MAX]]
@@ -212,7 +220,7 @@ def begun_between(parts: Parts, of: sa.ColumnElement[bool], start_ms: int, end_m
                 device=row.device,
                 raised_ms=row.raised_ms,
                 is_open=row.is_open,
-                disposition=row.document.get("disposition"),
+                disposition=row.disposition,
                 answer_s=None if answer_ms is None else max(0, answer_ms - row.raised_ms) / 1000,
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from alerts.notify.words import CLASSES
 from api.documents.document import Language
 
 WORDS: dict[Language, dict[str, Any]] = {
@@ -14,6 +15,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "title_storm": "{network}: storm of {time}",
         "made": "Made {time}",
         "not_over": "The time is not over: figures as of now",
+        "alarms_cut": "Figures of alarms are of the first {count:,} only: there were more",
         "signed": "Handed over by {who}",
         "unsigned": "Not handed over yet: figures as of now",
         "hand_over_note": "Note: {note}",
@@ -100,11 +102,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "note_shift": "Nobody who passed is named here. Temperatures are those of the alarm.",
         "note_storm": "Warning: from the first alarm to the overflow, or to the peak where there was none.",
         "severities": {"low": "low", "medium": "medium", "high": "high", "critical": "critical"},
-        "classes": {
-            "fever": "fever", "drain": "drains", "dormitory": "dormitories", "sensor": "sensors", "gateway": "gateways",
-            "cold-store": "cold store", "meter": "meters", "scanner": "scanners", "duty": "daily duties",
-            "system": "Gatehouse itself",
-        },
+        "classes": CLASSES["en"],
         "dispositions": {
             "admit": "admitted", "refuse": "refused", "refer": "referred", "true": "true", "false": "false alarm",
             "test": "test", "duplicate": "duplicate", "no-action": "no action",
@@ -119,6 +117,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "title_storm": "{network} {time} 降雨过程报告",
         "made": "生成于 {time}",
         "not_over": "统计时段尚未结束，数据截至目前",
+        "alarms_cut": "告警过多：各项告警数字仅统计最早的 {count:,} 条",
         "signed": "交班人：{who}",
         "unsigned": "尚未交班，数据截至目前",
         "hand_over_note": "交班备注：{note}",
@@ -164,7 +163,7 @@ WORDS: dict[Language, dict[str, Any]] = {
         "decision": "处置",
         "decided_count": "已处置",
         "undecided": "未处置",
-        "celsius": "体温（℃）",
+        "celsius": "体温（°C）",
         "other_alarms": "其他告警",
         "left_open": "遗留事项",
         "peaks": "各检查井最高水位",
@@ -203,9 +202,8 @@ WORDS: dict[Language, dict[str, Any]] = {
         "note_site": "响应指人员首次确认或处置，自告警发出时计。总表与分表重复计量，不计入合计。",
         "note_shift": "本报告不记录通行人员身份；体温为告警时的测量值。",
         "note_storm": "提前量：自首次告警至溢流；未溢流时至最高水位。",
-        "severities": {"low": "提示", "medium": "一般", "high": "严重", "critical": "紧急"},
-        "classes": {"fever": "发热", "drain": "排水", "dormitory": "宿舍", "sensor": "传感器", "gateway": "网关",
-                    "cold-store": "冷库", "meter": "表计", "scanner": "测温仪", "duty": "日常任务", "system": "平台自身"},
+        "severities": {"low": "低", "medium": "中", "high": "高", "critical": "紧急"},
+        "classes": CLASSES["zh"],
         "dispositions": {
             "admit": "放行", "refuse": "劝返", "refer": "送医务点", "true": "属实", "false": "误报", "test": "测试",
             "duplicate": "重复", "no-action": "无需处理",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, TypeVar
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, Header, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from api.access import Announcing, Permission, ReadingRegister, Registering, Session, User
 from api.answers import Route
@@ -34,12 +35,20 @@ _AHEAD_DAYS = 90
 _SHEET_MAX = 5_000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _TEMPERATURE_C = (30.0, 45.0)
+_SPACES = str.maketrans(dict.fromkeys("\u00a0\u2002\u2003\u2009\u3000", " "))
+"""A Chinese keyboard writes one between the signs of a short name, and what is copied from a page has others."""
 
 
 def _printable(text: str) -> str:
+    text = text.translate(_SPACES)
     if not text.isprintable():
         raise ValueError("only letters, digits and signs on one line")
     return text.strip()
+
+
+def _narrow(text: object) -> object:
+    """A number as a Chinese keyboard writes it is the same number."""
+    return unicodedata.normalize("NFKC", text) if isinstance(text, str) else text
 
 
 def _day(text: str) -> str:
@@ -89,7 +98,7 @@ class Told(_Body):
     organisation: Line = ""
     purpose: Needed
     department: Needed
-    phone: Annotated[str, Field(max_length=20, pattern=r"^[0-9+() -]*$")] = ""
+    phone: Annotated[str, Field(max_length=20, pattern=r"^[0-9+() -]*$"), BeforeValidator(_narrow)] = ""
     remark: Line = ""
 
 
@@ -161,7 +170,7 @@ class Export(Asking):
 
 class OnePerson(Asking):
     visitor: Needed
-    phone: Annotated[str, Field(max_length=20)] | None = None
+    phone: Annotated[str, Field(max_length=20), BeforeValidator(_narrow)] | None = None
     cursor: str | None = Field(default=None, max_length=40)
 
 
@@ -400,10 +409,9 @@ def export(session: ReadingRegister, parts: PartsOf, body: Export) -> Response:
     zones = {site.id: site.timezone for site in parts.catalogue.sites}
     made = datetime.fromtimestamp(parts.clock.now_ms() / 1000, UTC)
     told = f"{body.first_day} – {body.last_day}   {session.user.name}   {made:%Y-%m-%d %H:%M} UTC"
-    if found.next is not None:
-        told += f"   {len(found.visits)} / …"
     headers = {"Content-Disposition": f'attachment; filename="register-{body.first_day}-{body.last_day}.xlsx"'}
-    return Response(excel(found.visits, zones, body.language, told), media_type=_XLSX, headers=headers)
+    sheet = excel(found.visits, zones, body.language, told, is_cut=found.next is not None)
+    return Response(sheet, media_type=_XLSX, headers=headers)
 
 
 @router.post("/person")
@@ -436,7 +444,8 @@ def counts(session: ReadingRegister, parts: PartsOf, first_day: Day, last_day: D
 @router.get("/announcements")
 def announcements(session: Announcing, parts: PartsOf) -> VisitPage:
     """What one has announced oneself, for today and later."""
-    first = min(_today(parts, site.id) for site in parts.catalogue.sites)
+    elsewhere = datetime.fromtimestamp(parts.clock.now_ms() / 1000, UTC).date().isoformat()
+    first = min((_today(parts, site.id) for site in parts.catalogue.sites), default=elsewhere)
     found = parts.register.announced(session.user.name, first)
     parts.reads.look(session.user.name, "own announcements", Reason.ON_DUTY)
     return VisitPage(items=[_shown(visit) for visit in found], next=None)
@@ -575,8 +584,10 @@ def _recheck_metric(parts: Parts, device: Device) -> str:
 
 
 def _today(parts: Parts, site: str) -> str:
-    zone = next(each.timezone for each in parts.catalogue.sites if each.id == site)
-    return datetime.fromtimestamp(parts.clock.now_ms() / 1000, ZoneInfo(zone)).date().isoformat()
+    known = parts.catalogue.site.get(site)
+    if known is None:
+        raise Problem(404, "No such site", f"'{site}' has left the catalogue: nobody is admitted there any more")
+    return datetime.fromtimestamp(parts.clock.now_ms() / 1000, ZoneInfo(known.timezone)).date().isoformat()
 
 
 def _person(told: Told, measured: Measured | None) -> Person:

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 import sqlalchemy as sa
+from prometheus_client import REGISTRY
 from pydantic import HttpUrl
 
 from alerts.alarm import LATE_DATA, Alarm, Transition, What
@@ -304,3 +305,10 @@ def test_what_a_webhook_answers_decides_whether_it_is_asked_again(
 def test_a_webhook_that_is_away_is_asked_again() -> None:
     with pytest.raises(Unavailable):
         WebhookChannel(WebhookSettings(url=HttpUrl("http://127.0.0.1:9/"), allow_networks=HERE)).deliver(notice("open"))
+
+
+def test_a_channels_failures_are_counted_from_nought_so_that_the_first_one_shows(database: sa.Engine) -> None:
+    Sender("never-tried", Outside([]), Store(database), ManualClock(NOW_MS))
+    for outcome in ("delivered", "retried", "failed"):
+        labels = {"channel": "never-tried", "outcome": outcome}
+        assert REGISTRY.get_sample_value("gatehouse_notices_total", labels) == 0

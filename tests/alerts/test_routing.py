@@ -225,7 +225,7 @@ def test_where_nobody_is_on_duty_the_next_step_is_called(tmp_path: Path) -> None
 def test_a_text_says_what_where_value_since_why_now_and_what_to_do_in_the_recipients_language(world: World) -> None:
     world.step(What.RAISED)
     chinese, english = world.rows()
-    for part in ("[严重] 水位过高", "一号井", "超过限值 1.4 m", "2026-11-", "新报警", "查看。", "1.5 m（0 秒前）"):
+    for part in ("[高] 水位过高", "一号井", "超过限值 1.4 m", "2026-11-", "新告警", "查看。", "1.5 m（0 秒前）"):
         assert part in chinese.text, part
     for part in ("[high] Drain full", "MH 1", "above 1.4 m", "2026-11-", "new alarm", "Look.", "1.5 m, 0 s old"):
         assert part in english.text, part
@@ -239,7 +239,7 @@ def test_a_template_that_fails_gives_the_plain_text(tmp_path: Path, text: str) -
     world = World(tmp_path, people)
     world.step(What.RAISED)
     chinese, english = world.rows()
-    assert "新报警" in chinese.text
+    assert "新告警" in chinese.text
     assert (english.title, english.text) == ("T [high] Drain full", "new alarm")
 
 
@@ -266,8 +266,8 @@ def test_in_a_flood_only_critical_alarms_are_told_one_by_one_and_nothing_is_drop
     assert Counter(notice.sort for notice in mine) == {"call": 11, "flood": 1, "digest": 1}
     (digest,) = [notice for notice in mine if notice.sort == "digest"]
     assert len(digest.body["notices"]) == 20 + 30
-    assert "管网 · drain (50)" in digest.text
-    assert digest.title == "报警汇总：50 条"
+    assert "管网 · 排水（50 条）" in digest.text
+    assert digest.title == "告警汇总：50 条"
     assert all(row.state in ("delivered", "digested") for row in world.rows())
 
 

@@ -1,13 +1,17 @@
 """The audit is only added to, and whatever is changed behind its back is found."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from api.access import Permission
 from api.audit import Anchor, Audit, audit, heads, row_hash
+from api.drains.cleaning import BEFORE
 from telemetry.clock import ManualClock
 from telemetry.database import open_database
 from telemetry.errors import BadInput
@@ -149,6 +153,19 @@ def test_a_purge_proves_itself_and_a_second_one_too(record: Audit, clock: Manual
     assert [row["action"] for row in record.rows()] == ["mask", "audit-purge", "audit-purge"]
 
 
+def test_an_anchor_whose_row_was_purged_is_told_apart_from_a_record_that_was_changed(
+    record: Audit, clock: ManualClock
+) -> None:
+    sealed = {row["id"]: row["hash"] for row in record.rows()}
+    clock.advance(86_400)
+    record.record("li", "mask", "later", "done")
+    record.purge("system", clock.now_ms() - 3_600_000)
+    assert record.faults(Anchor(6, sealed[6])) == []  # the purge names the last row that went
+    assert record.faults(Anchor(6, "0" * 64)) == ["the row of the anchor is not there, or is another"]
+    (told,) = record.faults(Anchor(3, sealed[3]))
+    assert told == "the row of the anchor went with a purge of rows up to 6: hold a later anchor against the record"
+
+
 def test_rows_that_no_purge_names_are_missed(database: sa.Engine, record: Audit, clock: ManualClock) -> None:
     record.purge("admin", clock.now_ms() - 4 * 3_600_000 - 1)
     _behind_its_back(database, audit.delete().where(audit.c.id == 3))
@@ -218,3 +235,17 @@ def test_the_page_verifies_the_record_and_takes_it_along(world: World) -> None:
     _behind_its_back(world.database, audit.update().where(audit.c.id == 2).values(actor="nobody"))
     damaged = world.client.get("/api/v1/audit/verify").json()
     assert damaged["faults"] == ["row 2 was changed"]
+
+
+def test_everything_that_is_put_on_record_has_its_words_on_the_page() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "web" / "src" / "audit" / "texts.ts").read_text(encoding="utf-8")
+    block = re.search(r"actions: \{(.*?)\n    \},", page, re.DOTALL)
+    assert block is not None
+    named = set(re.findall(r'"?([a-z]+(?:-[a-z]+)*)"?: "', block[1]))
+    recorded = {permission.value for permission in Permission} | {f"cleaning-{state}" for state in BEFORE}
+    for folder in ("api", "gatehouse"):
+        for file in (root / folder).rglob("*.py"):
+            recorded |= set(re.findall(r'\brecord\(\s*[\w.\[\]:]+,\s*"([a-z-]+)"', file.read_text(encoding="utf-8")))
+    assert len(recorded) > 40
+    assert recorded - named == set()

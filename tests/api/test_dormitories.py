@@ -1,6 +1,7 @@
 """Dormitories over HTTP: rooms as they stand, a month's bill and its issue, cases of forbidden loads."""
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from decimal import Decimal
@@ -424,3 +425,16 @@ def test_a_main_meter_may_run_as_fast_as_everything_behind_it_and_a_rooms_only_a
     tariff = houses.tariff("electricity")
     assert _register(tariff, building.exchanged, "e-1", 1).most_per_h == 30
     assert _register(tariff, building.exchanged, "e-main", 4).most_per_h == 120
+
+
+def test_quantities_of_a_bill_are_numbers_in_its_workbook(world: World) -> None:
+    keep(world, dormitory.registers(OCTOBER, NOW_MS))
+    world.log_in("manager")
+    answer = world.client.get("/api/v1/bills/dorm/2026-10/document?form=xlsx")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
+        power, water, public = (book.read(f"xl/worksheets/sheet{number}.xml").decode() for number in (2, 3, 4))
+        looks, texts = (book.read(f"xl/{name}.xml").decode() for name in ("styles", "sharedStrings"))
+    assert "<v>186</v>" in power and re.search(r"<v>8\.9280*1?</v>", water)  # of room 101, as the bill says
+    assert public.count("<v>") > 10
+    assert '"#,##0.00"' in looks.replace("&quot;", '"') and '"#,##0.000"' in looks.replace("&quot;", '"')
+    assert ">186.00<" not in texts and ">8.928<" not in texts

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from api.access import Grant, Role
 from api.audit import Audit
 from api.register import store
+from api.register.visit import State
 from tests.api.test_app import World, database_with_users, world
 
 __all__ = ["database_with_users", "world"]
@@ -115,6 +116,31 @@ def test_announced_admitted_measured_again_and_gone(world: World) -> None:
         gone = post(world, f"entries/{here['id']}/leave", headers, 5, seq=again["seq"]).json()
     assert (gone["state"], gone["out_by"], gone["seq"]) == ("out", "guard", 4)
     assert [len(board(world)[name]) for name in ("expected", "here", "gone")] == [0, 0, 1]
+
+
+def test_a_visitor_of_a_site_that_has_left_the_catalogue_is_not_admitted_and_may_leave(world: World) -> None:
+    made = entered(world, world.log_in("guard")).json()
+    visit = world.register.one(made["id"])
+    assert visit is not None
+    for number, state in ((8, State.ANNOUNCED), (9, State.IN)):
+        gone = msgspec.structs.replace(visit, id=str(number) * 32, site="gone", gate="gone", state=state)
+        world.register.add(gone, key(number))
+    world.accounts.change("admin", "guard", frozenset({Grant(Role.GUARD)}), None, None)
+    headers = world.log_in("guard")
+    admitted = post(world, f"entries/{'8' * 32}/admit", headers, 2, seq=1, temperature={"value": 36.6})
+    assert (admitted.status_code, "left the catalogue" in admitted.json()["detail"]) == (404, True)
+    assert post(world, f"entries/{'9' * 32}/leave", headers, 3, seq=1).json()["state"] == "out"
+
+
+def test_a_visitor_is_written_down_as_a_chinese_keyboard_writes_them(world: World) -> None:
+    written = {"visitor": "王　明", "organisation": "水务公司\u00a0二部", "phone": "１３８００００１２３４"}
+    made = entered(world, world.log_in("guard"), **written)
+    assert made.status_code == 201, made.text
+    assert [made.json()["person"][name] for name in written] == ["王 明", "水务公司 二部", "13800001234"]
+    headers = world.log_in("registrar")
+    asked = {"reason": "person-asked", "visitor": "王　明", "phone": "１３８００００１２３４"}
+    assert len(post(world, "person", headers, **asked).json()["items"]) == 1
+    assert len(post(world, "search", headers, **DAYS, **DUTY, text="王　明").json()["items"]) == 1
 
 
 def test_nobody_is_refused_without_a_reason(world: World) -> None:
@@ -234,6 +260,19 @@ def test_the_sheet_holds_visits_of_a_site_that_has_left_the_catalogue(world: Wor
         texts = book.read("xl/sharedStrings.xml").decode()
     assert f"{datetime.fromtimestamp(made['in_ms'] / 1000, UTC):%H:%M} UTC</t>" in texts
     assert on_record(world, "register-export")[0][1] == "on-duty: 2 shown"
+
+
+def test_temperatures_in_the_sheet_are_numbers_and_a_sheet_that_is_cut_says_so(world: World) -> None:
+    headers = world.log_in("guard")
+    for number, value in enumerate((36.5, 37.3), 1):
+        assert entered(world, headers, number, temperature={"value": value}).status_code == 201
+    for language, said in (("zh", "仅最近 1 条"), ("en", "the newest 1 only")):
+        with mock.patch("api.routes.register._SHEET_MAX", 1):
+            sheet = post(world, "export", world.log_in("registrar"), **DAYS, **DUTY, language=language)
+        with zipfile.ZipFile(io.BytesIO(sheet.content)) as book:
+            cells = book.read("xl/worksheets/sheet1.xml").decode()
+            assert said in book.read("xl/sharedStrings.xml").decode()
+        assert "<v>37.3</v>" in cells and "<v>36.5</v>" not in cells
 
 
 def test_one_person_is_handed_over_and_erased_and_only_the_count_stays(world: World) -> None:

@@ -14,19 +14,21 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from alerts.notify.words import _SEVERITY_ZH
 from alerts.people import People
 from alerts.rule import Severity
-from alerts.store import Notice
+from alerts.store import Notice, alarms
 from api.documents.document import Cell, Document, shown
 from api.documents.pdf import as_pdf
 from api.documents.xlsx import as_xlsx
 from api.reports.keeping import Keeper
-from api.reports.made import CLAIM_MS, RETRY_MS, Wanted, deliveries, reports
+from api.reports.made import CLAIM_MS, RETRY_MAX_MS, RETRY_MS, Wanted, deliveries, reports
 from api.reports.making import make
 from api.reports.period import Kind, Period, calendar_period, day_period, due, month_period
 from api.reports.printed import Naming, shift_document, site_document
-from api.reports.shift import Fever, Lane, OpenItem, ShiftReport
+from api.reports.shift import Fever, Lane, OpenItem, ShiftReport, shift_report
 from api.reports.site import Day, DutyDone, Gates, OfClass, OfRule, Peak, SiteReport, Use, site_report
+from api.reports.words import WORDS
 from api.routes.bills import bill_of
 from telemetry.errors import Unavailable
 from tests import dormitory
@@ -52,6 +54,7 @@ class Mailbox:
     """A channel that writes down what it was given, and refuses while it is told to."""
 
     keys: list[str] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
     is_away: bool = False
     dies: bool = False
 
@@ -59,6 +62,7 @@ class Mailbox:
         if self.is_away:
             raise Unavailable("away")
         self.keys.append(notice.key)
+        self.titles.append(notice.title)
         if self.dies:
             raise KeyboardInterrupt
 
@@ -219,6 +223,22 @@ def test_what_cannot_be_made_or_told_now_is_tried_again(office: Office) -> None:
     assert len(office.mailbox.keys) == 1
 
 
+@pytest.mark.parametrize(
+    ("language", "title"), [("zh", "交接班报告：Lane 2026-11-18 1"), ("en", "Shift report: Lane 2026-11-18 1")]
+)
+def test_a_shift_report_is_told_with_when_the_shift_was_handed_over(office: Office, language: str, title: str) -> None:
+    document = {"kind": "shift", "site": "east", "subject": "lane", "language": language, "at": "07:00",
+                "recipients": [{"person": "li", "channel": "mail"}]}  # fmt: skip
+    office.parts.reports.begin(document, "guard")
+    now_ms = office.world.clock.now_ms()
+    office.parts.handovers.sign("lane", now_ms - HOUR_MS, now_ms + 1, "guard", "", {})
+    office.wait(HOUR_MS)
+    office.keeper.turn()
+    assert [each.startswith(title) and each.endswith(" CST") for each in office.mailbox.titles] == [True], (
+        office.mailbox.titles
+    )
+
+
 def test_a_report_that_fails_as_nobody_foresaw_keeps_none_of_the_others(office: Office) -> None:
     schedule(office)
     office.wait(2 * DAY_MS)
@@ -231,7 +251,7 @@ def test_a_report_that_fails_as_nobody_foresaw_keeps_none_of_the_others(office: 
     with mock.patch("api.reports.keeping.make", side_effect=broken):
         office.keeper.turn()
     assert office.made() == [("day", "2026-11-19")]
-    office.wait(RETRY_MS)
+    office.wait(RETRY_MAX_MS)
     office.keeper.turn()
     assert sorted(office.made()) == [("day", "2026-11-18"), ("day", "2026-11-19")]
 
@@ -290,6 +310,21 @@ def test_a_time_of_another_clock_than_the_sites_is_refused(office: Office, at: s
     answer = office.world.client.post("/api/v1/reports/schedules", json=body, headers=headers)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["field"] == "at"
+
+
+def test_what_concerns_nothing_any_more_is_not_tried_every_few_minutes(office: Office) -> None:
+    gone = {"kind": "bill", "site": "west", "subject": "gone", "language": "zh", "at": "07:00", "recipients": []}
+    office.parts.reports.begin(gone, "manager")
+    office.wait(40 * DAY_MS)
+    for _ in range(3 * 60 // 5):
+        office.keeper.turn()
+        office.wait(RETRY_MS)
+    with office.world.database.connect() as db:
+        assert set(db.execute(sa.select(reports.c.attempts)).scalars()) == {1}
+    office.wait(RETRY_MAX_MS)
+    office.keeper.turn()
+    with office.world.database.connect() as db:
+        assert set(db.execute(sa.select(reports.c.attempts)).scalars()) == {2}
 
 
 def test_a_schedule_whose_gate_has_left_the_catalogue_stops_no_other(office: Office) -> None:
@@ -423,6 +458,7 @@ def site_told() -> SiteReport:
         period=Period("2026-11", local_ms("2026-11-01", SHANGHAI), local_ms("2026-12-01", SHANGHAI)),
         as_of_ms=local_ms("2026-11-04", SHANGHAI),
         is_over=False,
+        is_cut=False,
         classes=(
             OfClass("fever", Severity.HIGH, 7, 5, 61.5, 754.0, 2),
             OfClass("x", Severity.LOW, 1, 0, None, None, 1),
@@ -488,3 +524,57 @@ def test_a_page_shows_every_number_as_its_column_says(language: str) -> None:
                 for cell, column in zip(row, table.columns, strict=True):
                     if isinstance(cell, int | float):
                         assert f"({shown(cell, column.decimals)})".encode() in page, (table.title, cell)
+
+
+def test_a_severity_is_called_the_same_in_a_report_in_a_notice_and_on_the_screens() -> None:
+    screens = (Path(__file__).parents[2] / "web" / "src" / "i18n" / "zh.ts").read_text(encoding="utf-8")
+    line = re.search(r"^  severity: \{(.*)\},$", screens, re.MULTILINE)
+    assert line is not None
+    shown = dict(re.findall(r'(\w+): "(\w+)"', line[1]))
+    assert WORDS["zh"]["severities"] == _SEVERITY_ZH == shown
+
+
+def begin_alarms(office: Office, count: int, onset_ms: int) -> None:
+    """Fever alarms of the lane, all of which are learned of now."""
+    now_ms = office.world.clock.now_ms()
+    same = {
+        "rule": "skin",
+        "class": "fever",
+        "site": "west",
+        "device": "scanner",
+        "severity": 3,
+        "is_open": True,
+        "seq": 1,
+    }
+    rows = [
+        same | {"id": f"a{n}", "onset_ms": onset_ms + n, "raised_ms": now_ms + n,
+                "document": {"id": f"a{n}", "onset_ms": onset_ms + n, "place": "lane", "class": "fever", "value": 38.5}}
+        for n in range(count)
+    ]  # fmt: skip
+    with office.world.database.begin() as db:
+        db.execute(alarms.insert(), rows)
+
+
+@pytest.mark.parametrize(("count", "onset"), [(3, "of an outage of two days"), (700, "now")])
+def test_every_fever_of_a_shift_is_in_its_report_however_many_and_however_late(
+    office: Office, count: int, onset: str
+) -> None:
+    now_ms = office.world.clock.now_ms()
+    begin_alarms(office, count, now_ms - 48 * HOUR_MS if onset.startswith("of") else now_ms)
+    office.wait(HOUR_MS)
+    told = shift_report(office.parts, "lane", None, office.world.clock.now_ms())
+    assert told is not None and len(told.fevers) == count
+
+
+@pytest.mark.parametrize(("count", "is_cut"), [(3, False), (4, True)])
+def test_a_report_of_more_alarms_than_are_counted_says_so(office: Office, count: int, is_cut: bool) -> None:
+    now_ms = office.world.clock.now_ms()
+    begin_alarms(office, count, now_ms)
+    office.wait(HOUR_MS)
+    period = day_period(datetime.fromtimestamp(now_ms / 1000, SHANGHAI).date(), SHANGHAI)
+    with mock.patch("api.reports.site.ALARMS_MAX", 3):
+        told = site_report(office.parts, "west", period, office.world.clock.now_ms())
+    assert sum(each.count for each in told.classes) == 3
+    for language, said in (("en", "the first 3 only"), ("zh", "仅统计最早的 3 条")):
+        about = site_document(Kind.DAY, told, Naming({}, SHANGHAI), language).about  # type: ignore[arg-type]
+        assert any(said in line for line in about) is is_cut

@@ -69,3 +69,17 @@ def test_the_script_that_the_page_itself_names_is_small() -> None:
     named = [each for each in (SCREENS / "assets").glob("*.js") if each.name in page]
     assert named
     assert sum(len(gzip.compress(each.read_bytes(), 9)) for each in named) <= 350_000
+
+
+@pytest.mark.parametrize("takes", ["gzip", ""])
+def test_a_browser_asks_for_the_page_each_time_and_for_a_file_of_a_hash_never_again(
+    client: TestClient, tmp_path: Path, takes: str
+) -> None:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "a-1f2e3d.js").write_bytes(SCRIPT)
+    headers = {"accept-encoding": takes}
+    page, script, hashed = (client.get(path, headers=headers) for path in ("/", "/a.js", "/assets/a-1f2e3d.js"))
+    assert [each.headers["cache-control"] for each in (page, script)] == ["no-cache", "no-cache"]
+    assert hashed.headers["cache-control"] == "public, max-age=31536000, immutable"
+    again = client.get("/", headers=headers | {"if-none-match": page.headers["etag"]})
+    assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache")

@@ -72,7 +72,7 @@ def test_a_registrar_signs_the_duty_that_is_theirs_and_is_called_so_in_chinese(r
     with opened(run, browser, View("zh", (800, 1280)), name="desk") as page:
         show(page, "#page=duties&site=east")
         card = page.get_by_role("listitem").filter(has_text="查水")
-        expect(card).to_contain_text("登记管理员")
+        expect(card).to_contain_text("登记员")
         expect(page.get_by_role("button", name="签字确认")).to_have_count(1)  # the guards' are not theirs
         card.get_by_role("button", name="签字确认").click()
         page.locator(".ant-modal-footer").get_by_role("button", name="签字确认").click()

@@ -211,13 +211,22 @@ def test_what_another_tablet_hands_over_is_seen_while_the_note_is_being_written(
     expect(li.get_by_label("For the next guard")).to_have_value("half a sentence")
 
 
-def test_a_fever_in_the_middle_of_a_handover_loses_nothing_typed(guards: Running, tablets: dict[str, Page]) -> None:
+def test_a_fever_or_a_session_that_ends_in_the_middle_of_a_handover_loses_nothing_typed(
+    guards: Running, tablets: dict[str, Page]
+) -> None:
     page = tablets["li"]
     page.get_by_role("button", name="Hand over the shift").click()
     page.get_by_label("For the next guard").fill("the barrier sticks")
     scan(guards, "g9", 38.1)
     expect(page.get_by_role("heading", name="Fever: stop this person")).to_be_visible()
     decide(page, "Admit", "Yes, admit")
+    expect(page.get_by_label("For the next guard")).to_have_value("the barrier sticks")
+    page.context.clear_cookies()
+    page.reload()
+    page.get_by_label("User name").fill("li")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Hand over the shift").click()
     expect(page.get_by_label("For the next guard")).to_have_value("the barrier sticks")
 
 

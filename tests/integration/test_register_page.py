@@ -111,7 +111,7 @@ def test_a_visit_from_announcement_to_paper(staffed: Running, browser: Browser, 
         expect(page.get_by_text("请填写 30 至 45 之间的体温")).to_be_visible()
         fill(page, NAMES[1])
         page.evaluate(_COUNT_NOTES)
-        page.get_by_role("button", name="声音已关闭，您将听不到报警。").click()
+        page.get_by_role("button", name="声音已关闭，您将听不到告警。").click()
         expect(page.locator(".guard-sound")).to_have_count(0)
         scan(run, 37.5)
         expect(page.get_by_text("达到或超过 37.3 °C，请复测")).to_be_visible()

@@ -169,3 +169,18 @@ def test_an_alarm_about_ourselves_leads_to_its_steps_in_the_language_of_the_scre
             with page.expect_popup() as popup:
                 page.get_by_role("link", name=link).click()
             expect(popup.value.get_by_text(title)).to_be_visible()
+
+
+def test_who_comes_back_from_a_provider_unheard_is_told_so_and_its_button_comes_when_it_can_be_asked_for(
+    run: Running, browser: Browser
+) -> None:
+    context = browser.new_context(service_workers="block")
+    context.add_init_script("localStorage.setItem('gatehouse.language', 'en');")
+    page = context.new_page()
+    page.route("**/api/v1/session/ways", lambda route: route.abort())
+    page.goto(f"{run.http.base_url}?login=refused")
+    expect(page.get_by_text("That log-in does not open Gatehouse")).to_be_visible()
+    page.unroute("**/api/v1/session/ways")
+    page.route("**/api/v1/session/ways", lambda route: route.fulfill(json={"openid": "the institute"}))
+    expect(page.get_by_role("link", name="Log in with the institute")).to_be_visible(timeout=15_000)
+    context.close()

@@ -31,6 +31,7 @@ def test_a_file_that_is_there_is_never_overwritten(keys: Keys) -> None:
     with pytest.raises(BadConfiguration):
         keys.make(2000)
     assert keys.file.read_bytes() == before
+    assert list(keys.file.parent.iterdir()) == [keys.file]
 
 
 def test_what_is_sealed_opens_in_its_own_row_only_and_not_when_a_bit_is_changed(keys: Keys) -> None:

@@ -124,6 +124,22 @@ def test_of_two_processes_that_change_a_visit_at_once_the_second_is_told(
     other.close()
 
 
+def test_of_two_first_visitors_at_once_one_makes_the_key_and_both_are_entered(
+    register: Register, settings: RegisterSettings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = open_register(settings, clock)
+
+    def is_used() -> bool:
+        other.add(visit("b", name="Li"), "r2")  # between the look and the making
+        return False
+
+    monkeypatch.setattr(register, "_is_used", is_used)
+    register.add(visit("a"), "r1")
+    assert {each.person.visitor for each in everything(register) if each.person is not None} == {NAME, "Li"}
+    assert len(register.keys.all()) == 1
+    other.close()
+
+
 def test_a_passage_is_written_down_for_one_person(register: Register) -> None:
     measured = Measured(36.5, NOW, Source.PASSAGE, "scanner")
     warm = msgspec.structs.replace(visit("a").person or Person("", "", "", ""), temperature=measured)

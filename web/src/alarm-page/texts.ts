@@ -33,7 +33,7 @@ export const texts = inBoth(
     maskBy: (who: string) => `操作人：${who}`,
     maskUntil: (time: string) => `至 ${time}`,
     maskKinds: {
-      shelved: "已搁置", maintenance: "维护中", "out-of-service": "停用",
+      shelved: "已搁置", maintenance: "检修中", "out-of-service": "停用",
       cause: "已知原因告警", held: "等待原因告警", schedule: "不在规则通知时段",
     },
     causes: "原因",

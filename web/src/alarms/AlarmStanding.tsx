@@ -3,11 +3,12 @@
 import { CheckCircleOutlined } from "@ant-design/icons";
 
 import type { Alarm } from "../api/contract";
-import { useTexts } from "../i18n/language";
+import { labelled, useLanguage, useTexts } from "../i18n/language";
 import { dispositionText } from "../show/codes";
 
 export function AlarmStanding({ alarm }: { alarm: Alarm }) {
   const texts = useTexts();
+  const language = useLanguage();
   if (!alarm.acknowledged && alarm.disposition === null) return null;
   return (
     <div className="alarm-standing">
@@ -21,7 +22,7 @@ export function AlarmStanding({ alarm }: { alarm: Alarm }) {
       )}
       {alarm.disposition !== null && (
         <span>
-          <CheckCircleOutlined aria-hidden /> {texts.actions.decided}: {dispositionText(alarm.disposition, texts)}
+          <CheckCircleOutlined aria-hidden /> {labelled(texts.actions.decided, dispositionText(alarm.disposition, texts), language)}
         </span>
       )}
     </div>

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 
-import { breakOff, fetchJson, onSessionEnd, Problem } from "./request";
+import { breakOff, fetchJson, onSessionEnd, onSessionReplaced, Problem, sendJson } from "./request";
 
 /** What the server does with each request, told by the test; as `fetch` it ends when it is broken off. */
 function serve(): { answer: (number: number, answer: Response) => void } {
@@ -73,4 +73,19 @@ test("an answer that stops in its middle is given up, so that whoever asks again
   } finally {
     vi.useRealTimers();
   }
+});
+
+test("a screen whose browser was logged in anew in another window takes that session up, and another 403 changes nothing", async () => {
+  const replaced = vi.fn();
+  onSessionReplaced(replaced);
+  const server = serve();
+  const refused = (title: string) => new Response(JSON.stringify({ title }), { status: 403 });
+  const [role, other] = [sendJson("POST", "/alarms/a/dispose", {}), sendJson("POST", "/alarms/a/dispose", {})];
+  server.answer(0, refused("Not for this role"));
+  await expect(role).rejects.toMatchObject({ status: 403 });
+  expect(replaced).not.toHaveBeenCalled();
+  server.answer(1, refused("No CSRF token"));
+  await expect(other).rejects.toMatchObject({ status: 403 });
+  expect(replaced).toHaveBeenCalledOnce();
+  onSessionReplaced(() => undefined);
 });

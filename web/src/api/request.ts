@@ -26,6 +26,10 @@ let csrfToken: string | null = null;
 /** Stands for who is logged in: all exchanges of theirs end with it. */
 let stay = new AbortController();
 let sessionEnded: () => void = () => {};
+let sessionReplaced: () => void = () => {};
+
+/** The cookie is of another log-in than the token: somebody logged in in another window of this browser. docs/api/errors.md */
+export const isOfAnotherSession = (problem: Problem): boolean => problem.status === 403 && problem.body.title === "No CSRF token";
 
 /** Told by the session store: the token to send with changes. */
 export function rememberCsrfToken(token: string | null): void {
@@ -35,6 +39,11 @@ export function rememberCsrfToken(token: string | null): void {
 /** Told by the session store: what to do when any answer says that nobody is logged in. */
 export function onSessionEnd(listener: () => void): void {
   sessionEnded = listener;
+}
+
+/** Told by the session store: what to do when the browser has another session than the screen. */
+export function onSessionReplaced(listener: () => void): void {
+  sessionReplaced = listener;
 }
 
 /**
@@ -114,6 +123,7 @@ async function exchange<T>(path: string, init: RequestInit, within_ms: number, r
     if (mine.aborted) return await NEVER;
     // A refused log-in or PIN is also a 401, but there no session has ended.
     if (answer.status === 401 && !/^\/session(\/|$)/.test(path)) sessionEnded();
+    if (isOfAnotherSession(problem)) sessionReplaced();
     throw problem;
   } catch (error) {
     if (error instanceof Problem) throw error;

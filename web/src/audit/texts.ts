@@ -29,6 +29,16 @@ export const texts = inBoth(
     waiting: "waiting for the core",
     refused: (why: string) => `refused: ${why}`,
     refusedShort: "refused",
+    outcomes: {
+      made: "made", begun: "begun", changed: "changed", ended: "ended", sent: "sent", shown: "shown", "let in": "let in",
+      "not there": "not there",
+    },
+    why: {
+      role: "not for this role", site: "not at this site", password: "wrong password", code: "wrong code", PIN: "wrong PIN",
+      "too many PINs": "too many PINs", "second factor": "second step missing", "no CSRF token": "sent by a page of another log-in",
+      "in person only": "not for tokens", "a wall screen looks only": "a wall screen looks only", "not as seen": "changed meanwhile",
+      outdated: "changed meanwhile", "no such user": "no such user",
+    },
     actions: {
       "log-in": "logged in", "log-out": "logged out", "change-guard": "took over a gate", "session-end": "ended a session",
       "password-change": "changed their password", "password-reset": "set a password", "pin-set": "set a PIN", "pin-drop": "took a PIN away",
@@ -40,10 +50,19 @@ export const texts = inBoth(
       unshelve: "ended shelving", recheck: "asked to measure again", measure: "measured again",
       mask: "began maintenance", unmask: "ended maintenance", "put-rule": "changed a rule", "put-roster": "changed a duty roster", "retire-rule": "retired a rule",
       "hand-over": "handed a gate over", "duty-sign": "signed a duty", "plan-cleaning": "planned cleaning",
+      "cleaning-done": "cleaned a drain", "cleaning-signed": "signed cleaning off", "cleaning-cancelled": "cancelled cleaning",
       "device-fitted": "fitted a device", "device-calibrated": "recorded a calibration", "bill-issue": "issued a bill", "case-warn": "warned about a load",
-      "audit-export": "saved the audit", "audit-purge": "purged the audit",
+      "case-appeal": "recorded an appeal", "case-decide": "decided a case", "device-change": "changed a device's record",
+      report: "made a report", "report-schedule": "changed a report's schedule",
+      "audit-export": "saved the audit", "audit-purge": "purged the audit", "audit-anchor": "sent the audit's anchor",
       "register-look": "looked at the register", "register-read": "read the register", "register-print": "printed the register",
       "register-export": "saved the register", "register-erase": "erased from the register", "register-purge": "purged the register",
+      "register-person": "read all of one person", "register-withdraw": "withdrew an announced visitor", "register-copy": "copied the register",
+      "register-rotate": "sealed the register anew", "register-reason": "read the reason of a look",
+      look: "looked", act: "acted on an alarm", "sign-duties": "signed duties", guard: "guarded a gate", "change-rules": "changed rules",
+      "change-rosters": "changed duty rosters", "try-rules": "back-tested a rule", clean: "cleaned drains", "see-refused": "saw refused input",
+      "manage-users": "managed users", "read-audit": "read the audit", "schedule-reports": "scheduled reports",
+      "register-write": "wrote in the register", announce: "announced a visitor",
     },
   },
   {
@@ -74,21 +93,40 @@ export const texts = inBoth(
     waiting: "等待核心处理",
     refused: (why: string) => `被拒绝：${why}`,
     refusedShort: "被拒绝",
+    outcomes: {
+      made: "已生成", begun: "已开始", changed: "已更改", ended: "已停止", sent: "已发送", shown: "已显示", "let in": "已放行",
+      "not there": "已不存在",
+    },
+    why: {
+      role: "角色无权", site: "非所属院区", password: "密码不正确", code: "验证码不正确", PIN: "PIN 不正确",
+      "too many PINs": "PIN 尝试过多", "second factor": "缺少二次验证", "no CSRF token": "由其他登录的页面提交",
+      "in person only": "令牌不可用于此操作", "a wall screen looks only": "大屏只能查看", "not as seen": "期间已有变化",
+      outdated: "期间已有变化", "no such user": "没有此用户",
+    },
     actions: {
-      "log-in": "登录", "log-out": "退出", "change-guard": "门岗换班", "session-end": "结束登录",
+      "log-in": "登录", "log-out": "退出", "change-guard": "门岗换岗", "session-end": "结束登录",
       "password-change": "修改密码", "password-reset": "重设密码", "pin-set": "设置 PIN", "pin-drop": "取消 PIN",
-      "second-factor-on": "启用第二步验证", "second-factor-off": "停用第二步验证", "second-factor-drop": "重置第二步验证",
+      "second-factor-on": "启用二次验证", "second-factor-off": "停用二次验证", "second-factor-drop": "重置二次验证",
       "user-add": "添加用户", "user-set": "在服务器设置用户", "user-change": "修改用户", "user-grants": "修改角色",
       "user-disable": "停用用户", "user-enable": "恢复用户", "user-remove": "删除用户",
       "token-make": "生成令牌", "token-end": "终止令牌", token: "使用令牌", "wall-make": "固定大屏", wall: "在大屏上",
       acknowledge: "确认告警", dispose: "处置", close: "关闭告警", comment: "备注", assign: "指派", shelve: "搁置",
       unshelve: "结束搁置", recheck: "要求复测", measure: "复测",
-      mask: "开始维护", unmask: "结束维护", "put-rule": "修改规则", "put-roster": "修改值班表", "retire-rule": "停用规则",
-      "hand-over": "门岗交接", "duty-sign": "任务签字", "plan-cleaning": "计划清淤",
+      mask: "开始检修", unmask: "结束检修", "put-rule": "修改规则", "put-roster": "修改值班表", "retire-rule": "停用规则",
+      "hand-over": "门岗交接班", "duty-sign": "任务签字", "plan-cleaning": "安排清淤",
+      "cleaning-done": "完成清淤", "cleaning-signed": "验收清淤", "cleaning-cancelled": "取消清淤",
       "device-fitted": "安装设备", "device-calibrated": "登记校准", "bill-issue": "出具账单", "case-warn": "违规用电警告",
-      "audit-export": "导出审计", "audit-purge": "清理审计",
+      "case-appeal": "登记申诉", "case-decide": "裁定申诉", "device-change": "变更设备台账",
+      report: "生成报表", "report-schedule": "更改定时报表",
+      "audit-export": "导出审计", "audit-purge": "清理审计", "audit-anchor": "发送审计锚点",
       "register-look": "查看登记", "register-read": "查询登记", "register-print": "打印登记",
       "register-export": "导出登记", "register-erase": "删除登记", "register-purge": "清理登记",
+      "register-person": "查阅个人全部登记", "register-withdraw": "撤回预约", "register-copy": "复制登记库",
+      "register-rotate": "更换登记密钥", "register-reason": "查看查阅事由",
+      look: "查看", act: "处理告警", "sign-duties": "日常任务签字", guard: "门岗值守", "change-rules": "更改规则",
+      "change-rosters": "更改值班表", "try-rules": "规则试算", clean: "管道清淤", "see-refused": "查看被拒数据",
+      "manage-users": "管理用户", "read-audit": "查看审计", "schedule-reports": "设置定时报表",
+      "register-write": "登记来访人员", announce: "预约来访人员",
     },
   },
 );
@@ -97,9 +135,13 @@ type Words = (typeof texts)["en"];
 /** An action without a word here is shown as it is on record. */
 export const actionWord = (words: Words, action: string): string => (words.actions as Record<string, string>)[action] ?? action;
 
+const REFUSED = "refused: ";
+const said = (table: Readonly<Record<string, string>>, code: string): string => (Object.hasOwn(table, code) ? (table[code] ?? code) : code);
+
+/** What has no word here, such as what a core has answered, is shown as it is on record. */
 export function outcomeWord(words: Words, outcome: string): string {
   if (outcome === "done") return words.done;
   if (outcome === "waiting") return words.waiting;
   if (outcome === "refused") return words.refusedShort;
-  return outcome.startsWith("refused: ") ? words.refused(outcome.slice("refused: ".length)) : outcome;
+  return outcome.startsWith(REFUSED) ? words.refused(said(words.why, outcome.slice(REFUSED.length))) : said(words.outcomes, outcome);
 }

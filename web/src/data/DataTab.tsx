@@ -5,7 +5,7 @@ import { Button, Empty, Progress, Skeleton } from "antd";
 import { useState } from "react";
 
 import type { GatewayCompleteness, GatewayState, SeriesCompleteness, Site, SiteCompleteness } from "../api/contract";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, inTurn, useLanguage, useTexts } from "../i18n/language";
 import { Ago } from "../parts/Ago";
 import { Failure } from "../parts/Failure";
 import { dayAfter, dayOf, duration, minuteOfDay } from "../show/time";
@@ -193,6 +193,7 @@ interface StripProps {
 
 function DayStrip({ item, total: { start_ms, end_ms }, zone, now_ms }: StripProps) {
   const { data } = useTexts();
+  const language = useLanguage();
   const partOf = (time_ms: number) => Math.min(1, Math.max(0, (time_ms - start_ms) / (end_ms - start_ms)));
   const [began, passed] = [partOf(item.since_ms), partOf(now_ms)];
   const words = (from_ms: number, until_ms: number, reason: string) =>
@@ -201,7 +202,7 @@ function DayStrip({ item, total: { start_ms, end_ms }, zone, now_ms }: StripProp
     <div
       className={item.expected === null ? "data-strip data-strip-any" : "data-strip"}
       role="img"
-      aria-label={item.gaps.map(([from_ms, until_ms, reason]) => words(from_ms, until_ms, reason)).join("; ")}
+      aria-label={inTurn(item.gaps.map(([from_ms, until_ms, reason]) => words(from_ms, until_ms, reason)), language)}
     >
       {strips(item.gaps, start_ms, end_ms).map(({ gap: [from_ms, until_ms, reason], left, width }, index) => (
         <i

@@ -7,7 +7,7 @@ import { AlarmButtons } from "../alarms/AlarmButtons";
 import { AlarmFacts } from "../alarms/AlarmFacts";
 import { AlarmStanding } from "../alarms/AlarmStanding";
 import type { Alarm, AlarmDetail } from "../api/contract";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, labelled, useLanguage, useTexts } from "../i18n/language";
 import { Ago } from "../parts/Ago";
 import { Failure } from "../parts/Failure";
 import { SeverityMark } from "../parts/SeverityMark";
@@ -65,12 +65,12 @@ export function Summary({ alarm, zone }: { alarm: Alarm; zone: string }) {
       <p className="detail-where">{alarmPath(catalogue, alarm, language)}</p>
       {device !== undefined && inLanguage(device.name, language) !== inLanguage(place?.name, language) && (
         <p className="detail-line soft">
-          {texts.detail.device}: {inLanguage(device.name, language, device.id)}
+          {labelled(texts.detail.device, inLanguage(device.name, language, device.id), language)}
         </p>
       )}
       {alarm.key !== null && (
         <p className="detail-line soft">
-          {texts.detail.passage}: <span className="code">{alarm.key}</span>
+          {labelled(texts.detail.passage, "", language)}<span className="code">{alarm.key}</span>
         </p>
       )}
       <AlarmFacts alarm={alarm} />

@@ -10,11 +10,12 @@ import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
+import { MonthField } from "../parts/FilterFields";
 import { prettyUnit } from "../show/quantity";
-import { dayOf, timeOnDay } from "../show/time";
+import { dayOf, monthBefore, timeOnDay } from "../show/time";
 import { nowMs } from "../state/clock";
 import { replaceRoute, useRoute } from "../state/route";
-import { monthBefore, yuan } from "./money";
+import { yuan } from "./money";
 import { NotTaken } from "./NotTaken";
 import { texts } from "./texts";
 
@@ -37,10 +38,7 @@ export function BillView({ building, decides, zone, nameOf }: Props) {
   return (
     <>
       <div className="bill-bar">
-        <label className="filter">
-          <span>{words.month}</span>
-          <input type="month" value={month} max={today.slice(0, 7)} onChange={(event) => replaceRoute({ month: event.target.value })} />
-        </label>
+        <MonthField label={words.month} value={month} today={today} change={(next) => replaceRoute({ month: next })} />
         {(["xlsx", "pdf"] as const).map((form) => (
           <Button key={form} size="large" icon={<DownloadOutlined aria-hidden />} href={billFile(building, month, form, language)} download>
             {form === "pdf" ? words.pdf : words.excel}

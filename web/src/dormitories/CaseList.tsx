@@ -4,6 +4,7 @@ import { Button } from "antd";
 import { useState } from "react";
 
 import { appealCase, decideCase, warnRoom, type LoadCase, type OpenLoad } from "../api/dormitories";
+import { labelled, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { formatQuantity } from "../show/quantity";
 import { timeOnDay } from "../show/time";
@@ -30,6 +31,7 @@ interface Props {
 
 export function CaseList({ building, loads, cases, decides, zone, nameOf, reload }: Props) {
   const words = useWords(texts);
+  const language = useLanguage();
   const [asked, setAsked] = useState<Asked | null>(null);
   return (
     <>
@@ -53,7 +55,7 @@ export function CaseList({ building, loads, cases, decides, zone, nameOf, reload
                   size="large"
                   type="primary"
                   onClick={() =>
-                    setAsked({ title: `${words.ask.warn}: ${nameOf(load.room)}`, confirm: words.warn, send: (reason) => warnRoom(building, load.alarm, reason) })
+                    setAsked({ title: labelled(words.ask.warn, nameOf(load.room), language), confirm: words.warn, send: (reason) => warnRoom(building, load.alarm, reason) })
                   }
                 >
                   {words.warn}
@@ -85,10 +87,11 @@ interface ItemProps {
 
 function CaseItem({ each, decides, zone, name, ask }: ItemProps) {
   const words = useWords(texts);
+  const language = useLanguage();
   const wordOf = (state: string) => (Object.hasOwn(words.caseStates, state) ? words.caseStates[state as keyof typeof words.caseStates] : state);
   const isOpen = each.state === "warned" || each.state === "appealed";
   const decide = (outcome: "upheld" | "withdrawn", confirm: string) =>
-    ask({ title: `${words.ask[outcome]}: ${name}`, confirm, send: (reason) => decideCase(each.building, each.id, each.seq, outcome, reason) });
+    ask({ title: labelled(words.ask[outcome], name, language), confirm, send: (reason) => decideCase(each.building, each.id, each.seq, outcome, reason) });
   return (
     <li className={`case case-${each.state}`}>
       <div className="case-head">
@@ -112,7 +115,7 @@ function CaseItem({ each, decides, zone, name, ask }: ItemProps) {
           <Button
             size="large"
             onClick={() =>
-              ask({ title: `${words.ask.appeal}: ${name}`, confirm: words.appeal, send: (reason) => appealCase(each.building, each.id, each.seq, reason) })
+              ask({ title: labelled(words.ask.appeal, name, language), confirm: words.appeal, send: (reason) => appealCase(each.building, each.id, each.seq, reason) })
             }
           >
             {words.appeal}

@@ -3,7 +3,7 @@
 import type { KeyboardEvent } from "react";
 
 import { ROOM_STATES, type DormitoryNow, type RoomNow } from "../api/dormitories";
-import { inLanguage, useLanguage } from "../i18n/language";
+import { inLanguage, listed, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { formatQuantity } from "../show/quantity";
 import { replaceRoute } from "../state/route";
@@ -53,7 +53,7 @@ function RoomTile({ room }: { room: RoomNow }) {
     <button
       type="button"
       className={`room-tile room-${worst}`}
-      title={words.openRoom(name, room.states.map((state) => words.states[state]).join(", "))}
+      title={words.openRoom(name, listed(room.states.map((state) => words.states[state]), language))}
       onClick={() => replaceRoute({ room: room.id })}
     >
       <span className="room-name">{name}</span>

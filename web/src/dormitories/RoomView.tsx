@@ -8,7 +8,7 @@ import { fetchRoom, type PowerStep } from "../api/dormitories";
 import { useAnswer } from "../api/useAnswer";
 import { NO_MARKS } from "../detail/chartOption";
 import { SeriesChart } from "../detail/SeriesChart";
-import { inLanguage, useLanguage } from "../i18n/language";
+import { inLanguage, listed, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { SeverityMark } from "../parts/SeverityMark";
@@ -62,7 +62,7 @@ export function RoomView({ building, room, decides, zone, nameOf }: Props) {
                 {words.today} <strong>{formatQuantity(each.quantity, each.unit, each.decimals) ?? "—"}</strong>
               </span>
             ))}
-            <span>{value.paying.length === 0 ? words.nobodyPays : words.payingBeds(value.paying.join(", "))}</span>
+            <span>{value.paying.length === 0 ? words.nobodyPays : words.payingBeds(listed(value.paying.map(String), language))}</span>
           </p>
           <div className="room-charts">
             {series.map(({ device, metric }) => (
@@ -92,7 +92,7 @@ export function RoomView({ building, room, decides, zone, nameOf }: Props) {
           <ul className="case-list">
             {value.meters.map((meter) => (
               <li key={meter.id}>
-                {inLanguage(catalogue.kindsById.get(meter.kind)?.name, language, meter.kind)} ({meter.id}):{" "}
+                {inLanguage(catalogue.kindsById.get(meter.kind)?.name, language, meter.kind)} · {meter.id} ·{" "}
                 {meter.silent ? words.meterSilent : words.meterSpeaks}
               </li>
             ))}

@@ -1,11 +1,7 @@
 import { expect, test } from "vitest";
 
-import { monthBefore, yuan } from "./money";
+import { yuan } from "./money";
 
 test("fen become yuan without a float between", () => {
   expect([0, 5, 100, 123456, -7, 1000000001].map(yuan)).toEqual(["0.00", "0.05", "1.00", "1,234.56", "−0.07", "10,000,000.01"]);
-});
-
-test("before January comes December", () => {
-  expect([monthBefore("2026-01-31"), monthBefore("2026-11-01"), monthBefore("2026-10-01")]).toEqual(["2025-12", "2026-10", "2026-09"]);
 });

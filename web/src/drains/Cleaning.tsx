@@ -5,11 +5,12 @@ import { useCallback, useState } from "react";
 
 import { Problem } from "../api/request";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, labelled, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { failureText } from "../show/failure";
 import { dayOf } from "../show/time";
+import { typedNumber } from "../show/typed";
 import { nowMs } from "../state/clock";
 import { useMay } from "../state/session";
 import { fetchJob, fetchJobs, fetchPlan, planJob, stepJob, type Job, type Pipe } from "./shapes";
@@ -139,6 +140,7 @@ function PlanDialog({ network, pipe, zone, close, made }: { network: string; pip
 
 function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; mayClean: boolean; changed: () => void }) {
   const words = useWords(texts);
+  const language = useLanguage();
   const shared = useTexts();
   const [silt, setSilt] = useState("");
   const [leftOver, setLeftOver] = useState("");
@@ -176,9 +178,9 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
         {job.note !== "" && <p>{job.note}</p>}
         {isDone && (
           <p>
-            {words.silts}: {metres(job.silt_m)} → {metres(job.left_m)} ·{" "}
+            {labelled(words.silts, `${metres(job.silt_m)} → ${metres(job.left_m)}`, language)} ·{" "}
             {words.effect(metres(effect?.before_m ?? null), effect?.after_m == null ? words.effectLater : metres(effect.after_m))}
-            {" · "}{job.done_by}{job.signed_by !== null && ` · ${words.states.signed}: ${job.signed_by}`}
+            {" · "}{job.done_by}{job.signed_by !== null && ` · ${labelled(words.states.signed, job.signed_by, language)}`}
           </p>
         )}
         {problem !== null && <p role="alert" className="job-wrong">{problem.status === CONFLICT ? words.conflict : failureText(problem, shared)}</p>}
@@ -202,6 +204,6 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
 /** A depth of silt: null where nothing was typed, undefined where it is none. */
 function numberOf(typed: string): number | null | undefined {
   if (typed.trim() === "") return null;
-  const value = Number(typed.replace(",", "."));
-  return Number.isFinite(value) && value >= 0 && value <= 20 ? value : undefined;
+  const value = typedNumber(typed);
+  return value !== null && value >= 0 && value <= 20 ? value : undefined;
 }

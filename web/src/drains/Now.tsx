@@ -4,7 +4,7 @@ import { Skeleton } from "antd";
 import { useCallback } from "react";
 
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, useLanguage } from "../i18n/language";
+import { inLanguage, listed, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { SeverityMark } from "../parts/SeverityMark";
@@ -166,7 +166,7 @@ function Seasons({ seasons, zone, now_ms }: { seasons: readonly FloodSeason[]; z
             {words.season(inLanguage(season.name, language, season.id))} · {season.is_on ? words.seasonOn : words.seasonOff}
           </strong>
           {season.changes_ms !== null && <span> {words.seasonUntil(timeOnDay(season.changes_ms, zone, now_ms))}</span>}
-          <p>{words.seasonRules(season.rules.map(({ id, name }) => inLanguage(name, language, id)).join(language === "zh" ? "、" : ", "))}</p>
+          <p>{words.seasonRules(listed(season.rules.map(({ id, name }) => inLanguage(name, language, id)), language))}</p>
         </section>
       ))}
     </>

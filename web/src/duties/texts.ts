@@ -43,7 +43,7 @@ export const texts = inBoth(
     missedHint: "仍可补签，记为逾期完成。",
     window: (from: string, to: string) => `${from} 至 ${to}`,
     states: { later: "未到时间", open: "待办", done: "已完成", late: "逾期完成", missed: "漏办" },
-    roles: { administrator: "管理员", guard: "门卫", engineer: "设施工程师", manager: "宿舍管理员", viewer: "查看人员", registrar: "登记管理员" },
+    roles: { administrator: "管理员", guard: "门卫", engineer: "设施工程师", manager: "宿舍管理员", viewer: "查看人员", registrar: "登记员" },
     signedBy: (person: string, time: string) => `${person}，${time} 签字`,
     sign: "签字确认",
     signTitle: (name: string) => `确认完成：${name}`,

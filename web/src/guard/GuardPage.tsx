@@ -48,8 +48,6 @@ export default function GuardPage() {
   const { answer: gate, problem: gateProblem, load } = useAnswer(ask, null, FETCH_EVERY_MS);
   const problem = names.problem ?? gateProblem;
   const [isHandingOver, setHandingOver] = useState(false);
-  // For the next guard, by gate.
-  const [notes, setNotes] = useState<Readonly<Record<string, string>>>({});
   const [chosen, choose] = useState(lastDrafted);
   const [isChanging, setChanging] = useState(false);
   const [isPutAside, setAside] = useState(false);
@@ -171,8 +169,6 @@ export default function GuardPage() {
           site={gate.site}
           zone={zone}
           guard={guard}
-          note={notes[gate.id] ?? ""}
-          setNote={(note) => setNotes((all) => ({ ...all, [gate.id]: note }))}
           close={() => setHandingOver(false)}
         />
       )}

@@ -15,6 +15,7 @@ import { timeOnDay } from "../show/time";
 import { useCatalogue } from "../state/catalogue";
 import { useNow } from "../state/clock";
 import { useMay } from "../state/session";
+import { putHandoverNote, useHandoverNote } from "./draft";
 import { texts as guardTexts } from "./texts";
 
 const NOTE_MAX = 2000;
@@ -27,19 +28,19 @@ interface Props {
   site: string;
   zone: string;
   guard: string;
-  /** Kept outside: a fever takes the whole screen while somebody types. */
-  note: string;
-  setNote: (note: string) => void;
   close: () => void;
 }
 
-export function Handover({ gate, site, zone, guard, note, setNote, close }: Props) {
+export function Handover({ gate, site, zone, guard, close }: Props) {
   const words = useWords(guardTexts);
   const texts = useTexts();
   const language = useLanguage();
   const catalogue = useCatalogue();
   const now_ms = useNow(60_000);
   const { notification } = App.useApp();
+  // Kept outside: a fever takes the whole screen while somebody types, and a session may end.
+  const note = useHandoverNote(guard, gate);
+  const setNote = (typed: string) => putHandoverNote(guard, gate, typed);
   const maySign = useMay("guard", site);
   const ask = useCallback((signal: AbortSignal) => fetchShift(gate, signal), [gate]);
   const { answer: shift, problem, load, put } = useAnswer(ask, null, FETCH_EVERY_MS);

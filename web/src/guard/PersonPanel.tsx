@@ -7,16 +7,17 @@ import { useState } from "react";
 import type { Alarm, Disposition, Recheck } from "../api/contract";
 import { disposeAlarm, measureAlarm, recheckAlarm } from "../api/gatehouse";
 import { useAlarmDetail } from "../detail/useAlarmDetail";
-import { inLanguage, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, inTurn, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { lookUp } from "../show/codes";
 import { timeOfDay } from "../show/time";
+import { typedTemperature } from "../show/typed";
 import { useCatalogue } from "../state/catalogue";
 import { useNow } from "../state/clock";
 import { useIsStale } from "../state/connection";
 import { useActsOn } from "../state/session";
 import { putDraft, useDraft } from "./draft";
-import { FEVER, minutesAndSeconds, parseTemperature } from "./people";
+import { FEVER, minutesAndSeconds } from "./people";
 import { texts as guardTexts } from "./texts";
 import { useSend } from "./useSend";
 
@@ -237,7 +238,7 @@ function TypeIn({ alarm, isBusy, enter }: TypeInProps) {
   const [isMissing, setMissing] = useState(false);
   const hasThermometer = [...catalogue.kindsById.values()].some(({ metrics }) => metrics.some(({ recheck }) => recheck));
   const submit = async () => {
-    const value = parseTemperature(draft.value);
+    const value = typedTemperature(draft.value);
     setMissing(value === null);
     if (value !== null && (await enter(value, draft.method))) putDraft(alarm.id, { ...draft, value: "" });
   };
@@ -307,7 +308,7 @@ function Reasons({ alarm, disposition, guard, isBusy, decide }: ReasonsProps) {
   const [isMissing, setMissing] = useState(false);
   // What was on the screen when this was opened first: typed before a log-in, it is said to be still there.
   const [wasThere] = useState(draft.note !== "" || draft.presets.length > 0);
-  const note = [...draft.presets, draft.note.trim()].filter((part) => part !== "").join(language === "zh" ? "；" : "; ");
+  const note = inTurn([...draft.presets, draft.note.trim()].filter((part) => part !== ""), language);
   const submit = async () => {
     if (disposition === "refuse" && note === "") {
       setMissing(true);

@@ -1,4 +1,4 @@
-/** What a guard has typed about a person and not sent yet. It outlives a reload and a session that ends. */
+/** What a guard has typed and not sent yet: about a person, and for the next guard. It outlives a reload and a session that ends. */
 
 import type { Disposition } from "../api/contract";
 import { createStore, useSelected } from "../state/store";
@@ -17,6 +17,7 @@ export type Drafts = Readonly<Record<string, Draft>>;
 export const EMPTY: Draft = { value: "", method: "ear", disposition: null, presets: [], note: "" };
 
 const MEMORY_KEY = "gatehouse.drafts";
+const NOTES_KEY = "gatehouse.handover";
 /** More people than this do not stand at one gate. */
 const DRAFTS_MAX = 20;
 
@@ -59,8 +60,37 @@ export const lastDrafted = (): string | null => Object.keys(drafts.get()).at(-1)
 
 export function putDraft(id: string, draft: Draft | null): void {
   drafts.set(withDraft(drafts.get(), id, draft));
+  keep(MEMORY_KEY, drafts.get());
+}
+
+/** By guard and gate: whoever takes over does not sign what another has written. */
+type Notes = Readonly<Record<string, string>>;
+
+export function parseNotes(stored: string | null): Notes {
   try {
-    storage()?.setItem(MEMORY_KEY, JSON.stringify(drafts.get()));
+    const found: unknown = JSON.parse(stored ?? "{}");
+    if (typeof found !== "object" || found === null) return {};
+    return Object.fromEntries(Object.entries(found).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+  } catch {
+    return {};
+  }
+}
+
+const notes = createStore<Notes>(parseNotes(storage()?.getItem(NOTES_KEY) ?? null));
+const noteKey = (guard: string, gate: string): string => JSON.stringify([guard, gate]);
+
+export const useHandoverNote = (guard: string, gate: string): string => useSelected(notes, (now) => now[noteKey(guard, gate)] ?? "");
+
+export function putHandoverNote(guard: string, gate: string, note: string): void {
+  const { [noteKey(guard, gate)]: _, ...rest } = notes.get();
+  const kept = note === "" ? rest : { ...rest, [noteKey(guard, gate)]: note };
+  notes.set(Object.fromEntries(Object.entries(kept).slice(-DRAFTS_MAX)));
+  keep(NOTES_KEY, notes.get());
+}
+
+function keep(key: string, value: object): void {
+  try {
+    storage()?.setItem(key, JSON.stringify(value));
   } catch {
     // It still stands on the screen.
   }

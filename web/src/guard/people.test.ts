@@ -1,8 +1,8 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
 import type { Alarm, MissedStep } from "../api/contract";
-import { EMPTY, parseDrafts, withDraft } from "./draft";
-import { isHarmless, minutesAndSeconds, parseTemperature, peopleWaiting, shownOf } from "./people";
+import { EMPTY, parseDrafts, parseNotes, putHandoverNote, withDraft } from "./draft";
+import { isHarmless, minutesAndSeconds, peopleWaiting, shownOf } from "./people";
 
 const person = (id: string, more: Partial<Alarm> = {}): Alarm =>
   ({ id, class: "fever", device: "s1", key: id, acknowledged: false, raised_ms: 0, ...more }) as Alarm;
@@ -33,11 +33,6 @@ test("a call that went out meanwhile does not stand in the way of a decision; a 
   expect(isHarmless([])).toBe(false);
 });
 
-test.each([["36.8", 36.8], ["36,8", 36.8], [" 37 ", 37], ["368", null], ["", null], ["abc", null], ["29.9", null]])(
-  "%s is read as %s",
-  (text, value) => expect(parseTemperature(text)).toBe(value),
-);
-
 test("a clock shows minutes and seconds and never goes below nothing", () => {
   expect([180_000, 61_999, 5_000, -1].map(minutesAndSeconds)).toEqual(["3:00", "1:01", "0:05", "0:00"]);
 });
@@ -53,4 +48,17 @@ test("the drafts are bounded and one that is over is forgotten", () => {
   for (let n = 0; n < 30; n += 1) drafts = withDraft(drafts, `a${n}`, EMPTY);
   expect(Object.keys(drafts)).toHaveLength(20);
   expect(Object.keys(withDraft(drafts, "a29", null))).not.toContain("a29");
+});
+
+test("what was written for the next guard comes back from the browser's memory, for who wrote it and that gate alone", () => {
+  const kept = new Map<string, string>();
+  vi.stubGlobal("sessionStorage", { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => kept.set(key, value) });
+  putHandoverNote("chen", "gate-1", "lane 2 is slow");
+  putHandoverNote("li", "gate-1", "key is with me");
+  const again = parseNotes(kept.get("gatehouse.handover") ?? null);
+  expect(again).toEqual({ '["chen","gate-1"]': "lane 2 is slow", '["li","gate-1"]': "key is with me" });
+  putHandoverNote("chen", "gate-1", "");
+  expect(Object.values(parseNotes(kept.get("gatehouse.handover") ?? null))).toEqual(["key is with me"]);
+  expect([parseNotes("{"), parseNotes("[1]"), parseNotes("null")]).toEqual([{}, {}, {}]);
+  vi.unstubAllGlobals();
 });

@@ -28,9 +28,3 @@ const BY_ITSELF = new Set(["escalated", "exhausted", "realarmed", "reminded", "m
 export function isHarmless(since: readonly MissedStep[]): boolean {
   return since.length > 0 && since.every(({ what, actor }) => actor === null && BY_ITSELF.has(what));
 }
-
-/** A temperature as somebody types it, also with a comma; null: it is none. */
-export function parseTemperature(text: string): number | null {
-  const value = Number(text.trim().replace(/[,，。]/, "."));
-  return text.trim() !== "" && value >= 30 && value <= 45 ? value : null;
-}

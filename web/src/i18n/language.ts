@@ -40,5 +40,11 @@ export function inLanguage(name: Named | null | undefined, spoken: Language, oth
 /** Several things in one line. */
 export const listed = (things: readonly string[], spoken: Language): string => things.join(spoken === "zh" ? "、" : ", ");
 
+/** Several sentences in one line. */
+export const inTurn = (sentences: readonly string[], spoken: Language): string => sentences.join(spoken === "zh" ? "；" : "; ");
+
+/** What something is called, and what it is. */
+export const labelled = (label: string, text: string, spoken: Language): string => `${label}${spoken === "zh" ? "：" : ": "}${text}`;
+
 /** The texts by language, for tests. */
 export const tables = TABLES;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { firstLanguage, inLanguage, tables } from "./language";
+import { firstLanguage, inLanguage, inTurn, labelled, listed, tables } from "./language";
 
 type Leaf = string | ((...args: never[]) => string);
 
@@ -61,4 +61,9 @@ describe("the language of a first visit", () => {
 test("a name missing in one language is shown in the other", () => {
   expect(inLanguage({ en: "Lane", zh: "" }, "zh")).toBe("Lane");
   expect(inLanguage(null, "zh", "lane-1")).toBe("lane-1");
+});
+
+test("each language has its own marks between things", () => {
+  expect([listed(["a", "b"], "zh"), inTurn(["a", "b"], "zh"), labelled("a", "b", "zh")]).toEqual(["a、b", "a；b", "a：b"]);
+  expect([listed(["a", "b"], "en"), inTurn(["a", "b"], "en"), labelled("a", "b", "en")]).toEqual(["a, b", "a; b", "a: b"]);
 });

@@ -4,9 +4,11 @@ import { Alert, Button } from "antd";
 import { useEffect, useState } from "react";
 
 import { fetchWays } from "../api/gatehouse";
-import { Problem } from "../api/request";
+import { useAnswer } from "../api/useAnswer";
 import { useWords } from "../i18n/words";
 import { texts } from "./texts";
+
+const AGAIN_AFTER_MS = 5_000;
 
 /** What the server says in the address when it sends somebody back; read once, and not kept in the address. */
 function takeOutcome(): string | null {
@@ -21,27 +23,28 @@ function takeOutcome(): string | null {
 
 export function ProviderLogIn() {
   const words = useWords(texts);
-  const [title, setTitle] = useState<string | null>(null);
+  const { answer: ways, problem, load } = useAnswer(fetchWays);
   const [outcome, setOutcome] = useState<string | null>(null);
 
   useEffect(() => {
     const found = takeOutcome();
     if (found !== null) setOutcome(found);
-    fetchWays().then(
-      (ways) => setTitle(ways.openid),
-      (error: unknown) => {
-        // Name and password work without it.
-        if (!(error instanceof Problem)) throw error;
-      },
-    );
   }, []);
+  // Name and password work meanwhile.
+  useEffect(() => {
+    if (problem === null) return undefined;
+    const timer = setTimeout(() => void load(), AGAIN_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, [problem, load]);
 
-  if (title === null) return null;
+  const title = ways?.openid ?? null;
   return (
     <>
-      <Button href="/api/v1/session/openid" size="large" block>
-        {words.provider(title)}
-      </Button>
+      {title !== null && (
+        <Button href="/api/v1/session/openid" size="large" block>
+          {words.provider(title)}
+        </Button>
+      )}
       {outcome !== null && (
         <Alert type="warning" showIcon title={outcome === "away" ? words.providerAway : words.providerRefused} />
       )}

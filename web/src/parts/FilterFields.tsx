@@ -1,7 +1,8 @@
-/** What lists are filtered by: a choice, a text. */
+/** What lists are filtered by: a choice, a month, a text. */
 
 import { useEffect, useRef, useState } from "react";
 
+import { monthsBack } from "../show/time";
 import "./parts.css";
 
 const TYPED_AFTER_MS = 350;
@@ -30,6 +31,15 @@ export function Choice({ label, value, any, options, change }: ChoiceProps) {
       </select>
     </label>
   );
+}
+
+const MONTHS = 36;
+
+/** A month up to this one. Firefox and Safari have no field of their own for months. */
+export function MonthField({ label, value, today, change }: { label: string; value: string; today: string; change: (month: string) => void }) {
+  const months = monthsBack(today, MONTHS);
+  const shown = months.includes(value) ? months : [...months, value];
+  return <Choice label={label} value={value} options={shown.map((month) => [month, month])} change={change} />;
 }
 
 /** Asked for when typing pauses, not at every letter; what an input method is still composing is no letter yet. */

@@ -121,7 +121,7 @@ export const texts = inBoth(
     cancel: "取消",
     endsSessions: "此类变更会结束其所有登录，包括大屏和门岗平板。",
     roles: {
-      administrator: "管理员", guard: "门卫", engineer: "设施工程师", manager: "宿舍管理员", viewer: "查看人员", registrar: "登记管理员",
+      administrator: "管理员", guard: "门卫", engineer: "设施工程师", manager: "宿舍管理员", viewer: "查看人员", registrar: "登记员",
     },
     mayLogIn: "可登录",
     disabled: "已停用",
@@ -143,11 +143,11 @@ export const texts = inBoth(
     pinOnce: "仅显示这一次。",
     newPin: "重设 PIN",
     dropPin: "取消 PIN",
-    factor: "第二步验证",
+    factor: "二次验证",
     factorOn: "已启用",
     factorOff: "未启用",
     resetFactor: "重置",
-    resetFactorAsk: (name: string) => `重置 ${name} 的第二步验证？`,
+    resetFactorAsk: (name: string) => `重置 ${name} 的二次验证？`,
     resetFactorHint: "用于手机和恢复码都丢失的情况。请先确认是本人提出。其所有登录随即结束。",
     account: "账号",
     disable: "停用",
@@ -180,8 +180,8 @@ export const texts = inBoth(
     wrongPassword: "密码不正确。",
     tokenOnce: "仅显示这一次。持有者即拥有上述权限。",
     scopeWords: {
-      look: "查看", act: "处理告警", "sign-duties": "日常任务签字", guard: "门岗值守", mask: "维护屏蔽", "change-rules": "修改规则", "change-rosters": "修改值班表",
-      "try-rules": "规则回测", clean: "管道清淤", "see-refused": "查看被拒数据", "read-audit": "查看审计",
+      look: "查看", act: "处理告警", "sign-duties": "日常任务签字", guard: "门岗值守", mask: "设备检修", "change-rules": "修改规则", "change-rosters": "修改值班表",
+      "try-rules": "规则试算", clean: "管道清淤", "see-refused": "查看被拒数据", "read-audit": "查看审计",
     },
     refusals: {
       "bad-name": "登录名为 1 至 64 个可显示字符，不含“/”。",

@@ -5,9 +5,9 @@ import { Input } from "antd";
 import type { FreshPassage, TemperatureGiven } from "../api/contract";
 import { inLanguage, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
+import { typedTemperature } from "../show/typed";
 import { useCatalogue } from "../state/catalogue";
 import { useNow } from "../state/clock";
-import { typedTemperature } from "./draft";
 import { texts } from "./texts";
 
 const FRESH_MS = 60_000;

@@ -26,9 +26,3 @@ export const emptyDraft = (): Draft => ({
 export function requestKey(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
-
-/** The temperature that was typed; null when it is none. People write a comma, too, and Chinese keyboards a full stop. */
-export function typedTemperature(text: string): number | null {
-  const value = Number(text.trim().replace(/[,，。．]/, "."));
-  return text.trim() !== "" && value >= 30 && value <= 45 ? value : null;
-}

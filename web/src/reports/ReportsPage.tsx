@@ -14,6 +14,7 @@ import { useAnswer } from "../api/useAnswer";
 import { inLanguage, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
+import { Choice, MonthField } from "../parts/FilterFields";
 import { TimeField } from "../parts/TimeField";
 import { changeFailureText } from "../show/failure";
 import { dayAfter, dayOf, timeOnDay } from "../show/time";
@@ -87,9 +88,9 @@ function Wanted({ site, subjects, people, changed }: WantedProps) {
     <section aria-label={words.makeTitle}>
       <h3>{words.makeTitle}</h3>
       <div className="filter-bar">
-        <Select label={words.kind} value={kind} change={(value) => choose(value as ReportKind)}
+        <Choice label={words.kind} value={kind} change={(value) => choose(value as ReportKind)}
           options={REPORT_KINDS.filter((each) => subjects.some((one) => one.kind === each)).map((each) => [each, words.kinds[each]])} />
-        <Select label={words.subject} value={subject ?? ""} change={setChosen}
+        <Choice label={words.subject} value={subject ?? ""} change={setChosen}
           options={possible.map(({ id, name }) => [id, inLanguage(name, language, id)])} />
         {subject !== undefined && <Period key={`${kind} ${subject}`} kind={kind} subject={subject} zone={site.timezone} value={period} change={setPeriod} />}
         <Button size="large" type="primary" loading={act.isBusy} disabled={subject === undefined || period === ""}
@@ -105,7 +106,7 @@ function Wanted({ site, subjects, people, changed }: WantedProps) {
               <TimeField value={at} change={setAt} />
             </label>
           )}
-          <Select label={words.recipient} value={recipient} change={setRecipient}
+          <Choice label={words.recipient} value={recipient} change={setRecipient}
             options={[["", words.nobody], ...people.flatMap((one) => one.channels.map((by): [string, string] => [`${by} ${one.id}`, `${inLanguage(one.name, language, one.id)} (${by})`]))]} />
           <Button size="large" loading={act.isBusy} disabled={at === ""}
             onClick={() => void act.run(words.begun, () => beginReportSchedule({
@@ -164,13 +165,13 @@ function Period({ kind, subject, zone, value, change }: PeriodProps) {
     const options = (times ?? []).map((time_ms): [string, string] =>
       [String(time_ms), kind === "shift" ? words.handedOver(shown(time_ms)) : words.began(shown(time_ms))]);
     if (kind === "storm" && times?.length === 0) return <p className="soft">{words.noPeriod}</p>;
-    return <Select label={words[kind]} value={value} change={change} options={kind === "shift" ? [["now", words.present], ...options] : options} />;
+    return <Choice label={words[kind]} value={value} change={change} options={kind === "shift" ? [["now", words.present], ...options] : options} />;
   }
+  if (kind !== "day") return <MonthField label={words.month} value={value} today={today} change={change} />;
   return (
     <label className="filter">
-      <span>{kind === "day" ? words.day : words.month}</span>
-      <input type={kind === "day" ? "date" : "month"} required max={kind === "day" ? today : today.slice(0, 7)} value={value}
-        onChange={({ target }) => change(target.value)} />
+      <span>{words.day}</span>
+      <input type="date" required max={today} value={value} onChange={({ target }) => change(target.value)} />
     </label>
   );
 }
@@ -249,24 +250,6 @@ function Schedules({ schedules, subjects, changed }: SchedulesProps) {
         ))}
       </ul>
     </section>
-  );
-}
-
-interface SelectProps {
-  label: string;
-  value: string;
-  options: readonly (readonly [string, string])[];
-  change: (value: string) => void;
-}
-
-function Select({ label, value, options, change }: SelectProps) {
-  return (
-    <label className="filter">
-      <span>{label}</span>
-      <select value={value} onChange={({ target }) => change(target.value)}>
-        {options.map(([id, name]) => <option key={id} value={id}>{name}</option>)}
-      </select>
-    </label>
   );
 }
 

@@ -8,7 +8,7 @@ import type { RosterDocument, RosterVersion, RosterWritten } from "../api/contra
 import { fetchRoster, fetchRosterVersions, putRoster } from "../api/gatehouse";
 import { Problem } from "../api/request";
 import { useAnswer } from "../api/useAnswer";
-import { inLanguage, listed, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, inTurn, listed, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
 import { TimeField } from "../parts/TimeField";
@@ -200,7 +200,7 @@ function Editor({ given: first }: { given: RosterDocument }) {
             />
           )}
           {Object.keys(mistakes).length > 0 && (
-            <Alert type="error" showIcon title={words.someWrong} description={elsewhere(mistakes).join("; ") || undefined} />
+            <Alert type="error" showIcon title={words.someWrong} description={inTurn(elsewhere(mistakes), language) || undefined} />
           )}
           {gaps.length > 0 && (
             <Checkbox className="roster-gaps" checked={acceptsGaps} onChange={({ target }) => setAcceptsGaps(target.checked)}>
@@ -392,6 +392,7 @@ function Wrong({ mistakes, field }: { mistakes: Mistakes; field: string }) {
   const found = Object.entries(mistakes).filter(
     ([name]) => name === field || name.startsWith(`${field}.`),
   );
+  const language = useLanguage();
   if (found.length === 0) return null;
-  return <p className="rule-error roster-wrong" role="alert">{found.map(([, said]) => said).join("; ")}</p>;
+  return <p className="rule-error roster-wrong" role="alert">{inTurn(found.map(([, said]) => said), language)}</p>;
 }

@@ -48,7 +48,7 @@ export const texts = inBoth(
       "does-not-fit": "does not fit",
     },
     tooMany: (max: number) => `at most ${max}: take away those that are past`,
-    nobodyFrom: (from: string, to: string, more: number) => `nobody is on duty from ${from} to ${to}${more > 0 ? `, and ${more} times more` : ""}`,
+    nobodyFrom: (from: string, to: string, more: number) => `nobody is on duty from ${from} to ${to}${more > 0 ? `, and ${more === 1 ? "once" : `${more} times`} more` : ""}`,
     acceptGaps: (n: number) => `Nobody on duty ${n === 1 ? "then" : `at these ${n} times`}: that is on purpose`,
     note: "Why (stands in the history)",
     noteNeeded: "Say why.",

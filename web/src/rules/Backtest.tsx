@@ -7,6 +7,7 @@ import type { BacktestJob, BacktestReport, Occurrence } from "../api/contract";
 import { fetchBacktest, startBacktest } from "../api/gatehouse";
 import { Problem } from "../api/request";
 import { EChart } from "../detail/EChart";
+import { useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { FALLBACK_ZONE, timeOnDay } from "../show/time";
 import { useCatalogue } from "../state/catalogue";
@@ -155,6 +156,7 @@ function Report({ id, report }: { id: string; report: BacktestReport }) {
 
 function Listed({ title, items }: { title: string; items: readonly Occurrence[] }) {
   const words = useWords(texts);
+  const shared = useTexts();
   const catalogue = useCatalogue();
   const zone = useSite()?.timezone ?? FALLBACK_ZONE;
   return (
@@ -164,7 +166,7 @@ function Listed({ title, items }: { title: string; items: readonly Occurrence[] 
         {items.slice(0, SHOWN_MAX).map((one) => (
           <li key={`${one.device} ${one.metric} ${one.key} ${one.onset_ms}`}>
             <time>{timeOnDay(one.onset_ms, catalogue.sitesById.get(one.site)?.timezone ?? zone, nowMs())}</time>
-            {` ${one.device} · ${words.severities[one.severity]}`}
+            {` ${one.device} · ${shared.severity[one.severity]}`}
             {one.chatters && ` · ${words.chattering}`}
           </li>
         ))}

@@ -3,6 +3,7 @@
 import { Button, Checkbox, Input, Select } from "antd";
 import type { ReactNode } from "react";
 
+import { useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { FIELDS, type Draft, type FieldErrors, type LevelDraft } from "./draft";
 import { texts } from "./texts";
@@ -74,6 +75,7 @@ interface LevelsProps {
 
 function Levels({ levels, errors, isEditable, change }: LevelsProps) {
   const words = useWords(texts);
+  const shared = useTexts();
   const set = (at: number, part: Partial<LevelDraft>) =>
     change(levels.map((level, number) => (number === at ? { ...level, ...part } : level)));
   const added = { severity: "high", side: levels[0]?.side ?? "at_least", limit: "", clear: "", isLocal: false } as const;
@@ -86,7 +88,7 @@ function Levels({ levels, errors, isEditable, change }: LevelsProps) {
             aria-label={words.severity}
             value={level.severity}
             disabled={!isEditable}
-            options={SEVERITIES.map((value) => ({ value, label: words.severities[value] }))}
+            options={SEVERITIES.map((value) => ({ value, label: shared.severity[value] }))}
             onChange={(severity) => set(at, { severity })}
           />
           <Select

@@ -19,7 +19,7 @@ describe("a rule while it is changed", () => {
 
   it("takes what was typed, names in either language's commas", () => {
     const draft = draftOf(RULE);
-    draft.typed.deadband = " 0.2 ";
+    draft.typed.deadband = " ０．2 ";
     draft.typed.devices = "level-1，level-2、 level-3";
     draft.typed.schedule = "working-hours";
     draft.levels![0] = { ...draft.levels![0]!, side: "at_most", limit: "0.1", clear: "0.2" };

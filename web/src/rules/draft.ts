@@ -1,6 +1,7 @@
 /** A rule while somebody changes it: the usual fields as they are typed, the rest as JSON. Pure. */
 
 import type { RuleDocument } from "../api/contract";
+import { typedNumber } from "../show/typed";
 
 export type FieldKind = "text" | "number" | "whole" | "names" | "named";
 
@@ -73,9 +74,9 @@ export function ruleOf(
     Object.entries(began).filter(([key]) => FIXED.has(key) && key !== "version"),
   );
   const number = (field: string, text: string): number => {
-    const value = Number(text.trim());
-    if (text.trim() === "" || !Number.isFinite(value)) mistakes[field] = "not-a-number";
-    return value;
+    const value = typedNumber(text);
+    if (value === null) mistakes[field] = "not-a-number";
+    return value ?? NaN;
   };
   for (const [key, kind] of FIELDS) {
     if (!(key in began)) continue;

@@ -27,7 +27,7 @@ export const texts = inBoth(
     insecure: "未加密",
     insecureHint: "试用配置：通信未加密，请勿用于正式值守。",
     refusedTitle: "您的角色无权打开此页面",
-    refusedHint: (page: string) => `“${page}”需要您的账号尚未具备的权限，请联系管理员。`,
+    refusedHint: (page: string) => `您的账号没有打开“${page}”的权限，请联系管理员。`,
     unknownTitle: "没有这个页面",
     unknownHint: "该地址可能属于其他版本，或输入有误。",
     toFirst: "返回首页",

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { NO_ANSWER, Problem } from "../api/request";
 import { en } from "../i18n/en";
-import { changeFailureText } from "./failure";
+import { changeFailureText, failureText } from "./failure";
 
 const titleOf = (problem: Problem) => changeFailureText(problem, en).title;
 
@@ -13,4 +13,9 @@ test("only what the API has kept for the core is said to be on record", () => {
   expect(titleOf(new Problem(502, "Bad Gateway"))).toBe(en.actions.unknown);
   expect(titleOf(new Problem(NO_ANSWER, ""))).toBe(en.actions.unknown);
   expect(titleOf(new Problem(403, ""))).toBe(en.actions.failed);
+});
+
+test("a log-in in another window is not told as a missing right", () => {
+  expect(failureText(new Problem(403, "", { title: "No CSRF token" }), en)).toBe(en.failure.otherWindow);
+  expect(failureText(new Problem(403, "", { title: "Not for this role" }), en)).toBe(en.failure.notAllowed);
 });

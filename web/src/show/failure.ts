@@ -1,7 +1,7 @@
 /** What to tell a person about a failed request; the server's own words are for the administrator. */
 
 import type { Problem } from "../api/request";
-import { NO_ANSWER } from "../api/request";
+import { isOfAnotherSession, NO_ANSWER } from "../api/request";
 import type { Texts } from "../i18n/en";
 
 /** The API has kept the command for a core that is slow to take it. Of other answers with a 503 nobody knows what is on record. */
@@ -21,6 +21,7 @@ export function changeFailureText(problem: Problem, texts: Texts): { title: stri
 export function failureText(problem: Problem, texts: Texts): string {
   const { status } = problem;
   if (UNKNOWN.has(status)) return texts.failure.noAnswer;
+  if (isOfAnotherSession(problem)) return texts.failure.otherWindow;
   if (status === 403) return texts.failure.notAllowed;
   if (status === 404) return texts.failure.notFound;
   if (status === 429) return texts.failure.tooMany;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { tables } from "../i18n/language";
-import { ago, dayAfter, dayOf, duration, timeOfDay, timeOnDay, wallClockMs, zoneName } from "./time";
+import { ago, dayAfter, dayOf, duration, monthBefore, monthsBack, timeOfDay, timeOnDay, wallClockMs, zoneName } from "./time";
 
 const SHANGHAI = "Asia/Shanghai";
 const at = (iso: string) => Date.parse(iso);
@@ -49,4 +49,9 @@ test("a day is the site's, and the next one follows it over the end of a month",
   expect(dayOf(Date.UTC(2026, 9, 31, 15, 59), "Asia/Shanghai")).toBe("2026-10-31");
   expect(dayAfter("2026-10-31", 1)).toBe("2026-11-01");
   expect(dayAfter("2026-03-01", -1)).toBe("2026-02-28");
+});
+
+test("months follow one another backwards, and before January comes December", () => {
+  expect(monthsBack("2026-02-28", 4)).toEqual(["2026-02", "2026-01", "2025-12", "2025-11"]);
+  expect([monthBefore("2026-01-31"), monthBefore("2026-11-01"), monthBefore("2026-10-01")]).toEqual(["2025-12", "2026-10", "2026-09"]);
 });

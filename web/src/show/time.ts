@@ -85,6 +85,19 @@ export function dayAfter(day: string, days: number): string {
   return new Date(Date.parse(`${day}T00:00:00Z`) + days * DAY_MS).toISOString().slice(0, 10);
 }
 
+/** The month before the one that a day like 2026-11-26, or a month, is in. */
+export function monthBefore(day: string): string {
+  const [year, month] = day.split("-").map(Number) as [number, number];
+  return month === 1 ? `${year - 1}-12` : `${year}-${two(month - 1)}`;
+}
+
+/** The month of a day and those before it, the newest first. */
+export function monthsBack(day: string, count: number): string[] {
+  const found = [day.slice(0, 7)];
+  while (found.length < count) found.push(monthBefore(found[found.length - 1] as string));
+  return found;
+}
+
 /** "China Standard Time (GMT+8)" */
 export function zoneName(zone: string, language: Language, now_ms: number): string {
   return `${zonePart(zone, language, now_ms, "long")} (${zoneOffset(zone, language, now_ms)})`;

@@ -4,7 +4,7 @@ import { useCallback } from "react";
 
 import type { Session } from "../api/contract";
 import * as gatehouse from "../api/gatehouse";
-import { breakOff, onSessionEnd, Problem, rememberCsrfToken } from "../api/request";
+import { breakOff, onSessionEnd, onSessionReplaced, Problem, rememberCsrfToken } from "../api/request";
 import { decidesAt, mayAt } from "./may";
 import { createStore, useSelected } from "./store";
 
@@ -68,6 +68,8 @@ function leave(expired: boolean): void {
 }
 
 onSessionEnd(() => leave(true));
+// Once the problem has been said, so that it is not broken off with what was on the way.
+onSessionReplaced(() => setTimeout(() => void resumeSession()));
 
 /** Takes up the session of the cookie, if there is one. */
 export async function resumeSession(): Promise<void> {

@@ -8,7 +8,7 @@
 import { CheckCircleFilled, ClockCircleOutlined, DisconnectOutlined } from "@ant-design/icons";
 
 import type { Alarm, Severity } from "../api/contract";
-import { inLanguage, listed, useLanguage, useTexts } from "../i18n/language";
+import { inLanguage, labelled, listed, useLanguage, useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { SeverityMark } from "../parts/SeverityMark";
 import { alarmQuantity } from "../show/alarmQuantity";
@@ -101,7 +101,7 @@ function Unwell() {
   if (isReady || isOld) return null;
   return (
     <p className="wall-old" role="alert">
-      {shared.alarms.unhealthy}: {listed(reasons.map((reason) => healthText(reason, shared)), language)}
+      {labelled(shared.alarms.unhealthy, listed(reasons.map((reason) => healthText(reason, shared)), language), language)}
     </p>
   );
 }
