@@ -211,6 +211,8 @@ class Spool:
         free_bytes = self._free_bytes()
         with self._lock:
             able = [x for x in self._lanes[:-1] if not x.is_sent and x.thinness < len(BUCKETS_MS) and x.count]
+        # What is lost of a damaged one is told when the rest of it is gone: a copy would not know.
+        able = [x for x in able if not x.damage]
         # A copy is written beside its lane: it must fit, and for the largest that does it must not become too late.
         able = [x for x in able if x.size_bytes <= free_bytes - self._disk_margin_bytes // 2]
         is_disk_low = any(free_bytes < self._disk_margin_bytes + x.size_bytes for x in able)
@@ -233,7 +235,7 @@ class Spool:
         """False when it was broken off."""
         thinner = Thinner(BUCKETS_MS[lane.thinness])
         after = run_ms = 0
-        while found := lane.read(after, 100, 1_000_000):
+        while found := self._read_to_thin(lane, after):
             out: list[bytes] = []
             for stored in found:
                 after, run_ms = stored.offset, max(run_ms, stored.time_ms)
@@ -248,6 +250,15 @@ class Spool:
         if rest := list(thinner.end()):
             builder.append(rest, run_ms)
         return True
+
+    def _read_to_thin(self, lane: Lane, after: int) -> list[Stored]:
+        try:
+            found = lane.read(after, 100, 1_000_000)
+        except Unavailable as error:
+            self._failed(lane, error)
+            raise
+        self._failures.pop(lane.epoch, None)
+        return found
 
     def _replace(self, lane: Lane, builder: LaneBuilder) -> Thinned | None:
         """Put the thinner copy in the lane's place, unless it was sent from in the meantime."""

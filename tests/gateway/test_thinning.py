@@ -243,6 +243,43 @@ def test_a_lane_that_is_sent_from_at_the_last_moment_stays_too(tmp_path: Path, m
     assert spool.lanes[0] is first and first.folder.is_dir()
 
 
+def test_a_damaged_lane_is_not_thinned_away_and_holds_no_other_up(tmp_path: Path) -> None:
+    spool = filled(tmp_path, ManualClock(NOW_MS))
+    spool._size_max_bytes = spool.size_bytes()
+    first, second = spool.lanes[:2]
+    (file,) = first.folder.rglob("*.db")
+    data = bytearray(file.read_bytes())
+    data[data.index(b"mh/m7", len(data) // 2)] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(Unavailable):
+        spool.make_room(lambda: False)
+    assert spool.make_room(lambda: False)
+    assert second not in spool.lanes and not first.thinness
+    assert spool.lanes[0] is first and first.count  # what stands before the damage is sent yet
+    spool.release(first.epoch, first.last)
+    spool.trim()
+    assert spool.held().damaged == 1 and spool.put_aside()
+
+
+def test_a_lane_that_never_can_be_read_is_set_aside_by_thinning_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = filled(tmp_path, ManualClock(NOW_MS))
+    spool._size_max_bytes = spool.size_bytes()
+    first, read = spool.lanes[0], Lane.read
+
+    def refuse(lane: Lane, *arguments: int) -> object:
+        if lane is first:
+            raise Unavailable("disk I/O error")
+        return read(lane, *arguments)
+
+    monkeypatch.setattr(Lane, "read", refuse)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            spool.make_room(lambda: False)
+    assert first not in spool.lanes and spool.held().damaged == 1
+
+
 def test_a_stop_breaks_the_thinning_off_and_leaves_nothing(tmp_path: Path) -> None:
     spool = filled(tmp_path, ManualClock(NOW_MS))
     spool._size_max_bytes = spool.size_bytes()
