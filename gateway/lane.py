@@ -21,7 +21,7 @@ from gateway.timekeeping import is_placed
 from telemetry import frames
 from telemetry.decision import decode_decision, encode_decision
 from telemetry.disk import sync_folder
-from telemetry.errors import Unavailable
+from telemetry.errors import BadInput, Unavailable
 from telemetry.journal import Journal, Kind, Record, Stored
 from telemetry.quality import Quality
 from telemetry.segment import DAMAGE_ERRORS
@@ -118,15 +118,20 @@ class Lane:
         def placed(time_ms: int) -> int:
             return time_ms if is_placed(time_ms) else time_ms + shift_ms
 
-        frame = frames.decode(frames.encode("g", "e", 1, 1, columns))
+        try:
+            frame = frames.decode(frames.encode("g", "e", 1, 1, columns))
+            decisions = [encode_decision(decode_decision(each).placed(placed)) for each in frame.decisions]
+        except BadInput:  # no frame of ours; whoever can read it may
+            return columns
         times = array("q", map(placed, frame.time_ms))
         quality = array("B", frame.quality)
         if self.is_guessed:
             for number, time_ms in enumerate(frame.time_ms):
                 if not is_placed(time_ms):
                     quality[number] = max(quality[number], Quality.SUSPECT)
-        gaps = [gap._replace(first_ms=placed(gap.first_ms), last_ms=placed(gap.last_ms)) for gap in frame.gaps]
-        decisions = [encode_decision(decode_decision(each).placed(placed)) for each in frame.decisions]
+        # Of a series that is stamped by its device and by us what was first need not be so once it has its time.
+        ends = [sorted((placed(gap.first_ms), placed(gap.last_ms))) for gap in frame.gaps]
+        gaps = [gap._replace(first_ms=a, last_ms=b) for gap, (a, b) in zip(frame.gaps, ends, strict=True)]
         columns_of = frame.names, frame.index, times, frame.value, quality, frame.keys
         return frames.encode_columns(*columns_of, gaps, decisions)
 
@@ -206,7 +211,11 @@ class LaneBuilder:
     def __init__(self, spool: Path, order: int) -> None:
         self._final = spool / f"{order:08d}-{secrets.token_hex(8)}"
         self._folder = self._final.with_name(self._final.name + BUILDING)
-        self._journal = Journal(self._folder / _JOURNAL)
+        try:
+            self._journal = Journal(self._folder / _JOURNAL)
+        except Unavailable:
+            shutil.rmtree(self._folder, ignore_errors=True)  # else each attempt would leave one
+            raise
 
     def append(self, payloads: Sequence[bytes], run_ms: int) -> None:
         self._journal.append([Record(Kind.FRAME, run_ms, payload) for payload in payloads])

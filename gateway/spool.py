@@ -410,7 +410,10 @@ class Spool:
             if lane is None:
                 return Release.REPEATED if epoch in self._drained else Release.OTHER_EPOCH
         if seq > lane.last:
-            return Release.BEYOND_LAST
+            if lane is self.live:
+                return Release.BEYOND_LAST
+            # It is written to no more: what stood behind its end is at the core, and is damaged here or not in this copy.
+            seq = lane.last
         if seq <= lane.released:
             return Release.REPEATED
         lane.release(seq)
@@ -536,6 +539,8 @@ class Spool:
             if folder.name.endswith(facts.DAMAGED):
                 self._damaged += 1
                 self._damaged_bytes += _bytes_on_disk(folder)
+            elif folder.name.endswith((facts.BUILDING, facts.DRAINED)):
+                continue  # it could not be deleted, and is no lane all the same
             elif folder.is_dir() and folder.name.partition("-")[0].isdigit():
                 lane = self._found_lane(folder)
                 if lane is not None:
@@ -628,7 +633,8 @@ class Spool:
         """What an earlier run refused. A time of it that nobody can place any more is put where this run begins."""
         first_ms, last_ms, count = json.loads(value)
         now_ms = self.timekeeper.now_ms()
-        return Missing(first_ms if is_placed(first_ms) else now_ms, last_ms if is_placed(last_ms) else now_ms, count)
+        first_ms, last_ms = sorted(time_ms if is_placed(time_ms) else now_ms for time_ms in (first_ms, last_ms))
+        return Missing(first_ms, last_ms, count)
 
     def _has_waited_too_long(self, lane: Lane) -> bool:
         found = lane.read(lane.released, 1, 1)
