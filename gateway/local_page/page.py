@@ -13,6 +13,7 @@ Nothing about a person is shown or kept but a temperature and a time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import ssl
 from collections import deque
@@ -122,8 +123,8 @@ class LocalPage:
         self._guards = Guards(settings.guards, site, self._time)
         self._deciding = asyncio.Lock()
         self._decided: deque[_Decided] = deque(maxlen=_DECIDED_SHOWN)
-        if written := spool.recalled(_FACT):
-            self._decided.extend(_MEMORY.decode(written))
+        with contextlib.suppress(msgspec.DecodeError):  # another version's: the list begins anew
+            self._decided.extend(_MEMORY.decode(spool.recalled(_FACT) or b"[]"))
         folder = resources.files("gateway.local_page")
         self._files = {
             path: Response(HTTPStatus.OK, kind, (folder / name).read_bytes(), _HEADERS)
@@ -273,7 +274,11 @@ class LocalPage:
         guard = self._guard(asked.token)
         if not asked.note.strip():
             raise RequestError(HTTPStatus.BAD_REQUEST, "a decision has a reason")
-        async with self._deciding:
+        # Who hangs up now has decided all the same: the decision is on its way to the disk.
+        return await asyncio.shield(self._kept(asked, guard))
+
+    async def _kept(self, asked: _Decide, guard: str) -> dict[str, Any]:
+        async with self._deciding:  # also while a slow disk lets nobody wait for it: the next finds it decided
             person = self._person(asked.alarm)
             decision = LocalDecision(
                 id=secrets.token_hex(8),
@@ -291,8 +296,7 @@ class LocalPage:
                 method=person.method,
                 measured_ms=person.measured_ms,
             )
-            # Who hangs up now has decided all the same: the decision is on its way to the disk.
-            return await asyncio.shield(self._keep(person, decision))
+            return await self._keep(person, decision)
 
     async def _keep(self, person: Person, decision: LocalDecision) -> dict[str, Any]:
         """Raises Unavailable, and the alarm stays open: the decision is not on the disk."""

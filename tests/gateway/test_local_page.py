@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,37 @@ def test_a_certificate_that_is_none_disables_the_page_and_nothing_else(tmp_path:
     gate = Gate(tmp_path, certificate=tmp_path / "none.pem")
     with pytest.raises(BadConfiguration, match=r"local_page\.certificate"):
         asyncio.run(gate.page.run())
+
+
+def test_a_list_of_another_version_does_not_keep_the_gateway_from_starting(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    gate.spool.remember("local-page", b'[{"device": "scanner", "said": 1}]')
+    gate.spool.close()
+    again = Gate(tmp_path)
+    assert asyncio.run(again.call("/state"))["decided"] == []
+
+
+def test_a_decision_that_a_slow_disk_lets_nobody_wait_for_is_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        gate = Gate(tmp_path)
+        gate.passes("p1", 38.6)
+        about = {"token": await gate.sign_in(), "alarm": (await gate.stopped())[0]["id"], "note": "normal"}
+        is_well, append = threading.Event(), gate.spool.append
+
+        def slow(columns: bytes) -> int:
+            is_well.wait(20)
+            return append(columns)
+
+        monkeypatch.setattr(gate.spool, "append", slow)
+        first = asyncio.create_task(gate.call("/decide", {**about, "disposition": "admit"}))
+        await until(lambda: gate.page._deciding.locked(), "on its way to the disk")
+        first.cancel()  # the listener has waited long enough
+        second = asyncio.create_task(gate.refusal("/decide", {**about, "disposition": "refuse"}))
+        await asyncio.gather(first, return_exceptions=True)
+        is_well.set()
+        assert await second == 409
+        assert [kept.disposition for kept in gate.kept()] == ["admit"]
+
+    asyncio.run(play())
