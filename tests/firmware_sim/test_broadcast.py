@@ -23,7 +23,7 @@ class Waits:
         return True
 
 
-@pytest.mark.parametrize("speed", [1.0, 10.0, 60.0])
+@pytest.mark.parametrize("speed", [0.5, 1.0, 10.0, 60.0])
 def test_no_reading_is_from_the_future_and_the_last_is_of_now(district: District, speed: float) -> None:
     story, waits, late_ms = Story.load(OUTAGE, district), Waits(), []
 
@@ -34,7 +34,7 @@ def test_no_reading_is_from_the_future_and_the_last_is_of_now(district: District
 
     broadcast(district, story, speed=speed, now_ms=NOW_MS, pace=waits, publish=publish)
     assert min(late_ms) >= -1  # a millisecond of rounding
-    assert late_ms[-1] <= 1
+    assert late_ms[-1] <= 1 or speed < 1  # told slower than life it falls behind
     assert waits.at_ms[-1] - NOW_MS == round((story.end_ms - story.start_ms) / speed)
 
 

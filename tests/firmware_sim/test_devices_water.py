@@ -118,6 +118,24 @@ def test_spoilt_answers_are_no_readings(driver: str, fault: str) -> None:
     assert len(outcome.values("m1", "volume")) > 5 and len(outcome.values("m2", "volume")) > 15
 
 
+def test_an_acknowledgement_of_one_byte_cannot_be_cut_off() -> None:
+    def make(quantities: Quantities, _clock: MeterClock) -> Device:
+        return MeterMbus("11223344", quantities, primary=1)
+
+    bad = misbehaving(make, WATER, {"fault": "cut-off"})
+    acknowledged = bad.hear(bytes.fromhex("1040014116"), EPOCH_MS)
+    assert acknowledged is not None and acknowledged.data == b"\xe5" and bad.injected["cut-off"] == 0
+    data = bad.hear(bytes.fromhex("107b017c16"), EPOCH_MS)
+    assert data is not None and len(data.data) < 33 and bad.injected["cut-off"] == 1
+
+
+def test_a_part_of_a_cubic_metre_that_rounds_up_is_one_more() -> None:
+    request = cjt188.Frame(0x10, ADDRESS, 0x01, bytes.fromhex("901f00")).encoded()
+    answer = meter(quantities=steady(volume=41.9999999), layout="without-units").hear(request, EPOCH_MS)
+    assert answer is not None
+    assert cjt188.find_frame(answer.data).data[3:10] == bytes.fromhex("42000000000000")  # type: ignore[union-attr]
+
+
 def test_mbus_meters_are_read_by_either_address() -> None:
     meters = [
         MeterMbus("11223344", WATER, primary=1),

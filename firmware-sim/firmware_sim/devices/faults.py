@@ -119,7 +119,7 @@ class Misdeeds:
                     data = bytearray(answer.data)
                     data[answer.checksum_at] ^= self._rng.randrange(1, 256)
                     answer = replace(answer, data=bytes(data))
-                case CutOff():
+                case CutOff() if len(answer.data) > 1:  # a single byte has no middle
                     answer = replace(answer, data=answer.data[: self._rng.randrange(1, len(answer.data))], then=None)
                 case _:
                     continue  # a fault of what is measured: see `with_faults`
