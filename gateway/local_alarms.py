@@ -137,6 +137,9 @@ class _Level:
     def reaches(self, value: float) -> bool:
         return self._sign * value >= self._raise_at
 
+    def is_worse(self, value: float, than: float | None) -> bool:
+        return than is None or self._sign * value > self._sign * than
+
     def observe(self, reading: Reading, time_ms: int) -> int | None:
         """Advance by one usable reading. The onset, if the level begins to fire with it.
 
@@ -386,12 +389,13 @@ class LocalAlarms:
     def _judge_passage(self, rule: str, levels: list[_Level], reading: Reading, time_ms: int) -> None:
         key = reading.key or f"t{time_ms}"
         where = (rule, reading.device, reading.metric, key)
-        reached = [level.name for level in levels if level.reaches(reading.value)]
+        over = [level for level in levels if level.reaches(reading.value)]
+        reached = [level.name for level in over]
         alarm = self._open.get(where)
         if reached and alarm is None:
             now_ms = self._time.now_ms()
             until_ms = now_ms + round(1000 * max(level.entry.passage_s for level in levels))
-            limit = next(level.entry.limit for level in levels if level.name == reached[-1])
+            limit = over[-1].entry.limit
             alarm = _Alarm(*where, time_ms, now_ms, reached, until_ms=until_ms, value=reading.value, limit=limit)
             if alarm.id not in self._passages_ended:
                 self._raise(alarm)
@@ -403,6 +407,9 @@ class LocalAlarms:
                 alarm.onset_ms, alarm.is_refused = time_ms, False
                 self._stir()
             self._take_again(alarm, reading, time_ms)
+            if alarm.asked_ms is None and over[-1].is_worse(reading.value, alarm.value):
+                alarm.value, alarm.limit = reading.value, over[-1].entry.limit
+                self._stir()
             if added := [name for name in reached if name not in alarm.levels]:
                 alarm.levels += added
                 self._stir()

@@ -180,6 +180,18 @@ def test_each_passage_is_judged_alone_and_over_when_measured_again(tmp_path: Pat
     assert gateway.open[0]["key"] == f"t{T0 + 4000}"
 
 
+def test_of_a_passage_the_worst_that_was_measured_is_shown(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, FEVER, {**FEVER, "at_least": 38.5})
+    for seconds, value in enumerate((37.5, 38.9, 37.6)):
+        gateway.passes("p1", value, seconds)
+    (person,) = gateway.alarms.people()
+    assert (person.value, person.limit) == (38.9, 38.5)
+    gateway.alarms.ask(person.id)
+    gateway.passes("p1", 39.5, 10)
+    (person,) = gateway.alarms.people()
+    assert (person.value, person.measured) == (38.9, 39.5)
+
+
 def test_a_passage_that_was_refused_and_comes_again_raises_once_and_as_what_the_core_will_know(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, FEVER)
 
