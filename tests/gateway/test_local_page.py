@@ -241,6 +241,22 @@ def test_whoever_tries_pins_waits_longer_and_longer(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
+def test_whoever_tries_for_weeks_waits_a_quarter_of_an_hour_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        file, clock = tmp_path / "guards.yaml", ManualClock(T0)
+        write_guards(file, "li")
+        guards = Guards(file, "east", clock)
+        monkeypatch.setattr(guards, "_is_right", lambda _kept, _pin: False)
+        for _ in range(1100):
+            with pytest.raises(BadInput):
+                await guards.sign_in("li", "0000")
+            clock.advance(900)
+
+    asyncio.run(play())
+
+
 def test_a_guard_who_left_is_gone_without_a_restart(tmp_path: Path) -> None:
     async def play() -> None:
         file = tmp_path / "guards.yaml"
