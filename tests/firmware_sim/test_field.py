@@ -84,6 +84,7 @@ def test_everything_in_the_file_of_the_documentation_runs_beside_each_other() ->
         ("json:\n  - {name: a, broker: b:1, measures: {}}", "'broker' and 'topic'"),
         ("scanners:\n  - {name: a, protocol: isapi, mac: 'a4:d5:c2:24:dd:74'}", "give one"),
         ("lines:\n  - {at: pty, devices: [], bauds: 3}", "bauds"),
+        ("lines:\n  - {at: '127.0.0.1:99999', devices: []}", "65535"),
         (
             "lines:\n  - {at: pty, devices: [{protocol: level-uart, name: a, speaks: auto, measures: {}}, "
             "{protocol: mbus, number: '00000001', measures: {}}]}",
