@@ -151,6 +151,12 @@ def test_mbus_meters_are_read_by_either_address() -> None:
     assert "outages" not in outcome.counters
 
 
+def test_water_that_runs_back_is_said_with_its_sign() -> None:
+    meters = [MeterMbus("11223344", steady(volume=7.2, flow=-0.12), primary=1)]
+    outcome = polled("mbus", meters, devices=[{"device": "m1", "primary": 1, "profile": "water-with-flow"}])
+    assert outcome.newest("m1") == pytest.approx({"volume": 7.2, "flow": -0.12})
+
+
 def test_a_busy_mbus_meter_costs_only_itself() -> None:
     meters = [MeterMbus("11223344", WATER, primary=1, is_busy=True), MeterMbus("55667788", WATER, primary=2)]
     devices = [{"device": f"m{i}", "primary": i, "profile": "water"} for i in (1, 2)]
