@@ -129,6 +129,16 @@ def test_an_acknowledgement_of_one_byte_cannot_be_cut_off() -> None:
     assert data is not None and len(data.data) < 33 and bad.injected["cut-off"] == 1
 
 
+def test_the_checksum_of_an_answer_that_was_cut_off_before_it_cannot_be_wrong() -> None:
+    def make(quantities: Quantities, clock: MeterClock) -> Device:
+        return Meter188(ADDRESS, quantities, clock)
+
+    bad = misbehaving(make, WATER, {"fault": "cut-off"}, {"fault": "wrong-checksum"})
+    request = cjt188.Frame(0x10, ADDRESS, 0x01, bytes.fromhex("901f00")).encoded()
+    assert all(bad.hear(request, EPOCH_MS) is not None for _ in range(200))
+    assert bad.injected["cut-off"] == 200 and 0 < bad.injected["wrong-checksum"] < 50
+
+
 def test_a_part_of_a_cubic_metre_that_rounds_up_is_one_more() -> None:
     request = cjt188.Frame(0x10, ADDRESS, 0x01, bytes.fromhex("901f00")).encoded()
     answer = meter(quantities=steady(volume=41.9999999), layout="without-units").hear(request, EPOCH_MS)

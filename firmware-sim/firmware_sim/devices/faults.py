@@ -115,7 +115,7 @@ class Misdeeds:
                     return None
                 case Slow():
                     answer = replace(answer, after_s=answer.after_s + fault.by_s)
-                case WrongChecksum() if answer.checksum_at is not None:
+                case WrongChecksum() if answer.checksum_at is not None and answer.checksum_at < len(answer.data):
                     data = bytearray(answer.data)
                     data[answer.checksum_at] ^= self._rng.randrange(1, 256)
                     answer = replace(answer, data=bytes(data))
