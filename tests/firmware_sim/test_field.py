@@ -17,6 +17,7 @@ from firmware_sim.field import FieldOfDevices, _signals
 from firmware_sim.field_settings import FieldSettings, Signal
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from gatehouse.__main__ import app
@@ -176,6 +177,19 @@ def test_sensors_say_plain_json_to_any_broker(mosquitto_port: int) -> None:
         client.loop_stop()
         assert {each["device"] for each in heard} == {"drain-1"}
         assert all(abs(each["level"] - 0.3) < 0.06 for each in heard)
+
+    asyncio.run(run())
+
+
+def test_a_device_that_ends_says_so() -> None:
+    hot = {"distance": 1.2, "temperature": 1e6}  # beyond what its two bytes hold
+    sensor = {"eui": "24e124713c140001", "model": "em400-mud", "broker": "127.0.0.1:1", "measures": hot}
+
+    async def run() -> None:
+        with capture_logs() as said:
+            async with running([], lorawan=[sensor]):
+                await until(lambda: bool(said), "a word")
+        assert [(line["log_level"], line["device"]) for line in said] == [("error", "24e124713c140001")]
 
     asyncio.run(run())
 
