@@ -25,6 +25,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from gateway.events import Events
+from gateway.export import is_newer
 from gateway.listener import Listener, ListenerSettings
 from gateway.local_alarms import LocalAlarms, Person
 from gateway.local_page.guards import Guards, TooManyTries
@@ -160,9 +161,10 @@ class LocalPage:
             self._kept_readings = 0
         else:
             self._kept_readings += len(readings)
+        now_ms = self._time.now_ms()
         for reading in readings:
             series = reading.device, reading.metric
-            if series in self._limits:
+            if series in self._limits and is_newer(reading, self._last.get(series), now_ms):
                 self._last[series] = reading
 
     def _context(self) -> ssl.SSLContext | None:

@@ -340,3 +340,15 @@ def test_a_decision_that_a_slow_disk_lets_nobody_wait_for_is_made_once(
         assert [kept.disposition for kept in gate.kept()] == ["admit"]
 
     asyncio.run(play())
+
+
+def test_a_lane_shows_who_passed_last_and_not_what_its_scanner_tells_late(tmp_path: Path) -> None:
+    async def play() -> None:
+        gate = Gate(tmp_path)
+        gate.clock.advance(100)
+        gate.passes("p2", 36.4, 90)
+        gate.passes("p1", 36.9, 10)  # kept by the scanner while we were away
+        (lane,) = (await gate.call("/state"))["lanes"]
+        assert (lane["value"], lane["age_s"]) == (36.4, 10)
+
+    asyncio.run(play())
