@@ -199,6 +199,7 @@ class LocalPage:
 
     def _state(self) -> dict[str, Any]:
         now_ms, cut_off_ms = self._time.now_ms(), self._uplink.cut_off_ms
+        cut_off_ms = None if cut_off_ms is None else self._placed(cut_off_ms)
         try:
             guards = self._guards.names()
         except BadConfiguration:
@@ -223,7 +224,7 @@ class LocalPage:
             ],
             "decided": [
                 {name: getattr(each, name) for name in ("device", "value", "disposition", "guard", "is_sent")}
-                | {"ago_s": (now_ms - each.decided_ms) // 1000, "decided_ms": each.decided_ms}
+                | {"ago_s": (now_ms - self._placed(each.decided_ms)) // 1000, "decided_ms": each.decided_ms}
                 for each in reversed(self._decided)
             ],
         }
@@ -235,8 +236,13 @@ class LocalPage:
             "limit": min(self._limits[device, metric]),
             "value": None if last is None else last.value,
             "is_good": last is not None and last.quality == 0,
-            "age_s": None if last is None else max(0, (self._time.now_ms() - last.time_ms) // 1000),
+            "age_s": None if last is None else max(0, (self._time.now_ms() - self._placed(last.time_ms)) // 1000),
         }
+
+    def _placed(self, time_ms: int) -> int:
+        """A time of this run that was taken down before the time was known."""
+        shift_ms = self._time.placing_shift_ms
+        return time_ms if is_placed(time_ms) or shift_ms is None else time_ms + shift_ms
 
     def _see_what_was_sent(self) -> None:
         lanes = {lane.epoch: lane.released for lane in self._spool.lanes}

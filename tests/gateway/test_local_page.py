@@ -49,8 +49,14 @@ class CutOff:
 class Gate:
     """A page with what it stands on; no port is opened."""
 
-    def __init__(self, folder: Path, size_max_bytes: int = 2_000_000_000, certificate: Path | None = None) -> None:
-        self.clock = ManualClock(T0)
+    def __init__(
+        self,
+        folder: Path,
+        size_max_bytes: int = 2_000_000_000,
+        certificate: Path | None = None,
+        now_ms: int = T0,
+    ) -> None:
+        self.clock = ManualClock(now_ms)
         self.spool = Spool(folder / "spool", self.clock, size_max_bytes)
         self.lamps: dict[str, bool] = {}
         events = Events(self.clock)
@@ -350,5 +356,21 @@ def test_a_lane_shows_who_passed_last_and_not_what_its_scanner_tells_late(tmp_pa
         gate.passes("p1", 36.9, 10)  # kept by the scanner while we were away
         (lane,) = (await gate.call("/state"))["lanes"]
         assert (lane["value"], lane["age_s"]) == (36.4, 10)
+
+    asyncio.run(play())
+
+
+def test_what_was_before_the_time_was_known_is_not_of_1970_after_it(tmp_path: Path) -> None:
+    async def play() -> None:
+        gate = Gate(tmp_path, now_ms=0)
+        gate.page._uplink.cut_off_ms = 0
+        gate.page.take([Reading("scanner", "skin_temperature", 0, 36.5)])
+        gate.clock.advance(10)
+        before = await gate.call("/state")
+        assert (before["cut_off_s"], before["lanes"][0]["age_s"], before["is_placed"]) == (10, 10, False)
+        gate.spool.timekeeper.heard(T0 + 10_000)
+        gate.clock.advance(5)
+        after = await gate.call("/state")
+        assert (after["cut_off_s"], after["lanes"][0]["age_s"], after["cut_off_ms"]) == (15, 15, T0)
 
     asyncio.run(play())
