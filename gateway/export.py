@@ -48,6 +48,10 @@ class ExportSettings(BaseModel):
         """The devices that it tells of; a driver of this gateway reads each."""
         raise NotImplementedError
 
+    def told(self) -> Sequence[ExportedSeries]:
+        """What it tells, as its `series` stand in the file."""
+        raise NotImplementedError
+
     def claims(self) -> Iterator[tuple[str, str]]:
         """(field, what it names) of what it needs for itself: no two entries may name the same."""
         return iter(())
