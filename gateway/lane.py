@@ -10,6 +10,7 @@ a time of it, and of what the gateway itself stamped while its clock was not tru
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import threading
@@ -230,9 +231,13 @@ class LaneBuilder:
         try:
             self._folder.rename(self._final)
             sync_folder(self._final.parent)
-        except OSError as error:
+            return Lane(self._final)
+        except (OSError, Unavailable) as error:
+            with contextlib.suppress(OSError):
+                self._final.rename(self._folder)  # else the next start would take it for a lane
+            if isinstance(error, Unavailable):
+                raise
             raise Unavailable(f"naming {self._final}: {error}") from error
-        return Lane(self._final)
 
     def abandon(self) -> None:
         self._journal.close()

@@ -547,10 +547,12 @@ class Spool:
                     lanes.append(lane)
                     lane.rest()
         replaced = {lane.replaces for lane in lanes if lane.replaces}
-        for lane in lanes:
-            if lane.epoch in replaced:
-                lane.remove()
-        return [lane for lane in lanes if lane.epoch not in replaced]
+        # Of one that was sent from since, the copy never took the place.
+        sent = {lane.epoch for lane in lanes if lane.epoch in replaced and lane.is_sent}
+        gone = [lane for lane in lanes if lane.epoch in replaced - sent or lane.replaces in sent]
+        for lane in gone:
+            lane.remove()
+        return [lane for lane in lanes if lane not in gone]
 
     def _found_lane(self, folder: Path) -> Lane | None:
         """A lane of an earlier run; None when it was set aside. Raises Unavailable: a full disk, or none, is no damage."""

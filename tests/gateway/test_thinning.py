@@ -312,6 +312,34 @@ def test_a_crash_between_the_copy_and_the_end_of_the_old_lane_leaves_one_of_both
     assert len(list((tmp_path / "spool").iterdir())) == len(spool.lanes) - 1
 
 
+def test_a_copy_that_could_not_take_its_lanes_place_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = filled(tmp_path, ManualClock(NOW_MS))
+    spool._size_max_bytes = spool.size_bytes()
+
+    def refuse(_: Path) -> None:
+        raise OSError(5, "I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.lane.sync_folder", refuse)
+        with pytest.raises(Unavailable, match="I/O error"):
+            spool.make_room(lambda: False)
+    assert {folder.name for folder in tmp_path.iterdir()} == {lane.folder.name for lane in spool.lanes}
+
+
+def test_a_lane_that_was_sent_from_is_kept_and_not_the_copy_that_a_crash_left(tmp_path: Path) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = filled(tmp_path, clock)
+    first = spool.lanes[0]
+    builder = lanes.LaneBuilder(tmp_path, first.order)
+    builder.append([stored.payload for stored in first.read(0, 10, 10**6)], 1)
+    copy = builder.finish({**first.facts(), lanes.REPLACES: first.epoch.encode()})
+    spool.frames(first, 0, 1, 1)
+    spool.close()
+    again = Spool(tmp_path, clock, 2_000_000)
+    epochs = [lane.epoch for lane in again.lanes]
+    assert first.epoch in epochs and copy.epoch not in epochs and not copy.folder.exists()
+
+
 def test_a_lane_keeps_its_facts_when_it_is_thinned(tmp_path: Path) -> None:
     clock = ManualClock(5000)  # never set
     spool = filled(tmp_path, clock)
