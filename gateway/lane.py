@@ -270,7 +270,8 @@ def _rename(folder: Path, ending: str) -> Path:
     """Take a lane's name from its folder; a drained one is deleted."""
     renamed = folder.with_name(folder.name + ending)
     try:
-        folder.rename(renamed)
+        if not renamed.exists():  # else only the disk's word was missing
+            folder.rename(renamed)
         sync_folder(folder.parent)
     except OSError as error:
         raise Unavailable(f"renaming {folder}: {error}") from error

@@ -153,6 +153,23 @@ def test_what_an_interrupted_start_or_end_of_a_lane_left_is_deleted(tmp_path: Pa
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_lane_whose_end_the_disk_did_not_confirm_is_deleted_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool_with(tmp_path, 1)
+    spool = reopened(spool_with(tmp_path, 1))
+    first, second = spool.lanes[:2]
+
+    def refuse(_: Path) -> None:
+        raise OSError(5, "I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.lane.sync_folder", refuse)
+        freed(spool, first)
+    freed(spool, second)
+    assert [folder.name for folder in tmp_path.iterdir()] == [spool.live.folder.name]
+
+
 def test_what_cannot_be_deleted_is_no_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = spool_with(tmp_path, 1)
     spool.close()
