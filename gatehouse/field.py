@@ -35,7 +35,7 @@ def read(settings: GatewaySettings, device: str, console: Console) -> bool:
     found = asyncio.run(read_device(settings, device, SystemClock(), lambda line: console.print(line, highlight=False)))
     table = Table("metric", "value")
     for metric, value in found.values:
-        table.add_row(metric, "not measured" if value is None else f"{value:g}")
+        table.add_row(metric, "not measured" if value is None else f"{value:.10g}")
     console.print(table)
     for complaint in [*found.complaints, *([found.silence] if found.silence else [])]:
         console.print(complaint, highlight=False)

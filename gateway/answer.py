@@ -35,6 +35,11 @@ class AnswerReader:
         self._in_trailer = False
         self.is_complete = False
 
+    @property
+    def has_end(self) -> bool:
+        """Whether the body says itself where it ends, and not by the end of the connection."""
+        return self._is_chunked or self._left is not None
+
     def feed(self, data: bytes) -> bytes:
         """The next piece of the body. Raises BadInput for what is no HTTP; the connection is of no use then."""
         self._buffer += data

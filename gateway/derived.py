@@ -19,7 +19,7 @@ from telemetry.frames import READINGS_MAX
 from telemetry.quality import Quality
 from telemetry.reading import Reading
 
-_POINTS_MAX = 2_000  # of one window; readings closer together are thinned by keeping the older
+_POINTS_MAX = 2_000  # of one window; of readings closer together only the newest is a point
 _NEARLY_FULL = 0.9  # a counter that falls from above it has gone round, from below it was reset
 
 
@@ -65,11 +65,11 @@ class CounterRate:
                 self._points.clear()  # a clock was set: what lies between nobody knows
         counted = self._points[-1][1] + self._increase(reading.value) if self._points else 0.0
         self._last_value = reading.value
+        if len(self._points) > 1 and self._points[-1][0] - self._points[-2][0] < self._window_ms / _POINTS_MAX:
+            self._points.pop()
         self._points.append((reading.time_ms, counted))
         while len(self._points) > 1 and self._points[1][0] <= reading.time_ms - self._window_ms:
             self._points.popleft()
-        if len(self._points) > _POINTS_MAX:
-            del self._points[1]
         begin_ms, begun = self._points[0]
         elapsed_ms = reading.time_ms - begin_ms
         if elapsed_ms < self._window_ms:

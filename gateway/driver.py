@@ -55,6 +55,10 @@ class DriverSettings(BaseModel):
         """The devices it reads; no two drivers may read the same."""
         raise NotImplementedError
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        """(device, metric) of all that it reads."""
+        raise NotImplementedError
+
     def placed(self, _folder: Path) -> Self:
         """The same, with the paths in it taken from the configuration file's folder on; most have none."""
         return self

@@ -44,8 +44,8 @@ class ExportSettings(BaseModel):
         """What logs and the status call this export."""
         raise NotImplementedError
 
-    def device_names(self) -> Iterator[str]:
-        """The devices that it tells of; a driver of this gateway reads each."""
+    def told(self) -> Sequence[ExportedSeries]:
+        """What it tells, as its `series` stand in the file; a driver of this gateway reads each, or a rate makes it."""
         raise NotImplementedError
 
     def claims(self) -> Iterator[tuple[str, str]]:

@@ -9,12 +9,16 @@ On stop, in this order: drivers end, what they read is written, the uplink says 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import functools
+import os
 import random
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gateway.collector import Collector, GroupLimits
@@ -50,17 +54,43 @@ class Changes:
 
 
 async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, changes: Changes | None = None) -> None:
-    """Run a gateway until `stop` is set. Raises Unavailable when its spool cannot be opened."""
+    """Run a gateway until `stop` is set. Raises Unavailable when its spool cannot be opened, or is another one's."""
     events = Events(clock)
-    spool = Spool(
-        settings.spool.path, clock, settings.spool.size_max_mb * 1_000_000, settings.uplink.live_first_after_s
-    )
-    events.started(settings.gateway, spool.epoch, spool.count)
+    tuned = settings.spool
+    with _alone_in(tuned.path):
+        spool = Spool(tuned.path, clock, tuned.size_max_mb * 1_000_000, settings.uplink.live_first_after_s)
+        events.started(settings.gateway, spool.epoch, spool.count)
+        try:
+            await _run(settings, spool.timekeeper, stop, changes, events, spool)
+        finally:
+            events.stopped(settings.gateway, spool.count)
+            spool.close()
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other gateways out of a spool while the context lasts: each would delete what the other has begun.
+
+    Raises Unavailable.
+    """
+    descriptor = None
     try:
-        await _run(settings, spool.timekeeper, stop, changes, events, spool)
+        with contextlib.suppress(FileExistsError):  # a file: the spool will say so
+            folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        assert descriptor is not None
+        os.close(descriptor)
+        said = "another gateway runs with this spool; stop it, or name another folder"
+        raise Unavailable(f"spool.path: {folder}: {said}") from error
+    except OSError:
+        pass  # no folder, and the spool will say why; or a file system without locks
+    try:
+        yield
     finally:
-        events.stopped(settings.gateway, spool.count)
-        spool.close()
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 async def _run(

@@ -129,6 +129,8 @@ class HttpClient:
         while not answer.is_complete:
             data = await self._read(reader, target, silence_max_s)
             if not data:
+                if answer.has_end:
+                    raise Unavailable(f"{self._where(target)}: the connection was closed before its end")
                 return
             piece = self._fed(answer, data, target)
             if piece:

@@ -10,6 +10,7 @@ a time of it, and of what the gateway itself stamped while its clock was not tru
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import threading
@@ -21,7 +22,7 @@ from gateway.timekeeping import is_placed
 from telemetry import frames
 from telemetry.decision import decode_decision, encode_decision
 from telemetry.disk import sync_folder
-from telemetry.errors import Unavailable
+from telemetry.errors import BadInput, Unavailable
 from telemetry.journal import Journal, Kind, Record, Stored
 from telemetry.quality import Quality
 from telemetry.segment import DAMAGE_ERRORS
@@ -118,15 +119,20 @@ class Lane:
         def placed(time_ms: int) -> int:
             return time_ms if is_placed(time_ms) else time_ms + shift_ms
 
-        frame = frames.decode(frames.encode("g", "e", 1, 1, columns))
+        try:
+            frame = frames.decode(frames.encode("g", "e", 1, 1, columns))
+            decisions = [encode_decision(decode_decision(each).placed(placed)) for each in frame.decisions]
+        except BadInput:  # no frame of ours; whoever can read it may
+            return columns
         times = array("q", map(placed, frame.time_ms))
         quality = array("B", frame.quality)
         if self.is_guessed:
             for number, time_ms in enumerate(frame.time_ms):
                 if not is_placed(time_ms):
                     quality[number] = max(quality[number], Quality.SUSPECT)
-        gaps = [gap._replace(first_ms=placed(gap.first_ms), last_ms=placed(gap.last_ms)) for gap in frame.gaps]
-        decisions = [encode_decision(decode_decision(each).placed(placed)) for each in frame.decisions]
+        # Of a series that is stamped by its device and by us what was first need not be so once it has its time.
+        ends = [sorted((placed(gap.first_ms), placed(gap.last_ms))) for gap in frame.gaps]
+        gaps = [gap._replace(first_ms=a, last_ms=b) for gap, (a, b) in zip(frame.gaps, ends, strict=True)]
         columns_of = frame.names, frame.index, times, frame.value, quality, frame.keys
         return frames.encode_columns(*columns_of, gaps, decisions)
 
@@ -206,7 +212,11 @@ class LaneBuilder:
     def __init__(self, spool: Path, order: int) -> None:
         self._final = spool / f"{order:08d}-{secrets.token_hex(8)}"
         self._folder = self._final.with_name(self._final.name + BUILDING)
-        self._journal = Journal(self._folder / _JOURNAL)
+        try:
+            self._journal = Journal(self._folder / _JOURNAL)
+        except Unavailable:
+            shutil.rmtree(self._folder, ignore_errors=True)  # else each attempt would leave one
+            raise
 
     def append(self, payloads: Sequence[bytes], run_ms: int) -> None:
         self._journal.append([Record(Kind.FRAME, run_ms, payload) for payload in payloads])
@@ -221,9 +231,13 @@ class LaneBuilder:
         try:
             self._folder.rename(self._final)
             sync_folder(self._final.parent)
-        except OSError as error:
+            return Lane(self._final)
+        except (OSError, Unavailable) as error:
+            with contextlib.suppress(OSError):
+                self._final.rename(self._folder)  # else the next start would take it for a lane
+            if isinstance(error, Unavailable):
+                raise
             raise Unavailable(f"naming {self._final}: {error}") from error
-        return Lane(self._final)
 
     def abandon(self) -> None:
         self._journal.close()
@@ -256,7 +270,8 @@ def _rename(folder: Path, ending: str) -> Path:
     """Take a lane's name from its folder; a drained one is deleted."""
     renamed = folder.with_name(folder.name + ending)
     try:
-        folder.rename(renamed)
+        if not renamed.exists():  # else only the disk's word was missing
+            folder.rename(renamed)
         sync_folder(folder.parent)
     except OSError as error:
         raise Unavailable(f"renaming {folder}: {error}") from error

@@ -97,16 +97,19 @@ class Listener:
                 self._refused(writer, HTTPStatus.SERVICE_UNAVAILABLE, detail, keeps_alive=False)
                 return
             while await self._exchange(reader, writer):
-                await writer.drain()
+                async with asyncio.timeout(self._settings.idle_max_s):  # who reads no answers has no connection
+                    await writer.drain()
             await _linger(reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass  # it went away, or sat idle: nothing was promised
         finally:
             self._connections.discard(task)
             writer.close()
-            with contextlib.suppress(OSError, TimeoutError):
+            try:
                 async with asyncio.timeout(self._settings.idle_max_s):
                     await writer.wait_closed()
+            except (OSError, TimeoutError):
+                writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and its answer; False when the connection must close."""

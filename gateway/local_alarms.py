@@ -137,6 +137,9 @@ class _Level:
     def reaches(self, value: float) -> bool:
         return self._sign * value >= self._raise_at
 
+    def is_worse(self, value: float, than: float | None) -> bool:
+        return than is None or self._sign * value > self._sign * than
+
     def observe(self, reading: Reading, time_ms: int) -> int | None:
         """Advance by one usable reading. The onset, if the level begins to fire with it.
 
@@ -235,7 +238,7 @@ class LocalAlarms:
                 self._set_back(series, name)
             if self._is_ahead(time_ms):  # as the core does: it counts from its arrival, and clears nothing
                 time_ms, reading = self._time.now_ms(), replace(reading, quality=Quality.SUSPECT)
-            if time_ms > self._last_ms.get(name, -1):
+            if self._is_newer(name, time_ms):
                 self._fire_by_time(series, time_ms - 1)
                 self._last_ms[name], self._heard_s[name] = time_ms, self._time.monotonic_s()
                 for rule, levels in self._levels[series].items():
@@ -249,6 +252,11 @@ class LocalAlarms:
         """Whether a time cannot be: of a device whose clock is wrong, or from before ours was set back."""
         now_ms = self._time.now_ms()
         return is_placed(now_ms) and time_ms > now_ms + _AHEAD_MAX_MS
+
+    def _is_newer(self, name: str, time_ms: int) -> bool:
+        """Whether a reading counts. To a run that does not know the time yet all that an earlier one took is over."""
+        last_ms = self._last_ms.get(name, -1)
+        return time_ms > last_ms or (is_placed(last_ms) and not is_placed(time_ms))
 
     def _set_back(self, series: Series, name: str) -> None:
         """Our clock was: what a series waits for since then would never come."""
@@ -381,12 +389,13 @@ class LocalAlarms:
     def _judge_passage(self, rule: str, levels: list[_Level], reading: Reading, time_ms: int) -> None:
         key = reading.key or f"t{time_ms}"
         where = (rule, reading.device, reading.metric, key)
-        reached = [level.name for level in levels if level.reaches(reading.value)]
+        over = [level for level in levels if level.reaches(reading.value)]
+        reached = [level.name for level in over]
         alarm = self._open.get(where)
         if reached and alarm is None:
             now_ms = self._time.now_ms()
             until_ms = now_ms + round(1000 * max(level.entry.passage_s for level in levels))
-            limit = next(level.entry.limit for level in levels if level.name == reached[-1])
+            limit = over[-1].entry.limit
             alarm = _Alarm(*where, time_ms, now_ms, reached, until_ms=until_ms, value=reading.value, limit=limit)
             if alarm.id not in self._passages_ended:
                 self._raise(alarm)
@@ -398,6 +407,9 @@ class LocalAlarms:
                 alarm.onset_ms, alarm.is_refused = time_ms, False
                 self._stir()
             self._take_again(alarm, reading, time_ms)
+            if alarm.asked_ms is None and over[-1].is_worse(reading.value, alarm.value):
+                alarm.value, alarm.limit = reading.value, over[-1].entry.limit
+                self._stir()
             if added := [name for name in reached if name not in alarm.levels]:
                 alarm.levels += added
                 self._stir()
@@ -518,8 +530,10 @@ class LocalAlarms:
         self._last_ms = {series: time_ms for series, time_ms in memory.last_ms.items() if is_placed(time_ms)}
         for level in self._each(self._levels):
             known = memory.conditions.get(level.name, level.condition)
-            # How long ago an earlier run without a clock counted is unknown: waiting begins anew.
-            if known.fires or is_placed(known.pending_ms or 0):
+            # How long ago is unknown where that run had no clock, or this one has none: waiting begins anew.
+            if known.fires:
+                level.condition = known if self._is_placed else _Condition(fires=True)
+            elif self._is_placed and is_placed(known.pending_ms or 0):
                 level.condition = known
         self._ended.extend(alarm for alarm in memory.ended if is_placed(alarm.onset_ms))
         self._passages_ended.extend(memory.passages)
@@ -527,6 +541,8 @@ class LocalAlarms:
             if not is_placed(alarm.onset_ms):
                 alarm.onset_ms = alarm.raised_ms = now_ms
                 alarm.until_ms = None if alarm.until_ms is None else now_ms
+            elif alarm.until_ms is not None and not self._is_placed:
+                alarm.until_ms = now_ms + _ASKED_MS  # how much of its time is left nobody knows
             alarm.levels = [name for name in alarm.levels if name in self._output]
             self._open[alarm.where] = alarm
             if not alarm.levels:  # its entry is gone or was changed

@@ -121,6 +121,9 @@ class MeterSettings(LineDriverSettings, Generic[P, D]):
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((d.device, point.metric) for d in self.devices for point in self.points(d))
+
     @model_validator(mode="after")
     def _profiles_fit(self) -> Self:
         for name, points in self.profiles.items():

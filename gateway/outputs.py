@@ -14,7 +14,7 @@ from typing import Protocol
 
 from gateway.drivers.modbus_tcp.codec import Refusal, ResponseReader, encode_write_coil
 from gateway.events import Events
-from gateway.modbus.pdu import Function
+from gateway.modbus.pdu import COIL_OFF, COIL_ON, Function
 from gateway.settings import CoilSettings, OutputSettings
 from telemetry.errors import Unavailable
 
@@ -77,6 +77,8 @@ class CoilOutput:
                     if isinstance(response, Refusal):
                         raise Unavailable(f"unit {settings.unit}: {response.words}")
                     if response.function == Function.WRITE_COIL:
+                        if response.registers != (settings.coil, COIL_ON if is_on else COIL_OFF):
+                            raise Unavailable(f"unit {settings.unit}: answered as if something else had been switched")
                         return
             raise Unavailable(f"{settings.host}:{settings.port} closed the connection without an answer")
         finally:

@@ -19,6 +19,8 @@ from gateway.settings import GatewaySettings
 from telemetry.clock import Clock
 from telemetry.errors import BadConfiguration, BadInput
 
+_REQUEST_BYTES = HEADER_BYTES + 5  # of a read; the length in its header counts from the unit on
+
 
 def meter_of(settings: GatewaySettings, device: str, clock: Clock) -> tuple[LineDriverSettings, Meter]:
     """The line of a device, and the device on it. Raises BadConfiguration when no driver of a line reads it."""
@@ -80,6 +82,8 @@ def _modbus_words(data: bytes) -> list[str]:
     """A request, or the answers, of Modbus TCP: a header of seven bytes, then what the serial line has too."""
     responses = ResponseReader().feed(data)
     if not responses:
+        if len(data) != _REQUEST_BYTES or data[HEADER_BYTES - 2] != _REQUEST_BYTES - HEADER_BYTES + 1:
+            return []  # an answer that was cut off, or none
         return [frame_words(Frame(data[HEADER_BYTES - 1], data[HEADER_BYTES:]), is_answer=False)]
     told = []
     for response in responses:

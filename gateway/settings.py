@@ -10,7 +10,7 @@ import copy
 import os
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,12 +32,14 @@ from gateway.export import ExportSettings
 from gateway.exports import EXPORTS
 from gateway.local_page.settings import LocalPageSettings
 from telemetry.catalogue import MetricName, Name
-from telemetry.declaration import Document, Mistake, Mistakes, read_document, validate
+from telemetry.declaration import Document, Mistake, Mistakes, Path_, read_document, validate
 from telemetry.errors import BadConfiguration
 from telemetry.settings import BrokerSettings, HostName
 
 ENV_PREFIX = "GATEWAY__"
 _SEPARATOR = "__"
+
+Series = tuple[str, str]  # device, metric
 
 
 class _Section(BaseModel):
@@ -169,8 +171,10 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
     except Mistakes as error:
         mistakes = [_blamed(mistake, variables) for mistake in error.mistakes] + mistakes
     if settings is not None and not mistakes:
-        read = {name for driver in drivers for name in driver.device_names()}
-        mistakes = _local_mistakes(document, settings, read) + _export_mistakes(document, exports, read)
+        read = {series for driver in drivers for series in driver.series()}
+        mistakes = _local_mistakes(document, settings, read)
+        read |= {(rate.device, rate.metric) for rate in settings.rates}
+        mistakes += _export_mistakes(document, exports, read)
         mistakes += _claim_mistakes(document, settings, drivers, exports)
     if mistakes or settings is None:
         raise Mistakes(mistakes)
@@ -192,23 +196,31 @@ def load_settings(file: Path, environment: Mapping[str, str] = os.environ) -> Ga
     )
 
 
-def _local_mistakes(document: Document, settings: GatewaySettings, devices: set[str]) -> list[Mistake]:
+def _unread(document: Document, where: Path_, device: str, metric: str, field: str, read: Set[Series]) -> list[Mistake]:
+    """What is wrong with a series that an entry names."""
+    metrics = sorted(known for name, known in read if name == device)
+    if not metrics:
+        return [document.mistake((*where, "device"), f"no driver of this gateway reads '{device}'")]
+    if metric in metrics:
+        return []
+    return [document.mistake((*where, field), f"of '{device}' no '{metric}' is read; there are: {', '.join(metrics)}")]
+
+
+def _local_mistakes(document: Document, settings: GatewaySettings, read: Set[Series]) -> list[Mistake]:
     """What the local alarms and rates name and nobody declares."""
     mistakes: list[Mistake] = []
+    with_rates = read | {(rate.device, rate.metric) for rate in settings.rates}
     for number, entry in enumerate(settings.local_alarms):
         where = ("local_alarms", number)
         if entry.output not in settings.outputs:
             mistakes.append(
                 document.mistake((*where, "output"), f"there is no output '{entry.output}' under 'outputs'")
             )
-        if entry.device not in devices:
-            mistakes.append(document.mistake((*where, "device"), f"no driver of this gateway reads '{entry.device}'"))
+        mistakes += _unread(document, where, entry.device, entry.metric, "metric", with_rates)
         if entry in settings.local_alarms[:number]:
             mistakes.append(document.mistake(where, "stands twice; keep one"))
     for number, rate in enumerate(settings.rates):
-        if rate.device not in devices:
-            where = ("rates", number)
-            mistakes.append(document.mistake((*where, "device"), f"no driver of this gateway reads '{rate.device}'"))
+        mistakes += _unread(document, ("rates", number), rate.device, rate.counter, "counter", read)
     return mistakes
 
 
@@ -276,16 +288,16 @@ def _exports(document: Document, entries: object) -> tuple[list[ExportSettings],
     return exports, mistakes
 
 
-def _export_mistakes(document: Document, exports: Sequence[ExportSettings], devices: set[str]) -> list[Mistake]:
+def _export_mistakes(document: Document, exports: Sequence[ExportSettings], read: Set[Series]) -> list[Mistake]:
     """What exports tell of and nobody reads, and exports that stand twice."""
     mistakes: list[Mistake] = []
     for number, export in enumerate(exports):
         where = ("exports", number)
         if export.name in {other.name for other in exports[:number]}:
             mistakes.append(document.mistake(where, f"stands twice: put all series of {export.name} into one entry"))
-        for device in export.device_names():
-            if device not in devices:
-                mistakes.append(document.mistake(where, f"no driver of this gateway reads '{device}'"))
+        for at, told in enumerate(export.told()):
+            series = (*where, "series", at)
+            mistakes += _unread(document, series, told.device, told.metric, "metric", read)
     return mistakes
 
 

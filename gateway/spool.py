@@ -211,6 +211,8 @@ class Spool:
         free_bytes = self._free_bytes()
         with self._lock:
             able = [x for x in self._lanes[:-1] if not x.is_sent and x.thinness < len(BUCKETS_MS) and x.count]
+        # What is lost of a damaged one is told when the rest of it is gone: a copy would not know.
+        able = [x for x in able if not x.damage]
         # A copy is written beside its lane: it must fit, and for the largest that does it must not become too late.
         able = [x for x in able if x.size_bytes <= free_bytes - self._disk_margin_bytes // 2]
         is_disk_low = any(free_bytes < self._disk_margin_bytes + x.size_bytes for x in able)
@@ -233,7 +235,7 @@ class Spool:
         """False when it was broken off."""
         thinner = Thinner(BUCKETS_MS[lane.thinness])
         after = run_ms = 0
-        while found := lane.read(after, 100, 1_000_000):
+        while found := self._read_to_thin(lane, after):
             out: list[bytes] = []
             for stored in found:
                 after, run_ms = stored.offset, max(run_ms, stored.time_ms)
@@ -248,6 +250,15 @@ class Spool:
         if rest := list(thinner.end()):
             builder.append(rest, run_ms)
         return True
+
+    def _read_to_thin(self, lane: Lane, after: int) -> list[Stored]:
+        try:
+            found = lane.read(after, 100, 1_000_000)
+        except Unavailable as error:
+            self._failed(lane, error)
+            raise
+        self._failures.pop(lane.epoch, None)
+        return found
 
     def _replace(self, lane: Lane, builder: LaneBuilder) -> Thinned | None:
         """Put the thinner copy in the lane's place, unless it was sent from in the meantime."""
@@ -399,7 +410,10 @@ class Spool:
             if lane is None:
                 return Release.REPEATED if epoch in self._drained else Release.OTHER_EPOCH
         if seq > lane.last:
-            return Release.BEYOND_LAST
+            if lane is self.live:
+                return Release.BEYOND_LAST
+            # It is written to no more: what stood behind its end is at the core, and is damaged here or not in this copy.
+            seq = lane.last
         if seq <= lane.released:
             return Release.REPEATED
         lane.release(seq)
@@ -525,16 +539,20 @@ class Spool:
             if folder.name.endswith(facts.DAMAGED):
                 self._damaged += 1
                 self._damaged_bytes += _bytes_on_disk(folder)
+            elif folder.name.endswith((facts.BUILDING, facts.DRAINED)):
+                continue  # it could not be deleted, and is no lane all the same
             elif folder.is_dir() and folder.name.partition("-")[0].isdigit():
                 lane = self._found_lane(folder)
                 if lane is not None:
                     lanes.append(lane)
                     lane.rest()
         replaced = {lane.replaces for lane in lanes if lane.replaces}
-        for lane in lanes:
-            if lane.epoch in replaced:
-                lane.remove()
-        return [lane for lane in lanes if lane.epoch not in replaced]
+        # Of one that was sent from since, the copy never took the place.
+        sent = {lane.epoch for lane in lanes if lane.epoch in replaced and lane.is_sent}
+        gone = [lane for lane in lanes if lane.epoch in replaced - sent or lane.replaces in sent]
+        for lane in gone:
+            lane.remove()
+        return [lane for lane in lanes if lane not in gone]
 
     def _found_lane(self, folder: Path) -> Lane | None:
         """A lane of an earlier run; None when it was set aside. Raises Unavailable: a full disk, or none, is no damage."""
@@ -617,7 +635,8 @@ class Spool:
         """What an earlier run refused. A time of it that nobody can place any more is put where this run begins."""
         first_ms, last_ms, count = json.loads(value)
         now_ms = self.timekeeper.now_ms()
-        return Missing(first_ms if is_placed(first_ms) else now_ms, last_ms if is_placed(last_ms) else now_ms, count)
+        first_ms, last_ms = sorted(time_ms if is_placed(time_ms) else now_ms for time_ms in (first_ms, last_ms))
+        return Missing(first_ms, last_ms, count)
 
     def _has_waited_too_long(self, lane: Lane) -> bool:
         found = lane.read(lane.released, 1, 1)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ _ANSWER_TIMEOUT_S = 5.0
 _WAITING_MAX_BYTES = 8_000_000
 _TAKEN_MAX = 200  # messages handed over at once
 _MESSAGE_OVERHEAD_BYTES = 500  # small ones must not be free
+_KEPT_COMES_WITHIN_S = 10.0  # of a connection: what the broker held for us comes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Message:
     qos: int
     number: int  # the broker's, within this connection
     is_retained: bool
+    is_kept: bool = False  # it may be from when we were away, of whatever day that was
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Subscription:
         self._room = threading.Condition()
         self._waiting_bytes = 0
         self._is_over = False
+        self._kept_until_s = -math.inf  # on the monotonic clock
         client = self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id,
@@ -187,8 +192,10 @@ class Subscription:
     # paho's thread from here on
 
     def _on_connect(
-        self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+        self, client: Client, _userdata: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
+        if flags.session_present:
+            self._kept_until_s = time.monotonic() + _KEPT_COMES_WITHIN_S
         if reason.is_failure:
             self._report(self._end, f"the broker refuses the connection: {reason}")
         elif self._topics:
@@ -216,7 +223,8 @@ class Subscription:
         self._report(self._end, str(reason))
 
     def _on_message(self, _client: Client, _userdata: Any, sent: MQTTMessage) -> None:
-        message = Message(sent.topic, bytes(sent.payload), sent.qos, sent.mid, sent.retain)
+        is_kept = sent.retain or time.monotonic() < self._kept_until_s
+        message = Message(sent.topic, bytes(sent.payload), sent.qos, sent.mid, sent.retain, is_kept)
         size = _size(message)
         with self._room:
             while self._waiting_bytes and self._waiting_bytes + size > _WAITING_MAX_BYTES and not self._is_over:

@@ -31,9 +31,12 @@ class Pace(Protocol):
 
 
 def moved_by_ms(story: Story, speed: float, now_ms: int) -> int:
-    """What has to be added to the story's instants so that it ends now when it is told from now on at this speed."""
+    """What has to be added to the story's instants so that it ends now when it is told from now on at this speed.
+
+    One that is told slower than life begins now and falls behind.
+    """
     length_ms = story.end_ms - story.start_ms
-    return now_ms - story.start_ms - (round(length_ms * (1 - 1 / speed)) if speed else length_ms)
+    return now_ms - story.start_ms - (round(length_ms * max(0.0, 1 - 1 / speed)) if speed else length_ms)
 
 
 def broadcast(

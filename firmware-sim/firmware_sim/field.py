@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import httpx
+import structlog
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
@@ -77,6 +78,7 @@ from firmware_sim.field_settings import (
 )
 from telemetry.clock import Clock
 
+_log = structlog.get_logger()
 _HOUR_MS = 3_600_000
 _HEALTHY_C, _HEALTHY_SD_C, _HEALTHY_MAX_C = 36.4, 0.25, 37.1  # as in `gates`
 _FEVER_C = (37.5, 39.5)
@@ -127,6 +129,8 @@ class FieldOfDevices:
             for one in self._settings.json_sensors:
                 tasks.append(asyncio.create_task(self._json(one), name=one.name))
                 said.append(f"json {one.name}: {one.url or f'{one.broker} {one.topic}'}")
+            for task in tasks:
+                task.add_done_callback(_has_ended)
             yield said
 
     async def _line(
@@ -418,6 +422,12 @@ async def _tasks() -> AsyncIterator[list[asyncio.Task[None]]]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _has_ended(task: asyncio.Task[None]) -> None:
+    """Each device goes on until the field ends; one that cannot is no sensor that is silent."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a simulated device has ended", device=task.get_name(), exc_info=error)
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from firmware_sim.devices import dialling, face_terminal, isapi, modbus_tcp
 from firmware_sim.devices.cjt188 import Layout
@@ -21,7 +21,17 @@ from firmware_sim.devices.sl651 import Fill
 from firmware_sim.devices.zkteco import Edition as ZktecoEdition
 from telemetry.declaration import read_document, validate
 
-_Address = Annotated[str, Field(pattern=r"^[^:/\s]+:\d{1,5}$")]  # host:port; port 0 takes a free one
+_PORT_MAX = 65_535
+
+
+def _has_a_port(address: str) -> str:
+    if int(address.rpartition(":")[2]) > _PORT_MAX:
+        raise ValueError(f"a port is at most {_PORT_MAX}")
+    return address
+
+
+_Address = Annotated[str, Field(pattern=r"^[^:/\s]+:\d{1,5}$"), AfterValidator(_has_a_port)]
+"""host:port; port 0 takes a free one."""
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 _Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
 

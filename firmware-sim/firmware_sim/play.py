@@ -113,7 +113,7 @@ class _Play:
         """What everything that is asked answers."""
         world = self._world
         for device, metric, decimals in self._polled:
-            true = world.measured(device, metric)
+            measured = world.measured(device, metric)
             if metric == "level":
                 level, depth = world.true_level_m(device), self._depth_m(device)
                 if level >= depth - _FULL_M and device not in self._over:
@@ -121,8 +121,9 @@ class _Play:
                     step.harms.append(Harm("overflow", device, step.time_ms))
                 elif level < 0.95 * depth:
                     self._over.discard(device)
-            shown = None if device in self._dead else world.instruments.shown(device, metric, true, step.time_ms)
+            shown = None if device in self._dead else world.instruments.shown(device, metric, measured, step.time_ms)
             if shown is not None:
+                true = world.true(device, metric, measured)
                 step.samples.append(Sample(device, metric, step.time_ms, round(shown, decimals), true))
 
     def _depth_m(self, device: str) -> float:

@@ -122,6 +122,15 @@ class World:
         skin_c = self.instruments.shown(passage.scanner, "skin_temperature", passage.skin_c, passage.time_ms)
         return None if skin_c is None else replace(passage, skin_c=round(skin_c, 1))
 
+    def true(self, device: str, metric: str, measured: float) -> float:
+        """What there really is where a sensor that is well shows `measured`: without its noise."""
+        match metric:
+            case "level":
+                return self.true_level_m(device)
+            case "air_temperature":
+                return self.cold_room.air_c
+        return measured
+
     def measured(self, device: str, metric: str) -> float:
         """What it would show if all were well with it."""
         match metric:

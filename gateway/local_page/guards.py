@@ -21,7 +21,7 @@ from telemetry.declaration import read_document
 from telemetry.errors import BadConfiguration, BadInput
 
 _FREE_TRIES = 3
-_PAUSE_S, _PAUSE_MAX_S = 5.0, 900.0
+_PAUSE_S, _PAUSE_MAX_S, _DOUBLED_MAX = 5.0, 900.0, 20
 _FORGOTTEN_S = 86_400.0
 _NAMES_MAX = 200  # that tries are counted of; the oldest is forgotten first
 _IDLE_S = 900.0  # whoever does nothing for so long types the PIN again
@@ -101,7 +101,8 @@ class Guards:
                 raise TooManyTries(tries.until_s - now_s)
             # Counted before it is known: who hangs up in the middle has tried, too.
             count = 1 if tries is None else tries.count + 1
-            pause_s = 0.0 if count < _FREE_TRIES else min(_PAUSE_S * 2.0 ** (count - _FREE_TRIES), _PAUSE_MAX_S)
+            doubled = min(count - _FREE_TRIES, _DOUBLED_MAX)
+            pause_s = 0.0 if doubled < 0 else min(_PAUSE_S * 2.0**doubled, _PAUSE_MAX_S)
             self._tries.pop(name, None)
             self._tries[name] = _Tries(count, now_s + pause_s, now_s)
             while len(self._tries) > _NAMES_MAX:

@@ -13,6 +13,7 @@ Nothing about a person is shown or kept but a temperature and a time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import ssl
 from collections import deque
@@ -24,6 +25,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from gateway.events import Events
+from gateway.export import is_newer
 from gateway.listener import Listener, ListenerSettings
 from gateway.local_alarms import LocalAlarms, Person
 from gateway.local_page.guards import Guards, TooManyTries
@@ -122,8 +124,8 @@ class LocalPage:
         self._guards = Guards(settings.guards, site, self._time)
         self._deciding = asyncio.Lock()
         self._decided: deque[_Decided] = deque(maxlen=_DECIDED_SHOWN)
-        if written := spool.recalled(_FACT):
-            self._decided.extend(_MEMORY.decode(written))
+        with contextlib.suppress(msgspec.DecodeError):  # another version's: the list begins anew
+            self._decided.extend(_MEMORY.decode(spool.recalled(_FACT) or b"[]"))
         folder = resources.files("gateway.local_page")
         self._files = {
             path: Response(HTTPStatus.OK, kind, (folder / name).read_bytes(), _HEADERS)
@@ -159,9 +161,10 @@ class LocalPage:
             self._kept_readings = 0
         else:
             self._kept_readings += len(readings)
+        now_ms = self._time.now_ms()
         for reading in readings:
             series = reading.device, reading.metric
-            if series in self._limits:
+            if series in self._limits and is_newer(reading, self._last.get(series), now_ms):
                 self._last[series] = reading
 
     def _context(self) -> ssl.SSLContext | None:
@@ -196,6 +199,7 @@ class LocalPage:
 
     def _state(self) -> dict[str, Any]:
         now_ms, cut_off_ms = self._time.now_ms(), self._uplink.cut_off_ms
+        cut_off_ms = None if cut_off_ms is None else self._placed(cut_off_ms)
         try:
             guards = self._guards.names()
         except BadConfiguration:
@@ -220,7 +224,7 @@ class LocalPage:
             ],
             "decided": [
                 {name: getattr(each, name) for name in ("device", "value", "disposition", "guard", "is_sent")}
-                | {"ago_s": (now_ms - each.decided_ms) // 1000, "decided_ms": each.decided_ms}
+                | {"ago_s": (now_ms - self._placed(each.decided_ms)) // 1000, "decided_ms": each.decided_ms}
                 for each in reversed(self._decided)
             ],
         }
@@ -232,8 +236,13 @@ class LocalPage:
             "limit": min(self._limits[device, metric]),
             "value": None if last is None else last.value,
             "is_good": last is not None and last.quality == 0,
-            "age_s": None if last is None else max(0, (self._time.now_ms() - last.time_ms) // 1000),
+            "age_s": None if last is None else max(0, (self._time.now_ms() - self._placed(last.time_ms)) // 1000),
         }
+
+    def _placed(self, time_ms: int) -> int:
+        """A time of this run that was taken down before the time was known."""
+        shift_ms = self._time.placing_shift_ms
+        return time_ms if is_placed(time_ms) or shift_ms is None else time_ms + shift_ms
 
     def _see_what_was_sent(self) -> None:
         lanes = {lane.epoch: lane.released for lane in self._spool.lanes}
@@ -273,7 +282,11 @@ class LocalPage:
         guard = self._guard(asked.token)
         if not asked.note.strip():
             raise RequestError(HTTPStatus.BAD_REQUEST, "a decision has a reason")
-        async with self._deciding:
+        # Who hangs up now has decided all the same: the decision is on its way to the disk.
+        return await asyncio.shield(self._kept(asked, guard))
+
+    async def _kept(self, asked: _Decide, guard: str) -> dict[str, Any]:
+        async with self._deciding:  # also while a slow disk lets nobody wait for it: the next finds it decided
             person = self._person(asked.alarm)
             decision = LocalDecision(
                 id=secrets.token_hex(8),
@@ -291,8 +304,7 @@ class LocalPage:
                 method=person.method,
                 measured_ms=person.measured_ms,
             )
-            # Who hangs up now has decided all the same: the decision is on its way to the disk.
-            return await asyncio.shield(self._keep(person, decision))
+            return await self._keep(person, decision)
 
     async def _keep(self, person: Person, decision: LocalDecision) -> dict[str, Any]:
         """Raises Unavailable, and the alarm stays open: the decision is not on the disk."""

@@ -21,6 +21,7 @@ EXCEPTION = 0x80
 FUNCTION_MAX = 0x2B
 READS = (1, 2, 3, 4)
 WRITES = (5, 6, 15, 16)
+COIL_ON, COIL_OFF = 0xFF00, 0
 
 EXCEPTION_WORDS: Mapping[int, str] = {
     1: "illegal function: the unit does not know this kind of read; try input instead of holding or the reverse",
@@ -52,7 +53,7 @@ def read_request(function: Function, address: int, count: int) -> bytes:
 def write_coil_request(address: int, is_on: bool) -> bytes:
     """Switch one coil."""
     assert 0 <= address <= ADDRESS_MAX
-    return struct.pack(">BHH", Function.WRITE_COIL, address, 0xFF00 if is_on else 0)
+    return struct.pack(">BHH", Function.WRITE_COIL, address, COIL_ON if is_on else COIL_OFF)
 
 
 def exception_words(code: int) -> str:

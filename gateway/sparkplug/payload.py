@@ -143,7 +143,7 @@ def _metric(data: bytes) -> Metric:
             case 14, int():
                 value = bool(sent)
             case 15, bytes():
-                value = _text(sent)
+                value = _text_or_bytes(sent)
             case 16, bytes():
                 value = sent
     return Metric(name, alias, time_ms, datatype, flags[5], flags[7], value)
@@ -194,6 +194,14 @@ def _text(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInput("bad-payload", "a text is not UTF-8") from error
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    """A value that is a text; one that is in another code than UTF-8, as small nodes send it, stays as it is."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data
 
 
 def _encode_metric(metric: Metric) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -327,3 +328,20 @@ async def running(*work: Any) -> AsyncIterator[None]:
             task.cancel()
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(outcome, asyncio.CancelledError), outcome
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-11-23T08:00:01+08:00", "2026-11-23T08:00:02+08:00"),
+        ("2026-11-23T00:00:01Z", "2026-11-23T00:00:02+00:00"),
+        ("2026-11-23T08:00:01", "2026-11-23T08:00:02"),  # by its own clock
+    ],
+)
+def test_a_search_is_about_instants_however_they_are_written(start: str, end: str) -> None:
+    device = IsapiDevice(MAC, CLOCK)  # it is 08:00 in Shanghai
+    for second in range(5):
+        device.saw(Seen(NOW_MS + 1000 * second, "7", 36.5))
+    asked = {"searchID": "1", "searchResultPosition": 0, "maxResults": 30, "startTime": start, "endTime": end}
+    found = json.loads(device._found(json.dumps({"AcsEventCond": asked}).encode()))["AcsEvent"]
+    assert [row["serialNo"] for row in found["InfoList"]] == [2, 3]

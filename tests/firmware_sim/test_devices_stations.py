@@ -21,6 +21,7 @@ from firmware_sim.devices.sl651 import Station651
 from gateway.drivers import DRIVERS
 from gateway.drivers.sl651 import codec as gateway_sl651
 from gateway.events import Events
+from gateway.hj212.codec import packet_reader
 from telemetry.clock import SystemClock
 from telemetry.errors import Unavailable
 from telemetry.quality import Quality
@@ -276,6 +277,18 @@ def test_a_packet_under_the_checksum_of_modbus_is_noise() -> None:
         until_said=lambda station: station._speaker._number > 12,  # type: ignore[attr-defined]
     )  # fmt: skip
     assert came.readings == []
+
+
+def test_a_report_too_long_for_a_segment_is_said_in_several() -> None:
+    factors = {f"q{n}": f"w{n:05}" for n in range(60)}
+    station = Station212(MN, steady(**dict.fromkeys(factors, 1.5)), MeterClock(START_MS), factors=factors)
+    messages = station.report(START_MS)
+    said = b"".join(message.frames[0].data for message in messages)
+    assert len(messages) > 1 and f"PNUM={len(messages)};PNO=2;".encode() in said
+    assert said.count(b"-Rtd=1.500") == 60
+    for message in messages:
+        (packet,) = packet_reader().feed(message.frames[0].data)
+        assert packet.packets is not None and packet.packets[0] == len(messages)
 
 
 def test_averages_of_ten_minutes_are_those_of_the_ten_minutes() -> None:

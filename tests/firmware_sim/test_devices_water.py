@@ -118,6 +118,34 @@ def test_spoilt_answers_are_no_readings(driver: str, fault: str) -> None:
     assert len(outcome.values("m1", "volume")) > 5 and len(outcome.values("m2", "volume")) > 15
 
 
+def test_an_acknowledgement_of_one_byte_cannot_be_cut_off() -> None:
+    def make(quantities: Quantities, _clock: MeterClock) -> Device:
+        return MeterMbus("11223344", quantities, primary=1)
+
+    bad = misbehaving(make, WATER, {"fault": "cut-off"})
+    acknowledged = bad.hear(bytes.fromhex("1040014116"), EPOCH_MS)
+    assert acknowledged is not None and acknowledged.data == b"\xe5" and bad.injected["cut-off"] == 0
+    data = bad.hear(bytes.fromhex("107b017c16"), EPOCH_MS)
+    assert data is not None and len(data.data) < 33 and bad.injected["cut-off"] == 1
+
+
+def test_the_checksum_of_an_answer_that_was_cut_off_before_it_cannot_be_wrong() -> None:
+    def make(quantities: Quantities, clock: MeterClock) -> Device:
+        return Meter188(ADDRESS, quantities, clock)
+
+    bad = misbehaving(make, WATER, {"fault": "cut-off"}, {"fault": "wrong-checksum"})
+    request = cjt188.Frame(0x10, ADDRESS, 0x01, bytes.fromhex("901f00")).encoded()
+    assert all(bad.hear(request, EPOCH_MS) is not None for _ in range(200))
+    assert bad.injected["cut-off"] == 200 and 0 < bad.injected["wrong-checksum"] < 50
+
+
+def test_a_part_of_a_cubic_metre_that_rounds_up_is_one_more() -> None:
+    request = cjt188.Frame(0x10, ADDRESS, 0x01, bytes.fromhex("901f00")).encoded()
+    answer = meter(quantities=steady(volume=41.9999999), layout="without-units").hear(request, EPOCH_MS)
+    assert answer is not None
+    assert cjt188.find_frame(answer.data).data[3:10] == bytes.fromhex("42000000000000")  # type: ignore[union-attr]
+
+
 def test_mbus_meters_are_read_by_either_address() -> None:
     meters = [
         MeterMbus("11223344", WATER, primary=1),
@@ -131,6 +159,12 @@ def test_mbus_meters_are_read_by_either_address() -> None:
     assert outcome.newest("m1") == pytest.approx({"volume": 1234.56, "flow": 0.12})
     assert outcome.newest("m2") == pytest.approx({"energy": 1426.79})
     assert "outages" not in outcome.counters
+
+
+def test_water_that_runs_back_is_said_with_its_sign() -> None:
+    meters = [MeterMbus("11223344", steady(volume=7.2, flow=-0.12), primary=1)]
+    outcome = polled("mbus", meters, devices=[{"device": "m1", "primary": 1, "profile": "water-with-flow"}])
+    assert outcome.newest("m1") == pytest.approx({"volume": 7.2, "flow": -0.12})
 
 
 def test_a_busy_mbus_meter_costs_only_itself() -> None:

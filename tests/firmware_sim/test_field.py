@@ -17,6 +17,7 @@ from firmware_sim.field import FieldOfDevices, _signals
 from firmware_sim.field_settings import FieldSettings, Signal
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from gatehouse.__main__ import app
@@ -84,6 +85,7 @@ def test_everything_in_the_file_of_the_documentation_runs_beside_each_other() ->
         ("json:\n  - {name: a, broker: b:1, measures: {}}", "'broker' and 'topic'"),
         ("scanners:\n  - {name: a, protocol: isapi, mac: 'a4:d5:c2:24:dd:74'}", "give one"),
         ("lines:\n  - {at: pty, devices: [], bauds: 3}", "bauds"),
+        ("lines:\n  - {at: '127.0.0.1:99999', devices: []}", "65535"),
         (
             "lines:\n  - {at: pty, devices: [{protocol: level-uart, name: a, speaks: auto, measures: {}}, "
             "{protocol: mbus, number: '00000001', measures: {}}]}",
@@ -175,6 +177,19 @@ def test_sensors_say_plain_json_to_any_broker(mosquitto_port: int) -> None:
         client.loop_stop()
         assert {each["device"] for each in heard} == {"drain-1"}
         assert all(abs(each["level"] - 0.3) < 0.06 for each in heard)
+
+    asyncio.run(run())
+
+
+def test_a_device_that_ends_says_so() -> None:
+    hot = {"distance": 1.2, "temperature": 1e6}  # beyond what its two bytes hold
+    sensor = {"eui": "24e124713c140001", "model": "em400-mud", "broker": "127.0.0.1:1", "measures": hot}
+
+    async def run() -> None:
+        with capture_logs() as said:
+            async with running([], lorawan=[sensor]):
+                await until(lambda: bool(said), "a word")
+        assert [(line["log_level"], line["device"]) for line in said] == [("error", "24e124713c140001")]
 
     asyncio.run(run())
 

@@ -140,6 +140,25 @@ def test_a_unit_of_modbus_tcp_is_shown_too(tmp_path: Path) -> None:
     assert refused.exit_code == 1 and "illegal data address" in refused.output
 
 
+@pytest.mark.parametrize("said", ["0001", "000100000005010302", "485454502f312e3120343030"])
+def test_what_is_cut_off_or_nonsense_is_shown_in_hex(tmp_path: Path, said: str) -> None:
+    with serial_server([lambda _request: Answer(bytes.fromhex(said))], Whole) as port:
+        file = tmp_path / "gw.yaml"
+        file.write_text(MODBUS.format(port=port) + "    timeout_s: 0.2\n", encoding="utf-8")
+        done = CliRunner().invoke(app, ["gateway", "read", "well", "--config", str(file)])
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.exception
+    lines = done.output.splitlines()
+    assert lines[lines.index(f"← {bytes.fromhex(said).hex(' ')}") + 1] == "    no whole frame"
+
+
+def test_a_register_is_shown_with_all_its_digits(tmp_path: Path) -> None:
+    meter = meter_645("000000000161", {"00010000": bytes.fromhex("98765412"), "02010100": b"\xff\xff"}, delay_s=0)
+    with serial_server([meter]) as port:
+        done = CliRunner().invoke(app, ["gateway", "read", "room-1", "--config", config(tmp_path, port)])
+    told = [line for line in done.output.splitlines() if "energy" in line]
+    assert len(told) == 2 and all("125476.98" in line for line in told)  # in words, and in the table
+
+
 def test_a_device_that_keeps_silent_is_a_failure(tmp_path: Path) -> None:
     with serial_server([METER]) as port:
         done = CliRunner().invoke(app, ["gateway", "read", "room-2", "--config", config(tmp_path, port)])

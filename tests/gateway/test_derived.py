@@ -82,6 +82,16 @@ def test_one_time_from_years_ahead_does_not_end_the_rates() -> None:
     assert found is not None and found.value == pytest.approx(12.0) and found.quality is Quality.GOOD
 
 
+def test_the_window_stays_as_long_as_it_is_however_many_readings_there_are() -> None:
+    counter = CounterRate(RateSettings.model_validate(RAIN))
+    rate = None
+    for tenth in range(12_000):
+        reading = Reading("rain-1", "rain_total", BEGIN_S * 1000 + 100 * tenth, 0.001 * min(tenth, 3000))
+        rate = counter.rate(reading, LATER_MS)
+    assert rate is not None and (rate.value, rate.quality) == (0.0, Quality.GOOD)
+    assert len(counter._points) < 2_010
+
+
 def test_a_count_before_the_time_was_known_is_no_rate_over_the_years_until_then() -> None:
     counter = CounterRate(RateSettings.model_validate(RAIN))
     assert counter.rate(Reading("rain-1", "rain_total", 5_000, 1.0), 5_000) is None

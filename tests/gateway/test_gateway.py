@@ -114,6 +114,26 @@ def test_a_stop_keeps_what_was_taken_and_ends_without_a_broker(tmp_path: Path) -
     spool.close()
 
 
+def test_a_second_gateway_keeps_its_hands_off_the_spool_of_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "gw.yaml"
+    broker = {"host": "127.0.0.1", "port": free_port()}
+    file.write_text(json.dumps({"site": "s", "gateway": "g", "broker": broker}))
+    settings = load_settings(file, {})
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        first = asyncio.create_task(gateway.run(settings, SystemClock(), stop))
+        await until(lambda: any(settings.spool.path.glob("*/frames")), "a spool")
+        with pytest.raises(Unavailable, match="another gateway runs with this spool"):
+            async with asyncio.timeout(10):
+                await gateway.run(settings, SystemClock(), stop)
+        stop.set()
+        await first
+        await gateway.run(settings, SystemClock(), stop)  # which is over at once
+
+    asyncio.run(run())
+
+
 def test_an_export_is_told_what_is_durable_and_what_it_names_alone(tmp_path: Path) -> None:
     heard: list[bytes] = []
 

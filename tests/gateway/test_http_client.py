@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from gateway.answer import AnswerReader
 from gateway.digest import Digest, parse_challenges
+from gateway.http_client import HttpClient, Login
 from gateway.multipart import MultipartReader, Part, boundary_of
-from telemetry.errors import BadInput
+from telemetry.errors import BadInput, Unavailable
 
 PICTURE = b"\xff\xd8\xff\xe0" + b"picture\r\n--not the boundary\r\n\r\n" * 5
 HEARTBEAT = b'{"eventType":"heartBeat"}'
@@ -194,3 +197,33 @@ def test_the_stronger_algorithm_is_taken_and_an_old_server_without_qop_is_answer
 def test_a_challenge_we_cannot_meet_is_refused(header: str) -> None:
     with pytest.raises(BadInput):
         parse_challenges([header])
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf", None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n\r\n", b"half"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhalf", b"half"),
+        (b"HTTP/1.0 200 OK\r\n\r\nhalf", b"half"),
+    ],
+)
+def test_an_answer_of_which_the_end_is_missing_is_none(answer: bytes, body: bytes | None) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        client = HttpClient("127.0.0.1", port, Login("u", SecretStr("p")), 5.0)
+        if body is None:
+            with pytest.raises(Unavailable, match="before its end"):
+                await client.ask("GET", "/")
+        else:
+            assert await client.ask("GET", "/") == (200, body)
+        server.close()
+
+    asyncio.run(run())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -316,6 +317,27 @@ def test_a_connection_that_dribbles_or_idles_is_closed() -> None:
         assert sink.readings == []
 
     check(scenario, idle_max_s=0.05)
+
+
+def test_who_reads_no_answers_has_no_connection() -> None:
+    async def asked(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"GET /push HTTP/1.1\r\n\r\n" * 100)
+            await writer.drain()
+
+    async def scenario(driver: HttpPushDriver, _sink: ListSink, events: Events) -> None:
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", driver.port))
+        _, writer = await asyncio.open_connection(sock=deaf)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        asking = asyncio.create_task(asked(writer))
+        await until(lambda: events.counters().get("refused_pushes", 0) > 0, "the first answer")
+        await until(lambda: not driver._listener._connections, "the end of the connection")
+        assert (await http(driver.port, post(SCAN)))[0] == 200
+        await asyncio.gather(asking, return_exceptions=True)
+
+    check(scenario, connections_max=1, idle_max_s=0.2)
 
 
 def test_more_connections_than_allowed_are_turned_away_and_the_others_served() -> None:

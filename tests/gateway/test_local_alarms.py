@@ -180,6 +180,18 @@ def test_each_passage_is_judged_alone_and_over_when_measured_again(tmp_path: Pat
     assert gateway.open[0]["key"] == f"t{T0 + 4000}"
 
 
+def test_of_a_passage_the_worst_that_was_measured_is_shown(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, FEVER, {**FEVER, "at_least": 38.5})
+    for seconds, value in enumerate((37.5, 38.9, 37.6)):
+        gateway.passes("p1", value, seconds)
+    (person,) = gateway.alarms.people()
+    assert (person.value, person.limit) == (38.9, 38.5)
+    gateway.alarms.ask(person.id)
+    gateway.passes("p1", 39.5, 10)
+    (person,) = gateway.alarms.people()
+    assert (person.value, person.measured) == (38.9, 39.5)
+
+
 def test_a_passage_that_was_refused_and_comes_again_raises_once_and_as_what_the_core_will_know(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, FEVER)
 
@@ -286,6 +298,49 @@ def test_a_gateway_without_a_clock_judges_and_names_its_alarms_when_it_knows_the
     assert (gateway.open[0]["key"], gateway.open[0]["onset_ms"]) == (f"t{T0 + 5000}", T0 + 5000)
     gateway.alarms.judge([Reading("level-1", "level", T0 + 25_000, 1.6)])
     assert [alarm["onset_ms"] for alarm in gateway.open if alarm["rule"] == "drain"] == [T0 + 5000]
+
+
+def test_after_a_restart_without_a_clock_readings_are_judged(tmp_path: Path) -> None:
+    slow = {**LEVEL, "rule": "slow", "at_least": 3.0, "for_s": 20}
+    gateway = Gateway(tmp_path, LEVEL, slow)
+    gateway.at(0, 3.0)
+    gateway.at(1, 0.5)
+    gateway.at(2, 3.0)
+    gateway.at(3, 1.2)
+    gateway.at(4, 3.5)
+    gateway.written()
+    clock = ManualClock(1000)
+    again = Gateway(tmp_path, LEVEL, slow, clock=clock)
+    assert again.lamps == {"lamp": True}
+
+    def after(seconds: float, value: float) -> None:
+        clock.advance(seconds)
+        again.alarms.judge([Reading("level-1", "level", again.spool.timekeeper.now_ms(), value)])
+
+    after(5, 1.2)  # not below where it clears
+    assert again.lamps == {"lamp": True}
+    after(5, 0.5)
+    assert again.lamps == {"lamp": False}
+    after(5, 3.5)
+    assert again.lamps == {"lamp": True}
+    after(20, 3.5)
+    again.spool.timekeeper.heard(T0 + 100_000)
+    clock.advance(3)
+    again.alarms.tick()
+    assert {a["rule"]: a["onset_ms"] for a in again.open} == {"drain": T0 + 80_000, "slow": T0 + 80_000}
+
+
+def test_after_a_restart_without_a_clock_a_lamp_goes_out_some_time(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, FEVER)
+    gateway.passes("p1", 38.0)
+    gateway.written()
+    clock = ManualClock(1000)
+    again = Gateway(tmp_path, FEVER, clock=clock)
+    again.alarms.tick()
+    assert again.lamps == {"lamp": True}
+    clock.advance(301)
+    again.alarms.tick()
+    assert again.lamps == {"lamp": False} and len(again.alarms.people()) == 1
 
 
 def test_alarm_and_frame_of_one_reading_have_the_same_time_though_the_clock_is_slewed(tmp_path: Path) -> None:

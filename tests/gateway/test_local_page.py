@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,14 @@ class CutOff:
 class Gate:
     """A page with what it stands on; no port is opened."""
 
-    def __init__(self, folder: Path, size_max_bytes: int = 2_000_000_000, certificate: Path | None = None) -> None:
-        self.clock = ManualClock(T0)
+    def __init__(
+        self,
+        folder: Path,
+        size_max_bytes: int = 2_000_000_000,
+        certificate: Path | None = None,
+        now_ms: int = T0,
+    ) -> None:
+        self.clock = ManualClock(now_ms)
         self.spool = Spool(folder / "spool", self.clock, size_max_bytes)
         self.lamps: dict[str, bool] = {}
         events = Events(self.clock)
@@ -240,6 +247,22 @@ def test_whoever_tries_pins_waits_longer_and_longer(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
+def test_whoever_tries_for_weeks_waits_a_quarter_of_an_hour_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        file, clock = tmp_path / "guards.yaml", ManualClock(T0)
+        write_guards(file, "li")
+        guards = Guards(file, "east", clock)
+        monkeypatch.setattr(guards, "_is_right", lambda _kept, _pin: False)
+        for _ in range(1100):
+            with pytest.raises(BadInput):
+                await guards.sign_in("li", "0000")
+            clock.advance(900)
+
+    asyncio.run(play())
+
+
 def test_a_guard_who_left_is_gone_without_a_restart(tmp_path: Path) -> None:
     async def play() -> None:
         file = tmp_path / "guards.yaml"
@@ -289,3 +312,65 @@ def test_a_certificate_that_is_none_disables_the_page_and_nothing_else(tmp_path:
     gate = Gate(tmp_path, certificate=tmp_path / "none.pem")
     with pytest.raises(BadConfiguration, match=r"local_page\.certificate"):
         asyncio.run(gate.page.run())
+
+
+def test_a_list_of_another_version_does_not_keep_the_gateway_from_starting(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    gate.spool.remember("local-page", b'[{"device": "scanner", "said": 1}]')
+    gate.spool.close()
+    again = Gate(tmp_path)
+    assert asyncio.run(again.call("/state"))["decided"] == []
+
+
+def test_a_decision_that_a_slow_disk_lets_nobody_wait_for_is_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        gate = Gate(tmp_path)
+        gate.passes("p1", 38.6)
+        about = {"token": await gate.sign_in(), "alarm": (await gate.stopped())[0]["id"], "note": "normal"}
+        is_well, append = threading.Event(), gate.spool.append
+
+        def slow(columns: bytes) -> int:
+            is_well.wait(20)
+            return append(columns)
+
+        monkeypatch.setattr(gate.spool, "append", slow)
+        first = asyncio.create_task(gate.call("/decide", {**about, "disposition": "admit"}))
+        await until(lambda: gate.page._deciding.locked(), "on its way to the disk")
+        first.cancel()  # the listener has waited long enough
+        second = asyncio.create_task(gate.refusal("/decide", {**about, "disposition": "refuse"}))
+        await asyncio.gather(first, return_exceptions=True)
+        is_well.set()
+        assert await second == 409
+        assert [kept.disposition for kept in gate.kept()] == ["admit"]
+
+    asyncio.run(play())
+
+
+def test_a_lane_shows_who_passed_last_and_not_what_its_scanner_tells_late(tmp_path: Path) -> None:
+    async def play() -> None:
+        gate = Gate(tmp_path)
+        gate.clock.advance(100)
+        gate.passes("p2", 36.4, 90)
+        gate.passes("p1", 36.9, 10)  # kept by the scanner while we were away
+        (lane,) = (await gate.call("/state"))["lanes"]
+        assert (lane["value"], lane["age_s"]) == (36.4, 10)
+
+    asyncio.run(play())
+
+
+def test_what_was_before_the_time_was_known_is_not_of_1970_after_it(tmp_path: Path) -> None:
+    async def play() -> None:
+        gate = Gate(tmp_path, now_ms=0)
+        gate.page._uplink.cut_off_ms = 0
+        gate.page.take([Reading("scanner", "skin_temperature", 0, 36.5)])
+        gate.clock.advance(10)
+        before = await gate.call("/state")
+        assert (before["cut_off_s"], before["lanes"][0]["age_s"], before["is_placed"]) == (10, 10, False)
+        gate.spool.timekeeper.heard(T0 + 10_000)
+        gate.clock.advance(5)
+        after = await gate.call("/state")
+        assert (after["cut_off_s"], after["lanes"][0]["age_s"], after["cut_off_ms"]) == (15, 15, T0)
+
+    asyncio.run(play())

@@ -96,6 +96,23 @@ def test_a_coil_that_does_not_answer_or_is_refused_is_unavailable(unit: int) -> 
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("echo", [b"\x00\x07\x00\x00", b"\x00\x08\xff\x00"], ids=["off", "another coil"])
+def test_a_coil_whose_answer_says_something_else_is_unavailable(echo: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readexactly(12)
+        writer.write(request[:8] + echo)
+        writer.close()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match="something else"):
+            await CoilOutput(CoilSettings(host="127.0.0.1", port=port, coil=7)).write(True)
+        server.close()
+
+    asyncio.run(scenario())
+
+
 def test_an_output_that_fails_is_tried_again_and_counted_and_holds_up_nobody() -> None:
     async def scenario() -> None:
         events, lamp, siren = Events(ManualClock()), MoodyOutput(3), MoodyOutput()

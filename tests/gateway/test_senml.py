@@ -18,6 +18,7 @@ from gateway.drivers.senml.codec import Record, decode_array, decode_pack
 from gateway.drivers.senml.driver import SenmlDriver
 from gateway.drivers.senml.settings import SenmlSettings
 from gateway.events import Events
+from gateway.subscription import Message
 from telemetry.clock import ManualClock
 from telemetry.errors import BadInput
 from telemetry.quality import Quality
@@ -178,6 +179,51 @@ def test_what_is_no_typed_array_is_refused(value: Any) -> None:
         decode_array(cbor2.dumps(value))
 
 
+class Acknowledged:
+    """A session of which only the acknowledgements matter."""
+
+    def acknowledge(self, _message: Message) -> None:
+        pass
+
+
+def taken(*messages: Message) -> list[tuple[int, float, Quality]]:
+    clock, sink = ManualClock(NOW_MS), ListSink()
+    settings = SenmlSettings.model_validate(
+        {
+            "driver": "senml",
+            "broker": {"host": "127.0.0.1"},
+            "client_id": "gw-1-senml",
+            "topics": ["sensors/+/senml"],
+            "devices": [{"device": "mh-1", "quantities": [{"name": "a", "metric": "level"}]}],
+        }
+    )
+    driver = SenmlDriver(settings, clock, Events(clock))
+    session: Any = Acknowledged()
+
+    async def run() -> None:
+        for message in messages:
+            await driver._take(session, message, sink)
+            clock.advance(60)
+
+    asyncio.run(run())
+    return [(r.time_ms - NOW_MS, r.value, r.quality) for r in sink.readings]
+
+
+def test_the_same_bytes_with_times_that_count_from_now_are_other_readings() -> None:
+    since_now = as_json([{"n": "a", "v": 1, "t": -10}])
+    dated = as_json([{"n": "a", "v": 1, "t": NOW_S}])
+    sent = [Message("sensors/1/senml", data, 1, 1, False) for data in (since_now, since_now, dated, dated)]
+    assert [at for at, _, _ in taken(*sent)] == [-10_000, 50_000, 0]
+
+
+def test_what_a_session_kept_is_of_a_known_time_or_suspect() -> None:
+    packs = ([{"n": "a", "v": 1}], [{"n": "a", "v": 2, "t": -10}], [{"n": "a", "v": 3, "t": NOW_S}])
+    kept = [Message("sensors/1/senml", as_json(pack), 1, 1, False, is_kept=True) for pack in packs]
+    assert [quality for _, _, quality in taken(*kept)] == [Quality.SUSPECT, Quality.SUSPECT, Quality.GOOD]
+    fresh = [Message("sensors/1/senml", as_json(pack), 1, 1, False) for pack in packs]
+    assert [quality for _, _, quality in taken(*fresh)] == [Quality.GOOD] * 3
+
+
 @pytest.mark.integration
 def test_packs_over_a_real_broker_are_kept_once(mosquitto_port: int) -> None:
     async def run() -> None:
@@ -232,7 +278,7 @@ def test_packs_over_a_real_broker_are_kept_once(mosquitto_port: int) -> None:
         assert [(r.metric, r.time_ms, r.value, r.quality) for r in sink.readings] == [
             ("level", NOW_MS - 5000, 1.25, Quality.GOOD),
             ("water_temperature", NOW_MS - 5000, 18.5, Quality.GOOD),
-            ("water_temperature", NOW_MS, 19.0, Quality.GOOD),
+            ("water_temperature", NOW_MS, 19.0, Quality.SUSPECT),  # the session was kept: it may be from before
         ]
         counters = events.counters()
         assert counters["duplicates"] == 1

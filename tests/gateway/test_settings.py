@@ -146,6 +146,11 @@ def test_a_rate_of_a_device_that_nobody_reads_is_named(tmp_path: Path) -> None:
     assert load_settings(written(tmp_path, f"{FILE}\n{rates}"), {}).rates[0].per_s == 3600
     message = refusal(tmp_path, f"{FILE}\n{rates.replace('mh-1-1', 'mh-9-9')}")
     assert "rates[0].device: no driver of this gateway reads 'mh-9-9-level'" in message
+    message = refusal(tmp_path, f"{FILE}\n{rates.replace('counter: level', 'counter: levle')}")
+    assert "rates[0].counter: of 'mh-1-1-level' no 'levle' is read" in message
+    alarm = "{rule: r, device: mh-1-1-level, metric: level_rate, at_least: 1, output: l}"
+    file = f"{FILE}\n{rates}\noutputs: {{l: {{file: f}}}}\nlocal_alarms: [{alarm}]"
+    assert load_settings(written(tmp_path, file), {}).local_alarms[0].metric == "level_rate"
 
 
 SERIES = "[{device: mh-1-1-level, metric: level, name: L}]"
@@ -157,6 +162,7 @@ EXPORT = f"exports: [{{export: home-assistant, broker: {{host: h}}, client_id: c
     [
         ("home-assistant", "home-helper", "exports[0].export: must name an export: home-assistant"),
         ("mh-1-1-level", "mh-9-level", "no driver of this gateway reads 'mh-9-level'"),
+        ("metric: level, name", "metric: levle, name", "exports[0].series[0].metric: of 'mh-1-1-level' no 'levle'"),
         ("metric: level, name", "metrik: level, name", "exports[0].series[0].metrik"),
         ("[{export", "3 #[{export", "must be a list"),
     ],
@@ -241,6 +247,12 @@ def test_local_alarms_and_their_outputs_are_read(tmp_path: Path) -> None:
             "device: mh-9, metric: level, at",
             7,
             "no driver of this gateway reads",
+        ),
+        (
+            "metric: level, at",
+            "metric: levle, at",
+            7,
+            "local_alarms[1].metric: of 'mh-1-1-level' no 'levle' is read; there are: level",
         ),
         ("at_least: 37.3, ", "", 6, "give either 'at_least' or 'at_most'"),
         ("at_least: 1.4, clear: 1.3", "at_least: 1.4, clear: 1.5", 7, "'clear' must not lie above"),

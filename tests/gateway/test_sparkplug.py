@@ -139,6 +139,13 @@ def test_what_google_writes_with_fields_we_do_not_know_is_read() -> None:
     assert read.metrics[1] == Metric(alias=4, value=1.5)
 
 
+def test_a_text_in_another_code_costs_its_neighbours_nothing() -> None:
+    said = encode(Payload(metrics=(Metric("site", datatype=12, value="xx"), Metric("level", datatype=10, value=1.5))))
+    gbk = "\u4e1c".encode("gbk")
+    read = decode(said.replace(b"xx", gbk))
+    assert [(metric.name, metric.value) for metric in read.metrics] == [("site", gbk), ("level", 1.5)]
+
+
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused_or_read_and_nothing_else(data: bytes) -> None:
     try:

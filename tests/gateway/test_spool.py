@@ -66,6 +66,17 @@ def test_a_receipt_beyond_the_last_frame_frees_nothing(tmp_path: Path) -> None:
     assert spool.count == 3
 
 
+def test_a_receipt_beyond_what_is_left_of_an_older_lane_frees_it(tmp_path: Path) -> None:
+    """The core had more of it than this disk still holds: it was damaged since, or is from a copy."""
+    spool = reopened(spool_with(tmp_path, 3))
+    spool.append(b"new")
+    old = spool.lanes[0]
+    assert spool.release(old.epoch, 5) is Release.FREED
+    assert spool.release(old.epoch, 5) is Release.REPEATED
+    spool.trim()
+    assert everything(spool) == [b"new"]
+
+
 def test_an_older_receipt_takes_nothing_back(tmp_path: Path) -> None:
     spool = spool_with(tmp_path, 3)
     spool.release(spool.epoch, 3)
@@ -140,6 +151,51 @@ def test_what_an_interrupted_start_or_end_of_a_lane_left_is_deleted(tmp_path: Pa
     again = reopened(spool)
     assert everything(again) == [b"1"]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_lane_whose_end_the_disk_did_not_confirm_is_deleted_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool_with(tmp_path, 1)
+    spool = reopened(spool_with(tmp_path, 1))
+    first, second = spool.lanes[:2]
+
+    def refuse(_: Path) -> None:
+        raise OSError(5, "I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.lane.sync_folder", refuse)
+        freed(spool, first)
+    freed(spool, second)
+    assert [folder.name for folder in tmp_path.iterdir()] == [spool.live.folder.name]
+
+
+def test_what_cannot_be_deleted_is_no_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = spool_with(tmp_path, 1)
+    spool.close()
+    for ending in (".building", ".drained"):
+        shutil.copytree(spool.live.folder, tmp_path / f"00000009-0123456789abcdef{ending}")
+    monkeypatch.setattr("gateway.lane.shutil.rmtree", lambda *_, **__: None)
+    assert everything(reopened(spool)) == [b"1"]
+
+
+def test_a_lane_that_cannot_be_begun_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path, ManualClock(), size_max_bytes=1_600_000)
+    while spool.live.size_bytes < 100_000:
+        spool.append(bytes(10_000))
+
+    def refuse(path: Path, **_: object) -> None:
+        path.mkdir(parents=True)
+        raise Unavailable("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.lane.Journal", refuse)
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="I/O error"):
+                spool.append(b"more")
+    assert [folder.name for folder in tmp_path.iterdir()] == [spool.live.folder.name]
+    spool.append(b"more")
+    assert len(spool.lanes) == 2
 
 
 def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:
@@ -511,3 +567,39 @@ def test_a_future_that_was_recorded_by_mistake_is_forgotten_once_the_core_has_to
     spool.timekeeper.heard(NOW_MS)
     spool.append(b"x")
     assert Spool(tmp_path, clock).timekeeper.shift_ms is not None
+
+
+def test_what_is_no_frame_of_ours_goes_out_as_it_is(tmp_path: Path) -> None:
+    clock = ManualClock(0)
+    spool = spool_with(tmp_path, 0, clock)
+    spool.append(b"\x61x, of another version")
+    stamped(spool, 1000)
+    spool.timekeeper.heard(NOW_MS)
+    clock.advance(3)
+    spool.place()
+    first, second = payloads(spool)
+    assert first == b"\x61x, of another version" and second
+
+
+def test_a_gap_of_times_of_two_clocks_has_its_ends_in_order(tmp_path: Path) -> None:
+    clock = ManualClock(0)
+    spool = spool_with(tmp_path, 0, clock)
+    # One was stamped by its device, which knows the time, the other by a box that does not.
+    spool.refuse([Reading("mh", "level", NOW_MS - 60_000, 1.0), Reading("mh", "level", 1000, 2.0)])
+    spool.tell_refused()
+    spool.timekeeper.heard(NOW_MS)
+    clock.advance(3)
+    spool.place()
+    (gap,) = frames.decode(frames.encode("g", "e", 1, 1, payloads(spool)[0])).gaps
+    assert gap[1:4] == (NOW_MS - 60_000, NOW_MS + 1000, 2)
+
+
+def test_a_gap_that_an_earlier_run_could_not_place_has_its_ends_in_order(tmp_path: Path) -> None:
+    clock = ManualClock(0)
+    spool = spool_with(tmp_path, 0, clock)
+    spool.refuse([Reading("mh", "level", 1000, 2.0), Reading("mh", "level", NOW_MS - 60_000, 1.0)])
+    spool.close()
+    again = reopened(spool, ManualClock(NOW_MS))
+    again.tell_refused()
+    (gap,) = frames.decode(frames.encode("g", "e", 1, 1, payloads(again)[0])).gaps
+    assert gap[1:4] == (NOW_MS - 60_000, NOW_MS, 2)

@@ -243,6 +243,43 @@ def test_a_lane_that_is_sent_from_at_the_last_moment_stays_too(tmp_path: Path, m
     assert spool.lanes[0] is first and first.folder.is_dir()
 
 
+def test_a_damaged_lane_is_not_thinned_away_and_holds_no_other_up(tmp_path: Path) -> None:
+    spool = filled(tmp_path, ManualClock(NOW_MS))
+    spool._size_max_bytes = spool.size_bytes()
+    first, second = spool.lanes[:2]
+    (file,) = first.folder.rglob("*.db")
+    data = bytearray(file.read_bytes())
+    data[data.index(b"mh/m7", len(data) // 2)] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(Unavailable):
+        spool.make_room(lambda: False)
+    assert spool.make_room(lambda: False)
+    assert second not in spool.lanes and not first.thinness
+    assert spool.lanes[0] is first and first.count  # what stands before the damage is sent yet
+    spool.release(first.epoch, first.last)
+    spool.trim()
+    assert spool.held().damaged == 1 and spool.put_aside()
+
+
+def test_a_lane_that_never_can_be_read_is_set_aside_by_thinning_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = filled(tmp_path, ManualClock(NOW_MS))
+    spool._size_max_bytes = spool.size_bytes()
+    first, read = spool.lanes[0], Lane.read
+
+    def refuse(lane: Lane, *arguments: int) -> object:
+        if lane is first:
+            raise Unavailable("disk I/O error")
+        return read(lane, *arguments)
+
+    monkeypatch.setattr(Lane, "read", refuse)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            spool.make_room(lambda: False)
+    assert first not in spool.lanes and spool.held().damaged == 1
+
+
 def test_a_stop_breaks_the_thinning_off_and_leaves_nothing(tmp_path: Path) -> None:
     spool = filled(tmp_path, ManualClock(NOW_MS))
     spool._size_max_bytes = spool.size_bytes()
@@ -273,6 +310,34 @@ def test_a_crash_between_the_copy_and_the_end_of_the_old_lane_leaves_one_of_both
     spool.trim()
     spool._leave(spool.lanes[-2])  # what could not be deleted is tried again with the next
     assert len(list((tmp_path / "spool").iterdir())) == len(spool.lanes) - 1
+
+
+def test_a_copy_that_could_not_take_its_lanes_place_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = filled(tmp_path, ManualClock(NOW_MS))
+    spool._size_max_bytes = spool.size_bytes()
+
+    def refuse(_: Path) -> None:
+        raise OSError(5, "I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.lane.sync_folder", refuse)
+        with pytest.raises(Unavailable, match="I/O error"):
+            spool.make_room(lambda: False)
+    assert {folder.name for folder in tmp_path.iterdir()} == {lane.folder.name for lane in spool.lanes}
+
+
+def test_a_lane_that_was_sent_from_is_kept_and_not_the_copy_that_a_crash_left(tmp_path: Path) -> None:
+    clock = ManualClock(NOW_MS)
+    spool = filled(tmp_path, clock)
+    first = spool.lanes[0]
+    builder = lanes.LaneBuilder(tmp_path, first.order)
+    builder.append([stored.payload for stored in first.read(0, 10, 10**6)], 1)
+    copy = builder.finish({**first.facts(), lanes.REPLACES: first.epoch.encode()})
+    spool.frames(first, 0, 1, 1)
+    spool.close()
+    again = Spool(tmp_path, clock, 2_000_000)
+    epochs = [lane.epoch for lane in again.lanes]
+    assert first.epoch in epochs and copy.epoch not in epochs and not copy.folder.exists()
 
 
 def test_a_lane_keeps_its_facts_when_it_is_thinned(tmp_path: Path) -> None:

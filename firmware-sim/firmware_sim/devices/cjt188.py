@@ -82,7 +82,8 @@ class Meter188:
         shown = bytes.fromhex(f"{self.clock.local(now_ms):%Y%m%d%H%M%S}")[::-1]
         status = bytes([_BATTERY_LOW[self.status_layout] * self.is_battery_low, 0])
         if self.layout == "without-units":
-            parts = packed(int(volume), 4, 0) + packed(volume % 1, 3, 6) + packed(values.get("flow", 0.0), 3, 3)
+            whole, part = divmod(round(volume * 10**6), 10**6)
+            parts = packed(whole, 4, 0) + packed(part, 3, 0) + packed(values.get("flow", 0.0), 3, 3)
             return parts + shown + status
         settled = packed(values.get("settlement_volume", 0.0), 4, 2) + _CUBIC_METRES
         return packed(volume, 4, 2) + _CUBIC_METRES + settled + shown + status

@@ -115,11 +115,11 @@ class Misdeeds:
                     return None
                 case Slow():
                     answer = replace(answer, after_s=answer.after_s + fault.by_s)
-                case WrongChecksum() if answer.checksum_at is not None:
+                case WrongChecksum() if answer.checksum_at is not None and answer.checksum_at < len(answer.data):
                     data = bytearray(answer.data)
                     data[answer.checksum_at] ^= self._rng.randrange(1, 256)
                     answer = replace(answer, data=bytes(data))
-                case CutOff():
+                case CutOff() if len(answer.data) > 1:  # a single byte has no middle
                     answer = replace(answer, data=answer.data[: self._rng.randrange(1, len(answer.data))], then=None)
                 case _:
                     continue  # a fault of what is measured: see `with_faults`

@@ -5,7 +5,7 @@ Source: HJ 212-2017 as summed up in reference/devices.md §3.5; what stations ge
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -21,7 +21,7 @@ FACTORS: Mapping[str, str] = {"level": "e41601", "flow": "w00000", "cod": "w0101
 _NOW, _MINUTES = "2011", "2051"
 _ANSWERED = b"CN=9014"
 _WANTS_ANSWER, _HAS_PACKETS, _EDITION = 1, 2, 4
-_SEGMENT_MAX = 1024
+_SEGMENT_MAX, _AREA_MAX = 1024, 800  # of which the rest is what stands around the items
 _MINUTE_MS = 60_000
 _HEAD, _TAIL = 6, 6
 
@@ -130,7 +130,7 @@ class Station212:
         return said if flag is None else f"{said},{code}-Flag={flag}"
 
     def _messages(self, command: str, items: list[str], now_ms: int) -> list[Message]:
-        groups = [[item] for item in items] if self.splits else [items]
+        groups = [[item] for item in items] if self.splits else list(_fitting(items))
         shown = self.clock.local(now_ms)
         messages = []
         for part, group in enumerate(groups, 1):
@@ -147,3 +147,14 @@ class Station212:
             data = packed(segment, self.checksum)
             messages.append(Message((Answer(data, len(data) - 6, 0.0),), number if self.wants_answer else None))
         return messages
+
+
+def _fitting(items: list[str]) -> Iterator[list[str]]:
+    """Items in groups that each have room in a segment; one, perhaps empty, at least."""
+    group: list[str] = []
+    for item in items:
+        if sum(map(len, group)) + len(group) + len(item) > _AREA_MAX:
+            yield group
+            group = []
+        group.append(item)
+    yield group

@@ -17,7 +17,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, TypeAlias
 from xml.sax.saxutils import escape
 
@@ -216,8 +216,15 @@ class IsapiDevice:
 
     def _written(self, time_ms: int) -> str:
         """By its own clock, with its offset from UTC."""
-        zone = timezone(timedelta(hours=self.clock.utc_offset_h))
-        return self.clock.local(time_ms).replace(microsecond=0, tzinfo=zone).isoformat()
+        return self.clock.local(time_ms).replace(microsecond=0, tzinfo=self._zone).isoformat()
+
+    def _instant(self, written: str) -> datetime:
+        time = datetime.fromisoformat(written)
+        return time if time.tzinfo is not None else time.replace(tzinfo=self._zone)
+
+    @property
+    def _zone(self) -> timezone:
+        return timezone(timedelta(hours=self.clock.utc_offset_h))
 
     def _encoded(self, event: Mapping[str, Any]) -> tuple[bytes, str]:
         if self.habits.language == "json":
@@ -255,7 +262,8 @@ class IsapiDevice:
         """A page of a search."""
         self.searches += 1
         condition = json.loads(body)["AcsEventCond"]
-        found = [row for row in self._record if condition["startTime"] <= row["time"] <= condition["endTime"]]
+        begin, end = (self._instant(condition[name]) for name in ("startTime", "endTime"))
+        found = [row for row in self._record if begin <= self._instant(row["time"]) <= end]
         position = int(condition["searchResultPosition"])
         page = found[position : position + min(int(condition["maxResults"]), self.habits.page_max)]
         status = "MORE" if position + len(page) < len(found) else "OK" if page else "NO MATCH"

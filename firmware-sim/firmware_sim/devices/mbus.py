@@ -104,6 +104,15 @@ class MeterMbus:
             body += bytes([1, _MEDIUM[self.medium], self._access, 0, 0, 0])
             for record in _RECORDS[self.medium]:
                 if record.quantity in values:
-                    body += bytes([_EIGHT_DECIMALS, record.vif]) + packed(values[record.quantity], 4, record.decimals)
+                    number = _with_sign(values[record.quantity], record.decimals)
+                    body += bytes([_EIGHT_DECIMALS, record.vif]) + number
         said = bytes([_LONG, len(body), len(body), _LONG]) + ends_with_sum(body)
         return Answer(said, len(said) - 2, self.thinks_s)
+
+
+def _with_sign(value: float, decimals: int) -> bytes:
+    """Eight decimals; of a negative number the first is F."""
+    data = bytearray(packed(value, 4, decimals))
+    if value < 0 and any(data):
+        data[-1] |= 0xF0
+    return bytes(data)

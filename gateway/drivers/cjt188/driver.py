@@ -90,7 +90,7 @@ def frame_words(frame: Frame) -> str:
     except BadInput as error:
         return f"{who}: {error.detail}"
     told = [
-        f"{name.replace('_', ' ')} {'not measured' if m.value is None else f'{m.value:g} {m.unit}'}"
+        f"{name.replace('_', ' ')} {'not measured' if m.value is None else f'{m.value:.10g} {m.unit}'}"
         for name, m in metering.quantities.items()
     ]
     return f"{who}: {', '.join(told)}, clock {metering.clock or 'not set'}, status {metering.status.hex()}"

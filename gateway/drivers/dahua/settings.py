@@ -30,3 +30,6 @@ class DahuaSettings(DriverSettings, ScanSettings):
 
     def device_names(self) -> Iterator[str]:
         return iter((self.device,))
+
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((name, metric) for name in self.device_names() for metric in self.fields.values())

@@ -120,7 +120,7 @@ def words(identifier: str, data: bytes) -> str:
             identifier, identifier
         )
         return f"{name} = {text_of(identifier, data) or data[::-1].hex().upper()}"
-    told = ("not measured" if v.value is None else f"{v.value:g} {v.unit}" for v in values(item, data))
+    told = ("not measured" if v.value is None else f"{v.value:.10g} {v.unit}" for v in values(item, data))
     return f"{item.name} {', '.join(told)}"
 
 

@@ -66,7 +66,7 @@ class Result:
         measured = measure(self.oad, self.value)
         if not measured:
             return f"{self.oad} = {self.value!r}"
-        told = ("not measured" if m.value is None else f"{m.value:g} {m.unit}" for m in measured)
+        told = ("not measured" if m.value is None else f"{m.value:.10g} {m.unit}" for m in measured)
         return f"{OBJECTS[self.oad[:6]].name} {', '.join(told)}"
 
 

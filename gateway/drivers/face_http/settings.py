@@ -22,6 +22,9 @@ class FaceHttpSettings(ListenerSettings, ScanSettings):
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((name, metric) for name in self.device_names() for metric in self.fields.values())
+
     @model_validator(mode="after")
     def _each_terminal_once(self) -> Self:
         each_once(self.devices)

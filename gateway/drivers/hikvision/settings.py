@@ -35,6 +35,9 @@ class HikvisionSettings(DriverSettings, ScanSettings):
     def device_names(self) -> Iterator[str]:
         return iter((self.device,))
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((name, metric) for name in self.device_names() for metric in self.fields.values())
+
     def claims(self) -> Iterator[tuple[str, str]]:
         yield "bookmark", str(self.bookmark)
 

@@ -30,6 +30,9 @@ class HttpPushSettings(ListenerSettings):
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((name, metric) for name in self.device_names() for metric in self.fields.values())
+
     @model_validator(mode="after")
     def _each_serial_once(self) -> Self:
         if not self.devices or not self.fields:

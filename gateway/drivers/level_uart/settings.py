@@ -39,6 +39,9 @@ class LevelUartSettings(DriverSettings):
     def device_names(self) -> Iterator[str]:
         return iter((self.device,))
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return iter(((self.device, self.quantity.metric),))
+
     def line_name(self) -> str | None:
         return self.line.name
 

@@ -83,6 +83,9 @@ class LorawanSettings(DriverSettings):
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((d.device, quantity.metric) for d in self.devices for quantity in d.quantities)
+
     @model_validator(mode="after")
     def _decoders_fit(self) -> Self:
         if not self.devices:

@@ -120,7 +120,7 @@ def record_words(record: Record) -> str:
     ]
     value = "not measured"
     if record.value is not None:
-        value = record.value if isinstance(record.value, str) else f"{record.value:g} {record.unit}"
+        value = record.value if isinstance(record.value, str) else f"{record.value:.10g} {record.unit}"
     marked = f" ({', '.join(marks)})" if marks else ""
     return f"{record.quantity}{marked}: {value}"
 

@@ -40,6 +40,9 @@ class ModbusSettings(DriverSettings):
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((d.device, point.metric) for d in self.devices for point in self.profile(d.profile).points)
+
     @model_validator(mode="after")
     def _profiles_fit(self) -> Self:
         if not self.devices:

@@ -47,6 +47,9 @@ class Sdi12Settings(DriverSettings):
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((d.device, quantity.metric) for d in self.devices for quantity in d.quantities)
+
     def line_name(self) -> str | None:
         return self.line.name
 

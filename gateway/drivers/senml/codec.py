@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
@@ -75,6 +75,7 @@ class Record:
     value: float | None  # of `v` and `vb`; None for texts, data and sums alone
     total: float | None = None  # `s`: the integral over time
     text: str | None = None
+    is_since_now: bool = field(default=False, compare=False)  # its time counts from when it was sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +179,21 @@ def _resolved(named: Mapping[str, Any], base: Mapping[str, Any], now_s: float | 
         value=_finite(number),
         total=None if total is None else _finite(_number("s", total) + _number("bs", base.get("bs", 0))),
         text=None if text is None else _text("vs", text),
+        is_since_now=_since_bt(named, base) < _RELATIVE_BELOW_S,
     )
 
 
 def _time_s(named: Mapping[str, Any], base: Mapping[str, Any], now_s: float | None) -> float | None:
-    time_s = _number("t", named.get("t", 0)) + _number("bt", base.get("bt", 0))
+    time_s = _since_bt(named, base)
     if not time_s < _RELATIVE_BELOW_S:
         return time_s
     if now_s is None:
         raise BadInput("undated-record", "a record without a time was kept by the broker: nobody knows of when it is")
     return time_s + now_s if "t" in named or "bt" in base else None
+
+
+def _since_bt(named: Mapping[str, Any], base: Mapping[str, Any]) -> float:
+    return _number("t", named.get("t", 0)) + _number("bt", base.get("bt", 0))
 
 
 def _number(field: str, sent: object) -> float:

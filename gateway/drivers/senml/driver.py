@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
+from dataclasses import replace
 
 from gateway.driver import Sink
 from gateway.drivers.senml.codec import Pack, Record, decode_pack
@@ -18,6 +20,7 @@ from telemetry.quality import Quality
 from telemetry.reading import Reading
 
 _TIME_MAX_S = 2**43
+_AWAY_S = 60.0  # what the broker has kept for less than that is of now
 
 
 class SenmlDriver:
@@ -29,10 +32,13 @@ class SenmlDriver:
         self._events = events
         self._wanted = {q.name: (device.device, q) for device in settings.devices for q in device.quantities}
         self._kept = KeptOnce(events, settings.remembered_max)
+        self._left_s = -math.inf
+        self._was_away = True
 
     async def run(self, sink: Sink) -> None:
         settings = self._settings
         subscription = await Subscription.open(settings.broker, settings.client_id, settings.topics)
+        self._was_away = self._clock.monotonic_s() - self._left_s > _AWAY_S
         try:
             self._events.available(settings.name)
             while True:
@@ -44,6 +50,7 @@ class SenmlDriver:
                     if error is not None:
                         raise error
         finally:
+            self._left_s = self._clock.monotonic_s()
             await subscription.abort()
 
     async def _take(self, subscription: Subscription, message: Message, sink: Sink) -> None:
@@ -52,14 +59,14 @@ class SenmlDriver:
             pack = decode_pack(message.payload, None if message.is_retained else self._clock.now_ms() / 1000)
             for error in pack.refused:
                 self._events.message_refused(self._settings.name, error)
-            readings = self._readings(pack)
+            readings = self._readings(pack, message.is_kept and self._was_away)
             if readings:
                 await self._kept.keep(sink, readings[0].device, _identity(message, pack), readings)
         except BadInput as error:
             self._events.message_refused(self._settings.name, error)
         subscription.acknowledge(message)
 
-    def _readings(self, pack: Pack) -> list[Reading]:
+    def _readings(self, pack: Pack, is_kept: bool) -> list[Reading]:
         readings = []
         for record in pack.records:
             if record.name in self._wanted:
@@ -70,6 +77,8 @@ class SenmlDriver:
                     self._events.message_refused(self._settings.name, error)
                 else:
                     if reading is not None:
+                        if is_kept and record.is_since_now:  # and nobody knows for how long
+                            reading = replace(reading, quality=max(reading.quality, Quality.SUSPECT))
                         readings.append(reading)
         return readings
 
@@ -92,6 +101,6 @@ class SenmlDriver:
 
 def _identity(message: Message, pack: Pack) -> str | None:
     """What makes two messages the same pack: its bytes, where it says when it was measured."""
-    if any(record.time_s is None for record in pack.records):
+    if any(record.is_since_now for record in pack.records):
         return None
     return hashlib.sha256(message.topic.encode() + b"\0" + message.payload).hexdigest()

@@ -53,6 +53,9 @@ class SenmlSettings(DriverSettings):
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((d.device, quantity.metric) for d in self.devices for quantity in d.quantities)
+
     @model_validator(mode="after")
     def _each_name_once(self) -> Self:
         names = Counter(quantity.name for device in self.devices for quantity in device.quantities)

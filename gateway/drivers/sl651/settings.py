@@ -42,6 +42,9 @@ class Sl651Settings(DialInSettings):
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((d.device, quantity.metric) for d in self.devices for quantity in d.quantities)
+
     @model_validator(mode="after")
     def _each_station_once(self) -> Self:
         if not self.devices:

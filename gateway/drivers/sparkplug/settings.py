@@ -59,6 +59,9 @@ class SparkplugSettings(DriverSettings):
     def device_names(self) -> Iterator[str]:
         return (device.device for device in self.devices)
 
+    def series(self) -> Iterator[tuple[str, str]]:
+        return ((d.device, quantity.metric) for d in self.devices for quantity in d.quantities)
+
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         if not self.devices:

@@ -1,13 +1,16 @@
 """Reports to an environmental authority's centre over TCP, and answers its requests.
 
 Reports of minutes and hours are sent one after the other, each again until it is answered; after `resends_max` the connection
-is made anew, and the report is still the first in line. Reports of now are sent once: the next one says more.
+is made anew, and the report is still the first in line. One that is not answered on the next connection either goes behind
+those that wait: a centre may never take it, for what only it knows. After `_TURNS_MAX` such turns, before each of which the
+centre took others, it is dropped and counted. Reports of now are sent once: the next one says more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.events import Events
 from gateway.export import Outbox
@@ -21,6 +24,18 @@ from telemetry.reading import Reading
 _TICK_S = 0.5
 _READ_BYTES = 4096
 _CONNECT_WITHIN_S = 10.0
+_CONNECTIONS_A_TURN = 2
+_TURNS_MAX = 3
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A report that the centre has not taken yet."""
+
+    report: Report
+    connections: int = 0  # of this turn, on which it was not answered
+    turns: int = 0  # without an answer, before which the centre took others
+    taken_before: int = 0  # how many the centre had taken at the end of the last turn
 
 
 class Hj212Export:
@@ -31,8 +46,9 @@ class Hj212Export:
         self._clock = clock
         self._events = events
         self._reporter = Reporter(settings, clock.now_ms())
-        self._outbox: Outbox[Report] = Outbox(settings.name, settings.kept_max, events)
-        self._in_hand: list[Report] = []  # taken from the outbox, not answered yet: they outlive a connection
+        self._outbox: Outbox[_Waiting] = Outbox(settings.name, settings.kept_max, events)
+        self._in_hand: list[_Waiting] = []  # taken from the outbox, not answered yet: they outlive a connection
+        self._taken = 0  # reports that the centre has answered
         self._answered: dict[str, asyncio.Event] = {}  # number of a packet -> set when its answer came
 
     def take(self, readings: Sequence[Reading]) -> None:
@@ -64,7 +80,7 @@ class Hj212Export:
     def _collect(self) -> None:
         """Put the reports of spans that are over in line, whether or not somebody can be told."""
         for report in self._reporter.of_spans(self._clock.now_ms()):
-            self._outbox.put(report)
+            self._outbox.put(_Waiting(report))
 
     async def _tell(self, writer: asyncio.StreamWriter) -> None:
         """Tell what is now, and that we live."""
@@ -86,9 +102,29 @@ class Hj212Export:
             if not self._in_hand:
                 self._in_hand += await self._outbox.take()
             while self._in_hand:
-                for packet in self._in_hand[0].packets:
-                    await self._until_answered(writer, packet)
+                first = self._in_hand[0]
+                try:
+                    for packet in first.report.packets:
+                        await self._until_answered(writer, packet)
+                except Unavailable:
+                    self._not_taken(first)
+                    raise
+                self._taken += 1
                 del self._in_hand[0]
+
+    def _not_taken(self, first: _Waiting) -> None:
+        """The first in line was not answered on this connection: it may be its fault, or that of all."""
+        first.connections += 1
+        if first.connections < _CONNECTIONS_A_TURN:
+            return
+        del self._in_hand[0]
+        first.connections = 0
+        first.turns += self._taken > first.taken_before
+        first.taken_before = self._taken
+        if first.turns >= _TURNS_MAX:
+            self._events.export_dropped(self._settings.name)
+        else:
+            self._outbox.put(first)
 
     async def _until_answered(self, writer: asyncio.StreamWriter, packet: Packet) -> None:
         answered = self._answered[packet.number] = asyncio.Event()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -31,6 +31,7 @@ _HEAD_MAX_BYTES = 140  # QN, ST, CN, PW, MN, Flag, PNUM, PNO at their longest
 _READY, _REFUSED, _WRONG_PASSWORD, _WRONG_STATION, _WRONG_COMMAND = "1", "2", "3", "4", "8"
 _DONE, _NO_DATA = "1", "100"
 _OF_NOW = "Rtd"
+_VALUE_MAX = 1e12  # either side of 0; beyond it is no measurement, and too long for a packet
 _ANSWERED = Flag.VERSION_2017 | Flag.WANTS_ANSWER
 
 
@@ -88,6 +89,8 @@ class Reporter:
         series = self._series.get((reading.device, reading.metric))
         if series is None or reading.time_ms > now_ms + AHEAD_MAX_MS or not is_placed(reading.time_ms):
             return
+        if abs(reading.value) > _VALUE_MAX:
+            reading = replace(reading, value=0.0, quality=Quality.BAD)
         if is_newer(reading, self._newest.get(series.factor), now_ms):
             self._newest[series.factor] = reading
         for command in (Command.MINUTES, Command.HOUR):

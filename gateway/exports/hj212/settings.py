@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
@@ -40,8 +40,8 @@ class Hj212ExportSettings(ExportSettings):
     def name(self) -> str:
         return f"hj212 {self.host}:{self.port}"
 
-    def device_names(self) -> Iterator[str]:
-        return iter(sorted({series.device for series in self.series}))
+    def told(self) -> Sequence[ExportedSeries]:
+        return self.series
 
     @model_validator(mode="after")
     def _factors_fit(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -45,6 +45,9 @@ class HomeAssistantSettings(ExportSettings):
 
     def device_names(self) -> Iterator[str]:
         return iter(sorted({series.device for series in self.series}))
+
+    def told(self) -> Sequence[ExportedSeries]:
+        return self.series
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

@@ -130,6 +130,17 @@ def test_nothing_is_told_of_a_time_that_nobody_knows() -> None:
     ]
 
 
+def test_a_value_beyond_all_measurements_is_told_by_its_flag_and_stops_nothing() -> None:
+    reporter = Reporter(settings(), NOW_MS)
+    reporter.take(level(1e300, NOW_MS + 1), NOW_MS + 1)
+    now = reporter.of_now(NOW_MS + 30_000)
+    (span,) = reporter.of_spans(NOW_MS + 11 * MINUTE_MS)
+    assert now is not None
+    for report in (now, span):
+        (packet,) = report.packets
+        assert "e41601-Flag=D" in encode(packet).decode()
+
+
 def test_a_long_report_is_cut_into_packets_of_a_segment_each() -> None:
     many = [{"device": f"mh-{i}", "metric": "level", "factor": f"e416{i:02}"} for i in range(40)]
     reporter = Reporter(settings(series=many), NOW_MS)
@@ -202,6 +213,7 @@ class Centre:
     def __init__(self) -> None:
         self.heard: list[str] = []
         self.answers = True
+        self.never = ""  # what stands in a report that it never answers
         self.writers: list[asyncio.StreamWriter] = []
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -225,7 +237,7 @@ class Centre:
                 segment = line[6:-6].decode()
                 self.heard.append(segment)
                 number = re.search(r"QN=(\d+)", segment)
-                if self.answers and "Flag=5" in segment and number:
+                if self.answers and "Flag=5" in segment and number and not (self.never and self.never in segment):
                     writer.write(wire(f"QN={number[1]};ST=91;CN=9014;PW=100000;MN={MN};Flag=4;CP=&&&&"))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -288,6 +300,51 @@ def test_a_report_that_is_not_answered_is_sent_again_and_over_the_next_connectio
         await ended(task)
 
     check(scenario, answer_within_s=0.05, resends_max=2)
+
+
+def test_a_report_that_is_never_answered_keeps_no_other_back_and_is_dropped_in_the_end() -> None:
+    async def scenario(centre: Centre, export: Hj212Export, clock: ManualClock, events: Events) -> None:
+        async def connections(count: int) -> None:
+            for _ in range(count):
+                with pytest.raises(Unavailable, match="does not answer report"):
+                    await export.run()
+
+        def measured(value: float) -> None:
+            export.take([level(value, clock.now_ms())])
+            clock.advance(10 * 60 + 21)
+
+        def told(value: str) -> int:
+            return sum(f"e41601-Avg={value}" in segment and "CN=2051" in segment for segment in centre.heard)
+
+        centre.never = "e41601-Avg=1.00"
+        measured(1.0)
+        measured(2.0)
+        await connections(2)
+        assert (told("1.00"), told("2.00")) == (4, 0)
+        await connections(2)
+        assert (told("1.00"), told("2.00")) == (8, 1)
+        measured(3.0)
+        await connections(4)
+        measured(4.0)
+        await connections(4)
+        assert (told("3.00"), told("4.00")) == (1, 1)
+        assert events.counters()["export_dropped"] == 1 and not export._in_hand and not len(export._outbox)
+
+    check(scenario, answer_within_s=0.05, resends_max=1)
+
+
+def test_a_centre_that_answers_nothing_costs_no_report() -> None:
+    async def scenario(centre: Centre, export: Hj212Export, clock: ManualClock, events: Events) -> None:
+        centre.answers = False
+        for value in (1.0, 2.0):
+            export.take([level(value, clock.now_ms())])
+            clock.advance(10 * 60 + 21)
+        for _ in range(20):
+            with pytest.raises(Unavailable, match="does not answer report"):
+                await export.run()
+        assert len(export._in_hand) + len(export._outbox) == 2 and "export_dropped" not in events.counters()
+
+    check(scenario, answer_within_s=0.01, resends_max=1)
 
 
 def test_what_waits_is_bounded_and_what_is_dropped_is_counted() -> None:
