@@ -48,7 +48,7 @@ LANES_SHOWN_MAX = 100
 _LANES_A_BUDGET = 16
 _LANE_BYTES_MIN = 100_000  # below, a lane costs more than it holds
 _OPEN_TRIES = 3
-_READ_TRIES = 5
+_FAILS_MAX_S = 600.0  # of a lane alone: a disk that errs now and then is no reason to give up what it holds
 _DRAINED_REMEMBERED = 100
 _NEWEST_EVERY_MS = 60_000
 _THIN_FROM = 14 / 16  # of the budget: a lane is thinned beside the one it replaces
@@ -124,7 +124,7 @@ class Spool:
         )  # appends, and everything that changes which lanes there are; held over fsyncs
         self._lock = threading.Lock()  # the list of lanes and what was sent from; never held over an fsync
         self._drained: deque[str] = deque(maxlen=_DRAINED_REMEMBERED)
-        self._failures: dict[str, int] = {}  # epoch -> reads that failed in a row
+        self._failing_since_s: dict[str, float] = {}  # epoch -> since when nothing comes of reading it
         self._leaving: list[Lane] = []  # not deleted yet
         self._set_aside: list[str] = []  # since anybody last asked
         self._damaged_bytes = 0
@@ -215,6 +215,8 @@ class Spool:
         able = [x for x in able if not x.damage]
         # A copy is written beside its lane: it must fit, and for the largest that does it must not become too late.
         able = [x for x in able if x.size_bytes <= free_bytes - self._disk_margin_bytes // 2]
+        # One that cannot be read just now is tried again when no other is left.
+        able = [x for x in able if x.epoch not in self._failing_since_s] or able
         is_disk_low = any(free_bytes < self._disk_margin_bytes + x.size_bytes for x in able)
         if self.size_bytes() < self._size_max_bytes * _THIN_FROM and not is_disk_low:
             return None
@@ -257,7 +259,7 @@ class Spool:
         except Unavailable as error:
             self._failed(lane, error)
             raise
-        self._failures.pop(lane.epoch, None)
+        self._failing_since_s.pop(lane.epoch, None)
         return found
 
     def _replace(self, lane: Lane, builder: LaneBuilder) -> Thinned | None:
@@ -364,7 +366,7 @@ class Spool:
         except Unavailable as error:
             self._failed(lane, error)
             raise
-        self._failures.pop(lane.epoch, None)
+        self._failing_since_s.pop(lane.epoch, None)
         if not lane.is_unplaced:
             return found
         return [Stored(s.offset, s.kind, s.time_ms, lane.placed(s.payload)) for s in found]
@@ -665,12 +667,12 @@ class Spool:
 
     def _failed(self, lane: Lane, error: Unavailable) -> None:
         """A lane could not be read. Set it aside when trying again is no use and the disk as such is well."""
-        self._failures[lane.epoch] = failures = self._failures.get(lane.epoch, 0) + 1
+        since_s = self._failing_since_s.setdefault(lane.epoch, self._monotonic_s())
         if not is_damaged(error):
-            if failures < _READ_TRIES:
+            if self._monotonic_s() - since_s < _FAILS_MAX_S:
                 return
             try:
-                self.live.note({"probe": b"%d" % failures})
+                self.live.note({"probe": b"1"})
             except Unavailable:
                 return
         with self._writing:
@@ -683,7 +685,7 @@ class Spool:
         with self._lock:
             if lane in self._lanes:
                 self._lanes.remove(lane)
-        self._failures.pop(lane.epoch, None)
+        self._failing_since_s.pop(lane.epoch, None)
         self._count_damaged(lane.set_aside(), why)
 
     def _count_damaged(self, folder: Path, why: str) -> None:

@@ -442,20 +442,22 @@ def test_a_full_disk_at_the_start_is_no_damage(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_disk_that_refuses_for_a_moment_costs_no_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool = reopened(spool_with(tmp_path, 1))
+    clock = ManualClock()
+    spool = reopened(spool_with(tmp_path, 1), clock)
 
     def refuse(*_: object) -> None:
         raise Unavailable("disk I/O error")
 
     with monkeypatch.context() as patched:
         patched.setattr(Lane, "read", refuse)
-        for _ in range(4):
+        for _ in range(590):
+            clock.advance(1)
             with pytest.raises(Unavailable):
                 payloads(spool, spool.lanes[0])
     assert everything(spool) == [b"1"]
 
 
-def test_a_lane_that_never_can_be_read_while_the_disk_is_well_is_set_aside(
+def test_a_lane_that_cannot_be_noted_as_sent_for_a_moment_is_not_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = reopened(spool_with(tmp_path, 1))
@@ -463,10 +465,29 @@ def test_a_lane_that_never_can_be_read_while_the_disk_is_well_is_set_aside(
     def refuse(*_: object) -> None:
         raise Unavailable("disk I/O error")
 
+    first = spool.lanes[0]
+    monkeypatch.setattr(first, "note", refuse)
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            payloads(spool, first)
+    monkeypatch.undo()
+    assert everything(spool) == [b"1"]
+
+
+def test_a_lane_that_never_can_be_read_while_the_disk_is_well_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock()
+    spool = reopened(spool_with(tmp_path, 1), clock)
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("disk I/O error")
+
     monkeypatch.setattr(Lane, "read", refuse)
-    for _ in range(5):
+    for _ in range(2):
         with pytest.raises(Unavailable):
             payloads(spool, spool.lanes[0])
+        clock.advance(600)
     assert spool.lanes == [spool.live] and spool.held().damaged == 1
 
 

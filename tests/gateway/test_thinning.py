@@ -261,12 +261,13 @@ def test_a_damaged_lane_is_not_thinned_away_and_holds_no_other_up(tmp_path: Path
     assert spool.held().damaged == 1 and spool.put_aside()
 
 
-def test_a_lane_that_never_can_be_read_is_set_aside_by_thinning_too(
+def test_a_lane_that_cannot_be_read_keeps_no_other_from_being_thinned_and_is_set_aside_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool = filled(tmp_path, ManualClock(NOW_MS))
+    clock = ManualClock(NOW_MS)
+    spool = filled(tmp_path, clock)
     spool._size_max_bytes = spool.size_bytes()
-    first, read = spool.lanes[0], Lane.read
+    (first, *others, _), read = spool.lanes, Lane.read
 
     def refuse(lane: Lane, *arguments: int) -> object:
         if lane is first:
@@ -274,9 +275,15 @@ def test_a_lane_that_never_can_be_read_is_set_aside_by_thinning_too(
         return read(lane, *arguments)
 
     monkeypatch.setattr(Lane, "read", refuse)
-    for _ in range(5):
-        with pytest.raises(Unavailable):
-            spool.make_room(lambda: False)
+    with pytest.raises(Unavailable):
+        spool.make_room(lambda: False)
+    thinned = spool.make_room(lambda: False)
+    assert thinned is not None and thinned.epoch == others[0].epoch
+    spool._size_max_bytes = 1  # nothing else is left to be thinned
+    clock.advance(600)
+    with pytest.raises(Unavailable):
+        while spool.make_room(lambda: False):
+            pass
     assert first not in spool.lanes and spool.held().damaged == 1
 
 
