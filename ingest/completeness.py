@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import numpy as np
 
 from ingest import events
 from ingest.committer import decode_gaps, decode_rejects
 from ingest.history.completeness import Completeness, Counted, Loss, Total, minute_of, split_by_day, summed_up
-from ingest.history.days import Days
+from ingest.history.days import IDLE_MAX_MS, Days, aged_from
 from ingest.history.gateways import GatewayState, GatewayStates
 from telemetry.batch import ReadingBatch, concatenate, decode_batch
 from telemetry.catalogue import Catalogue
@@ -87,6 +87,7 @@ class CompletenessLoop:
         self._keep_took_s = 0.0
         self._lost: list[Loss] = []
         self._frames: dict[tuple[str, int], int] = {}
+        self._newest_ms = 0  # reading, that was not ahead of when it came
         self._states_kept = states.all()
         self._is_away = False
         now_s = clock.monotonic_s()
@@ -140,7 +141,7 @@ class CompletenessLoop:
             for gap in decode_gaps(record.payload):
                 site = self._site_of[gap.series]
                 # A gateway's clock may say anything: no more days are looked at than are kept.
-                first_ms = max(gap.first_ms, record.time_ms - self._keep_days * _DAY_MS)
+                first_ms = max(gap.first_ms, self._kept_from_ms(record.time_ms))
                 last_ms = min(gap.last_ms, record.time_ms + _DAY_MS)
                 if site >= 0 and first_ms <= last_ms:
                     zone = self._zones[self._catalogue.sites[site].id]
@@ -157,9 +158,14 @@ class CompletenessLoop:
         known_ms = np.repeat([record.time_ms for record, _ in batches], lengths)
         is_backlog = np.repeat([record.kind is Kind.BACKLOG for record, _ in batches], lengths)
         whole = concatenate([batch for _, batch in batches])
+        if not len(whole):
+            return
         site = self._site_of[whole.series]
         is_late = is_backlog | (whole.time_ms < known_ms - self._late_after_ms)
-        is_kept = whole.time_ms >= known_ms - self._keep_days * _DAY_MS
+        latest_ms = int(known_ms.max())
+        measured_ms = whole.time_ms[site >= 0]  # of gateways' own series the times are the core's
+        self._newest_ms = max(self._newest_ms, min(int(measured_ms.max(initial=0)), latest_ms))
+        is_kept = whole.time_ms >= self._kept_from_ms(latest_ms)
         for number in np.unique(site).tolist():
             if number < 0:
                 continue
@@ -174,6 +180,9 @@ class CompletenessLoop:
         if self._row_count >= ROWS_MAX:
             summed = summed_up(self._gathered)
             self._gathered, self._row_count, self._cell_count = [summed], 0, len(summed.count)
+
+    def _kept_from_ms(self, known_ms: int) -> int:
+        return aged_from(known_ms, self._newest_ms, IDLE_MAX_MS) - self._keep_days * _DAY_MS
 
     def _lose_frames(self, topic: str, count: int, time_ms: int) -> None:
         try:
@@ -212,7 +221,7 @@ class CompletenessLoop:
             self._measure(now_ms)
         if now_s - self._forgot_s >= _FORGET_EVERY_S:
             self._forgot_s = now_s
-            self._store.forget(datetime.fromtimestamp(now_ms / 1000, UTC).date() - timedelta(days=self._keep_days))
+            self._store.forget(datetime.fromtimestamp(now_ms / 1000, UTC).date(), self._keep_days)
 
     def _measure(self, now_ms: int) -> None:
         # Sites that share a calendar day are looked up together.

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from ingest.history.coverage import MINUTE_MS, Counts, Coverage, Tally, cover, learned_interval_ms
-from ingest.history.days import MINUTES_MAX, Days
+from ingest.history.days import MINUTES_MAX, Days, aged_from
 from telemetry.batch import Masks, Qualities, SeriesIndexes, Times
 from telemetry.catalogue import Catalogue
 from telemetry.database import metadata
@@ -216,9 +216,11 @@ class Completeness:
                 )
         return changed, new
 
-    def forget(self, before: date) -> None:
-        """Drop the days before."""
+    def forget(self, today: date, keep_days: int) -> None:
+        """Drop the days that are older than is kept (`days.aged_from`)."""
         with self._database.begin() as db:
+            newest: date = db.execute(sa.select(sa.func.max(days.c.day))).scalar() or today
+            before = date.fromordinal(aged_from(today.toordinal(), newest.toordinal()) - keep_days)
             for table in (days, losses, frames_lost):
                 db.execute(table.delete().where(table.c.day < before))
 

@@ -14,6 +14,8 @@ from telemetry.batch import Times
 MINUTES_MAX = 25 * 60  # of the day on which the clocks are set back
 _UTC_DAY_MS = 86_400_000
 _EPOCH = date(1970, 1, 1).toordinal()
+_IDLE_MAX_DAYS = 31
+IDLE_MAX_MS = _IDLE_MAX_DAYS * _UTC_DAY_MS
 
 
 class Days:
@@ -41,3 +43,12 @@ class Days:
     def day(self, time_ms: int) -> int:
         """The day of one time."""
         return int(self.of(np.array([time_ms]))[0])
+
+
+def aged_from(now: int, newest: int, idle_max: int = _IDLE_MAX_DAYS) -> int:
+    """The day, or moment, from which age is counted; of all that was measured `newest` is the newest.
+
+    A clock that stands more than a month ahead of that is wrong, or nothing was measured for so long: in neither case is what
+    there is to be let go of for it.
+    """
+    return now if now - newest <= idle_max else newest

@@ -1,6 +1,7 @@
 """How long the embedded history is kept: readings and rollups by age, and all of it by the room it takes.
 
-What goes is whole days, the oldest first: readings before rollups, and no day before its rollups hold all of it. From which
+What goes is whole days, the oldest first: readings before rollups, and no day before its rollups hold all of it. A clock
+that stands far ahead of all that there is costs nothing (`days.aged_from`). From which
 day on there are readings is written down before anything is deleted, so that a reading that comes later still for a day that
 is gone is refused like InfluxDB refuses what is before a bucket's retention, and cannot pass for all that there was.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ingest import events
+from ingest.history.days import aged_from
 from ingest.history.parquet_files import DAY_MS, DAYS, day_folder, day_name, day_number
 from ingest.history.parquet_rollups import Roller
 from ingest.history.settings import ParquetSettings
@@ -71,11 +73,16 @@ class Keeper:
         keep, today = self._settings, self._clock.now_ms() // DAY_MS
         days = sorted({day for _, day in self._days()})
         past = [day for day in days if day < today]
-        if keep.keep_raw_days is not None and past and past[0] < today - keep.keep_raw_days:
+        counted_from = aged_from(today, max([*days, self.from_day]))
+        if keep.keep_raw_days is not None and past and past[0] < counted_from - keep.keep_raw_days:
             self._drop_day(past[0], through, "older than history.keep_raw_days")
             return True
         months = sorted({path.name.removeprefix("month=") for path in keep.folder.glob("rollup=*/kind=*/month=*")})
-        if keep.keep_rollup_days is not None and months and months[0] < day_name(today - keep.keep_rollup_days)[:7]:
+        if (
+            keep.keep_rollup_days is not None
+            and months
+            and months[0] < day_name(counted_from - keep.keep_rollup_days)[:7]
+        ):
             self._drop_month(months[0], "older than history.keep_rollup_days")
             return True
         if keep.disk_mb is None or self._size_bytes() <= keep.disk_mb * 1_000_000:

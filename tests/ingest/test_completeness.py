@@ -261,14 +261,26 @@ def test_a_journal_that_cannot_be_read_for_a_while_is_counted_later(world: World
     assert counts is not None and counts.received == 80
 
 
-def test_what_is_older_than_the_days_kept_is_not_counted_and_forgotten(world: World) -> None:
-    feed(world, [(LEVEL, NOW_MS - 31 * DAY_MS, NOW_MS, 0, False), (LEVEL, NOW_MS - 29 * DAY_MS, NOW_MS, 0, False)])
+def counted_days(world: World) -> int | None:
     with world.database.connect() as db:
-        assert db.execute(sa.text("SELECT count(*) FROM completeness_day")).scalar() == 1
+        return db.execute(sa.text("SELECT count(*) FROM completeness_day")).scalar()
+
+
+def test_what_is_older_than_the_days_kept_is_not_counted_and_forgotten(world: World) -> None:
+    feed(world, [(LEVEL, NOW_MS - age * DAY_MS, NOW_MS, 0, False) for age in (0, 31, 29)])
+    assert counted_days(world) == 2
     world.clock.advance(3 * 86_400)
     world.finish()
-    with world.database.connect() as db:
-        assert db.execute(sa.text("SELECT count(*) FROM completeness_day")).scalar() == 0
+    assert counted_days(world) == 1
+
+
+def test_a_clock_that_is_years_ahead_forgets_nothing_and_leaves_nothing_uncounted(world: World) -> None:
+    feed(world, [(LEVEL, NOW_MS - age * DAY_MS, NOW_MS, 0, False) for age in (0, 1)])
+    world.clock.advance(50 * 366 * 86_400)
+    feed(world, [(LEVEL, NOW_MS + 1000, world.clock.now_ms(), 0, False)])
+    world.finish()
+    counts = world.shown(DAYS[-1])[LEVEL].counts
+    assert counted_days(world) == 2 and counts is not None and counts.received == 2
 
 
 def test_the_metrics_tell_how_complete_each_site_is_and_what_gateways_hold(world: World) -> None:

@@ -66,6 +66,16 @@ def test_readings_go_by_age_and_their_rollups_answer_for_them(tmp_path: Path) ->
     assert store.counts(10) == [24.0] * 10
 
 
+def test_a_clock_that_is_years_ahead_lets_go_of_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path, days=10, keep_raw_days=3, keep_rollup_days=40)
+    for day in range(6, 10):
+        store.keep(day)
+    store.clock.advance(50 * 366 * 86_400)
+    store.tidy()
+    assert store.days == [6, 7, 8, 9] and store.counts(10) == [24.0] * 4
+    assert store.keep(10) == []
+
+
 def test_what_comes_too_late_is_refused_also_after_a_restart(tmp_path: Path) -> None:
     store = Store(tmp_path, days=10, keep_raw_days=3)
     for day in range(10):

@@ -58,6 +58,11 @@ def test_a_long_outage_of_one_part_hides_nothing(fault: Fault) -> None:
     assert verdict.is_good, verdict.violations
 
 
+def test_a_core_that_starts_while_its_clock_is_years_ahead_forgets_nothing() -> None:
+    verdict = run(3, [Fault(20, "clock-steps", "core", 60, 4), Fault(30, "kill", "core", 5, 0)])
+    assert verdict.is_good, verdict.violations
+
+
 def test_a_share_of_all_crash_points_of_a_short_run() -> None:
     """`make crashes` takes all of them."""
     for point in every_crash.points(1)[::53]:
