@@ -140,11 +140,12 @@ class Masks:
             self._expire(now_ms, effects)
         if effects.transitions and self._concern():
             self._inferred.judge(now_ms, effects)
-            touched = self._link(now_ms, effects)
+            touched, covered = self._link(now_ms, effects)
             self._renew(touched, now_ms, effects)
             for taken in effects.transitions:
                 if taken.what in _CALLED_FOR and taken.quiet is None:
-                    masks = [m.kind for m in effects.alarms[taken.alarm].masks]
+                    alarm = effects.alarms[taken.alarm]
+                    masks = [m.kind for m in (alarm.masks if alarm.is_open else covered.get(alarm.id, ()))]
                     if taken.what is What.SEVERITY_UP:
                         # What explains an alarm does not explain that it gets worse.
                         masks = [kind for kind in masks if kind not in (MaskKind.CAUSE, MaskKind.HELD)]
@@ -156,23 +157,32 @@ class Masks:
         known = state.declared or state.by_cause or state.held
         return bool(self._causes or self._program.inferred or self._schedules or known)
 
-    def _link(self, now_ms: int, effects: Effects) -> list[Alarm]:
-        """Find which causes began or ended for whom; the alarms whose masks may have changed."""
+    def _link(self, now_ms: int, effects: Effects) -> tuple[list[Alarm], dict[str, list[Masked]]]:
+        """Find which causes began or ended for whom.
+
+        Returns:
+            The alarms whose masks may have changed, and the masks that alarms had until they ended.
+        """
         touched: dict[str, Alarm] = {}
+        covered: dict[str, list[Masked]] = {}
         state, causes = self.state, self._causes
         for taken in list(effects.transitions):
             alarm = effects.alarms[taken.alarm]
             if taken.what.is_end:
+                covered[alarm.id] = self._masks_of(alarm)
                 state.by_cause.pop(alarm.id, None)
                 state.held.pop(alarm.id, None)
                 alarm.masks = []
-                for mask in [m for m in state.declared.values() if m.one_shot and self._covers(m, alarm)]:
+                for mask in [m for m in state.declared.values() if m.one_shot and self._is_about(m, alarm)]:
                     self.end(mask.id, now_ms, effects)
                 for child in self._children(alarm):
                     linked = state.by_cause.get(child.id, {})
                     if alarm.id in linked:
                         linked[alarm.id] = self._soon(now_ms + causes.settle_ms(child.rule, alarm.rule))
-            elif taken.what in _MAY_CHANGE_MASKS and alarm.is_open:
+            elif not alarm.is_open:
+                if taken.what in (What.RAISED, What.REOPENED):  # and over with the same record
+                    self._begin(alarm, now_ms)
+            elif taken.what in _MAY_CHANGE_MASKS:
                 touched[alarm.id] = alarm
                 if taken.what is What.SEVERITY_UP:
                     state.held.pop(alarm.id, None)
@@ -182,7 +192,7 @@ class Masks:
                         state.by_cause.setdefault(child.id, {})[alarm.id] = None
                         state.held.pop(child.id, None)
                         touched[child.id] = child
-        return list(touched.values())
+        return list(touched.values()), covered
 
     def _begin(self, alarm: Alarm, now_ms: int) -> None:
         """An alarm is new: is its cause known, or may it still come?"""
@@ -282,14 +292,16 @@ class Masks:
         return [alarm for alarm in self._book.open.values() if alarm.masks or self._covers(mask, alarm)]
 
     def _covers(self, mask: Mask, alarm: Alarm) -> bool:
+        return alarm.severity <= mask.severity and self._is_about(mask, alarm)
+
+    def _is_about(self, mask: Mask, alarm: Alarm) -> bool:
+        """Whether they agree, however bad the alarm is."""
         asked = ((mask.rule, alarm.rule), (mask.device, alarm.device), (mask.metric, alarm.metric))
         if any(want is not None and want != have for want, have in (*asked, (mask.site, alarm.site))):
             return False
         if mask.key is not None and mask.key != alarm.key:
             return False
-        if mask.place is not None and mask.place not in self._causes.path(alarm.place):
-            return False
-        return alarm.severity <= mask.severity
+        return mask.place is None or mask.place in self._causes.path(alarm.place)
 
     def _known(self, name: str) -> dict[str, Alarm]:
         where = self._book.by_id.get(name)

@@ -118,6 +118,43 @@ def test_a_shelf_for_one_time_ends_with_its_alarm(stage: Stage) -> None:
     assert stage.told("full") == ["raised", "masked", "returned", "raised"]
 
 
+
+def test_what_came_and_went_within_one_record_calls_nobody_behind_a_mask(stage: Stage) -> None:
+    series = next(number for number, name in enumerate(stage.program.names) if name == ("low", "level"))
+    covers = {"kind": "maintenance", "device": "low"}
+    assert stage.order(0, "mask", note="jetting", until_ms=T0 + HOUR * 1000, mask=covers) == ""
+    stage.readings([(series, 1, 1.9, 0), (series, 2, 0.2, 0)], 3)
+    assert stage.told("full") == ["(raised: maintenance)", "returned"]
+    stage.order(4, "unmask", mask={"id": "c0"})
+    stage.readings([(series, 5, 1.9, 0), (series, 6, 0.2, 0)], 7)
+    assert stage.told("full")[2:] == ["raised", "returned"]
+
+
+def test_what_got_worse_and_went_within_one_record_calls_nobody_behind_a_mask(stage: Stage) -> None:
+    series = next(number for number, name in enumerate(stage.program.names) if name == ("low", "level"))
+    covers = {"kind": "maintenance", "device": "low"}
+    stage.order(0, "mask", note="jetting", until_ms=T0 + HOUR * 1000, mask=covers)
+    stage.read(1, low=1.2)
+    stage.readings([(series, 2, 1.9, 0), (series, 3, 0.2, 0)], 4)
+    assert stage.told("full") == ["(raised: maintenance)", "(severity-up: maintenance)", "returned"]
+
+
+def test_what_came_and_went_within_one_record_is_explained_by_its_cause(stage: Stage) -> None:
+    series = next(number for number, name in enumerate(stage.program.names) if name == ("high", "level"))
+    stage.read(0, low=1.9)
+    stage.readings([(series, 1, 1.9, 0), (series, 2, 0.2, 0)], 3)
+    assert stage.told("full", "high") == ["(raised: cause)", "returned"]
+
+
+def test_a_shelf_for_one_time_ends_with_its_alarm_also_when_that_broke_it(stage: Stage) -> None:
+    stage.read(0, low=1.2)
+    stage.act(1, "shelve", "full", note="x", until_ms=T0 + HOUR * 1000, one_shot=True)
+    stage.read(2, low=1.9)
+    stage.read(3, low=0.1)
+    stage.read(4, low=1.2)
+    stage.wait(5, 20)
+    assert stage.told("full")[-2:] == ["(raised: held)", "unmasked"]
+
 def test_unshelving_calls_at_once_and_only_what_is_shelved(stage: Stage) -> None:
     stage.read(0, low=1.9)
     assert stage.act(1, "unshelve", "full") == "the alarm is not shelved"
