@@ -338,5 +338,12 @@ class Masks:
 
     def review(self, now_ms: int, effects: Effects) -> None:
         """Other rules hold: say of every alarm which masks it has now."""
+        for name, linked in list(self.state.by_cause.items()):
+            alarm = self._book.find(name)
+            for cause in [self._book.find(each) for each, until_ms in linked.items() if until_ms is None]:
+                if alarm is not None and cause is not None and not self._causes.explains(cause, alarm):
+                    del linked[cause.id]
+            if not linked:
+                del self.state.by_cause[name]
         self._renew(list(self._book.open.values()), now_ms, effects)
         self.settle(now_ms, effects)

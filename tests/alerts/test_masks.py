@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from alerts.alarm import What
 from alerts.causes import find_cycle
+from alerts.engine import Engine
 from alerts.program import Program
 from alerts.rules import LevelRule
 from tests.alerts.stage import T0, Stage, program
@@ -227,6 +228,15 @@ def test_many_silent_at_once_are_one_alarm_of_their_floor(stage: Stage) -> None:
         stage.wait(second, second)
     assert [alarm.device for alarm in stage.engine.open_alarms] == ["m-3"]
     assert stage.told("silent", "m-3")[-1] == "unmasked", "the one that is left is told after it had its time"
+
+
+def test_a_rule_that_no_longer_names_a_cause_is_not_masked_by_it_for_ever(stage: Stage) -> None:
+    stage.read(0, low=1.9)
+    stage.read(1, high=1.9)
+    assert stage.told("full", "high") == ["(raised: cause)"]
+    engine = Engine(program(CATALOGUE, RULES.replace("masked_by: [{rule: full", "# masked_by: [{rule: full")))
+    effects = engine.load(stage.engine.save(), T0 + 2000, district())
+    assert [(step.what, effects.alarms[step.alarm].device) for step in effects.transitions] == [(What.UNMASKED, "high")]
 
 
 def test_circles_of_causes_are_found() -> None:
