@@ -28,7 +28,7 @@ from alerts.episodes import Episodes
 from alerts.escalation import Escalation
 from alerts.lateness import Lateness
 from alerts.local_decisions import LocalDecisions, Taken
-from alerts.masks import Mask, MaskKind, Masks
+from alerts.masks import Mask, MaskKind, Masks, hides_what_is_worse
 from alerts.passages import Passages
 from alerts.past import Reread, still_over
 from alerts.people import NOBODY, People
@@ -104,7 +104,7 @@ class Engine:
         self._episodes = Episodes(program, self._conditions, self._book, reread)
         self._lateness = Lateness(program, self._conditions, self._book, reread)
         routes = {rule.id: rule.route for rule in program.rules if rule.route is not None}
-        self._escalation = Escalation(people, routes, self._book.find, lambda alarm: bool(alarm.masks))
+        self._escalation = Escalation(people, routes, self._book.find, hides_what_is_worse)
         # When each series was last heard with a usable reading, on the listening clock.
         self._observed_ms: Times = np.zeros(len(program.names), np.int64)
         self._heard_ms = self._observed_ms.copy()  # and not said by a person to be silent since

@@ -50,6 +50,15 @@ class MaskKind(StrEnum):
     SCHEDULE = "schedule"  # its rule calls nobody at this time
 
 
+_EXPLAIN = (MaskKind.CAUSE, MaskKind.HELD)
+"""What explains an alarm does not explain that it gets worse."""
+
+
+def hides_what_is_worse(alarm: Alarm) -> bool:
+    """Whether nobody is called for an alarm, not even when it has become worse."""
+    return any(mask.kind not in _EXPLAIN for mask in alarm.masks)
+
+
 @dataclass(slots=True)
 class Mask:
     """A mask that a person declared. It covers alarms that agree with every part of it that is given."""
@@ -147,8 +156,7 @@ class Masks:
                     alarm = effects.alarms[taken.alarm]
                     masks = [m.kind for m in (alarm.masks if alarm.is_open else covered.get(alarm.id, ()))]
                     if taken.what is What.SEVERITY_UP:
-                        # What explains an alarm does not explain that it gets worse.
-                        masks = [kind for kind in masks if kind not in (MaskKind.CAUSE, MaskKind.HELD)]
+                        masks = [kind for kind in masks if kind not in _EXPLAIN]
                     taken.quiet = masks[0] if masks else None
 
     def _concern(self) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from alerts.alarm import What
 from alerts.causes import find_cycle
 from alerts.engine import Engine
+from alerts.people import People
 from alerts.program import Program
 from alerts.rules import LevelRule
 from tests.alerts.stage import T0, Stage, program
@@ -190,6 +191,31 @@ def test_downstream_full_explains_upstream_full_and_what_is_left_is_told(stage: 
     assert stage.told("full", "high") == ["(raised: cause)"], "it gets its time to settle"
     stage.wait(52, 53)
     assert stage.told("full", "high") == ["(raised: cause)", "unmasked"]
+
+
+def test_what_got_worse_behind_its_cause_is_called_for_until_somebody_answers(stage: Stage) -> None:
+    people = People.model_validate(
+        {
+            "people": [{"id": name, "name": name, "addresses": {"push": "1"}} for name in ("li", "chen")],
+            "routes": [
+                {"id": "drains", "classes": ["drain"], "duty": ["li"], "lead": ["chen"], "channels": ["push"]},
+            ],
+        }
+    )
+    stage.engine = Engine(district(), people=people)
+    stage.read(0, low=1.9)
+    stage.act(1, "acknowledge", "full")
+    stage.read(2, high=1.2)
+    stage.wait(3, 100)
+    assert stage.told("full", "high") == ["(raised: cause)"]
+    stage.read(101, high=1.9)
+    stage.wait(102, 300)
+    told = ["(raised: cause)", "severity-up", "escalated", "escalated"]
+    assert stage.told("full", "high") == told, "after one minute and after three"
+    covers = {"kind": "maintenance", "device": "high"}
+    stage.order(301, "mask", note="jetting", until_ms=T0 + HOUR * 1000, mask=covers)
+    stage.wait(302, 800)
+    assert stage.told("full", "high") == told
 
 
 def test_a_symptom_that_comes_before_its_cause_is_held_long_enough(stage: Stage) -> None:
