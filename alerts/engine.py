@@ -350,6 +350,7 @@ class Engine:
         elif command.action == "dispose":
             alarm.disposition = command.disposition
             self._book.close(alarm, What.DISPOSED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
+            self._rest(where)
         elif command.action == "shelve":
             effects.answers[command.id] = self._masks.declare(_shelf(command, alarm, known_ms), known_ms, effects)
             return

@@ -205,6 +205,24 @@ def test_s16_a_device_that_never_said_anything_is_silent() -> None:
     assert (alarm.device, alarm.value) == ("low", None)
 
 
+@pytest.mark.parametrize("action", ["close", "dispose"])
+def test_a_silence_that_a_person_has_seen_to_is_told_again_only_after_as_long(action: str) -> None:
+    stage = Stage(with_silence())
+    stage.read(0, low=0.2, high=0.2)
+    for second in range(1, 62):
+        stage.read(second, high=0.2)
+        stage.wait(second, second)
+    assert stage.act(62, action, "silent", note="cable is cut", disposition="true") == ""
+    for second in range(63, 119):
+        stage.read(second, high=0.2)
+        stage.wait(second, second)
+    assert not list(stage.engine.open_alarms)
+    for second in range(119, 124):
+        stage.read(second, high=0.2)
+        stage.wait(second, second)
+    assert stage.open("silent").device == "low"
+
+
 def test_s17_an_hour_of_our_own_absence_is_nobodys_silence() -> None:
     """Kapacitor's deadman fires for all after a restart; Zabbix had to learn it."""
     stage = Stage(with_silence())
