@@ -88,6 +88,7 @@ class MaskState:
     by_cause: dict[str, dict[str, int | None]] = field(default_factory=dict)  # alarm -> {cause: until, None while open}
     held: dict[str, int] = field(default_factory=dict)  # alarm -> until
     schedules: dict[str, tuple[bool, int | None]] = field(default_factory=dict)  # name -> (is open, until)
+    put_aside: dict[str, list[str]] = field(default_factory=dict)  # rule -> nodes whose inferred alarm a person closed
 
 
 class Masks:
@@ -148,7 +149,7 @@ class Masks:
         if self._next_ms is not None and now_ms >= self._next_ms:
             self._expire(now_ms, effects)
         if effects.transitions and self._concern():
-            self._inferred.judge(now_ms, effects)
+            self._inferred.judge(now_ms, effects, self.state.put_aside)
             touched, covered = self._link(now_ms, effects)
             self._renew(touched, now_ms, effects)
             for taken in effects.transitions:

@@ -120,7 +120,6 @@ def test_a_shelf_for_one_time_ends_with_its_alarm(stage: Stage) -> None:
     assert stage.told("full") == ["raised", "masked", "returned", "raised"]
 
 
-
 def test_what_came_and_went_within_one_record_calls_nobody_behind_a_mask(stage: Stage) -> None:
     series = next(number for number, name in enumerate(stage.program.names) if name == ("low", "level"))
     covers = {"kind": "maintenance", "device": "low"}
@@ -156,6 +155,7 @@ def test_a_shelf_for_one_time_ends_with_its_alarm_also_when_that_broke_it(stage:
     stage.read(4, low=1.2)
     stage.wait(5, 20)
     assert stage.told("full")[-2:] == ["(raised: held)", "unmasked"]
+
 
 def test_unshelving_calls_at_once_and_only_what_is_shelved(stage: Stage) -> None:
     stage.read(0, low=1.9)
@@ -254,6 +254,42 @@ def test_many_silent_at_once_are_one_alarm_of_their_floor(stage: Stage) -> None:
         stage.wait(second, second)
     assert [alarm.device for alarm in stage.engine.open_alarms] == ["m-3"]
     assert stage.told("silent", "m-3")[-1] == "unmasked", "the one that is left is told after it had its time"
+
+
+def test_a_floor_that_falls_out_again_while_one_is_still_out_is_another_alarm(stage: Stage) -> None:
+    stage.read(0, m_1=5, m_2=5, m_3=5)
+    stage.wait(1, 25)
+    stage.read(26, m_1=5, m_2=5)
+    stage.wait(27, 60)
+    assert stage.told("bus") == ["raised", "returned", "raised"]
+    assert len([alarm for alarm in stage.alarms.values() if alarm.rule == "bus"]) == 2
+
+
+def test_many_that_come_back_together_are_one_alarm_of_their_floor_again() -> None:
+    dead = "{id: dead, type: level, class: sensor, name: D, metric: power, levels: [{severity: low, at_most: 0}]}"
+    bus = "{id: bus, type: inferred, class: gateway, name: B, metric: power, of: [dead], along: place, at_least: 3}"
+    stage = Stage(program(CATALOGUE, f"rules: [{dead}, {bus}]"))
+    for second, value in ((0, 5.0), (10, 0.0), (20, 5.0), (40, 0.0)):
+        stage.read(second, m_1=value, m_2=value, m_3=value)
+    assert stage.told("dead", "m-1") == ["raised", "returned", "reopened"]
+    assert stage.told("bus") == ["raised", "returned", "raised"]
+    assert stage.open("bus").onset_ms == T0 + 40_000
+
+
+@pytest.mark.parametrize("crash_at", [0, 66, 80])
+def test_a_floor_that_a_person_has_closed_comes_again_only_after_it_was_over(crash_at: int) -> None:
+    most = program(CATALOGUE, RULES.replace("at_least: 3}", "at_least: 2, share: 0.5}"))
+    stage = Stage(most, crash_at=crash_at)
+    stage.read(0, m_1=5, m_2=5, m_3=5)
+    stage.wait(1, 60)
+    assert stage.act(61, "close", "bus", note="rewiring") == ""
+    stage.read(62, m_1=5)
+    assert stage.told("bus") == ["raised", "closed"]
+    for second, meter in ((63, "m_2"), (64, "m_3")):
+        stage.wait(second, second)
+        stage.read(second, **{meter: 5.0})
+    stage.wait(65, 100)
+    assert stage.told("bus") == ["raised", "closed", "raised"]
 
 
 def test_a_rule_that_no_longer_names_a_cause_is_not_masked_by_it_for_ever(stage: Stage) -> None:
