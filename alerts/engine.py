@@ -332,7 +332,8 @@ class Engine:
         if command.action == "acknowledge":
             if alarm.acknowledged_by is None:
                 self._acknowledge(where, alarm, actor, note, known_ms, effects)
-                if alarm.over_ms is not None and self.program.rules[where[0]].latch == "until-acknowledged":
+                is_over = alarm.over_ms is not None and not alarm.flapping
+                if is_over and self.program.rules[where[0]].latch == "until-acknowledged":
                     self._book.close(alarm, What.RETURNED, known_ms, known_ms, PERSON, effects, actor=actor)
         elif command.action == "comment":
             self._book.note(alarm, What.COMMENTED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)

@@ -147,6 +147,25 @@ def test_s9_what_flaps_is_told_once_and_ends_when_it_has_rested() -> None:
     assert stage.told("full")[-2:] == ["steady", "returned"]
 
 
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_what_flaps_and_must_be_seen_rests_and_then_stays_until_somebody_has_seen_it(is_seen: bool) -> None:
+    latch = "    flap_slot_s: 10\n    reopen_within_s: 0\n    latch: until-acknowledged\n"
+    stage = Stage(made(LEVEL + latch))
+    for second in range(0, 410, 10):
+        stage.read(second, low=1.2 if second % 20 else 0.2)
+    calm = len(stage.told("full"))
+    if is_seen:
+        stage.act(401, "acknowledge", "full")
+    for second, value in ((410, 1.2), (420, 0.2), *((second, 0.2) for second in range(450, 1100, 50))):
+        stage.read(second, low=value)
+    if is_seen:
+        assert stage.told("full")[calm:] == ["acknowledged", "steady", "returned"]
+    else:
+        assert stage.told("full")[calm:] == ["steady", "latched"]
+        stage.act(1101, "acknowledge", "full")
+        assert not list(stage.engine.open_alarms)
+
+
 def test_s10_what_recovers_while_it_is_inhibited_has_recovered() -> None:
     """Kapacitor returns before storing an inhibited event: the OK is lost for ever."""
     stage = Stage(lasting())
