@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.alarm import Alarm, Transition, What
+from alerts.alarm import LATE_DATA, Alarm, Transition, What
 from alerts.notify.routing import Flood
 from alerts.notify.sender import Sender
 from alerts.notify.upkeep import Upkeep, Wanted
@@ -214,6 +214,14 @@ def test_after_it_was_reopened_its_end_is_told_again(world: World) -> None:
     for what in (What.RAISED, What.RETURNED, What.REOPENED, What.RETURNED):
         world.step(what)
     assert [row.seq for row in world.rows(recipient="li")] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("reason", "said"), [("again", "恢复后再次报警"), (LATE_DATA, "补传数据表明报警并未结束")])
+def test_what_is_back_is_told_from_what_was_never_over(world: World, reason: str, said: str) -> None:
+    for what in (What.RAISED, What.RETURNED):
+        world.step(what)
+    world.step(What.REOPENED, reason=reason)
+    assert said in world.rows(recipient="li")[-1].text
 
 
 def test_where_nobody_is_on_duty_the_next_step_is_called(tmp_path: Path) -> None:
