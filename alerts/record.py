@@ -50,7 +50,7 @@ def figures_of(database: sa.Engine, start_ms: int, end_ms: int, sites: Iterable[
                 row.id,
                 row.rule,
                 row.device,
-                Severity(row.severity),
+                Severity[row.document["severity_max"].upper()],  # it leaves by its lesser ones
                 row.onset_ms,
                 row.is_open,
                 outcome_of(row.document.get("disposition")),

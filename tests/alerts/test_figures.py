@@ -1,8 +1,13 @@
+from alerts.alarm import Alarm, Transition, What
 from alerts.figures import Annunciation, Figures, Told, figures
 from alerts.outcome import Outcome
+from alerts.record import figures_of
 from alerts.rule import Severity
+from alerts.store import Store
+from telemetry.database import open_database
 
 DAY = 86_400_000
+T0 = 1_795_000_000_000
 
 
 def told(number: int, onset_ms: int, *, is_open: bool = False, outcome: Outcome | None = None, rule: str = "r") -> Told:
@@ -40,3 +45,19 @@ def test_precision_is_of_those_that_were_called_true_or_false() -> None:
 def test_the_most_frequent_come_first_with_their_share() -> None:
     found = figures([], [told(1, 1), told(2, 2), told(3, 3, rule="other")], 0, DAY)
     assert [(share.what, share.alarms) for share in found.top_rules] == [("r", 2), ("other", 1)]
+
+
+def test_an_alarm_counts_by_the_worst_that_it_was(database_url: str) -> None:
+    database = open_database(database_url)
+    about = ("a1", "full", "drain", "east", "mh-1", "level-1", "level", None)
+    alarm = Alarm(*about, Severity.LOW, Severity.CRITICAL, 3, T0, T0, 0.2, 1.4, closed_ms=T0 + 3000)
+    steps = [(What.RAISED, Severity.CRITICAL), (What.SEVERITY_DOWN, Severity.LOW), (What.RETURNED, Severity.LOW)]
+    taken = [
+        Transition("a1", seq, what, severity, T0 + 1000 * seq, T0 + 1000 * seq, "r")
+        for seq, (what, severity) in enumerate(steps, 1)
+    ]
+    document = {"id": "a1", "site": "east", "state": "closed", "severity": "low", "severity_max": "critical"}
+    Store(database).apply(1, taken, {"a1": alarm}, {"a1": document}, {"a1": ()}, {})
+    found = figures_of(database, T0, T0 + DAY)
+    database.dispose()
+    assert value(found, "priority high") == 100
