@@ -211,8 +211,8 @@ class Gathered:
 
 
 def unattended(rules: Iterable[Rule]) -> list[Rule]:
-    """Rules as they run where nobody acknowledges and no cause masks."""
-    return [rule.model_copy(update={"latch": None, "masked_by": ()}) for rule in rules]
+    """Rules as they run where nobody acknowledges and nothing masks."""
+    return [rule.model_copy(update={"latch": None, "masked_by": (), "schedule": None}) for rule in rules]
 
 
 def backtest(

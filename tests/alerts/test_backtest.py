@@ -3,9 +3,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pytest
 
-from alerts.backtest import BacktestReport, Labelled, backtest
+from alerts.backtest import BacktestReport, Labelled, backtest, unattended
+from alerts.engine import Engine
 from alerts.load import chatters, flood_ms, peak
 from alerts.outcome import Outcome, outcome_of
+from alerts.program import compile_rules
 from alerts.rules import Rule, RuleFile
 from bench import district
 from telemetry.batch import ReadingBatch
@@ -81,6 +83,11 @@ def test_what_people_said_of_alarms_is_held_against_the_tried_rule() -> None:
 
 def test_a_latched_alarm_ends_though_nobody_acknowledges_in_a_back_test() -> None:
     assert run(VALUES, rule(1.0, latch="until-disposed")).tried.open_at_end == 0
+
+
+def test_a_rule_that_calls_by_a_schedule_runs_over_the_journal_too() -> None:
+    rules = unattended([rule(1.0, schedule="day")])
+    assert not list(Engine(compile_rules(rules, CATALOGUE, REGISTRY)).open_alarms)
 
 
 def test_silence_is_refused_because_the_history_does_not_know_when_the_core_could_hear() -> None:
