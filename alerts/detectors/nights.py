@@ -207,7 +207,7 @@ class NightMinimumDetector(RoundsDetector):
         self._stretch = Stretch(len(concerned), "stretch")
         self._nights = Nights(len(concerned), rule.from_h, rule.until_h)
         self._usual: Floats = np.full((len(concerned), _NIGHTS_LEARNED), np.nan)  # a day, oldest first
-        self._lowest_limit = min(abs(level.limit) for level in rule.levels)
+        self._lowest_limit = world.lowest_limits(rule, concerned)
 
     @property
     def columns(self) -> Mapping[str, NDArray[Any]]:
@@ -252,6 +252,6 @@ class NightMinimumDetector(RoundsDetector):
         known = count >= rule.nights_min
         above = np.where(is_new, flow - middle, 0.0) * (rule.price or 1.0)
         signal = np.where(known, above, np.nan)
-        learns = ~(signal >= self._lowest_limit)
+        learns = ~(signal >= self._lowest_limit[at])
         shift_in(self._usual, at[learns], flow[learns])
         return signal

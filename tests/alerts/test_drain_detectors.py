@@ -106,7 +106,7 @@ def test_blockage_agrees_with_one_drain_and_its_gauge(
         signal = drain.reading(now, level, gauge.reading(now, rate))
         if signal is not None:
             expected[0, now] = signal
-    made = signals_of(lambda: BlockageDetector(rule, np.array([0]), np.array([1]), 2), stream, sizes)
+    made = signals_of(lambda: BlockageDetector(rule, np.array([0]), np.array([1]), 2, np.ones(1)), stream, sizes)
     agree(made, expected)
 
 
@@ -126,7 +126,7 @@ def test_a_storm_in_which_the_gauge_was_not_heard_is_no_blockage() -> None:
         rule = BlockageRule.model_validate(fields("blockage"))
 
         def make(rule: BlockageRule = rule) -> BlockageDetector:
-            return BlockageDetector(rule, np.array([0]), np.array([1]), 2)
+            return BlockageDetector(rule, np.array([0]), np.array([1]), 2, np.ones(1))
 
         last = signals_of(make, stream, [1000])[0, stream[-1][1]]
         assert (last >= 1.0) == is_heard
@@ -143,7 +143,7 @@ def test_a_drain_that_stands_high_in_dry_weather_is_blocked_and_in_rain_it_is_no
         rule = BlockageRule.model_validate(fields("blockage"))
 
         def make(rule: BlockageRule = rule) -> BlockageDetector:
-            return BlockageDetector(rule, np.array([0]), np.array([1]), 2)
+            return BlockageDetector(rule, np.array([0]), np.array([1]), 2, np.ones(1))
 
         last = signals_of(make, stream, [1000])[0, stream[-1][1]]
         assert (last >= 1.0) == (rate == 0.0)

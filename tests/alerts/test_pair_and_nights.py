@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.detectors.detector import Detector
 from alerts.detectors.nights import NightMinimumDetector, NightMinimumRule, SiltationDetector, SiltationRule
 from alerts.detectors.pair import PairDetector, PairRule
 from alerts.rules import DETECTORS, LevelRule, RuleFile
@@ -100,6 +101,27 @@ def test_a_blockage_without_a_gauge_is_refused() -> None:
     (rule,) = RuleFile.model_validate({"rules": [rule_of("blockage")]}).rules
     with pytest.raises(BadConfiguration, match="no device at the site of 'up' measures 'rain_rate'"):
         DETECTORS[type(rule)](rule, np.array([0]), world(without="rain"))  # type: ignore[index]
+
+
+def test_what_rain_leaves_open_is_held_below_the_limit_that_a_drain_has() -> None:
+    overrides = [{"devices": ["up"], "levels": [{"severity": "high", "at_least": 0.6}]}]
+    given = rule_of("blockage", levels=[{"severity": "high", "at_least": 1.0}], overrides=overrides)
+    (rule,) = RuleFile.model_validate({"rules": [given]}).rules
+    stream: list[Told] = []
+    for week in range(5):
+        now = T0 + week * 168 * HOUR_S * 1000
+        stream += [(2, now - half_hour * 1_800_000, 0.0) for half_hour in range(14, 0, -1)]
+        stream += [(2, now, 9.0 if week == 4 else 0.0)]
+        stream += [(2, now + 600_000, 9.0 if week == 4 else 0.0)]
+        stream += [(series, now + 601_000, 0.4 if week < 4 else 0.8) for series in (0, 1)]
+
+    def make() -> Detector:
+        return DETECTORS[type(rule)](rule, np.array([0, 1]), world())  # type: ignore[index]
+
+    found = signals_of(make, stream, [1000])
+    up, down = (found[series, stream[-1][1]] for series in (0, 1))
+    assert 0.59 < up < 0.6
+    assert 0.99 < down < 1.0
 
 
 def test_water_that_is_held_back_between_two_manholes_is_seen_and_a_storm_is_not() -> None:
