@@ -92,6 +92,7 @@ def _said(taken: Transition, document: Mapping[str, Any], language: str) -> dict
     zh = language == "zh"
     unit = document.get("unit") or ""
     unit = "" if unit == "1" else unit
+    unit = {"rate": f"{unit}/min", "forecast": "min"}.get(document.get("rule_type") or "", unit)
     value, limit = document.get("value"), document.get("limit")
     severity = document.get("severity", "")
     what = _of(document, "rule_name", language)

@@ -19,6 +19,7 @@ from alerts.alarm import LATE_DATA, Alarm, Transition, What
 from alerts.notify.routing import Flood
 from alerts.notify.sender import Sender
 from alerts.notify.upkeep import Upkeep, Wanted
+from alerts.notify.words import words
 from alerts.people import People
 from alerts.rule import Severity
 from alerts.store import Calling, Notice, Store, notices, transitions
@@ -237,6 +238,16 @@ def test_a_text_says_what_where_value_since_why_now_and_what_to_do_in_the_recipi
         assert part in chinese.text, part
     for part in ("[high] Drain full", "MH 1", "above 1.4 m", "2026-11-", "new alarm", "Look.", "1.5 m, 0 s old"):
         assert part in english.text, part
+
+
+@pytest.mark.parametrize(
+    ("rule_type", "unit", "said"),
+    [("forecast", "m", "12 min, 0 s old"), ("rate", "m", "12 m/min, 0 s old"), ("stuck", "h", "12 h, 0 s old")],
+)
+def test_a_number_that_is_not_the_metrics_own_is_told_in_its_own_unit(rule_type: str, unit: str, said: str) -> None:
+    taken = Transition("a1", 1, What.RAISED, Severity.HIGH, T0, T0, "r")
+    shown = document("a1", Severity.HIGH, rule_type=rule_type, unit=unit, value=12.0)
+    assert said in words(taken, shown, "en", {})[1]
 
 
 @pytest.mark.parametrize("text", ["{nothing}", "{", "{0}", "{what.x}", "{what!z}"])
