@@ -143,8 +143,8 @@ def test_water_that_is_held_back_between_two_manholes_is_seen_and_a_storm_is_not
 
 # --- nights ---------------------------------------------------------------------------------------------------------
 
-# Readings of a day at its night's ends and around them, days left out now and then; rain around what counts, and around how
-# long it does: twelve hours before two, three and five o'clock.
+# Readings of a day at its night's ends and around them, days left out now and then; a gauge that is heard every hour but for
+# one, and rain between two of its words, around how long it counts: twelve hours before two, three and five o'clock.
 OF_DAY_S = [
     0,
     1,
@@ -157,46 +157,75 @@ OF_DAY_S = [
     15 * HOUR_S,
     24 * HOUR_S - 1,
 ]
-READING = st.tuples(
-    st.sampled_from(OF_DAY_S),
-    st.sampled_from([0.1, 0.1, 0.12, 0.14, 0.3]),
-    st.sampled_from([None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.2]),
-)
-NIGHTS = st.lists(
-    st.tuples(
-        st.sampled_from([1, 1, 1, 2, 15]), st.lists(READING, min_size=2, max_size=5, unique_by=lambda one: one[0])
+DAY = st.tuples(
+    st.sampled_from([1, 1, 1, 2, 15]),
+    st.lists(
+        st.tuples(st.sampled_from(OF_DAY_S), st.sampled_from([0.1, 0.1, 0.12, 0.14, 0.3])),
+        min_size=2,
+        max_size=5,
+        unique_by=lambda one: one[0],
     ),
-    min_size=8,
-    max_size=30,
+    st.sampled_from([None] * 6 + [0, 3, 13, 14, 22]),  # the hour in which nothing is heard
+    st.sampled_from([None] * 6 + [0, 14 * HOUR_S - 1, 14 * HOUR_S, 14 * HOUR_S + 1, 15 * HOUR_S, 17 * HOUR_S + 1]),
+    st.sampled_from([0.1, 0.2]),
 )
 
 
-@given(NIGHTS, CUTS)
+@given(st.lists(DAY, min_size=8, max_size=25), CUTS, st.booleans(), st.sampled_from([None, "depth"]))
 def test_siltation_agrees_with_all_slopes_by_hand(
-    days: list[tuple[int, list[tuple[int, float, float | None]]]], sizes: list[int]
+    days: list[tuple[int, list[tuple[int, float]], int | None, int | None, float]],
+    sizes: list[int],
+    has_gauge: bool,
+    relative_to: str | None,
 ) -> None:
-    rule = SiltationRule.model_validate(rule_of("siltation", nights=14, nights_min=5, age_days_max=20))
-    one = nights.Drain(14, 5, 20, 8)
-    stream: list[Told] = []
-    expected, day = {}, 0
-    line: list[tuple[int, float, float | None]] = []
-    for later, readings in days:
+    fields = {"nights": 14, "nights_min": 5, "age_days_max": 20, "relative_to": relative_to}
+    rule = SiltationRule.model_validate(rule_of("siltation", **fields))
+    one = nights.Drain(14, 5, 20, 8, 2.0 if relative_to else 1.0)
+    gauge = nights.Gauge()
+    told: dict[tuple[int, int], float] = {}  # (second, 2 for the gauge and 0 for the drain)
+    day = 0
+    for later, readings, silent_h, rain_s, rate in days:
         day += later
-        line += [
-            (T0 + (day * 24 * HOUR_S + of_day) * 1000, level, rain)
-            for of_day, level, rain in sorted(readings, key=lambda one: one[0])
-        ]
-    gauge: tuple[int, float] | None = None
-    for now, level, rain in line:
-        if rain is not None:
-            gauge = (now, rain)
-            stream.append((2, now, rain))
-        stream.append((0, now, level))
-        said = gauge[1] if gauge is not None and now - gauge[0] <= HOUR_S * 1000 else None
-        signal = one.reading(now, level, said)
-        if signal is not None:
-            expected[0, now] = signal
-    agree(signals_of(lambda: SiltationDetector(rule, np.array([0]), np.array([2]), world()), stream, sizes), expected)
+        for hour in range(-24 if later > 1 or not told else 0, 24):
+            if hour != silent_h:
+                told[day * 24 * HOUR_S + hour * HOUR_S, 2] = 0.0
+        if rain_s is not None:
+            told[day * 24 * HOUR_S + rain_s, 2] = rate
+        told |= {(day * 24 * HOUR_S + of_day, 0): level for of_day, level in readings}
+    stream: list[Told] = []
+    expected = {}
+    for second, series in sorted(told, key=lambda at: (at[0], -at[1])):
+        now, value = T0 + second * 1000, told[second, series]
+        if series == 2:
+            gauge.reading(now, value)
+            if not has_gauge:
+                continue
+        stream.append((series, now, value))
+        if series == 0:
+            signal = one.reading(now, value, gauge if has_gauge else None)
+            if signal is not None:
+                expected[0, now] = signal
+    gauges = np.array([2 if has_gauge else -1])
+    agree(signals_of(lambda: SiltationDetector(rule, np.array([0]), gauges, world()), stream, sizes), expected)
+
+
+@pytest.mark.parametrize("evening", ["dry", "rain", "unheard"])
+def test_a_night_after_rain_that_no_reading_saw_or_nobody_heard_of_is_not_known_to_be_dry(evening: str) -> None:
+    rule = SiltationRule.model_validate(rule_of("siltation", nights=14, nights_min=5))
+    stream: list[Told] = []
+    for day in range(6):
+        for quarter in range(96):  # from two o'clock on
+            now, hour = T0 + day * 86_400_000 + quarter * 900_000, quarter / 4
+            rained = evening == "rain" and hour == 18.25
+            if not (evening == "unheard" and 18 < hour < 20):
+                stream.append((2, now, 4.0 if rained else 0.0))
+            if hour in (0, 1, 2, 12, 18, 19, 20):
+                stream.append((0, now, 0.1))
+
+    def make() -> SiltationDetector:
+        return SiltationDetector(rule, np.array([0]), np.array([2]), world())
+
+    assert bool(signals_of(make, stream, [100])) == (evening == "dry")
 
 
 def test_a_bottom_that_rises_by_a_centimetre_a_week_is_seen_beside_rain_and_noise() -> None:
