@@ -61,26 +61,37 @@ LEVELS = st.tuples(
     st.integers(0, 1),
     st.sampled_from([60, 60, 300, 899, 900, 901]),
     st.sampled_from([0.0, 0.1, 0.1, 0.12, 0.14, 0.2, 0.4, 1.0]),
+    st.sampled_from([True] * 9 + [False]),  # good
 )
 
 
 @given(st.lists(LEVELS, min_size=30, max_size=120), CUTS, st.sampled_from(["high", "low", "both"]))
-def test_a_pair_agrees_with_arithmetic_by_hand(line: list[tuple[int, int, float]], sizes: list[int], side: str) -> None:
+def test_a_pair_agrees_with_arithmetic_by_hand(
+    line: list[tuple[int, int, float, bool]], sizes: list[int], side: str
+) -> None:
     rule = PairRule.model_validate(rule_of("pair", side=side, learn_readings=8, memory_readings=16))
     one = pair.Pair(0.02, 8, 16, side)
     stream: list[Told] = []
     expected, now = {}, T0
     down: tuple[int, float] | None = None
-    for series, gap_s, value in line:
+    doubtful: set[tuple[int, int]] = set()
+    for series, gap_s, value, good in line:
         now += gap_s * 1000
         stream.append((series, now, value))
+        if not good:
+            doubtful.add((series, now))
         if series == 1:
             down = (now, value)
+        if series == 1 or not good:
             continue
         signal = one.reading(value, down[1] if down is not None and now - down[0] <= 900_000 else None)
         if signal is not None:
             expected[0, now] = signal
-    agree(signals_of(lambda: PairDetector(rule, np.array([0]), np.array([1]), world()), stream, sizes), expected)
+
+    def make() -> PairDetector:
+        return PairDetector(rule, np.array([0]), np.array([1]), world())
+
+    agree(signals_of(make, stream, sizes, doubtful=doubtful), expected)
 
 
 def test_a_pair_looks_past_a_place_without_a_sensor_and_a_drain_without_a_neighbour_is_refused() -> None:
@@ -160,7 +171,11 @@ OF_DAY_S = [
 DAY = st.tuples(
     st.sampled_from([1, 1, 1, 2, 15]),
     st.lists(
-        st.tuples(st.sampled_from(OF_DAY_S), st.sampled_from([0.1, 0.1, 0.12, 0.14, 0.3])),
+        st.tuples(
+            st.sampled_from(OF_DAY_S),
+            st.sampled_from([0.1, 0.1, 0.12, 0.14, 0.3]),
+            st.sampled_from([True] * 5 + [False]),
+        ),
         min_size=2,
         max_size=5,
         unique_by=lambda one: one[0],
@@ -173,7 +188,7 @@ DAY = st.tuples(
 
 @given(st.lists(DAY, min_size=8, max_size=25), CUTS, st.booleans(), st.sampled_from([None, "depth"]))
 def test_siltation_agrees_with_all_slopes_by_hand(
-    days: list[tuple[int, list[tuple[int, float]], int | None, int | None, float]],
+    days: list[tuple[int, list[tuple[int, float, bool]], int | None, int | None, float]],
     sizes: list[int],
     has_gauge: bool,
     relative_to: str | None,
@@ -183,6 +198,7 @@ def test_siltation_agrees_with_all_slopes_by_hand(
     one = nights.Drain(14, 5, 20, 8, 2.0 if relative_to else 1.0)
     gauge = nights.Gauge()
     told: dict[tuple[int, int], float] = {}  # (second, 2 for the gauge and 0 for the drain)
+    doubtful: set[tuple[int, int]] = set()
     day = 0
     for later, readings, silent_h, rain_s, rate in days:
         day += later
@@ -191,7 +207,10 @@ def test_siltation_agrees_with_all_slopes_by_hand(
                 told[day * 24 * HOUR_S + hour * HOUR_S, 2] = 0.0
         if rain_s is not None:
             told[day * 24 * HOUR_S + rain_s, 2] = rate
-        told |= {(day * 24 * HOUR_S + of_day, 0): level for of_day, level in readings}
+        for of_day, level, good in readings:
+            told[day * 24 * HOUR_S + of_day, 0] = level
+            if not good:
+                doubtful.add((0, T0 + (day * 24 * HOUR_S + of_day) * 1000))
     stream: list[Told] = []
     expected = {}
     for second, series in sorted(told, key=lambda at: (at[0], -at[1])):
@@ -201,12 +220,16 @@ def test_siltation_agrees_with_all_slopes_by_hand(
             if not has_gauge:
                 continue
         stream.append((series, now, value))
-        if series == 0:
+        if series == 0 and (0, now) not in doubtful:
             signal = one.reading(now, value, gauge if has_gauge else None)
             if signal is not None:
                 expected[0, now] = signal
     gauges = np.array([2 if has_gauge else -1])
-    agree(signals_of(lambda: SiltationDetector(rule, np.array([0]), gauges, world()), stream, sizes), expected)
+
+    def make() -> SiltationDetector:
+        return SiltationDetector(rule, np.array([0]), gauges, world())
+
+    agree(signals_of(make, stream, sizes, doubtful=doubtful), expected)
 
 
 @pytest.mark.parametrize("evening", ["dry", "rain", "unheard"])
@@ -249,12 +272,13 @@ def test_a_bottom_that_rises_by_a_centimetre_a_week_is_seen_beside_rain_and_nois
 REGISTER = st.tuples(
     st.sampled_from([600, 899, 900, 900, 900, 901, HOUR_S, 2 * HOUR_S, 2 * HOUR_S + 1, 22 * HOUR_S, 22 * HOUR_S]),
     st.sampled_from([0, 0, 1, 1, 2, 8, 20, -1, -9]),
+    st.sampled_from([True] * 9 + [False]),
 )
 
 
 @given(st.lists(REGISTER, min_size=60, max_size=150), CUTS, st.sampled_from([1.0, 5.0]))
 def test_night_minima_agree_with_one_night_after_another(
-    line: list[tuple[int, int]], sizes: list[int], price: float
+    line: list[tuple[int, int, bool]], sizes: list[int], price: float
 ) -> None:
     fields = {"type": "night-minimum", "nights_min": 3, "least": 24, "price": price}
     levels = [{"severity": "low", "at_least": 100}]
@@ -263,10 +287,12 @@ def test_night_minima_agree_with_one_night_after_another(
     stream: list[streams.Reading] = []
     said: list[tuple[int, float]] = []
     now, value = T0, 1000.0
-    for gap_s, grown in line:
+    for gap_s, grown, good in line:
         now += gap_s * 1000
         value += grown
-        stream.append((0, now, value, True))
+        stream.append((0, now, value, good))
+        if not good:
+            continue
         signal = one.reading(now, value, 3, 7_200_000)
         if signal is not None:
             said.append((now, signal))
