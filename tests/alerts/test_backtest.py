@@ -124,3 +124,12 @@ def test_decisions_about_persons_say_what_the_alarm_was_worth() -> None:
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("minute", "shift"),
+    [(359, "06–14"), (360, "14–22"), (839, "14–22"), (840, "22–06"), (1319, "22–06"), (1320, "06–14")],
+)
+def test_an_alarm_belongs_to_the_shift_in_which_it_began(minute: int, shift: str) -> None:
+    values = [1.2 if number == minute else 0.5 for number in range(1440)]  # from eight o'clock in Shanghai on
+    assert {name for name, count in run(values, rule(1.0), size=1440).tried.per_shift.items() if count} == {shift}

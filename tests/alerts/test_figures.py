@@ -61,3 +61,23 @@ def test_an_alarm_counts_by_the_worst_that_it_was(database_url: str) -> None:
     found = figures_of(database, T0, T0 + DAY)
     database.dispose()
     assert value(found, "priority high") == 100
+
+
+def test_what_stands_for_a_day_is_not_stale_and_for_longer_it_is() -> None:
+    for hours, stale in ((24, 0), (25, 1)):
+        found = figures([], [told(1, 2 * DAY - hours * DAY // 24, is_open=True)], 0, 2 * DAY)
+        assert value(found, "stale: open for more than 24 h") == stale
+
+
+def test_whom_nobody_was_called_for_is_no_annunciation(database_url: str) -> None:
+    database = open_database(database_url)
+    for number, quiet in enumerate((None, "shelved")):
+        name = f"a{number}"
+        about = (name, "full", "drain", "east", "mh-1", "level-1", "level", None)
+        alarm = Alarm(*about, Severity.HIGH, Severity.HIGH, 1, T0, T0, 1.5, 1.4)
+        raised = Transition(name, 1, What.RAISED, Severity.HIGH, T0, T0, "r", quiet=quiet)
+        document = {"id": name, "site": "east", "state": "open", "severity": "high", "severity_max": "high"}
+        Store(database).apply(number + 1, [raised], {name: alarm}, {name: document}, {name: ()}, {})
+    found = figures_of(database, T0, T0 + DAY)
+    database.dispose()
+    assert value(found, "annunciations a day, mean", "site:east") == 1

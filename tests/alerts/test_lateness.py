@@ -118,6 +118,16 @@ def test_what_is_too_late_is_history_only_and_counted() -> None:
     assert world.too_late == 1
 
 
+def test_what_is_late_by_ten_minutes_is_judged() -> None:
+    minutes = int(LATE_MAX_MS / 60_000) + 2
+    rows = [(60 * minute, ("a1", 7.0, 60 * minute, 0)) for minute in range(minutes + 1)]
+    last = 60 * minutes + 1
+    late = (last + 1, ("a1", 15.0, last - LATE_MAX_MS // 1000, 0))
+    world = arriving([*rows, (last, ("a1", 7.0, last, 0)), late], last + 30)
+    (alarm,) = world.of("level")
+    assert (alarm.onset_ms, world.too_late) == (T0 + 121_000, 0)
+
+
 def test_checkpoints_are_few_and_reach_back_far_enough() -> None:
     world = World()
     for second in range(0, 7200, 10):

@@ -301,6 +301,54 @@ def test_a_rule_that_no_longer_names_a_cause_is_not_masked_by_it_for_ever(stage:
     assert [(step.what, effects.alarms[step.alarm].device) for step in effects.transitions] == [(What.UNMASKED, "high")]
 
 
+def test_a_cause_explains_nothing_at_another_site() -> None:
+    west = CATALOGUE.replace(
+        "sites: [{id: east, name: East}]", "sites: [{id: east, name: East}, {id: west, name: West}]"
+    )
+    west += "  - {id: far, kind: drain-level, place: outfall, gateway: gw-3}\n"
+    west = west.replace("\nplaces:\n", "\nplaces:\n  - {id: outfall, name: O, kind: manhole, site: west}\n")
+    west = west.replace(
+        "{id: gw-2, name: G, site: east}", "{id: gw-2, name: G, site: east}, {id: gw-3, name: G, site: west}"
+    )
+    rules = RULES.replace("along: downstream, settle_s: 30", "along: site").replace(
+        "{rule: full, along", "{rule: storm, along"
+    )
+    levels = "levels: [{severity: low, at_least: 1}]"
+    storm = f"{{id: storm, type: level, class: x, name: S, metric: level, devices: [low], {levels}}}"
+    stage = Stage(program(west, rules.replace("rules:\n", f"rules:\n  - {storm}\n")))
+    stage.read(0, low=1.9, high=1.9, far=1.9)
+    assert [stage.told("full", device) for device in ("low", "high", "far")] == [
+        ["(raised: cause)"],
+        ["(raised: cause)"],
+        ["raised"],
+    ]
+
+
+def test_a_share_of_what_hangs_on_a_floor_is_rounded_up() -> None:
+    four = CATALOGUE + "  - {id: m-4, kind: meter, place: room-3, gateway: gw-2}\n"
+    stage = Stage(program(four, RULES.replace("at_least: 3}", "at_least: 2, share: 0.6}")))
+    for second in range(21):
+        stage.read(second, m_1=5, m_2=5, **({"m_3": 5, "m_4": 5} if second == 0 else {}))
+        stage.wait(second, second)
+    stage.read(21, m_1=5, m_2=5)
+    stage.wait(21, 30)
+    assert len([alarm for alarm in stage.engine.open_alarms if alarm.rule == "silent"]) == 2
+    assert stage.told("bus") == []
+    stage.wait(31, 45)
+    assert stage.told("bus") == ["raised"]
+
+
+def test_what_falls_out_one_after_another_is_no_floor(stage: Stage) -> None:
+    until = {"m_1": 0, "m_2": 60, "m_3": 120}
+    for second in range(200):
+        heard = {meter: 5.0 for meter, last in until.items() if second <= last}
+        if heard:
+            stage.read(second, **heard)
+        stage.wait(second, second)
+    assert len([alarm for alarm in stage.engine.open_alarms if alarm.rule == "silent"]) == 3
+    assert stage.told("bus") == []
+
+
 def test_circles_of_causes_are_found() -> None:
     def rule(name: str, *causes: str) -> LevelRule:
         given = {"id": name, "type": "level", "class": "x", "name": name, "metric": "level"}

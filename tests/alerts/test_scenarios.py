@@ -92,6 +92,15 @@ def test_s5_resolved_and_fired_again_within_minutes_is_seen_as_such() -> None:
     assert len(stage.alarms) == 1
 
 
+def test_what_is_back_at_the_end_of_the_window_is_another_alarm() -> None:
+    for gap_s, told in ((299, "reopened"), (300, "raised")):
+        stage = Stage(lasting())
+        stage.read(0, low=1.2)
+        stage.read(10, low=0.2)
+        stage.read(10 + gap_s, low=1.2)
+        assert stage.told("full") == ["raised", "returned", told]
+
+
 @pytest.mark.parametrize("crash_at", range(2, 6))
 def test_s6_a_shelf_survives_a_kill_at_any_record(crash_at: int) -> None:
     """Alertmanager snapshots silences every fifteen minutes and has no log of writes."""

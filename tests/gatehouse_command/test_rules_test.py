@@ -91,3 +91,24 @@ def test_a_schedule_that_there_is_not_is_said(tmp_path: Path) -> None:
     file.write_text(RULE + "catalogue:\n" + indent(MANHOLES, "  ") + TESTS, encoding="utf-8")
     with pytest.raises(BadConfiguration, match="rule 'full' calls people by schedule 'day', and there is none"):
         run_file(file)
+
+
+@pytest.mark.parametrize(
+    ("expected", "failure"),
+    [
+        ("open: []", "at 2m: expected nothing else open; found full low high"),
+        ("open: [{rule: full, severity: low}]", "at 2m: expected open: full low; found full low high"),
+        ("open: [{rule: full, device: high}]", "at 2m: expected open: full high; found full low high"),
+        ("closed: [full]", "at 2m: expected closed: full; found it is open"),
+        ("told: []", "at 2m: expected told: nothing; found full raised"),
+        ("told: [full raised, full reopened]", "at 2m: expected told: full raised, full reopened; found full raised"),
+        ('quiet: ["full raised: shelved"]', "at 2m: expected quiet: full raised: shelved; found nothing"),
+    ],
+)
+def test_what_is_otherwise_than_expected_fails(tmp_path: Path, expected: str, failure: str) -> None:
+    file = tmp_path / "test.yaml"
+    case = f'tests: [{{name: x, readings: {{low/level: "1.2x3"}}, expect: [{{at: 2m, {expected}}}]}}]\n'
+    given = RULE.replace(", schedule: day", "") + "catalogue:\n" + indent(MANHOLES, "  ") + case
+    file.write_text(given, encoding="utf-8")
+    (outcome,) = run_file(file)
+    assert failure in outcome.failures
