@@ -1,9 +1,10 @@
 from alerts.alarm import Alarm, Transition, What
 from alerts.figures import Annunciation, Figures, Told, figures
 from alerts.outcome import Outcome
+from alerts.people import People
 from alerts.record import figures_of
 from alerts.rule import Severity
-from alerts.store import Store
+from alerts.store import Calling, Store
 from telemetry.database import open_database
 
 DAY = 86_400_000
@@ -81,3 +82,32 @@ def test_whom_nobody_was_called_for_is_no_annunciation(database_url: str) -> Non
     found = figures_of(database, T0, T0 + DAY)
     database.dispose()
     assert value(found, "annunciations a day, mean", "site:east") == 1
+
+
+def test_what_a_role_was_called_for_at_another_site_is_not_counted(database_url: str) -> None:
+    people = People.model_validate(
+        {
+            "people": [{"id": "li", "name": "Li", "addresses": {"push": "1"}}],
+            "routes": [{"id": "drains", "duty": ["li"], "channels": ["push"]}],
+        }
+    )
+    database = open_database(database_url)
+    for number, site in enumerate(("east", "west", "west")):
+        name = f"a{number}"
+        about = (name, "full", "drain", site, "mh-1", "level-1", "level", None)
+        alarm = Alarm(*about, Severity.HIGH, Severity.HIGH, 1, T0, T0, 1.5, 1.4)
+        raised = Transition(name, 1, What.RAISED, Severity.HIGH, T0, T0, "r")
+        document = {
+            "id": name,
+            "rule": "full",
+            "site": site,
+            "state": "open",
+            "severity": "high",
+            "severity_max": "high",
+        }
+        calling = Calling(people, {name: people.route["drains"]})
+        Store(database).apply(number + 1, [raised], {name: alarm}, {name: document}, {name: ()}, {}, calling)
+    for sites, count in ((["east"], 1), (None, 3)):
+        found = figures_of(database, T0, T0 + DAY, sites)
+        assert value(found, "annunciations a day, mean", "role:li") == count
+    database.dispose()

@@ -162,6 +162,24 @@ def test_what_comes_late_while_its_gateway_catches_up_is_judged_when_that_is_ove
     assert (alarm.onset_ms, alarm.is_open, world.too_late) == (T0 + 50_000, True, 0)
 
 
+def test_nothing_is_judged_from_a_checkpoint_that_was_made_while_its_gateway_caught_up() -> None:
+    world = World()
+    world.ticks(0, 5)
+    world.live(6, ("a1", 7.0, 5, 0))
+    world.ticks(7, 60)
+    world.live(61, ("a1", 9.0, 60, 0), gw_a=1)
+    world.ticks(62, 100)
+    assert not world.of("level")
+    world.backlog(101, ("a1", 12.0, 30, 0), gw_a=0)
+    world.ticks(102, 102)
+    world.live(103, ("a1", 9.0, 102, 0))
+    world.ticks(104, 112)
+    world.live(113, ("a1", 9.0, 95, 0))
+    world.ticks(114, 130)
+    (alarm,) = world.of("level")
+    assert (alarm.onset_ms, alarm.is_open) == (T0 + 30_000, True)
+
+
 def told_of(world: World, alarm: Alarm, second: float) -> None:
     """The alarm's gateway, which can be heard now, says that it had raised it: by the name of its onset, as it knows it."""
     name = alarm_id(alarm.rule, alarm.device, alarm.metric, None, alarm.onset_ms)
