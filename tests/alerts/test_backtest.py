@@ -3,11 +3,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pytest
 
-from alerts.backtest import BacktestReport, Labelled, backtest, unattended
+from alerts.alarm import Alarm, Effects, Transition, What
+from alerts.backtest import BacktestReport, Gathered, Labelled, backtest, unattended
 from alerts.engine import Engine
 from alerts.load import chatters, flood_ms, peak
 from alerts.outcome import Outcome, outcome_of
 from alerts.program import compile_rules
+from alerts.rule import Severity
 from alerts.rules import Rule, RuleFile
 from bench import district
 from telemetry.batch import ReadingBatch
@@ -133,3 +135,19 @@ def test_decisions_about_persons_say_what_the_alarm_was_worth() -> None:
 def test_an_alarm_belongs_to_the_shift_in_which_it_began(minute: int, shift: str) -> None:
     values = [1.2 if number == minute else 0.5 for number in range(1440)]  # from eight o'clock in Shanghai on
     assert {name for name, count in run(values, rule(1.0), size=1440).tried.per_shift.items() if count} == {shift}
+
+
+def test_an_alarm_that_gets_worse_and_better_does_not_chatter() -> None:
+    about = ("a1", "high", "drain", "east", "mh-1", "level-1", "level", None)
+    alarm = Alarm(*about, Severity.HIGH, Severity.CRITICAL, 3, T0, T0, 1.5, 1.4)
+    for steps, expected in (
+        ((What.RAISED, What.SEVERITY_UP, What.SEVERITY_DOWN), False),
+        ((What.RAISED, What.RETURNED, What.REOPENED), True),
+    ):
+        gathered = Gathered()
+        taken = [
+            Transition("a1", seq, what, Severity.HIGH, T0 + 10_000 * seq, T0 + 10_000 * seq, "r")
+            for seq, what in enumerate(steps, 1)
+        ]
+        gathered.take_effects(Effects(taken, {"a1": alarm}))
+        assert [one.chatters for one in gathered.occurrences()] == [expected]
