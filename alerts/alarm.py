@@ -51,6 +51,9 @@ class What(StrEnum):
 
 _ENDS = frozenset((What.RETURNED, What.DISPOSED, What.CLOSED))
 
+COMES_AND_GOES = frozenset((What.RAISED, What.RETURNED, What.REOPENED, What.LATCHED))
+"""Of these steps three within a minute are chattering; that an alarm gets worse or better is not."""
+
 
 # Structs, which are made several times as fast as dataclasses; and never part of a cycle, so that storms of them do not keep
 # the garbage collector busy.

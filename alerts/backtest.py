@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.alarm import Alarm, Effects, What
+from alerts.alarm import COMES_AND_GOES, Alarm, Effects
 from alerts.book import AlarmBook
 from alerts.conditions import Conditions
 from alerts.load import chatters, flood_ms
@@ -31,7 +31,6 @@ from telemetry.series import SeriesRegistry
 
 SHIFTS = ("06–14", "14–22", "22–06")
 _FORGET_EVERY_MS = 3_600_000
-_STEPS = frozenset({What.RAISED, What.RETURNED, What.REOPENED, What.LATCHED, What.SEVERITY_UP, What.SEVERITY_DOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,7 @@ class Gathered:
         """Remember what came of a batch or a record."""
         self._alarms |= effects.alarms
         for taken in effects.transitions:
-            if taken.what in _STEPS:
+            if taken.what in COMES_AND_GOES:
                 self._steps_ms.setdefault(taken.alarm, []).append(taken.event_ms)
 
     def occurrences(self) -> list[Occurrence]:
@@ -211,8 +210,8 @@ class Gathered:
 
 
 def unattended(rules: Iterable[Rule]) -> list[Rule]:
-    """Rules as they run where nobody acknowledges and no cause masks."""
-    return [rule.model_copy(update={"latch": None, "masked_by": ()}) for rule in rules]
+    """Rules as they run where nobody acknowledges and nothing masks."""
+    return [rule.model_copy(update={"latch": None, "masked_by": (), "schedule": None}) for rule in rules]
 
 
 def backtest(

@@ -166,10 +166,9 @@ class AlarmBook:
                 return
             self.note(alarm, What.SEVERITY_DOWN, step.time_ms, known_ms, RETRACTED, effects, value=value)
         self._changed(where, alarm, step.time_ms, known_ms, effects)
-        latch = self._program.rules[where[0]].latch
         if alarm.flapping:
             alarm.over_ms = step.time_ms
-        elif latch == "until-disposed" or (latch is not None and alarm.acknowledged_by is None):
+        elif self._is_latched(where, alarm):
             alarm.over_ms = step.time_ms
             self.note(alarm, What.LATCHED, step.time_ms, known_ms, "good-readings", effects, value=value)
         else:
@@ -198,7 +197,15 @@ class AlarmBook:
             alarm.flapping = False
             self.held.discard(where)
             self.note(alarm, What.STEADY, rested_ms, known_ms, "good-readings", effects)
-            self.close(alarm, What.RETURNED, rested_ms, known_ms, "good-readings", effects, value=alarm.value)
+            if self._is_latched(where, alarm):
+                self.note(alarm, What.LATCHED, rested_ms, known_ms, "good-readings", effects, value=alarm.value)
+            else:
+                self.close(alarm, What.RETURNED, rested_ms, known_ms, "good-readings", effects, value=alarm.value)
+
+    def _is_latched(self, where: Where, alarm: Alarm) -> bool:
+        """Whether an alarm that is over stays open, because somebody has yet to see it or to decide."""
+        latch = self._program.rules[where[0]].latch
+        return latch == "until-disposed" or (latch is not None and alarm.acknowledged_by is None)
 
     def forget(self, now_ms: int) -> None:
         """Let go of what can no longer come back as the same alarm, and of changes that no longer count."""

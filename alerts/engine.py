@@ -28,7 +28,7 @@ from alerts.episodes import Episodes
 from alerts.escalation import Escalation
 from alerts.lateness import Lateness
 from alerts.local_decisions import LocalDecisions, Taken
-from alerts.masks import Mask, MaskKind, Masks
+from alerts.masks import Mask, MaskKind, Masks, hides_what_is_worse
 from alerts.passages import Passages
 from alerts.past import Reread, still_over
 from alerts.people import NOBODY, People
@@ -104,7 +104,7 @@ class Engine:
         self._episodes = Episodes(program, self._conditions, self._book, reread)
         self._lateness = Lateness(program, self._conditions, self._book, reread)
         routes = {rule.id: rule.route for rule in program.rules if rule.route is not None}
-        self._escalation = Escalation(people, routes, self._book.find, lambda alarm: bool(alarm.masks))
+        self._escalation = Escalation(people, routes, self._book.find, hides_what_is_worse)
         # When each series was last heard with a usable reading, on the listening clock.
         self._observed_ms: Times = np.zeros(len(program.names), np.int64)
         self._heard_ms = self._observed_ms.copy()  # and not said by a person to be silent since
@@ -332,7 +332,8 @@ class Engine:
         if command.action == "acknowledge":
             if alarm.acknowledged_by is None:
                 self._acknowledge(where, alarm, actor, note, known_ms, effects)
-                if alarm.over_ms is not None and self.program.rules[where[0]].latch == "until-acknowledged":
+                is_over = alarm.over_ms is not None and not alarm.flapping
+                if is_over and self.program.rules[where[0]].latch == "until-acknowledged":
                     self._book.close(alarm, What.RETURNED, known_ms, known_ms, PERSON, effects, actor=actor)
         elif command.action == "comment":
             self._book.note(alarm, What.COMMENTED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
@@ -350,6 +351,7 @@ class Engine:
         elif command.action == "dispose":
             alarm.disposition = command.disposition
             self._book.close(alarm, What.DISPOSED, known_ms, known_ms, PERSON, effects, actor=actor, note=note)
+            self._rest(where)
         elif command.action == "shelve":
             effects.answers[command.id] = self._masks.declare(_shelf(command, alarm, known_ms), known_ms, effects)
             return

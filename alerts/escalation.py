@@ -91,7 +91,7 @@ class Escalation:
     Args:
         route_of: The route that each rule names.
         find: An open alarm by its id.
-        is_quiet: Whether nobody may be called for an alarm now.
+        is_quiet: Whether nobody may be called for an alarm now, not even because it has become worse.
     """
 
     def __init__(
@@ -245,6 +245,7 @@ class Escalation:
             if call is None and self._ladder(alarm, alarm.severity) is not None:
                 call = self._calls[alarm.id] = Call(alarm.id, alarm.severity, now_ms, 0)
                 call.acknowledged_ms = None if alarm.acknowledged_by is None else now_ms
+                call.is_parked = bool(alarm.masks)
             if call is not None:
                 self._wait(call, alarm)
 

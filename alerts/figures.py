@@ -37,7 +37,7 @@ class Told:
     id: str
     rule: str
     device: str
-    severity: Severity
+    severity: Severity  # the worst that it was
     onset_ms: int
     is_open: bool
     outcome: Outcome | None

@@ -50,6 +50,15 @@ class MaskKind(StrEnum):
     SCHEDULE = "schedule"  # its rule calls nobody at this time
 
 
+_EXPLAIN = (MaskKind.CAUSE, MaskKind.HELD)
+"""What explains an alarm does not explain that it gets worse."""
+
+
+def hides_what_is_worse(alarm: Alarm) -> bool:
+    """Whether nobody is called for an alarm, not even when it has become worse."""
+    return any(mask.kind not in _EXPLAIN for mask in alarm.masks)
+
+
 @dataclass(slots=True)
 class Mask:
     """A mask that a person declared. It covers alarms that agree with every part of it that is given."""
@@ -79,6 +88,7 @@ class MaskState:
     by_cause: dict[str, dict[str, int | None]] = field(default_factory=dict)  # alarm -> {cause: until, None while open}
     held: dict[str, int] = field(default_factory=dict)  # alarm -> until
     schedules: dict[str, tuple[bool, int | None]] = field(default_factory=dict)  # name -> (is open, until)
+    put_aside: dict[str, list[str]] = field(default_factory=dict)  # rule -> nodes whose inferred alarm a person closed
 
 
 class Masks:
@@ -139,15 +149,15 @@ class Masks:
         if self._next_ms is not None and now_ms >= self._next_ms:
             self._expire(now_ms, effects)
         if effects.transitions and self._concern():
-            self._inferred.judge(now_ms, effects)
-            touched = self._link(now_ms, effects)
+            self._inferred.judge(now_ms, effects, self.state.put_aside)
+            touched, covered = self._link(now_ms, effects)
             self._renew(touched, now_ms, effects)
             for taken in effects.transitions:
                 if taken.what in _CALLED_FOR and taken.quiet is None:
-                    masks = [m.kind for m in effects.alarms[taken.alarm].masks]
+                    alarm = effects.alarms[taken.alarm]
+                    masks = [m.kind for m in (alarm.masks if alarm.is_open else covered.get(alarm.id, ()))]
                     if taken.what is What.SEVERITY_UP:
-                        # What explains an alarm does not explain that it gets worse.
-                        masks = [kind for kind in masks if kind not in (MaskKind.CAUSE, MaskKind.HELD)]
+                        masks = [kind for kind in masks if kind not in _EXPLAIN]
                     taken.quiet = masks[0] if masks else None
 
     def _concern(self) -> bool:
@@ -156,23 +166,32 @@ class Masks:
         known = state.declared or state.by_cause or state.held
         return bool(self._causes or self._program.inferred or self._schedules or known)
 
-    def _link(self, now_ms: int, effects: Effects) -> list[Alarm]:
-        """Find which causes began or ended for whom; the alarms whose masks may have changed."""
+    def _link(self, now_ms: int, effects: Effects) -> tuple[list[Alarm], dict[str, list[Masked]]]:
+        """Find which causes began or ended for whom.
+
+        Returns:
+            The alarms whose masks may have changed, and the masks that alarms had until they ended.
+        """
         touched: dict[str, Alarm] = {}
+        covered: dict[str, list[Masked]] = {}
         state, causes = self.state, self._causes
         for taken in list(effects.transitions):
             alarm = effects.alarms[taken.alarm]
             if taken.what.is_end:
+                covered[alarm.id] = self._masks_of(alarm)
                 state.by_cause.pop(alarm.id, None)
                 state.held.pop(alarm.id, None)
                 alarm.masks = []
-                for mask in [m for m in state.declared.values() if m.one_shot and self._covers(m, alarm)]:
+                for mask in [m for m in state.declared.values() if m.one_shot and self._is_about(m, alarm)]:
                     self.end(mask.id, now_ms, effects)
                 for child in self._children(alarm):
                     linked = state.by_cause.get(child.id, {})
                     if alarm.id in linked:
                         linked[alarm.id] = self._soon(now_ms + causes.settle_ms(child.rule, alarm.rule))
-            elif taken.what in _MAY_CHANGE_MASKS and alarm.is_open:
+            elif not alarm.is_open:
+                if taken.what in (What.RAISED, What.REOPENED):  # and over with the same record
+                    self._begin(alarm, now_ms)
+            elif taken.what in _MAY_CHANGE_MASKS:
                 touched[alarm.id] = alarm
                 if taken.what is What.SEVERITY_UP:
                     state.held.pop(alarm.id, None)
@@ -182,7 +201,7 @@ class Masks:
                         state.by_cause.setdefault(child.id, {})[alarm.id] = None
                         state.held.pop(child.id, None)
                         touched[child.id] = child
-        return list(touched.values())
+        return list(touched.values()), covered
 
     def _begin(self, alarm: Alarm, now_ms: int) -> None:
         """An alarm is new: is its cause known, or may it still come?"""
@@ -282,14 +301,16 @@ class Masks:
         return [alarm for alarm in self._book.open.values() if alarm.masks or self._covers(mask, alarm)]
 
     def _covers(self, mask: Mask, alarm: Alarm) -> bool:
+        return alarm.severity <= mask.severity and self._is_about(mask, alarm)
+
+    def _is_about(self, mask: Mask, alarm: Alarm) -> bool:
+        """Whether they agree, however bad the alarm is."""
         asked = ((mask.rule, alarm.rule), (mask.device, alarm.device), (mask.metric, alarm.metric))
         if any(want is not None and want != have for want, have in (*asked, (mask.site, alarm.site))):
             return False
         if mask.key is not None and mask.key != alarm.key:
             return False
-        if mask.place is not None and mask.place not in self._causes.path(alarm.place):
-            return False
-        return alarm.severity <= mask.severity
+        return mask.place is None or mask.place in self._causes.path(alarm.place)
 
     def _known(self, name: str) -> dict[str, Alarm]:
         where = self._book.by_id.get(name)
@@ -326,5 +347,12 @@ class Masks:
 
     def review(self, now_ms: int, effects: Effects) -> None:
         """Other rules hold: say of every alarm which masks it has now."""
+        for name, linked in list(self.state.by_cause.items()):
+            alarm = self._book.find(name)
+            for cause in [self._book.find(each) for each, until_ms in linked.items() if until_ms is None]:
+                if alarm is not None and cause is not None and not self._causes.explains(cause, alarm):
+                    del linked[cause.id]
+            if not linked:
+                del self.state.by_cause[name]
         self._renew(list(self._book.open.values()), now_ms, effects)
         self.settle(now_ms, effects)

@@ -200,8 +200,11 @@ class Past:
     def _end_if_seen(self, where: Where, alarm: Alarm, by: str | None) -> bool:
         """End an alarm that waits for nothing but a person who has seen it, if somebody has."""
         latch = self._program.rules[where[0]].latch
-        if by is None or not alarm.is_open or alarm.over_ms is None or latch != "until-acknowledged":
+        # One that flaps rests first, whoever has seen it.
+        is_over = alarm.is_open and alarm.over_ms is not None and not alarm.flapping
+        if by is None or not is_over or latch != "until-acknowledged":
             return False
+        assert alarm.over_ms is not None
         self.book.close(alarm, What.RETURNED, alarm.over_ms, alarm.over_ms, PERSON, Effects())
         return True
 
@@ -217,8 +220,7 @@ class Past:
                     self._retract(alarm, known_ms, effects)
             for number, occurrence in enumerate(was):
                 if number in partner:
-                    if not occurrence.flapping:  # that one rests first, whoever has seen it
-                        self._end_if_seen(where, occurrence, partner[number].acknowledged_by)
+                    self._end_if_seen(where, occurrence, partner[number].acknowledged_by)
                     self._amend(where, partner[number], occurrence, known_ms, effects)
                 else:
                     self._add(where, occurrence, known_ms, effects)

@@ -175,9 +175,7 @@ def compile_rules(
         else:
             scale = world.scales(rule, concerned) if isinstance(rule, LevelRule) else np.ones(len(registry))
             for series in concerned.tolist():
-                device = world.device(series)
-                levels = rule.levels if device is None else rule.levels_at(device.id, catalogue.path_of(device.place))
-                for level in levels:
+                for level in world.levels(rule, series):
                     fed.setdefault(series, []).append(instances.add(number, rule, series, level, scale[series]))
         if has_detector:
             make = partial(DETECTORS[type(rule)], rule, concerned, world)

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from alerts.alarm import What
+from alerts.alarm import COMES_AND_GOES, What
 from alerts.figures import Annunciation, Figures, Told, figures
 from alerts.outcome import outcome_of
 from alerts.rule import Severity
 from alerts.store import alarms, notices, transitions
 
 _TELLS = [What.RAISED.value, What.SEVERITY_UP.value, What.REOPENED.value, What.UNMASKED.value, What.REALARMED.value]
-_STEPS = [What.RAISED.value, What.RETURNED.value, What.REOPENED.value, What.LATCHED.value]
 
 
 def figures_of(database: sa.Engine, start_ms: int, end_ms: int, sites: Iterable[str] | None = None) -> Figures:
@@ -36,7 +35,7 @@ def figures_of(database: sa.Engine, start_ms: int, end_ms: int, sites: Iterable[
     steps = (
         sa.select(transitions.c.alarm, transitions.c.event_ms)
         .select_from(joined)
-        .where(of_time, seen, transitions.c.what.in_(_STEPS))
+        .where(of_time, seen, transitions.c.what.in_([what.value for what in COMES_AND_GOES]))
     )
     with database.connect() as db:
         calls = [Annunciation(f"site:{row.site}", row.known_ms) for row in db.execute(told_site)]
@@ -50,7 +49,7 @@ def figures_of(database: sa.Engine, start_ms: int, end_ms: int, sites: Iterable[
                 row.id,
                 row.rule,
                 row.device,
-                Severity(row.severity),
+                Severity[row.document["severity_max"].upper()],  # it leaves by its lesser ones
                 row.onset_ms,
                 row.is_open,
                 outcome_of(row.document.get("disposition")),

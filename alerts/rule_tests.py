@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from alerts.alarm import Alarm, Transition
+from alerts.calendar import Schedule
 from alerts.engine import Engine
 from alerts.notify.routing import CALLS
 from alerts.program import compile_rules
@@ -80,6 +81,7 @@ class RuleTestFile(Declared):
     """One YAML file of tests: rules and catalogue in it, or files and folders beside it."""
 
     rules: str | tuple[Rule, ...]
+    schedules: tuple[Schedule, ...] = ()  # beside those that the files of rules declare
     catalogue: str | CatalogueFile
     only: tuple[str, ...] | None = None  # of the rules
     tests: tuple[Case, ...] = Field(min_length=1)
@@ -115,20 +117,24 @@ def read_notation(text: str) -> list[tuple[float, Quality] | None]:
     return found
 
 
-def run_case(case: Case, rules: tuple[Rule, ...], catalogue: Catalogue) -> Outcome:
+def run_case(
+    case: Case, rules: tuple[Rule, ...], catalogue: Catalogue, schedules: tuple[Schedule, ...] = ()
+) -> Outcome:
     """Play one test. Raises BadConfiguration where it cannot be played."""
-    played = _Play(case, rules, catalogue)
+    played = _Play(case, rules, catalogue, schedules)
     played.run()
     return played.outcome
 
 
 class _Play:
-    def __init__(self, case: Case, rules: tuple[Rule, ...], catalogue: Catalogue) -> None:
+    def __init__(
+        self, case: Case, rules: tuple[Rule, ...], catalogue: Catalogue, schedules: tuple[Schedule, ...]
+    ) -> None:
         if case.start.tzinfo is None:
             raise BadConfiguration(f"test '{case.name}': 'start' needs its zone, like 2026-11-23T08:00:00+08:00")
         self._case = case
         self._registry = SeriesRegistry([*catalogue.metric, *((g.id, ONLINE) for g in catalogue.gateways)])
-        self._engine = Engine(compile_rules(rules, catalogue, self._registry))
+        self._engine = Engine(compile_rules(rules, catalogue, self._registry, schedules))
         self._rules = {rule.id for rule in rules}
         self._start_ms = round(case.start.timestamp() * 1000)
         self._alarms: dict[str, Alarm] = {}

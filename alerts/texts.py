@@ -102,7 +102,7 @@ def document(alarm: Alarm, rule: Rule | None, catalogue: Catalogue) -> dict[str,
         },
         "device": alarm.device,
         "metric": alarm.metric,
-        "unit": unit,
+        "unit": _unit_of_value(rule, unit),
         "key": alarm.key,
         "severity": alarm.severity.word,
         "severity_max": alarm.severity_max.word,
@@ -156,6 +156,15 @@ def _runbook(alarm: Alarm, rule: Rule | None) -> str | None:
     return f"/api/v1/runbook/{alarm.rule}" if rule is None and alarm.rule in OURS else None
 
 
+def _unit_of_value(rule: Rule | None, unit: str) -> str:
+    """Of value and limit. Of a rate it is the metric's and goes by the minute, of a forecast both are minutes."""
+    if isinstance(rule, InferredRule):
+        return "1"
+    if isinstance(rule, LevelledRule) and rule.shown is not None and not rule.is_per_passage:
+        return rule.shown.unit.replace("{unit}", unit) or "1"
+    return unit
+
+
 def _both(text: Text) -> dict[str, str]:
     return {"en": text.en, "zh": text.zh}
 
@@ -196,6 +205,8 @@ def _why(
             return {"en": "No usable reading has ever arrived", "zh": "从未收到有效读数"}
         return {"en": f"No usable reading any more; last value {heard}", "zh": f"已无有效读数；最后读数 {heard}"}
     if isinstance(rule, LevelledRule) and rule.shown is not None:
+        if rule.is_per_passage:
+            return _why_person(rule.shown, f"{alarm.value:.{decimals}f} {unit}", alarm.limit)
         return _why_signal(rule, rule.shown, alarm.value, alarm.limit, unit)
     per = "/min" if isinstance(rule, RateRule) else ""
     digits = decimals + 1 if per else decimals
@@ -246,6 +257,15 @@ def _why_signal(rule: LevelledRule, shown: Shown, value: float, limit: float, me
     return {
         "en": f"{shown.en}: {seen}, at or {'below' if below else 'above'} {held_to}",
         "zh": f"{shown.zh}：{seen}，{'低于' if below else '高于'}或等于限值 {held_to}",
+    }
+
+
+def _why_person(shown: Shown, seen: str, limit: float) -> dict[str, str]:
+    """Of a detector that judges each passage: the alarm has what was shown, which the limit is not about."""
+    held_to = f"{limit:.{shown.decimals}f} {shown.unit}".strip()
+    return {
+        "en": f"{seen} was shown; {shown.en[0].lower()}{shown.en[1:]} it is at or above {held_to}",
+        "zh": f"显示 {seen}；{shown.zh}达到或超过限值 {held_to}",
     }
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from alerts.rule import Level, LevelledRule
 from telemetry.batch import Floats, Indexes
 from telemetry.catalogue import Catalogue, Device, Metric, Place
 from telemetry.errors import BadConfiguration
@@ -51,6 +52,16 @@ class World:
     def metric(self, series: int) -> Metric | None:
         """What is measured; None for a gateway's own or what the catalogue no longer has."""
         return self.catalogue.metric.get(self.registry.names[series])
+
+    def levels(self, rule: LevelledRule, series: int) -> tuple[Level, ...]:
+        """The limits that a rule has at a series."""
+        device = self.device(series)
+        return rule.levels if device is None else rule.levels_at(device.id, self.catalogue.path_of(device.place))
+
+    def lowest_limits(self, rule: LevelledRule, concerned: Indexes) -> Floats:
+        """The smallest limit that a rule has at each of some series, whichever way it points, (V,)."""
+        found = [min(abs(level.limit) for level in self.levels(rule, series)) for series in concerned.tolist()]
+        return np.array(found, np.float64)
 
     def zone(self, series: int) -> str:
         """The time zone of the site where it is measured; UTC where that is unknown."""

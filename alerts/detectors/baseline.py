@@ -88,7 +88,7 @@ class BaselineDetector(RoundsDetector):
             np.array([(day - date(1970, 1, 1)).days for day in days], np.int64)
             for days in (rule.holidays, rule.workdays)
         )
-        self._ordinary = min(abs(level.limit) for level in rule.levels)
+        self._ordinary = world.lowest_limits(rule, concerned)
         self._hour: Times = np.full(len(concerned), UNSET_MS, np.int64)  # since 1970, local
         self._sum = np.zeros(len(concerned))
         self._count = np.zeros(len(concerned), np.int32)  # readings in it; below 0 where it is unknown
@@ -152,7 +152,7 @@ class BaselineDetector(RoundsDetector):
         z = away / (_SIGMAS * np.where(few, spread_pool, spread) + self._rule.least)
         sided = {"both": np.abs(z), "high": np.maximum(z, 0.0), "low": np.maximum(-z, 0.0)}[self._rule.side]
         signal = np.where(np.abs(away) < self._rule.least_distance, 0.0, sided)
-        learns = too_few | (signal < self._ordinary)
+        learns = too_few | (signal < self._ordinary[at])
         learned, of_week = at[learns], bin_h[learns]
         self._known[learned, of_week, :-1] = self._known[learned, of_week, 1:]
         self._known[learned, of_week, -1] = value[learns]

@@ -64,7 +64,8 @@ def blockage_detector(rule: BlockageRule, concerned: Indexes, world: World) -> B
                 f"'{world.registry.names[series][0]}' measures '{rule.rain_metric}': declare a rain gauge there, or "
                 "narrow the rule with 'devices'"
             )
-    return BlockageDetector(rule, concerned, gauges, world.series_count)
+    lowest_limit = world.lowest_limits(rule, concerned)
+    return BlockageDetector(rule, concerned, gauges, world.series_count, lowest_limit)
 
 
 class BlockageDetector:
@@ -72,13 +73,16 @@ class BlockageDetector:
 
     Args:
         drains, gauges: (D,) series of levels, and of the rain that concerns each.
+        lowest_limit: (D,) that an alarm of each may begin at.
     """
 
-    def __init__(self, rule: BlockageRule, drains: Indexes, gauges: Indexes, series_count: int) -> None:
+    def __init__(
+        self, rule: BlockageRule, drains: Indexes, gauges: Indexes, series_count: int, lowest_limit: Floats
+    ) -> None:
         watched = np.unique(np.concatenate([drains, gauges])).astype(np.intp)
         self._rule = rule
         # Just below the lowest limit: no alarm begins there, and none ends that has a dead band.
-        self._unknown = float(np.nextafter(min(level.limit for level in rule.levels), -np.inf))
+        self._unknown = np.nextafter(lowest_limit, -np.inf)
         self._watch = Watch(watched, series_count)
         self._drains = Watch(drains, series_count)
         self._gauges = Watch(np.unique(gauges), series_count)
@@ -124,11 +128,11 @@ class BlockageDetector:
         signal = np.full(len(chosen), np.nan)
         for now in rounds(drain):
             at, value = self._at[drain[now]], rows.value[chosen[now]]
-            signal[now] = self._judge(at, time_ms[now], value, mm[now])
+            signal[now] = self._judge(at, time_ms[now], value, mm[now], self._unknown[drain[now]])
         told = ~np.isnan(signal)
         return Signals(chosen[told], signal[told])
 
-    def _judge(self, at: Indexes, time_ms: Times, value: Floats, mm: Floats) -> Floats:
+    def _judge(self, at: Indexes, time_ms: Times, value: Floats, mm: Floats, unknown: Floats) -> Floats:
         own = self._columns
         hour = time_ms // _HOUR_MS
         place = hour % _WEEK_H
@@ -144,7 +148,7 @@ class BlockageDetector:
         same = np.concatenate([high[:, :-1], np.maximum(high[:, -1], learned)[:, None]], axis=1)
         own["high"][at[is_dry], place[is_dry]] = np.where(is_now[:, None], same, fresh)[is_dry]
         own["hour"][at[is_dry], place[is_dry]] = hour[is_dry]
-        return np.where(is_dry, ratio, np.minimum(ratio, self._unknown))
+        return np.where(is_dry, ratio, np.minimum(ratio, unknown))
 
     def _six_hours(self, at: Indexes, time_ms: Times, rate: Floats) -> Floats:
         """What has fallen in the last six hours, in whole parts and this one; infinite where nobody knows."""

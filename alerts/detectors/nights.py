@@ -4,7 +4,8 @@ A night is `from_h` to `until_h` of local time, and is judged at the first readi
 from the readings and the site's time zone. Axes: N readings, m readings of one round, V watched series, n nights kept.
 
 *Siltation.* What lies on the bottom lifts the water that always runs: the night's lowest level, dry nights only, rises over
-weeks. The signal is the median of all slopes between two of the last `nights` of them (Theil-Sen), per 30 days; it is a plan
+weeks. Dry is what the gauge says all the time: what may have fallen in more than an hour in which it was not heard counts as
+rain. The signal is the median of all slopes between two of the last `nights` of them (Theil-Sen), per 30 days; it is a plan
 for cleaning, not an alarm at night.
 
 *Night minimum.* The least flow of a register over stretches of `over_s` within the night. Where it lies above the median of
@@ -17,6 +18,7 @@ Source: reference/alarms.md §4.3, M6; §4.2; Theil-Sen as in `trend`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -25,7 +27,7 @@ from pydantic import Field, model_validator
 
 from alerts.detectors.baseline import local_ms
 from alerts.detectors.beside import BesideDetector
-from alerts.detectors.detector import UNSET_MS, Rows
+from alerts.detectors.detector import UNSET_MS, Rows, Watch
 from alerts.detectors.flow import Stretch
 from alerts.detectors.registers import HOUR_MS, RegisterRule, Registers
 from alerts.detectors.rings import quantile, shift_in
@@ -34,6 +36,7 @@ from alerts.rule import LevelledRule, Shown
 from alerts.world import World
 from telemetry.batch import Floats, Indexes, Masks, Times
 from telemetry.catalogue import MetricName
+from telemetry.segments import rounds
 
 _DAY_MS = 24 * HOUR_MS
 _NO_NIGHT = -1
@@ -144,11 +147,12 @@ class SiltationDetector(BesideDetector):
     def __init__(self, rule: SiltationRule, concerned: Indexes, gauges: Indexes, world: World) -> None:
         super().__init__(concerned, gauges[gauges >= 0], world, HOUR_MS / 1000)
         self._rule, self._gauges = rule, gauges
+        self._rain = Watch(np.unique(gauges[gauges >= 0]).astype(np.intp), world.series_count)
         self._zones = [world.zone(series) for series in concerned.tolist()]
         self._scale = world.scales(rule, concerned)[concerned]
         v = len(self.watched)
         self._nights = Nights(v, rule.from_h, rule.until_h)
-        self._wet_ms: Times = np.full(v, UNSET_MS, np.int64)
+        self._wet_ms: Times = np.full(v, UNSET_MS, np.int64)  # of a gauge: until then it was not dry, or nobody knows
         self._day = np.full((v, rule.nights), _NO_NIGHT, np.int64)  # oldest first
         self._low: Floats = np.full((v, rule.nights), np.nan)
 
@@ -158,22 +162,34 @@ class SiltationDetector(BesideDetector):
         return {**super().columns, **self._nights.columns, **own}
 
     def _beside(self, rows: Rows, chosen: Indexes, position: Indexes) -> Floats:
-        rain = self._said(self._lookup.push(rows), self._gauges[position], rows, chosen)
+        wet = self._said(self._lookup.push(self._until_dry(rows)), self._gauges[position], rows, chosen)
         local = local_ms(self._zones, position, rows.time_ms[chosen])
-        return np.stack([rain, local.astype(np.float64)], axis=1)  # (N, 2); milliseconds are exact in a float
+        return np.stack([wet, local.astype(np.float64)], axis=1)  # (N, 2); milliseconds are exact in a float
+
+    def _until_dry(self, rows: Rows) -> Rows:
+        """The same rows; those of gauges say until when it was not dry, or nobody knows whether it was."""
+        says, heard_ms = rows.value.copy(), self._lookup.time_ms[:, -1].copy()
+        chosen, position = self._rain.of(rows)
+        gauge = self._where[self._rain.watched[position]]
+        for now in rounds(gauge):
+            at, row = gauge[now], chosen[now]
+            time_ms = rows.time_ms[row]
+            known = (heard_ms[at] != UNSET_MS) & (self._wet_ms[at] != UNSET_MS)
+            unheard = ~known | (time_ms - np.where(known, heard_ms[at], time_ms) > HOUR_MS)
+            wet = unheard | (rows.value[row] > self._rule.rain_rate_max)
+            self._wet_ms[at] = np.where(wet, time_ms, self._wet_ms[at])
+            heard_ms[at], says[row] = time_ms, self._wet_ms[at]
+        return replace(rows, value=says)
 
     def _step(self, now: Round) -> Floats:
         assert now.beside is not None
         rule, at = self._rule, now.at
-        rain, local = now.beside[:, 0], now.beside[:, 1].astype(np.int64)
-        wet = rain > rule.rain_rate_max
-        self._wet_ms[at] = np.where(wet, now.time_ms, self._wet_ms[at])
-        # A gauge that is there and says nothing leaves open whether it is dry.
-        unheard = (self._gauges[at] >= 0) & np.isnan(rain)
+        wet_ms, local = now.beside[:, 0], now.beside[:, 1].astype(np.int64)
         signal = np.full(len(at), np.nan)
         over = self._nights.ends(at, local)
         signal[over] = self._judge(at[over])
-        is_dry = ~unheard & (now.time_ms - np.maximum(self._wet_ms[at], 0) > rule.dry_h * HOUR_MS)
+        # A gauge that is there and says nothing leaves open whether it is dry.
+        is_dry = (self._gauges[at] < 0) | (now.time_ms - wet_ms > rule.dry_h * HOUR_MS)
         taken = self._nights.is_in(local) & is_dry
         self._nights.take(at[taken], local[taken], now.value[taken])
         return signal
@@ -207,7 +223,7 @@ class NightMinimumDetector(RoundsDetector):
         self._stretch = Stretch(len(concerned), "stretch")
         self._nights = Nights(len(concerned), rule.from_h, rule.until_h)
         self._usual: Floats = np.full((len(concerned), _NIGHTS_LEARNED), np.nan)  # a day, oldest first
-        self._lowest_limit = min(abs(level.limit) for level in rule.levels)
+        self._lowest_limit = world.lowest_limits(rule, concerned)
 
     @property
     def columns(self) -> Mapping[str, NDArray[Any]]:
@@ -252,6 +268,6 @@ class NightMinimumDetector(RoundsDetector):
         known = count >= rule.nights_min
         above = np.where(is_new, flow - middle, 0.0) * (rule.price or 1.0)
         signal = np.where(known, above, np.nan)
-        learns = ~(signal >= self._lowest_limit)
+        learns = ~(signal >= self._lowest_limit[at])
         shift_in(self._usual, at[learns], flow[learns])
         return signal

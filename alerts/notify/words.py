@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts import events
-from alerts.alarm import Transition, What
+from alerts.alarm import LATE_DATA, Transition, What
 from alerts.people import Template
 from alerts.recheck import DECISION_OVERDUE, RECHECK_OVERDUE
 
@@ -26,7 +26,7 @@ _SEVERITY_ZH = {"critical": "紧急", "high": "高", "medium": "中", "low": "�
 _REASONS = {
     What.RAISED: ("new alarm", "新告警"),
     What.SEVERITY_UP: ("it has become worse", "级别升高"),
-    What.REOPENED: ("it is not over: readings that came late say so", "补传数据表明告警并未结束"),
+    What.REOPENED: ("it was over and is back", "恢复后再次告警"),
     What.UNMASKED: ("it is no longer masked and still there", "屏蔽已解除，告警仍在"),
     What.REALARMED: ("acknowledged long ago and still there", "确认已久，告警仍在"),
     What.ESCALATED: ("nobody has acknowledged it", "尚无人确认，升级通知"),
@@ -44,6 +44,7 @@ _OVER_OTHERWISE = {
     "signed-late": ("over: somebody has signed it off, late", "已补签"),
     "cannot-be-signed": ("over: it can no longer be signed off, and stays missed", "已过补签期限，记为漏办"),
 }
+_NOT_OVER = ("it is not over: readings that came late say so", "补传数据表明告警并未结束")
 _RETRACTED = ("taken back: readings that came late say that it never was", "撤回：补传数据表明并未发生")
 _TEXT = {
     "en": "{what}\nWhere: {where}\n{why}\nSince: {since}\nLast value: {last}\nThis message: {reason}\nWhat to do: {advice}",
@@ -103,6 +104,7 @@ def _said(taken: Transition, document: Mapping[str, Any], language: str) -> dict
     zh = language == "zh"
     unit = document.get("unit") or ""
     unit = "" if unit == "1" else unit
+    unit = {"rate": f"{unit}/min", "forecast": "min"}.get(document.get("rule_type") or "", unit)
     value, limit = document.get("value"), document.get("limit")
     severity = document.get("severity", "")
     what = _of(document, "rule_name", language)
@@ -128,6 +130,8 @@ def _title(said: Mapping[str, str], document: Mapping[str, Any], language: str) 
 def _reason(what: What, reason: str, zh: bool) -> str:
     if reason == "retracted-by-late-data":
         return _RETRACTED[zh]
+    if what is What.REOPENED and reason == LATE_DATA:
+        return _NOT_OVER[zh]
     if reason in _CALLED_ANEW:
         return _CALLED_ANEW[reason][zh]
     if reason in _OVER_OTHERWISE:

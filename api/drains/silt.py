@@ -56,7 +56,9 @@ def local_day(time_ms: int, zone: str) -> int:
 
 
 def dry_nights(time_ms: Times, low_m: Floats, rain: Rain, zone: str) -> Nights:
-    """The lowest level of each dry night. An hour in which the gauge said nothing is not known to be dry.
+    """The lowest level of each dry night.
+
+    An hour is not known to be dry where the gauge said nothing in it or in the twelve before.
 
     Args:
         time_ms, low_m: Start and lowest level of each hour, (N,), ascending.
@@ -68,7 +70,9 @@ def dry_nights(time_ms: Times, low_m: Floats, rain: Rain, zone: str) -> Nights:
     last_wet = np.concatenate(([_LONG_AGO_MS], rain.wet_ms))[np.searchsorted(rain.wet_ms, time_ms, side="right")]
     taken = (hour >= FROM_H) & (hour < UNTIL_H) & (time_ms - (last_wet + _HOUR_MS) >= _DRY_MS)
     if rain.heard_ms is not None:
-        taken &= np.isin(time_ms, rain.heard_ms)
+        heard = np.searchsorted(rain.heard_ms, time_ms, side="right")
+        heard -= np.searchsorted(rain.heard_ms, time_ms - _DRY_MS, side="left")
+        taken &= heard == _DRY_MS // _HOUR_MS + 1
     day, at = np.unique(local[taken] // _DAY_MS, return_inverse=True)
     lowest = np.full(len(day), np.inf)
     np.minimum.at(lowest, at, low_m[taken])

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from api.contract import Named, named
 from api.drains.network import LEVEL, RAIN, Network, Node
-from api.drains.storms import GAP_MS, Reached, find_storms, reached
+from api.drains.storms import Reached, find_storms, is_over, reached
 from api.parts import Parts
 from ingest.history.history import Aggregate, HistoryReader
 from telemetry.catalogue import Device
@@ -106,7 +106,7 @@ def storms_between(history: HistoryReader, gauge: Device, start_ms: int, end_ms:
                     depth_mm=depth,
                     peak_mm_h=float(mean.value[during].max()),
                     heard=min(heard, 1.0),
-                    is_over=now_ms - end >= GAP_MS,
+                    is_over=is_over(mean.time_ms, end, now_ms, STEP_MS),
                 )
             )
     return shown

@@ -1,8 +1,8 @@
 """Storms, found from rain: where one ends and the next begins, and what a level did meanwhile.
 
 A storm is rain with less than `GAP_MS` of dryness inside of it: what falls within six hours finds the drains still
-running. A step that the gauge did not report is not dry and not wet; it is counted, so that a report can say how much of
-the rain was seen. Axes: N steps or readings, ascending in time; K storms.
+running. Time in which the gauge was not heard is neither dry nor wet: it parts no storm, until it is a day. It is counted, so
+that a report can say how much of the rain was seen. Axes: N steps or readings, ascending in time; K storms.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from telemetry.batch import Floats, Times
 
 GAP_MS = 6 * 3_600_000
 """Dry for so long, and the next rain is another storm."""
+UNHEARD_MAX_MS = 24 * 3_600_000
+"""Not heard for so long, and nobody can say that it is still the same storm."""
 WET_MM_H = 0.1
 """A gauge that says no more than that is dry, as the blockage and siltation rules see it."""
 DEPTH_MIN_MM = 0.5
@@ -47,8 +49,9 @@ def find_storms(time_ms: Times, rate_mm_h: Floats, step_ms: int) -> Storms:
     wet = np.flatnonzero(rate_mm_h > WET_MM_H)
     if not len(wet):
         return Storms(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0))
-    dry_ms = np.diff(time_ms[wet]) - step_ms
-    breaks = np.flatnonzero(dry_ms >= GAP_MS)
+    unheard_ms = np.diff(_unheard_ms(time_ms, step_ms)[wet])
+    dry_ms = np.diff(time_ms[wet]) - step_ms - unheard_ms
+    breaks = np.flatnonzero((dry_ms >= GAP_MS) | (unheard_ms >= UNHEARD_MAX_MS))
     first = wet[np.concatenate(([0], breaks + 1))]
     last = wet[np.concatenate((breaks, [len(wet) - 1]))]
     fallen = np.concatenate(([0.0], np.cumsum(rate_mm_h * (step_ms / _HOUR_MS))))
@@ -58,6 +61,19 @@ def find_storms(time_ms: Times, rate_mm_h: Floats, step_ms: int) -> Storms:
     heard = (last - first + 1) / ((end_ms - start_ms) / step_ms)
     kept: NDArray[np.bool_] = depth_mm >= DEPTH_MIN_MM
     return Storms(start_ms[kept], end_ms[kept], depth_mm[kept], heard[kept])
+
+
+def is_over(time_ms: Times, end_ms: int, now_ms: int, step_ms: int) -> bool:
+    """Whether a storm whose rain ended then is over by now, by the steps that were reported, (N,), ascending."""
+    after = np.concatenate(([end_ms - step_ms], time_ms[time_ms >= end_ms], [now_ms]))
+    unheard_ms = int(_unheard_ms(after, step_ms)[-1])
+    return now_ms - end_ms - unheard_ms >= GAP_MS or unheard_ms >= UNHEARD_MAX_MS
+
+
+def _unheard_ms(time_ms: Times, step_ms: int) -> Times:
+    """How long the gauge had not been heard, before each step, since the first, (N,): pauses of more than an hour."""
+    pause_ms = np.diff(time_ms)
+    return np.concatenate(([0], np.cumsum(np.where(pause_ms > _HOUR_MS, pause_ms - step_ms, 0)))).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Readings for detectors, cut into batches at will."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -15,12 +15,14 @@ def rows_of(
     batch: Sequence[Told],
     newest: dict[int, int] | None = None,
     keys: Mapping[tuple[int, int], int] = MappingProxyType({}),
+    doubtful: Collection[tuple[int, int]] = (),
 ) -> Rows:
     """A batch as `Conditions` hands it to detectors.
 
     Args:
         newest: The newest time of each series before it, which is kept up to date; what is no newer is late.
         keys: By (series, time) whose passage a reading is.
+        doubtful: Which are not good, by (series, time).
     """
     late: list[bool] = []
     if newest is not None:
@@ -35,7 +37,7 @@ def rows_of(
         np.array([batch[i][0] for i in order], np.intp),
         np.array([batch[i][1] for i in order], np.int64),
         np.array([batch[i][2] for i in order], np.float64),
-        np.ones(len(batch), np.bool_),
+        np.array([(batch[i][0], batch[i][1]) not in doubtful for i in order], np.bool_),
         np.asarray(order, np.intp),
         first,
         np.array(late)[order] if late else None,
@@ -49,6 +51,7 @@ def signals_of(
     sizes: Sequence[int],
     newest: dict[int, int] | None = None,
     keys: Mapping[tuple[int, int], int] = MappingProxyType({}),
+    doubtful: Collection[tuple[int, int]] = (),
 ) -> dict[tuple[int, int], float]:
     """What a detector says, by (series, time); between batches it is carried over to a new one by its columns."""
     found: dict[tuple[int, int], float] = {}
@@ -59,7 +62,7 @@ def signals_of(
             assert len(column) == len(fresh.watched)
             column[:] = detector.columns[name]
         detector = fresh
-        rows = rows_of(batch, newest, keys)
+        rows = rows_of(batch, newest, keys, doubtful)
         signals = detector.push(rows)
         assert (np.diff(signals.row) > 0).all()
         assert not np.isnan(signals.value).any()

@@ -3,9 +3,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pytest
 
-from alerts.backtest import BacktestReport, Labelled, backtest
+from alerts.alarm import Alarm, Effects, Transition, What
+from alerts.backtest import BacktestReport, Gathered, Labelled, backtest, unattended
+from alerts.engine import Engine
 from alerts.load import chatters, flood_ms, peak
 from alerts.outcome import Outcome, outcome_of
+from alerts.program import compile_rules
+from alerts.rule import Severity
 from alerts.rules import Rule, RuleFile
 from bench import district
 from telemetry.batch import ReadingBatch
@@ -83,6 +87,11 @@ def test_a_latched_alarm_ends_though_nobody_acknowledges_in_a_back_test() -> Non
     assert run(VALUES, rule(1.0, latch="until-disposed")).tried.open_at_end == 0
 
 
+def test_a_rule_that_calls_by_a_schedule_runs_over_the_journal_too() -> None:
+    rules = unattended([rule(1.0, schedule="day")])
+    assert not list(Engine(compile_rules(rules, CATALOGUE, REGISTRY)).open_alarms)
+
+
 def test_silence_is_refused_because_the_history_does_not_know_when_the_core_could_hear() -> None:
     silence = RuleFile.model_validate(
         {
@@ -117,3 +126,28 @@ def test_decisions_about_persons_say_what_the_alarm_was_worth() -> None:
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("minute", "shift"),
+    [(359, "06–14"), (360, "14–22"), (839, "14–22"), (840, "22–06"), (1319, "22–06"), (1320, "06–14")],
+)
+def test_an_alarm_belongs_to_the_shift_in_which_it_began(minute: int, shift: str) -> None:
+    values = [1.2 if number == minute else 0.5 for number in range(1440)]  # from eight o'clock in Shanghai on
+    assert {name for name, count in run(values, rule(1.0), size=1440).tried.per_shift.items() if count} == {shift}
+
+
+def test_an_alarm_that_gets_worse_and_better_does_not_chatter() -> None:
+    about = ("a1", "high", "drain", "east", "mh-1", "level-1", "level", None)
+    alarm = Alarm(*about, Severity.HIGH, Severity.CRITICAL, 3, T0, T0, 1.5, 1.4)
+    for steps, expected in (
+        ((What.RAISED, What.SEVERITY_UP, What.SEVERITY_DOWN), False),
+        ((What.RAISED, What.RETURNED, What.REOPENED), True),
+    ):
+        gathered = Gathered()
+        taken = [
+            Transition("a1", seq, what, Severity.HIGH, T0 + 10_000 * seq, T0 + 10_000 * seq, "r")
+            for seq, what in enumerate(steps, 1)
+        ]
+        gathered.take_effects(Effects(taken, {"a1": alarm}))
+        assert [one.chatters for one in gathered.occurrences()] == [expected]

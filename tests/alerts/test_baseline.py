@@ -1,3 +1,4 @@
+import math
 from datetime import date, timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from alerts.detectors.baseline import BaselineRule
 from tests.alerts.streams import POWER, VOLUME, Reading, maker, same, told
 from tests.oracles import baseline as oracle
+from tests.oracles.registers import Register
 
 HOUR_MS, SHANGHAI_MS = 3_600_000, 8 * 3_600_000
 MONDAY_MS = 1_735_488_000_000  # 2024-12-30, local midnight
@@ -20,11 +22,26 @@ DRAWN = st.lists(
     max_size=90,
 )
 CUTS = st.lists(st.integers(1, 12), min_size=1, max_size=8)
+SIDES = st.sampled_from(["both", "high", "low"])
+# Two readings a day of a register, a day or a week after the last ones: minutes after the full hour, minutes to the second,
+# what it adds in between; whether it is read in the middle too, and well.
+PAIRS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 7, 7, 7]),
+        st.sampled_from([0, 0, 0, 15, 16]),
+        st.sampled_from([60, 60, 60, 59, 90, 91]),
+        st.sampled_from([4, 4, 4, 4, 5, 8, 30, 0, -9]),
+        st.booleans(),
+        st.sampled_from([True] * 9 + [False]),
+    ),
+    min_size=20,
+    max_size=50,
+)
 
 
-@given(DRAWN, CUTS, st.booleans())
+@given(DRAWN, CUTS, st.booleans(), SIDES)
 def test_unusual_hours_are_those_of_the_oracle(
-    drawn: list[tuple[int, float]], cuts: list[int], is_holiday: bool
+    drawn: list[tuple[int, float]], cuts: list[int], is_holiday: bool, side: str
 ) -> None:
     now = MONDAY_MS
     stream: list[Reading] = []
@@ -38,6 +55,7 @@ def test_unusual_hours_are_those_of_the_oracle(
         "least_distance": 1.0,
         "weeks": 4,
         "weeks_min": 3,
+        "side": side,
         "holidays": [d.isoformat() for d in mondays],
         "workdays": [d.isoformat() for d in sundays],
     }
@@ -46,9 +64,33 @@ def test_unusual_hours_are_those_of_the_oracle(
     expected = {}
     for series in POWER:
         local = [(time + SHANGHAI_MS, value) for s, time, value, _ in stream if s == series]
-        said = oracle.unusual(local, 0.5, 1.0, 4, 3, 4.0, holidays, workdays)
+        said = oracle.unusual(oracle.means(local), 0.5, 1.0, 4, 3, 4.0, holidays, workdays, side)
         expected[series] = [(time - SHANGHAI_MS, signal) for time, signal in said]
     same(found, expected)
+
+
+@given(PAIRS, CUTS, SIDES)
+def test_unusual_hours_of_registers_are_those_of_the_oracle(
+    drawn: list[tuple[int, int, int, int, bool, bool]], cuts: list[int], side: str
+) -> None:
+    day, total = 0, 1000.0
+    readings: list[tuple[int, float, bool]] = []
+    for days, after, minutes, grows, has_middle, good in drawn:
+        day += days
+        first = MONDAY_MS + day * 24 * HOUR_MS + after * 60_000
+        total += 3
+        readings.append((first, total, True))
+        if has_middle:
+            readings.append((first + minutes * 30_000, total + grows // 2, good))
+        total += grows
+        readings.append((first + minutes * 60_000, total, good))
+    fields = {"least": 1.0, "least_distance": 2.0, "weeks": 4, "weeks_min": 3, "side": side}
+    make = maker(VOLUME, type="baseline", levels=[{"severity": "low", "at_least": 3}], **fields)
+    found = told(make, [(VOLUME[0], time, value, good) for time, value, good in readings], cuts)
+    local = [(time + SHANGHAI_MS, value) for time, value, good in readings if good]
+    hours = oracle.added(Register(math.inf, math.inf, []), local)
+    said = oracle.unusual(hours, 1.0, 2.0, 4, 3, 3.0, set(), set(), side)
+    same(found, {VOLUME[0]: [(time - SHANGHAI_MS, signal) for time, signal in said]})
 
 
 def test_a_day_is_a_holiday_or_a_workday() -> None:

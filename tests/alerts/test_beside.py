@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,31 +7,38 @@ from hypothesis import strategies as st
 from telemetry.errors import BadConfiguration
 from tests.alerts.streams import POWER, POWER_FACTOR, VOLUME, Reading, maker, same, told
 from tests.oracles import beside as oracle
+from tests.oracles.registers import Register
 
 T0 = 1_700_000_000_000
 MINUTE_MS = 60_000
+# (series, minutes since the reading before, value or what a register does, minutes that it was taken earlier, good)
 DRAWN = st.lists(
     st.tuples(
-        st.sampled_from([*VOLUME, *POWER, *POWER, *POWER_FACTOR]),
+        st.sampled_from([*VOLUME, *VOLUME, *POWER, *POWER, *POWER_FACTOR]),
         st.sampled_from([1, 1, 1, 4, 5, 6]),
-        st.sampled_from([0.0, 0.0, 1.0, 1.0, 2.0, 10.0]),
+        st.sampled_from([0.0, 0.0, 1.0, 1.0, 2.0, 10.0, 10.0, -1.0]),
+        st.sampled_from([0, 0, 0, 2]),
+        st.sampled_from([True, True, True, False]),
     ),
-    min_size=30,
-    max_size=100,
+    min_size=50,
+    max_size=120,
 )
 CUTS = st.lists(st.integers(1, 12), min_size=1, max_size=8)
-Drawn = list[tuple[int, int, float]]
+Drawn = list[tuple[int, int, float, int, bool]]
+# A register stands, runs, jitters and is reset.
+GROWS = {0.0: 0.0, 1.0: 0.0, 2.0: 1.0, 10.0: -9.0, -1.0: -1.0}
 
 
 def stream_of(drawn: Drawn) -> list[Reading]:
-    now, total = T0, [0.0] * 3
+    now, total, newest = T0, [50.0] * 3, dict[int, int]()
     found: list[Reading] = []
-    for series, minutes, value in drawn:
+    for series, minutes, value, earlier, good in drawn:
         now += minutes * MINUTE_MS
         if series in VOLUME:
-            total[series] += 1 if value == 2 else 0
+            total[series] = max(total[series] + GROWS[value], 0.0)
             value = total[series]
-        found.append((series, now, value, True))
+        newest[series] = max(now - earlier * MINUTE_MS, newest.get(series, 0) + 1)
+        found.append((series, newest[series], value, good))
     return found
 
 
@@ -37,9 +46,14 @@ def stream_of(drawn: Drawn) -> list[Reading]:
 def test_registers_that_stand_are_those_of_the_oracle(drawn: Drawn, cuts: list[int]) -> None:
     stream = stream_of(drawn)
     plain = [(s, time, value) for s, time, value, _ in stream]
-    fields = {"while_metric": "power", "above": 1.0, "age_max_s": 300, "gap_max_s": 3600}
+    fields = {"while_metric": "power", "above": 0.5, "age_max_s": 600, "gap_max_s": 3600}
     found = told(maker(VOLUME, type="stuck", **fields), stream, cuts)
-    same(found, {v: oracle.stuck(plain, v, p, 1.0, 300_000, 3_600_000) for v, p in zip(VOLUME, POWER, strict=True)})
+    good = [each[3] for each in stream]
+    expected = {
+        v: oracle.stuck(plain, good, v, Register(math.inf, math.inf, []), p, 0.5, 600_000, 3_600_000)
+        for v, p in zip(VOLUME, POWER, strict=True)
+    }
+    same(found, expected)
 
 
 @given(DRAWN, CUTS)
@@ -54,10 +68,16 @@ def test_peers_are_those_of_the_oracle(drawn: Drawn, cuts: list[int]) -> None:
 def test_conditions_that_hold_are_those_of_the_oracle(drawn: Drawn, cuts: list[int]) -> None:
     stream = stream_of(drawn)
     plain = [(s, time, value) for s, time, value, _ in stream]
-    conditions = [{"metric": "power_factor", "at_least": 1}, {"metric": "power", "device": "meter-2", "at_least": 2}]
+    conditions = [
+        {"metric": "power_factor", "at_least": 1},
+        {"metric": "power_factor", "at_most": 1},
+        {"metric": "power", "device": "meter-2", "at_least": 2},
+    ]
     found = told(maker(POWER, type="composite", conditions=conditions, age_max_s=300), stream, cuts)
     expected = {
-        s: oracle.composite(plain, s, [(pf, 1.0), (POWER[2], 2.0)], 300_000)
+        s: oracle.composite(
+            plain, s, [(pf, "at least", 1.0), (pf, "at most", 1.0), (POWER[2], "at least", 2.0)], 300_000
+        )
         for s, pf in zip(POWER, POWER_FACTOR, strict=True)
     }
     same(found, expected)

@@ -71,3 +71,13 @@ def test_what_is_always_open_never_changes_and_what_never_opens_is_found() -> No
     always = Schedule.model_validate({"id": "always", "weekly": [{}]})
     assert is_open(always, 0) and next_change_ms(always, 0) is None and opens_ever(always)
     assert not opens_ever(Schedule.model_validate({"id": "never", "weekly": [{"days": []}]}))
+
+
+def test_a_day_that_is_worked_to_make_up_for_a_holiday_goes_by_mondays_hours() -> None:
+    weekly = [
+        {"days": ["mon"], "from": "08:00", "to": "09:00"},
+        {"days": ["tue", "wed", "thu", "fri", "sat", "sun"], "from": "20:00", "to": "21:00"},
+    ]
+    schedule = Schedule.model_validate({"id": "x", "weekly": weekly, "workdays": ["2026-05-09"]})
+    opened = [is_open(schedule, ms(f"2026-05-{day}:30")) for day in ("09T08", "09T20", "16T08", "16T20")]
+    assert opened == [True, False, False, True]  # both are Saturdays

@@ -4,8 +4,10 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import Message
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -209,9 +211,23 @@ def test_robots_that_want_signatures_get_them(
     answers += [(200, '{"errcode":0}'), (200, '{"code":0}')]
     chat("dingtalk", url, "SEC").deliver(NOTICE)
     chat("feishu", url, "SEC").deliver(NOTICE)
-    assert f"&timestamp={NOW_MS}&sign=" in got[0][0]
+    # Worked out with openssl: DingTalk signs its text with the secret, Feishu nothing with its text.
+    asked = parse_qs(urlsplit(got[0][0]).query)
+    assert asked["timestamp"] == [str(NOW_MS)]
+    assert asked["sign"] == ["6d8pOmLs8krB1Eh/Sw7z9cN3k1JtGD0reZThnVtO8g0="]
     assert got[1][1]["timestamp"] == str(NOW_MS // 1000)
-    assert got[1][1]["sign"]
+    assert got[1][1]["sign"] == "wT9wo7wNjgPhTBJHMrMPH3+Gwm3SbGatbzbTpxomHak="
+
+
+def test_a_robot_gets_no_more_than_it_takes(
+    robot: tuple[str, list[tuple[int, str]], list[tuple[str, dict[str, Any]]]],
+) -> None:
+    url, answers, got = robot
+    answers.append((200, '{"errcode":0}'))
+    chat("wecom", url).deliver(replace(NOTICE, text="水位过高" * 1000))
+    said = got[0][1]["text"]["content"]
+    assert said.endswith("…")
+    assert 1900 < len(said.encode()) <= 2048
 
 
 def test_a_robot_that_is_away_does_not_betray_its_url() -> None:

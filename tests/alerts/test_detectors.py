@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.detectors.detector import UNSET_MS
-from alerts.detectors.trend import ForecastRule, TrendDetector, minutes_until, trend
+from alerts.detectors.trend import ForecastRule, RateRule, TrendDetector, minutes_until, trend
 from alerts.detectors.windows import Windows
 from telemetry.segments import group
-from tests.alerts.rows import signals_of
+from tests.alerts.rows import agree, signals_of
 from tests.oracles import trend as oracle
 
 # (seconds since the one before, millimetres): steep and gentle, so that many windows have a trend and some have none.
@@ -29,9 +29,59 @@ def test_trends_agree_with_all_pairs_by_hand(windows: list[list[tuple[int, int]]
             slope, level = oracle.theil_sen(minutes, values[row].tolist())
             assert np.isclose(found.slope[row], slope, rtol=1e-9, atol=1e-12)
             assert np.isclose(found.level[row], level, rtol=1e-9, atol=1e-12)
-            assert found.slope_low[row] <= found.slope[row] <= found.slope_high[row]
+            low, high = oracle.quartiles(minutes, values[row].tolist())
+            assert np.isclose(found.slope_low[row], low, rtol=1e-9, atol=1e-12)
+            assert np.isclose(found.slope_high[row], high, rtol=1e-9, atol=1e-12)
+            assert low <= found.slope[row] <= high
         else:
             assert found.slope[row] == 0
+
+
+# (series, seconds, value beside what it climbs by with each reading): spans around what is too close and too far, and values
+# on the target.
+STREAMS = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.sampled_from([1, 3, 3, 3, 3, 3, 3, 4]),
+        st.sampled_from([0.0, 0.0, 0.125, 0.25, 0.5, 1.0]),
+    ),
+    min_size=30,
+    max_size=80,
+)
+
+
+@given(
+    STREAMS,
+    st.lists(st.integers(1, 12), min_size=1, max_size=8),
+    st.sampled_from([0.0, 0.125, -0.125]),
+    st.sampled_from([None, 0.125, 1.0]),
+    st.sampled_from([1, 29]),
+)
+def test_what_is_said_of_a_stream_is_that_of_the_oracle(
+    drawn: list[tuple[int, int, float]], sizes: list[int], climbs: float, target: float | None, times: int
+) -> None:
+    fields = {"id": "r", "name": "R", "class": "drain", "metric": "level", "window_readings": 8}
+    fields |= {"span_min_s": 21, "span_max_s": 609}
+    rule: RateRule | ForecastRule
+    if target is None:
+        rule = RateRule.model_validate(fields | {"type": "rate", "levels": [{"severity": "high", "at_least": 1}]})
+    else:
+        level = {"severity": "high", "at_most": 60}
+        rule = ForecastRule.model_validate(fields | {"type": "forecast", "target": target, "levels": [level]})
+    now, by = [0, 0], dict[int, list[tuple[int, float]]]({0: [], 1: []})
+    stream = []
+    for series, gap_s, value in drawn:
+        now[series] += gap_s * times * 1000
+        value += climbs * len(by[series])
+        by[series].append((now[series], value))
+        stream.append((series, now[series], value))
+    targets = None if target is None else np.full(2, target)
+    expected = {
+        (series, when): value
+        for series, of in by.items()
+        for when, value in oracle.said(of, 8, (21_000, 609_000), target)
+    }
+    agree(signals_of(lambda: TrendDetector(rule, np.arange(2), 2, targets), stream, sizes), expected)
 
 
 def test_a_steady_rise_reaches_its_limit_when_arithmetic_says() -> None:

@@ -78,10 +78,13 @@ def test_waves_do_not_make_a_fault_of_an_overflow() -> None:
 WEEK_S = 168 * 3600
 WEATHER = st.lists(
     st.tuples(
-        st.sampled_from([0, 0, 0, 1]),  # 1: after a long pause the gauge had not been heard for six hours
+        st.sampled_from(
+            [24_000, 24_000, 21_600, 21_300, 0]
+        ),  # for how long the gauge has been heard again after a pause
         st.sampled_from([300, 600, 900, 21_000, WEEK_S, WEEK_S, WEEK_S - 300]),
         st.sampled_from([0.0, 0.0, 0.04, 0.2, 0.25, 0.25, 0.5]),
         st.sampled_from([0.0, 0.0, 5.5, 6.0, 6.5]),
+        st.sampled_from([0, 0, 0, 3600, 3601]),  # how much later than the gauge the level is read
     ),
     min_size=30,
     max_size=80,
@@ -90,23 +93,25 @@ WEATHER = st.lists(
 
 @given(WEATHER, CUTS)
 def test_blockage_agrees_with_one_drain_and_its_gauge(
-    line: list[tuple[int, int, float, float]], sizes: list[int]
+    line: list[tuple[int, int, float, float, int]], sizes: list[int]
 ) -> None:
     rule = BlockageRule.model_validate(fields("blockage"))
     gauge, drain = Gauge(), Drain(1.0)
     stream: list[Told] = []
     expected, now = {}, T0
-    for unheard, gap_s, level, rate in line:
+    for heard_s, gap_s, level, rate, later_s in line:
         now += gap_s * 1000
-        if gap_s > 24_000 and not unheard:
-            for before_s in range(24_000, 0, -3000):
+        if gap_s > 24_000:
+            for before_s in range(heard_s, 0, -3000):
                 stream.append((1, now - before_s * 1000, 0.0))
                 gauge.reading(now - before_s * 1000, 0.0)
-        stream += [(1, now, rate), (0, now, level)]
-        signal = drain.reading(now, level, gauge.reading(now, rate))
+        fallen = gauge.reading(now, rate)
+        stream += [(1, now, rate), (0, now + later_s * 1000, level)]
+        now += later_s * 1000
+        signal = drain.reading(now, level, fallen) if later_s <= 3600 else None
         if signal is not None:
             expected[0, now] = signal
-    made = signals_of(lambda: BlockageDetector(rule, np.array([0]), np.array([1]), 2), stream, sizes)
+    made = signals_of(lambda: BlockageDetector(rule, np.array([0]), np.array([1]), 2, np.ones(1)), stream, sizes)
     agree(made, expected)
 
 
@@ -126,7 +131,7 @@ def test_a_storm_in_which_the_gauge_was_not_heard_is_no_blockage() -> None:
         rule = BlockageRule.model_validate(fields("blockage"))
 
         def make(rule: BlockageRule = rule) -> BlockageDetector:
-            return BlockageDetector(rule, np.array([0]), np.array([1]), 2)
+            return BlockageDetector(rule, np.array([0]), np.array([1]), 2, np.ones(1))
 
         last = signals_of(make, stream, [1000])[0, stream[-1][1]]
         assert (last >= 1.0) == is_heard
@@ -143,7 +148,7 @@ def test_a_drain_that_stands_high_in_dry_weather_is_blocked_and_in_rain_it_is_no
         rule = BlockageRule.model_validate(fields("blockage"))
 
         def make(rule: BlockageRule = rule) -> BlockageDetector:
-            return BlockageDetector(rule, np.array([0]), np.array([1]), 2)
+            return BlockageDetector(rule, np.array([0]), np.array([1]), 2, np.ones(1))
 
         last = signals_of(make, stream, [1000])[0, stream[-1][1]]
         assert (last >= 1.0) == (rate == 0.0)

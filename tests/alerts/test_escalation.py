@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from alerts.alarm import Alarm, Effects, Transition, What
+from alerts.alarm import Alarm, Effects, Masked, Transition, What
 from alerts.escalation import (
     CHANNEL_FAILS,
     CHANNEL_WORKS,
@@ -329,3 +329,46 @@ def test_a_missed_duty_is_told_once_and_nobody_is_called_until_somebody_answers(
     assert [(a.site, a.device, a.key, a.alarm_class) for a in ladder.escalation.system.values()] == [
         ("west", "round", "2026-11-18", DUTY)
     ]
+
+
+def test_that_nobody_answers_is_one_alarm_however_often_everybody_was_called() -> None:
+    ladder = Ladder()
+    ladder.step(0, What.RAISED, severity=Severity.HIGH)
+    ladder.ticks(1200)
+    ladder.step(1300, What.SEVERITY_UP)
+    ladder.ticks(4000)
+    assert [(name, what) for _, name, what, _ in ladder.said].count(("a1", What.EXHAUSTED)) == 2
+    assert [(second, name) for second, name, what, _ in ladder.said if what is What.RAISED] == [(1200, "system")]
+
+
+def test_what_is_acknowledged_is_reminded_of_until_that_is_too_long_ago() -> None:
+    people = PEOPLE.model_dump()
+    people["people"] = [{**p.model_dump(), "addresses": {"push": "1"}} for p in PEOPLE.people]
+    steps = [{"to": ["li"], "channels": ["push"]}]
+    people["routes"] = [{"id": "drains", "critical": {"steps": steps, "repeat_s": 100, "ack_timeout_s": 250}}]
+    ladder = Ladder(People.model_validate(people))
+    ladder.step(0, What.RAISED)
+    ladder.step(10, What.ACKNOWLEDGED)
+    ladder.ticks(*range(11, 270))
+    assert ladder.said == [
+        (110, "a1", What.REMINDED, 0),
+        (210, "a1", What.REMINDED, 0),
+        (260, "a1", What.REALARMED, None),
+    ]
+
+
+def test_a_masked_alarm_that_has_a_route_only_now_calls_nobody() -> None:
+    ladder = Ladder()
+    ladder.step(0, What.RAISED)
+    ladder.alarms["a1"].masks = [Masked("c", "cause", None, "c", None)]
+    ladder.escalation = Escalation(PEOPLE, {"r": "drains"}, ladder.alarms.get)
+    ladder.escalation.load(None, ladder.alarms.values(), T0 + 50_000)
+    ladder.ticks(*range(51, 300))
+    assert ladder.said == []
+
+
+def test_what_can_wait_is_reminded_of_in_the_list_and_never_exhausted() -> None:
+    ladder = Ladder()
+    ladder.step(0, What.RAISED, severity=Severity.MEDIUM)
+    ladder.ticks(*range(1, 30_000, 60))
+    assert [(second // 3600, what) for second, _, what, _ in ladder.said] == [(4, What.REMINDED), (8, What.REMINDED)]

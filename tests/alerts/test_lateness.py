@@ -118,6 +118,16 @@ def test_what_is_too_late_is_history_only_and_counted() -> None:
     assert world.too_late == 1
 
 
+def test_what_is_late_by_ten_minutes_is_judged() -> None:
+    minutes = int(LATE_MAX_MS / 60_000) + 2
+    rows = [(60 * minute, ("a1", 7.0, 60 * minute, 0)) for minute in range(minutes + 1)]
+    last = 60 * minutes + 1
+    late = (last + 1, ("a1", 15.0, last - LATE_MAX_MS // 1000, 0))
+    world = arriving([*rows, (last, ("a1", 7.0, last, 0)), late], last + 30)
+    (alarm,) = world.of("level")
+    assert (alarm.onset_ms, world.too_late) == (T0 + 121_000, 0)
+
+
 def test_checkpoints_are_few_and_reach_back_far_enough() -> None:
     world = World()
     for second in range(0, 7200, 10):
@@ -150,6 +160,24 @@ def test_what_comes_late_while_its_gateway_catches_up_is_judged_when_that_is_ove
     world.ticks(72, 80)
     (alarm,) = world.of("level")
     assert (alarm.onset_ms, alarm.is_open, world.too_late) == (T0 + 50_000, True, 0)
+
+
+def test_nothing_is_judged_from_a_checkpoint_that_was_made_while_its_gateway_caught_up() -> None:
+    world = World()
+    world.ticks(0, 5)
+    world.live(6, ("a1", 7.0, 5, 0))
+    world.ticks(7, 60)
+    world.live(61, ("a1", 9.0, 60, 0), gw_a=1)
+    world.ticks(62, 100)
+    assert not world.of("level")
+    world.backlog(101, ("a1", 12.0, 30, 0), gw_a=0)
+    world.ticks(102, 102)
+    world.live(103, ("a1", 9.0, 102, 0))
+    world.ticks(104, 112)
+    world.live(113, ("a1", 9.0, 95, 0))
+    world.ticks(114, 130)
+    (alarm,) = world.of("level")
+    assert (alarm.onset_ms, alarm.is_open) == (T0 + 30_000, True)
 
 
 def told_of(world: World, alarm: Alarm, second: float) -> None:

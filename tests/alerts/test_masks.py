@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from alerts.alarm import What
 from alerts.causes import find_cycle
+from alerts.engine import Engine
+from alerts.people import People
 from alerts.program import Program
 from alerts.rules import LevelRule
 from tests.alerts.stage import T0, Stage, program
@@ -118,6 +120,43 @@ def test_a_shelf_for_one_time_ends_with_its_alarm(stage: Stage) -> None:
     assert stage.told("full") == ["raised", "masked", "returned", "raised"]
 
 
+def test_what_came_and_went_within_one_record_calls_nobody_behind_a_mask(stage: Stage) -> None:
+    series = next(number for number, name in enumerate(stage.program.names) if name == ("low", "level"))
+    covers = {"kind": "maintenance", "device": "low"}
+    assert stage.order(0, "mask", note="jetting", until_ms=T0 + HOUR * 1000, mask=covers) == ""
+    stage.readings([(series, 1, 1.9, 0), (series, 2, 0.2, 0)], 3)
+    assert stage.told("full") == ["(raised: maintenance)", "returned"]
+    stage.order(4, "unmask", mask={"id": "c0"})
+    stage.readings([(series, 5, 1.9, 0), (series, 6, 0.2, 0)], 7)
+    assert stage.told("full")[2:] == ["raised", "returned"]
+
+
+def test_what_got_worse_and_went_within_one_record_calls_nobody_behind_a_mask(stage: Stage) -> None:
+    series = next(number for number, name in enumerate(stage.program.names) if name == ("low", "level"))
+    covers = {"kind": "maintenance", "device": "low"}
+    stage.order(0, "mask", note="jetting", until_ms=T0 + HOUR * 1000, mask=covers)
+    stage.read(1, low=1.2)
+    stage.readings([(series, 2, 1.9, 0), (series, 3, 0.2, 0)], 4)
+    assert stage.told("full") == ["(raised: maintenance)", "(severity-up: maintenance)", "returned"]
+
+
+def test_what_came_and_went_within_one_record_is_explained_by_its_cause(stage: Stage) -> None:
+    series = next(number for number, name in enumerate(stage.program.names) if name == ("high", "level"))
+    stage.read(0, low=1.9)
+    stage.readings([(series, 1, 1.9, 0), (series, 2, 0.2, 0)], 3)
+    assert stage.told("full", "high") == ["(raised: cause)", "returned"]
+
+
+def test_a_shelf_for_one_time_ends_with_its_alarm_also_when_that_broke_it(stage: Stage) -> None:
+    stage.read(0, low=1.2)
+    stage.act(1, "shelve", "full", note="x", until_ms=T0 + HOUR * 1000, one_shot=True)
+    stage.read(2, low=1.9)
+    stage.read(3, low=0.1)
+    stage.read(4, low=1.2)
+    stage.wait(5, 20)
+    assert stage.told("full")[-2:] == ["(raised: held)", "unmasked"]
+
+
 def test_unshelving_calls_at_once_and_only_what_is_shelved(stage: Stage) -> None:
     stage.read(0, low=1.9)
     assert stage.act(1, "unshelve", "full") == "the alarm is not shelved"
@@ -152,6 +191,31 @@ def test_downstream_full_explains_upstream_full_and_what_is_left_is_told(stage: 
     assert stage.told("full", "high") == ["(raised: cause)"], "it gets its time to settle"
     stage.wait(52, 53)
     assert stage.told("full", "high") == ["(raised: cause)", "unmasked"]
+
+
+def test_what_got_worse_behind_its_cause_is_called_for_until_somebody_answers(stage: Stage) -> None:
+    people = People.model_validate(
+        {
+            "people": [{"id": name, "name": name, "addresses": {"push": "1"}} for name in ("li", "chen")],
+            "routes": [
+                {"id": "drains", "classes": ["drain"], "duty": ["li"], "lead": ["chen"], "channels": ["push"]},
+            ],
+        }
+    )
+    stage.engine = Engine(district(), people=people)
+    stage.read(0, low=1.9)
+    stage.act(1, "acknowledge", "full")
+    stage.read(2, high=1.2)
+    stage.wait(3, 100)
+    assert stage.told("full", "high") == ["(raised: cause)"]
+    stage.read(101, high=1.9)
+    stage.wait(102, 300)
+    told = ["(raised: cause)", "severity-up", "escalated", "escalated"]
+    assert stage.told("full", "high") == told, "after one minute and after three"
+    covers = {"kind": "maintenance", "device": "high"}
+    stage.order(301, "mask", note="jetting", until_ms=T0 + HOUR * 1000, mask=covers)
+    stage.wait(302, 800)
+    assert stage.told("full", "high") == told
 
 
 def test_a_symptom_that_comes_before_its_cause_is_held_long_enough(stage: Stage) -> None:
@@ -190,6 +254,99 @@ def test_many_silent_at_once_are_one_alarm_of_their_floor(stage: Stage) -> None:
         stage.wait(second, second)
     assert [alarm.device for alarm in stage.engine.open_alarms] == ["m-3"]
     assert stage.told("silent", "m-3")[-1] == "unmasked", "the one that is left is told after it had its time"
+
+
+def test_a_floor_that_falls_out_again_while_one_is_still_out_is_another_alarm(stage: Stage) -> None:
+    stage.read(0, m_1=5, m_2=5, m_3=5)
+    stage.wait(1, 25)
+    stage.read(26, m_1=5, m_2=5)
+    stage.wait(27, 60)
+    assert stage.told("bus") == ["raised", "returned", "raised"]
+    assert len([alarm for alarm in stage.alarms.values() if alarm.rule == "bus"]) == 2
+
+
+def test_many_that_come_back_together_are_one_alarm_of_their_floor_again() -> None:
+    dead = "{id: dead, type: level, class: sensor, name: D, metric: power, levels: [{severity: low, at_most: 0}]}"
+    bus = "{id: bus, type: inferred, class: gateway, name: B, metric: power, of: [dead], along: place, at_least: 3}"
+    stage = Stage(program(CATALOGUE, f"rules: [{dead}, {bus}]"))
+    for second, value in ((0, 5.0), (10, 0.0), (20, 5.0), (40, 0.0)):
+        stage.read(second, m_1=value, m_2=value, m_3=value)
+    assert stage.told("dead", "m-1") == ["raised", "returned", "reopened"]
+    assert stage.told("bus") == ["raised", "returned", "raised"]
+    assert stage.open("bus").onset_ms == T0 + 40_000
+
+
+@pytest.mark.parametrize("crash_at", [0, 66, 80])
+def test_a_floor_that_a_person_has_closed_comes_again_only_after_it_was_over(crash_at: int) -> None:
+    most = program(CATALOGUE, RULES.replace("at_least: 3}", "at_least: 2, share: 0.5}"))
+    stage = Stage(most, crash_at=crash_at)
+    stage.read(0, m_1=5, m_2=5, m_3=5)
+    stage.wait(1, 60)
+    assert stage.act(61, "close", "bus", note="rewiring") == ""
+    stage.read(62, m_1=5)
+    assert stage.told("bus") == ["raised", "closed"]
+    for second, meter in ((63, "m_2"), (64, "m_3")):
+        stage.wait(second, second)
+        stage.read(second, **{meter: 5.0})
+    stage.wait(65, 100)
+    assert stage.told("bus") == ["raised", "closed", "raised"]
+
+
+def test_a_rule_that_no_longer_names_a_cause_is_not_masked_by_it_for_ever(stage: Stage) -> None:
+    stage.read(0, low=1.9)
+    stage.read(1, high=1.9)
+    assert stage.told("full", "high") == ["(raised: cause)"]
+    engine = Engine(program(CATALOGUE, RULES.replace("masked_by: [{rule: full", "# masked_by: [{rule: full")))
+    effects = engine.load(stage.engine.save(), T0 + 2000, district())
+    assert [(step.what, effects.alarms[step.alarm].device) for step in effects.transitions] == [(What.UNMASKED, "high")]
+
+
+def test_a_cause_explains_nothing_at_another_site() -> None:
+    west = CATALOGUE.replace(
+        "sites: [{id: east, name: East}]", "sites: [{id: east, name: East}, {id: west, name: West}]"
+    )
+    west += "  - {id: far, kind: drain-level, place: outfall, gateway: gw-3}\n"
+    west = west.replace("\nplaces:\n", "\nplaces:\n  - {id: outfall, name: O, kind: manhole, site: west}\n")
+    west = west.replace(
+        "{id: gw-2, name: G, site: east}", "{id: gw-2, name: G, site: east}, {id: gw-3, name: G, site: west}"
+    )
+    rules = RULES.replace("along: downstream, settle_s: 30", "along: site").replace(
+        "{rule: full, along", "{rule: storm, along"
+    )
+    levels = "levels: [{severity: low, at_least: 1}]"
+    storm = f"{{id: storm, type: level, class: x, name: S, metric: level, devices: [low], {levels}}}"
+    stage = Stage(program(west, rules.replace("rules:\n", f"rules:\n  - {storm}\n")))
+    stage.read(0, low=1.9, high=1.9, far=1.9)
+    assert [stage.told("full", device) for device in ("low", "high", "far")] == [
+        ["(raised: cause)"],
+        ["(raised: cause)"],
+        ["raised"],
+    ]
+
+
+def test_a_share_of_what_hangs_on_a_floor_is_rounded_up() -> None:
+    four = CATALOGUE + "  - {id: m-4, kind: meter, place: room-3, gateway: gw-2}\n"
+    stage = Stage(program(four, RULES.replace("at_least: 3}", "at_least: 2, share: 0.6}")))
+    for second in range(21):
+        stage.read(second, m_1=5, m_2=5, **({"m_3": 5, "m_4": 5} if second == 0 else {}))
+        stage.wait(second, second)
+    stage.read(21, m_1=5, m_2=5)
+    stage.wait(21, 30)
+    assert len([alarm for alarm in stage.engine.open_alarms if alarm.rule == "silent"]) == 2
+    assert stage.told("bus") == []
+    stage.wait(31, 45)
+    assert stage.told("bus") == ["raised"]
+
+
+def test_what_falls_out_one_after_another_is_no_floor(stage: Stage) -> None:
+    until = {"m_1": 0, "m_2": 60, "m_3": 120}
+    for second in range(200):
+        heard = {meter: 5.0 for meter, last in until.items() if second <= last}
+        if heard:
+            stage.read(second, **heard)
+        stage.wait(second, second)
+    assert len([alarm for alarm in stage.engine.open_alarms if alarm.rule == "silent"]) == 3
+    assert stage.told("bus") == []
 
 
 def test_circles_of_causes_are_found() -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.detectors.detector import Detector
 from alerts.detectors.nights import NightMinimumDetector, NightMinimumRule, SiltationDetector, SiltationRule
 from alerts.detectors.pair import PairDetector, PairRule
 from alerts.rules import DETECTORS, LevelRule, RuleFile
@@ -60,26 +61,37 @@ LEVELS = st.tuples(
     st.integers(0, 1),
     st.sampled_from([60, 60, 300, 899, 900, 901]),
     st.sampled_from([0.0, 0.1, 0.1, 0.12, 0.14, 0.2, 0.4, 1.0]),
+    st.sampled_from([True] * 9 + [False]),  # good
 )
 
 
 @given(st.lists(LEVELS, min_size=30, max_size=120), CUTS, st.sampled_from(["high", "low", "both"]))
-def test_a_pair_agrees_with_arithmetic_by_hand(line: list[tuple[int, int, float]], sizes: list[int], side: str) -> None:
+def test_a_pair_agrees_with_arithmetic_by_hand(
+    line: list[tuple[int, int, float, bool]], sizes: list[int], side: str
+) -> None:
     rule = PairRule.model_validate(rule_of("pair", side=side, learn_readings=8, memory_readings=16))
     one = pair.Pair(0.02, 8, 16, side)
     stream: list[Told] = []
     expected, now = {}, T0
     down: tuple[int, float] | None = None
-    for series, gap_s, value in line:
+    doubtful: set[tuple[int, int]] = set()
+    for series, gap_s, value, good in line:
         now += gap_s * 1000
         stream.append((series, now, value))
+        if not good:
+            doubtful.add((series, now))
         if series == 1:
             down = (now, value)
+        if series == 1 or not good:
             continue
         signal = one.reading(value, down[1] if down is not None and now - down[0] <= 900_000 else None)
         if signal is not None:
             expected[0, now] = signal
-    agree(signals_of(lambda: PairDetector(rule, np.array([0]), np.array([1]), world()), stream, sizes), expected)
+
+    def make() -> PairDetector:
+        return PairDetector(rule, np.array([0]), np.array([1]), world())
+
+    agree(signals_of(make, stream, sizes, doubtful=doubtful), expected)
 
 
 def test_a_pair_looks_past_a_place_without_a_sensor_and_a_drain_without_a_neighbour_is_refused() -> None:
@@ -102,6 +114,27 @@ def test_a_blockage_without_a_gauge_is_refused() -> None:
         DETECTORS[type(rule)](rule, np.array([0]), world(without="rain"))  # type: ignore[index]
 
 
+def test_what_rain_leaves_open_is_held_below_the_limit_that_a_drain_has() -> None:
+    overrides = [{"devices": ["up"], "levels": [{"severity": "high", "at_least": 0.6}]}]
+    given = rule_of("blockage", levels=[{"severity": "high", "at_least": 1.0}], overrides=overrides)
+    (rule,) = RuleFile.model_validate({"rules": [given]}).rules
+    stream: list[Told] = []
+    for week in range(5):
+        now = T0 + week * 168 * HOUR_S * 1000
+        stream += [(2, now - half_hour * 1_800_000, 0.0) for half_hour in range(14, 0, -1)]
+        stream += [(2, now, 9.0 if week == 4 else 0.0)]
+        stream += [(2, now + 600_000, 9.0 if week == 4 else 0.0)]
+        stream += [(series, now + 601_000, 0.4 if week < 4 else 0.8) for series in (0, 1)]
+
+    def make() -> Detector:
+        return DETECTORS[type(rule)](rule, np.array([0, 1]), world())  # type: ignore[index]
+
+    found = signals_of(make, stream, [1000])
+    up, down = (found[series, stream[-1][1]] for series in (0, 1))
+    assert 0.59 < up < 0.6
+    assert 0.99 < down < 1.0
+
+
 def test_water_that_is_held_back_between_two_manholes_is_seen_and_a_storm_is_not() -> None:
     rng = np.random.default_rng(2)
     for blocked, low, high in ((0.4, 4.0, math.inf), (0.0, 0.0, 4.0)):
@@ -121,8 +154,8 @@ def test_water_that_is_held_back_between_two_manholes_is_seen_and_a_storm_is_not
 
 # --- nights ---------------------------------------------------------------------------------------------------------
 
-# Readings of a day at its night's ends and around them, days left out now and then; rain around what counts, and around how
-# long it does: twelve hours before two, three and five o'clock.
+# Readings of a day at its night's ends and around them, days left out now and then; a gauge that is heard every hour but for
+# one, and rain between two of its words, around how long it counts: twelve hours before two, three and five o'clock.
 OF_DAY_S = [
     0,
     1,
@@ -135,46 +168,87 @@ OF_DAY_S = [
     15 * HOUR_S,
     24 * HOUR_S - 1,
 ]
-READING = st.tuples(
-    st.sampled_from(OF_DAY_S),
-    st.sampled_from([0.1, 0.1, 0.12, 0.14, 0.3]),
-    st.sampled_from([None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.2]),
-)
-NIGHTS = st.lists(
-    st.tuples(
-        st.sampled_from([1, 1, 1, 2, 15]), st.lists(READING, min_size=2, max_size=5, unique_by=lambda one: one[0])
+DAY = st.tuples(
+    st.sampled_from([1, 1, 1, 2, 15]),
+    st.lists(
+        st.tuples(
+            st.sampled_from(OF_DAY_S),
+            st.sampled_from([0.1, 0.1, 0.12, 0.14, 0.3]),
+            st.sampled_from([True] * 5 + [False]),
+        ),
+        min_size=2,
+        max_size=5,
+        unique_by=lambda one: one[0],
     ),
-    min_size=8,
-    max_size=30,
+    st.sampled_from([None] * 6 + [0, 3, 13, 14, 22]),  # the hour in which nothing is heard
+    st.sampled_from([None] * 6 + [0, 14 * HOUR_S - 1, 14 * HOUR_S, 14 * HOUR_S + 1, 15 * HOUR_S, 17 * HOUR_S + 1]),
+    st.sampled_from([0.1, 0.2]),
 )
 
 
-@given(NIGHTS, CUTS)
+@given(st.lists(DAY, min_size=8, max_size=25), CUTS, st.booleans(), st.sampled_from([None, "depth"]))
 def test_siltation_agrees_with_all_slopes_by_hand(
-    days: list[tuple[int, list[tuple[int, float, float | None]]]], sizes: list[int]
+    days: list[tuple[int, list[tuple[int, float, bool]], int | None, int | None, float]],
+    sizes: list[int],
+    has_gauge: bool,
+    relative_to: str | None,
 ) -> None:
-    rule = SiltationRule.model_validate(rule_of("siltation", nights=14, nights_min=5, age_days_max=20))
-    one = nights.Drain(14, 5, 20, 8)
-    stream: list[Told] = []
-    expected, day = {}, 0
-    line: list[tuple[int, float, float | None]] = []
-    for later, readings in days:
+    fields = {"nights": 14, "nights_min": 5, "age_days_max": 20, "relative_to": relative_to}
+    rule = SiltationRule.model_validate(rule_of("siltation", **fields))
+    one = nights.Drain(14, 5, 20, 8, 2.0 if relative_to else 1.0)
+    gauge = nights.Gauge()
+    told: dict[tuple[int, int], float] = {}  # (second, 2 for the gauge and 0 for the drain)
+    doubtful: set[tuple[int, int]] = set()
+    day = 0
+    for later, readings, silent_h, rain_s, rate in days:
         day += later
-        line += [
-            (T0 + (day * 24 * HOUR_S + of_day) * 1000, level, rain)
-            for of_day, level, rain in sorted(readings, key=lambda one: one[0])
-        ]
-    gauge: tuple[int, float] | None = None
-    for now, level, rain in line:
-        if rain is not None:
-            gauge = (now, rain)
-            stream.append((2, now, rain))
-        stream.append((0, now, level))
-        said = gauge[1] if gauge is not None and now - gauge[0] <= HOUR_S * 1000 else None
-        signal = one.reading(now, level, said)
-        if signal is not None:
-            expected[0, now] = signal
-    agree(signals_of(lambda: SiltationDetector(rule, np.array([0]), np.array([2]), world()), stream, sizes), expected)
+        for hour in range(-24 if later > 1 or not told else 0, 24):
+            if hour != silent_h:
+                told[day * 24 * HOUR_S + hour * HOUR_S, 2] = 0.0
+        if rain_s is not None:
+            told[day * 24 * HOUR_S + rain_s, 2] = rate
+        for of_day, level, good in readings:
+            told[day * 24 * HOUR_S + of_day, 0] = level
+            if not good:
+                doubtful.add((0, T0 + (day * 24 * HOUR_S + of_day) * 1000))
+    stream: list[Told] = []
+    expected = {}
+    for second, series in sorted(told, key=lambda at: (at[0], -at[1])):
+        now, value = T0 + second * 1000, told[second, series]
+        if series == 2:
+            gauge.reading(now, value)
+            if not has_gauge:
+                continue
+        stream.append((series, now, value))
+        if series == 0 and (0, now) not in doubtful:
+            signal = one.reading(now, value, gauge if has_gauge else None)
+            if signal is not None:
+                expected[0, now] = signal
+    gauges = np.array([2 if has_gauge else -1])
+
+    def make() -> SiltationDetector:
+        return SiltationDetector(rule, np.array([0]), gauges, world())
+
+    agree(signals_of(make, stream, sizes, doubtful=doubtful), expected)
+
+
+@pytest.mark.parametrize("evening", ["dry", "rain", "unheard"])
+def test_a_night_after_rain_that_no_reading_saw_or_nobody_heard_of_is_not_known_to_be_dry(evening: str) -> None:
+    rule = SiltationRule.model_validate(rule_of("siltation", nights=14, nights_min=5))
+    stream: list[Told] = []
+    for day in range(6):
+        for quarter in range(96):  # from two o'clock on
+            now, hour = T0 + day * 86_400_000 + quarter * 900_000, quarter / 4
+            rained = evening == "rain" and hour == 18.25
+            if not (evening == "unheard" and 18 < hour < 20):
+                stream.append((2, now, 4.0 if rained else 0.0))
+            if hour in (0, 1, 2, 12, 18, 19, 20):
+                stream.append((0, now, 0.1))
+
+    def make() -> SiltationDetector:
+        return SiltationDetector(rule, np.array([0]), np.array([2]), world())
+
+    assert bool(signals_of(make, stream, [100])) == (evening == "dry")
 
 
 def test_a_bottom_that_rises_by_a_centimetre_a_week_is_seen_beside_rain_and_noise() -> None:
@@ -198,12 +272,13 @@ def test_a_bottom_that_rises_by_a_centimetre_a_week_is_seen_beside_rain_and_nois
 REGISTER = st.tuples(
     st.sampled_from([600, 899, 900, 900, 900, 901, HOUR_S, 2 * HOUR_S, 2 * HOUR_S + 1, 22 * HOUR_S, 22 * HOUR_S]),
     st.sampled_from([0, 0, 1, 1, 2, 8, 20, -1, -9]),
+    st.sampled_from([True] * 9 + [False]),
 )
 
 
 @given(st.lists(REGISTER, min_size=60, max_size=150), CUTS, st.sampled_from([1.0, 5.0]))
 def test_night_minima_agree_with_one_night_after_another(
-    line: list[tuple[int, int]], sizes: list[int], price: float
+    line: list[tuple[int, int, bool]], sizes: list[int], price: float
 ) -> None:
     fields = {"type": "night-minimum", "nights_min": 3, "least": 24, "price": price}
     levels = [{"severity": "low", "at_least": 100}]
@@ -212,10 +287,12 @@ def test_night_minima_agree_with_one_night_after_another(
     stream: list[streams.Reading] = []
     said: list[tuple[int, float]] = []
     now, value = T0, 1000.0
-    for gap_s, grown in line:
+    for gap_s, grown, good in line:
         now += gap_s * 1000
         value += grown
-        stream.append((0, now, value, True))
+        stream.append((0, now, value, good))
+        if not good:
+            continue
         signal = one.reading(now, value, 3, 7_200_000)
         if signal is not None:
             said.append((now, signal))

@@ -163,3 +163,12 @@ def test_a_register_of_thousandths_jitters_by_two_of_them() -> None:
     values = np.array([1.005, 1.003, 1.005, 1.0, 1.004])
     stream = [(0, T0 + i * MINUTE_MS, float(value), True) for i, value in enumerate(values)]
     assert [value for _, value in told(make, stream, [2])[0]] == [0, 0, 0, 1, 1]
+
+
+def test_a_register_rolls_over_only_from_the_last_tenth() -> None:
+    detector = maker(VOLUME, type="counter", **FIELDS)()
+    assert isinstance(detector, CounterDetector)
+    for series, value in ((0, 900.0), (1, 901.0)):
+        readings = [(series, T0 + 2 * n * HOUR_MS, each, True) for n, each in enumerate((value, 0.0))]
+        detector.push(rows_of(readings))
+    assert [one.kind for one in detector.ledger()] == [Growth.UNEXPLAINED, Growth.ROLLOVER]

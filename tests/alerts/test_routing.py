@@ -5,20 +5,23 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.alarm import Alarm, Transition, What
-from alerts.notify.routing import Flood
+from alerts.alarm import LATE_DATA, Alarm, Transition, What
+from alerts.notify.routing import Flood, notice_key
 from alerts.notify.sender import Sender
 from alerts.notify.upkeep import Upkeep, Wanted
+from alerts.notify.words import digest_words, words
 from alerts.people import People
 from alerts.rule import Severity
 from alerts.store import Calling, Notice, Store, notices, transitions
@@ -104,6 +107,7 @@ class World:
         reason: str = "r",
         age_ms: int = 0,
         crash: bool = False,
+        acknowledged: bool = False,
     ) -> None:
         severity = severity or self.severity.get(alarm, Severity.HIGH)
         self.severity[alarm] = severity
@@ -112,7 +116,7 @@ class World:
         now_ms = self.clock.now_ms()
         taken = Transition(alarm, number, what, severity, now_ms - age_ms, now_ms, reason, quiet=quiet, step=step)
         state = "open" if self.is_open[alarm] else "closed"
-        shown = document(alarm, severity, state=state, acknowledged=what is What.ACKNOWLEDGED)
+        shown = document(alarm, severity, state=state, acknowledged=acknowledged or what is What.ACKNOWLEDGED)
         row = Alarm(
             alarm, "r", "drain", "east", "p", "level-1", "level", None, severity, severity, number, T0, T0, 1.5, 1.4
         )
@@ -216,6 +220,14 @@ def test_after_it_was_reopened_its_end_is_told_again(world: World) -> None:
     assert [row.seq for row in world.rows(recipient="li")] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(("reason", "said"), [("again", "恢复后再次报警"), (LATE_DATA, "补传数据表明报警并未结束")])
+def test_what_is_back_is_told_from_what_was_never_over(world: World, reason: str, said: str) -> None:
+    for what in (What.RAISED, What.RETURNED):
+        world.step(what)
+    world.step(What.REOPENED, reason=reason)
+    assert said in world.rows(recipient="li")[-1].text
+
+
 def test_where_nobody_is_on_duty_the_next_step_is_called(tmp_path: Path) -> None:
     world = World(tmp_path, route="lonely")
     world.step(What.RAISED)
@@ -229,6 +241,16 @@ def test_a_text_says_what_where_value_since_why_now_and_what_to_do_in_the_recipi
         assert part in chinese.text, part
     for part in ("[high] Drain full", "MH 1", "above 1.4 m", "2026-11-", "new alarm", "Look.", "1.5 m, 0 s old"):
         assert part in english.text, part
+
+
+@pytest.mark.parametrize(
+    ("rule_type", "unit", "said"),
+    [("forecast", "m", "12 min, 0 s old"), ("rate", "m", "12 m/min, 0 s old"), ("stuck", "h", "12 h, 0 s old")],
+)
+def test_a_number_that_is_not_the_metrics_own_is_told_in_its_own_unit(rule_type: str, unit: str, said: str) -> None:
+    taken = Transition("a1", 1, What.RAISED, Severity.HIGH, T0, T0, "r")
+    shown = document("a1", Severity.HIGH, rule_type=rule_type, unit=unit, value=12.0)
+    assert said in words(taken, shown, "en", {})[1]
 
 
 @pytest.mark.parametrize("text", ["{nothing}", "{", "{0}", "{what.x}", "{what!z}"])
@@ -331,6 +353,101 @@ def test_a_lost_row_heals_and_healing_twice_changes_nothing(world: World) -> Non
         assert world.upkeep.reconcile(world.clock.now_ms()) == 1, key
         assert {row.key for row in world.rows()} == before
         assert world.upkeep.reconcile(world.clock.now_ms()) == 0
+
+
+def test_a_flood_is_over_with_the_first_call_before_which_four_came_in_ten_minutes() -> None:
+    for count, is_over in ((4, True), (5, False)):
+        flood = Flood()
+        for second in (*range(11), *range(300, 300 + count)):
+            flood.call(second * 1000)
+        assert flood.is_on
+        flood.call(700_000)
+        assert flood.is_on is not is_over
+
+
+def test_an_alarm_that_was_seen_while_it_was_masked_calls_nobody_when_it_is_unmasked(world: World) -> None:
+    world.step(What.RAISED, quiet="shelved")
+    world.step(What.ACKNOWLEDGED)
+    world.step(What.UNMASKED, acknowledged=True)
+    assert world.told() == []
+
+
+def test_what_was_over_before_it_was_known_is_a_line_and_no_call(world: World) -> None:
+    taken = [
+        Transition("a1", seq, what, Severity.HIGH, T0 - 60_000, T0, LATE_DATA)
+        for seq, what in enumerate((What.RAISED, What.RETURNED), 1)
+    ]
+    row = Alarm(
+        "a1", "r", "drain", "east", "p", "level-1", "level", None, Severity.HIGH, Severity.HIGH, 2, T0, T0, 1.5, 1.4
+    )
+    shown = document("a1", Severity.HIGH, state="closed")
+    world.store.apply(1, taken, {"a1": row}, {"a1": shown}, {"a1": ()}, {}, Calling(PEOPLE, {"a1": DRAINS}))
+    assert {row.sort for row in world.rows()} == {"line"}
+
+
+def test_a_digest_is_in_the_language_of_whom_it_is_for_also_where_it_tells_of_ends_alone(world: World) -> None:
+    for number in range(12):
+        world.step(What.RAISED, alarm=f"a{number:02}")
+    world.send(70)
+    world.step(What.RETURNED, alarm="a00")
+    world.send(70)
+    last = {notice.recipient: notice for notice in world.taken if notice.sort == "digest"}
+    assert last["wang"].title == "Alarms: 1 messages in one"
+    assert "over: readings are good again" in last["wang"].text
+    assert last["li"].title == "报警汇总：1 条"
+
+
+def test_somebody_without_an_address_on_a_steps_channels_is_told_by_one_that_they_have(tmp_path: Path) -> None:
+    routes = [{"id": "drains", "duty": ["wang"], "channels": ["mail"]}]
+    people = PEOPLE.model_copy(update={"routes": People.model_validate({"routes": routes}).routes})
+    people = People.model_construct(**{name: getattr(people, name) for name in People.model_fields})
+    world = World(tmp_path, people)
+    world.step(What.RAISED)
+    assert world.told() == [(1, "wang", "push")]
+
+
+def test_a_list_for_business_hours_waits_over_the_holidays_of_its_roster(tmp_path: Path) -> None:
+    shifts = [{"people": ["li"]}]
+    roster = {"id": "day", "shifts": shifts, "holidays": ["2026-11-19"], "holiday_shifts": shifts}
+    given = {
+        "people": [{"id": "li", "name": "Li", "addresses": {"push": "1"}}],
+        "rosters": [roster],
+        "routes": [{"id": "drains", "duty": ["day"], "channels": ["push"]}],
+    }
+    world = World(tmp_path, People.model_validate(given))
+    world.step(What.RAISED, severity=Severity.LOW)
+    (held,) = world.rows()
+    assert (
+        datetime.fromtimestamp(held.due_ms / 1000, ZoneInfo("Asia/Shanghai")).isoformat() == "2026-11-20T08:30:00+08:00"
+    )
+
+
+def test_a_key_is_short_enough_to_be_stored_and_no_two_are_one() -> None:
+    keys = {notice_key("a" * 20, 1, "c" * 64, "p" * 63 + end, "0") for end in "xyz"}
+    assert len(keys) == 3
+    assert max(map(len, keys)) <= 120
+
+
+def test_a_message_that_gets_through_nowhere_goes_by_each_channel_once(world: World) -> None:
+    for channel in ("push", "mail"):
+        world.answers[channel] = [Unavailable("down")] * 5000
+    world.step(What.RAISED, severity=Severity.CRITICAL)
+    world.send(200)
+    assert world.told(recipient="li") == [(1, "li", "push"), (1, "li", "mail")]
+
+
+def test_what_other_rules_decided_is_not_put_back(world: World) -> None:
+    world.step(What.RAISED)
+    with world.database.begin() as db:
+        db.execute(notices.delete())
+    wanted = Wanted(world.people, T0 + 1, lambda document: world.route, lambda rule: ())
+    assert Upkeep(world.database, world.clock, lambda: wanted, lambda: None).reconcile(T0 + 2) == 0
+
+
+def test_a_digest_of_forty_lines_is_whole_and_of_more_it_says_how_many() -> None:
+    body = {"what": "raised", "reason": "r", "alarm": document("a1", Severity.HIGH)}
+    assert "more" not in digest_words([body] * 40, "en")[1]
+    assert digest_words([body] * 41, "en")[1].endswith("… and 1 more")
 
 
 # --- the sink ---------------------------------------------------------------------------------------------------------

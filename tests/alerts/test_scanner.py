@@ -31,7 +31,7 @@ def fields(type_name: str, **more: object) -> dict[str, object]:
 # some days left out; values repeat.
 PERSON = st.tuples(
     st.sampled_from([0, 0, 0, 1, 1, 1, 3]),
-    st.sampled_from([20] * 16 + [1200, 2 * HOUR_S - 20, 2 * HOUR_S, 2 * HOUR_S + 1]),
+    st.sampled_from([20] * 24 + [1200, 2 * HOUR_S + 1] + [2 * HOUR_S - 20 * n for n in range(12)]),
     st.sampled_from([33.9, 33.9, 34.0, 36.3, 36.4, 36.4, 36.5, 36.5, 36.7, 36.8, 36.9, 42.0, 42.1]),
 )
 DAYS = st.lists(
@@ -148,8 +148,8 @@ def test_a_reference_body_that_is_not_heard_any_more_is_still_off() -> None:
 
 CROWD = st.tuples(
     st.integers(0, 1),
-    st.sampled_from([5, 5, 5, 60, 60, 1739, 1740, 1800, 24 * HOUR_S]),
-    st.sampled_from([33.9, 36.3, 36.3, 36.4, 36.5, 36.6, 36.7, 37.2, 37.3, 37.3, 38.0, 42.1]),
+    st.sampled_from([*[5] * 9, 60, 60, 1739, 1740, 1790, 1800, 1800, 24 * HOUR_S]),
+    st.sampled_from([33.9, 36.3, 36.3, 36.3, 36.4, 36.4, 36.5, 36.5, 37.2, 37.3, 37.3, 38.0, 38.0, 42.1]),
     st.sampled_from([0, 0, 0, 1, 2, *range(3, 20)]),  # whose passage it is
 )
 

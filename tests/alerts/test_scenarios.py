@@ -92,6 +92,15 @@ def test_s5_resolved_and_fired_again_within_minutes_is_seen_as_such() -> None:
     assert len(stage.alarms) == 1
 
 
+def test_what_is_back_at_the_end_of_the_window_is_another_alarm() -> None:
+    for gap_s, told in ((299, "reopened"), (300, "raised")):
+        stage = Stage(lasting())
+        stage.read(0, low=1.2)
+        stage.read(10, low=0.2)
+        stage.read(10 + gap_s, low=1.2)
+        assert stage.told("full") == ["raised", "returned", told]
+
+
 @pytest.mark.parametrize("crash_at", range(2, 6))
 def test_s6_a_shelf_survives_a_kill_at_any_record(crash_at: int) -> None:
     """Alertmanager snapshots silences every fifteen minutes and has no log of writes."""
@@ -145,6 +154,25 @@ def test_s9_what_flaps_is_told_once_and_ends_when_it_has_rested() -> None:
     for second in range(400, 1100, 50):
         stage.read(second, low=0.2)
     assert stage.told("full")[-2:] == ["steady", "returned"]
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_what_flaps_and_must_be_seen_rests_and_then_stays_until_somebody_has_seen_it(is_seen: bool) -> None:
+    latch = "    flap_slot_s: 10\n    reopen_within_s: 0\n    latch: until-acknowledged\n"
+    stage = Stage(made(LEVEL + latch))
+    for second in range(0, 410, 10):
+        stage.read(second, low=1.2 if second % 20 else 0.2)
+    calm = len(stage.told("full"))
+    if is_seen:
+        stage.act(401, "acknowledge", "full")
+    for second, value in ((410, 1.2), (420, 0.2), *((second, 0.2) for second in range(450, 1100, 50))):
+        stage.read(second, low=value)
+    if is_seen:
+        assert stage.told("full")[calm:] == ["acknowledged", "steady", "returned"]
+    else:
+        assert stage.told("full")[calm:] == ["steady", "latched"]
+        stage.act(1101, "acknowledge", "full")
+        assert not list(stage.engine.open_alarms)
 
 
 def test_s10_what_recovers_while_it_is_inhibited_has_recovered() -> None:
@@ -203,6 +231,24 @@ def test_s16_a_device_that_never_said_anything_is_silent() -> None:
         stage.wait(second, second)
     alarm = stage.open("silent")
     assert (alarm.device, alarm.value) == ("low", None)
+
+
+@pytest.mark.parametrize("action", ["close", "dispose"])
+def test_a_silence_that_a_person_has_seen_to_is_told_again_only_after_as_long(action: str) -> None:
+    stage = Stage(with_silence())
+    stage.read(0, low=0.2, high=0.2)
+    for second in range(1, 62):
+        stage.read(second, high=0.2)
+        stage.wait(second, second)
+    assert stage.act(62, action, "silent", note="cable is cut", disposition="true") == ""
+    for second in range(63, 119):
+        stage.read(second, high=0.2)
+        stage.wait(second, second)
+    assert not list(stage.engine.open_alarms)
+    for second in range(119, 124):
+        stage.read(second, high=0.2)
+        stage.wait(second, second)
+    assert stage.open("silent").device == "low"
 
 
 def test_s17_an_hour_of_our_own_absence_is_nobodys_silence() -> None:

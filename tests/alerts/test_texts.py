@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,25 @@ def catalogue(tmp_path: Path) -> Catalogue:
     return Catalogue.load(tmp_path / "catalogue")
 
 
-def why(tmp_path: Path, catalogue: Catalogue, rule: str, **changes: object) -> dict[str, str]:
+def shown(tmp_path: Path, catalogue: Catalogue, rule: str, **changes: object) -> dict[str, Any]:
     given = {
         "id": "a1", "rule": rule, "alarm_class": "drain", "site": "east", "place": "mh-1", "device": "level-1",
         "metric": "level", "key": None, "severity": Severity.HIGH, "severity_max": Severity.HIGH, "seq": 1,
         "onset_ms": AT_MS, "raised_ms": AT_MS, "value": 1.5, "limit": 1.4,
     }  # fmt: skip
     rules = {r.id: r for r in load_rules(tmp_path / "rules", catalogue)}
-    made: dict[str, str] = document(Alarm(**(given | changes)), rules.get(rule), catalogue)["why"]  # type: ignore[arg-type]
+    return document(Alarm(**(given | changes)), rules.get(rule), catalogue)  # type: ignore[arg-type]
+
+
+def why(tmp_path: Path, catalogue: Catalogue, rule: str, **changes: object) -> dict[str, str]:
+    made: dict[str, str] = shown(tmp_path, catalogue, rule, **changes)["why"]
     return made
+
+
+def declare(tmp_path: Path, *rules: str) -> None:
+    """Add rules to those of the district."""
+    file = tmp_path / "rules" / "all.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "".join(f"\n  - {rule}\n" for rule in rules), encoding="utf-8")
 
 
 def test_a_level_says_value_limit_and_share_of_the_depth(tmp_path: Path, catalogue: Catalogue) -> None:
@@ -80,7 +91,34 @@ def test_a_band_says_which_way_it_was_left(
     tmp_path: Path, catalogue: Catalogue, value: float, limit: float, word: str
 ) -> None:
     levels = "[{severity: high, at_least: 10}, {severity: high, at_most: 2}]"
-    band = f"\n  - {{id: band, type: level, class: x, name: B, metric: level, levels: {levels}}}\n"
-    rules = tmp_path / "rules" / "all.yaml"
-    rules.write_text(rules.read_text(encoding="utf-8") + band, encoding="utf-8")
+    declare(tmp_path, f"{{id: band, type: level, class: x, name: B, metric: level, levels: {levels}}}")
     assert word in why(tmp_path, catalogue, "band", value=value, limit=limit)["en"]
+
+
+def test_a_value_is_in_the_unit_of_what_its_rule_is_about(tmp_path: Path, catalogue: Catalogue) -> None:
+    still = (
+        "{id: still, type: flatline, class: sensor, name: S, metric: level, levels: [{severity: low, at_least: 60}]}"
+    )
+    lost = "{id: lost, type: inferred, class: gateway, name: L, metric: level, of: [drain-silent], along: gateway}"
+    declare(tmp_path, still, lost)
+    for rule, unit in (("drain-level", "m"), ("still", "min"), ("lost", "1"), ("drain-silent", "m")):
+        assert shown(tmp_path, catalogue, rule)["unit"] == unit
+
+
+def test_a_person_who_stands_out_is_told_by_what_was_shown_and_not_as_if_that_were_a_fever(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    level = "levels: [{severity: high, at_least: 37.3}]"
+    declare(tmp_path, f"{{id: stands-out, type: fever, class: fever, name: F, metric: skin_temperature, {level}}}")
+    about = {
+        "device": "scanner",
+        "metric": "skin_temperature",
+        "place": "lane",
+        "key": "p",
+        "value": 36.2,
+        "limit": 37.3,
+    }
+    said = why(tmp_path, catalogue, "stands-out", **about)
+    assert said["en"] == "36.2 °C was shown; judged as body temperature it is at or above 37.3 °C"
+    assert said["zh"] == "显示 36.2 °C；折算体温达到或超过限值 37.3 °C"
+    assert shown(tmp_path, catalogue, "stands-out", **about)["unit"] == "degC"

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from telemetry.errors import BadConfiguration
 from tests.alerts.streams import VOLUME, Reading, maker, same, told
 from tests.oracles import vacancy as oracle
+from tests.oracles.registers import Register
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -15,7 +18,9 @@ VACANT = [
     {"place": "house", "start": "2025-01-05"},
 ]
 DRAWN = st.lists(
-    st.tuples(st.integers(0, 1), st.sampled_from([6, 12, 12, 24, 36]), st.sampled_from([0, 0, 1, 5])),
+    st.tuples(
+        st.integers(0, 1), st.sampled_from([6, 12, 12, 24, 36]), st.sampled_from([0, 0, 1, 5, -1, -9]), st.booleans()
+    ),
     min_size=10,
     max_size=40,
 )
@@ -27,17 +32,19 @@ def days(start: int, end: int) -> tuple[int, int]:
 
 
 @given(DRAWN, CUTS)
-def test_use_in_vacant_rooms_is_that_of_the_oracle(drawn: list[tuple[int, int, int]], cuts: list[int]) -> None:
-    now, total = [MIDNIGHT_MS] * 2, [0.0] * 2
+def test_use_in_vacant_rooms_is_that_of_the_oracle(drawn: list[tuple[int, int, int, bool]], cuts: list[int]) -> None:
+    now, total = [MIDNIGHT_MS] * 2, [50.0] * 2
     stream: list[Reading] = []
     by: dict[int, list[tuple[int, float]]] = {0: [], 1: []}
-    for series, hours, use in drawn:
+    for series, hours, use, good in drawn:
         now[series] += hours * HOUR_MS
         total[series] += use
-        stream.append((VOLUME[series], now[series], total[series], True))
-        by[series].append((now[series], total[series]))
+        stream.append((VOLUME[series], now[series], total[series], good))
+        if good:
+            by[series].append((now[series], total[series]))
     house = days(6, 10_000)
-    expected = {0: oracle.used(by[0], [days(1, 3), days(4, 5), house]), 1: oracle.used(by[1], [house])}
+    vacant = {0: [days(1, 3), days(4, 5), house], 1: [house]}
+    expected = {room: oracle.used(Register(math.inf, math.inf, []), by[room], when) for room, when in vacant.items()}
     same(told(maker(VOLUME, type="vacancy", vacant=VACANT), stream, cuts), expected)
 
 

@@ -21,13 +21,17 @@ pasts = st.lists(st.tuples(gaps, lows, wets, heards), max_size=150)
 def dry(
     rows: list[tuple[int, float, bool, bool]], has_gauge: bool
 ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    hour, hours, wet, heard = 24 * 100, [], [], []
+    first = hour = 24 * 100
+    hours, wet, silent = [], [], set()
     for gap, low, is_wet, is_heard in rows:
         hour += gap
         hours.append((hour, low))
-        if has_gauge and is_heard:
-            heard.append(hour)
+        if is_heard:
             wet += [hour] * is_wet
+        else:
+            silent.add(hour)
+    heard = [h for h in range(first - 12, hour + 1) if h not in silent]
+    wet = wet if has_gauge else []
     times = np.array([(h - 8) * HOUR_MS for h, _ in hours], np.int64)
     wet_ms, heard_ms = (np.array([(h - 8) * HOUR_MS for h in some], np.int64) for some in (wet, heard))
     rain = Rain(wet_ms, heard_ms if has_gauge else None)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -6,6 +7,7 @@ from alerts.rule_tests import read_notation, report, seconds
 from gatehouse.rule_tests import run_file
 from telemetry.errors import BadConfiguration
 from telemetry.quality import Quality
+from tests.alerts.stage import MANHOLES
 from tests.gatehouse_command.test_command import run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -56,3 +58,57 @@ def test_times_are_read_as_people_write_them() -> None:
 
 def test_a_test_that_passes_is_one_line() -> None:
     assert next(report(run_file(FILES[0]))).startswith("ok ")
+
+
+RULE = """
+rules:
+  - {id: full, type: level, class: drain, name: Full, metric: level, levels: [{severity: high, at_least: 1}], schedule: day}
+"""
+SCHEDULE = """
+schedules: [{id: day, weekly: [{from: "08:05", to: "20:00"}]}]
+"""
+TESTS = """
+tests:
+  - name: called when the day begins
+    readings: {low/level: "1.2x10"}
+    expect:
+      - {at: 2m, open: [{rule: full}], told: [], quiet: ["full raised: schedule"]}
+      - {at: 6m, told: [full unmasked]}
+"""
+
+
+@pytest.mark.parametrize("is_in_place", [False, True])
+def test_a_rule_that_calls_by_a_schedule_is_played_by_it(tmp_path: Path, is_in_place: bool) -> None:
+    (tmp_path / "rules.yaml").write_text(RULE + SCHEDULE, encoding="utf-8")
+    given = RULE + SCHEDULE if is_in_place else "rules: rules.yaml\n"
+    file = tmp_path / "test.yaml"
+    file.write_text(given + "catalogue:\n" + indent(MANHOLES, "  ") + TESTS, encoding="utf-8")
+    assert [outcome.failures for outcome in run_file(file)] == [[]]
+
+
+def test_a_schedule_that_there_is_not_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "test.yaml"
+    file.write_text(RULE + "catalogue:\n" + indent(MANHOLES, "  ") + TESTS, encoding="utf-8")
+    with pytest.raises(BadConfiguration, match="rule 'full' calls people by schedule 'day', and there is none"):
+        run_file(file)
+
+
+@pytest.mark.parametrize(
+    ("expected", "failure"),
+    [
+        ("open: []", "at 2m: expected nothing else open; found full low high"),
+        ("open: [{rule: full, severity: low}]", "at 2m: expected open: full low; found full low high"),
+        ("open: [{rule: full, device: high}]", "at 2m: expected open: full high; found full low high"),
+        ("closed: [full]", "at 2m: expected closed: full; found it is open"),
+        ("told: []", "at 2m: expected told: nothing; found full raised"),
+        ("told: [full raised, full reopened]", "at 2m: expected told: full raised, full reopened; found full raised"),
+        ('quiet: ["full raised: shelved"]', "at 2m: expected quiet: full raised: shelved; found nothing"),
+    ],
+)
+def test_what_is_otherwise_than_expected_fails(tmp_path: Path, expected: str, failure: str) -> None:
+    file = tmp_path / "test.yaml"
+    case = f'tests: [{{name: x, readings: {{low/level: "1.2x3"}}, expect: [{{at: 2m, {expected}}}]}}]\n'
+    given = RULE.replace(", schedule: day", "") + "catalogue:\n" + indent(MANHOLES, "  ") + case
+    file.write_text(given, encoding="utf-8")
+    (outcome,) = run_file(file)
+    assert failure in outcome.failures

@@ -2,32 +2,40 @@
 
 from statistics import median
 
+from tests.oracles.registers import Register
+
 Told = list[tuple[int, int, float]]  # (series, time, value) in the order they came
 
 
 def last(told: Told, series: int, time_ms: int, age_ms: int) -> float | None:
-    of = [(when, value) for one, when, value in told if one == series]
-    if not of or time_ms - of[-1][0] > age_ms:
+    """The newest that is not newer than a time, of the last four that came before."""
+    of = [(when, value) for one, when, value in told if one == series][-4:]
+    seen = [(when, value) for when, value in of if when <= time_ms]
+    if not seen or time_ms - seen[-1][0] > age_ms:
         return None
-    return of[-1][1]
+    return seen[-1][1]
 
 
-def stuck(told: Told, register: int, other: int, above: float, age_ms: int, gap_ms: int) -> list[tuple[int, float]]:
-    """Hours a register stood while the other was high. It never falls here."""
+def stuck(
+    told: Told, good: list[bool], series: int, register: Register, other: int, above: float, age_ms: int, gap_ms: int
+) -> list[tuple[int, float]]:
+    """Hours a register stood while the other was high; an unknown step is neither standing nor running."""
     said: list[tuple[int, float]] = []
-    before: tuple[int, float] | None = None
+    before_ms: int | None = None
     stood_ms = 0
-    for number, (series, time_ms, value) in enumerate(told):
-        if series != register:
+    for number, (one, time_ms, value) in enumerate(told):
+        if one != series or not good[number]:
             continue
-        if before is not None:
+        amount, _ = register.take(time_ms, value)
+        if amount is not None:
+            assert before_ms is not None
             high = last(told[:number], other, time_ms, age_ms)
-            if value > before[1]:
+            if amount > 0:
                 stood_ms = 0
-            elif high is not None and high > above and time_ms - before[0] <= gap_ms:
-                stood_ms += time_ms - before[0]
+            elif high is not None and high > above and time_ms - before_ms <= gap_ms:
+                stood_ms += time_ms - before_ms
         said.append((time_ms, stood_ms / 3_600_000))
-        before = (time_ms, value)
+        before_ms = time_ms
     return said
 
 
@@ -46,16 +54,24 @@ def peers(
     return said
 
 
-def composite(told: Told, series: int, least: list[tuple[int, float]], age_ms: int) -> list[tuple[int, float]]:
-    """How many conditions hold. As long as one is not known, it may go on as it was, no more and no less."""
+def composite(told: Told, series: int, limits: list[tuple[int, str, float]], age_ms: int) -> list[tuple[int, float]]:
+    """How many of the limits hold: (series, "at least" or "at most", limit).
+
+    As long as one is not known, it may go on as it was, no more and no less.
+    """
     said: list[tuple[int, float]] = []
     for number, (one, time_ms, _) in enumerate(told):
         if one != series:
             continue
-        found = [(last(told[:number], other, time_ms, age_ms), limit) for other, limit in least]
-        if any(value is not None for value, _ in found):
-            certain = len([1 for value, limit in found if value is not None and value >= limit])
-            possible = certain + len([1 for value, _ in found if value is None])
+        certain = unknown = 0
+        for other, way, limit in limits:
+            value = last(told[:number], other, time_ms, age_ms)
+            if value is None:
+                unknown += 1
+            elif (value >= limit) if way == "at least" else (value <= limit):
+                certain += 1
+        if unknown < len(limits):
+            possible = certain + unknown
             count = said[-1][1] if said else certain
             if count < certain:
                 count = certain

@@ -18,17 +18,34 @@ def night_of(time_ms: int, ahead_h: int) -> int | None:
     return local // DAY_MS if 2 * HOUR_MS <= local % DAY_MS <= 5 * HOUR_MS else None
 
 
+class Gauge:
+    """Until when it was not dry, as far as anybody knows."""
+
+    def __init__(self) -> None:
+        self.heard_ms: int | None = None
+        self.wet_ms = 0
+
+    def reading(self, time_ms: int, rate: float) -> None:
+        if self.heard_ms is None or time_ms - self.heard_ms > HOUR_MS or rate > 0.1:
+            self.wet_ms = time_ms
+        self.heard_ms = time_ms
+
+    def is_dry(self, time_ms: int) -> bool:
+        """Whether it was dry for twelve hours."""
+        if self.heard_ms is None or time_ms - self.heard_ms > HOUR_MS:
+            return False
+        return time_ms - self.wet_ms > 12 * HOUR_MS
+
+
 class Drain:
-    def __init__(self, nights: int, nights_min: int, days: float, ahead_h: int) -> None:
+    def __init__(self, nights: int, nights_min: int, days: float, ahead_h: int, depth_m: float = 1.0) -> None:
         self.nights, self.nights_min, self.days, self.ahead_h = nights, nights_min, days, ahead_h
+        self.depth_m = depth_m
         self.running: tuple[int, float] | None = None
         self.lows: list[tuple[int, float]] = []
-        self.wet_ms = -(10**18)
 
-    def reading(self, time_ms: int, level: float, rain: float | None) -> float | None:
-        """`rain` is the rate; None where the gauge has not been heard for an hour."""
-        if rain is not None and rain > 0.1:
-            self.wet_ms = time_ms
+    def reading(self, time_ms: int, level: float, gauge: Gauge | None) -> float | None:
+        """`gauge`: None where there is none."""
         night = night_of(time_ms, self.ahead_h)
         signal = None
         if self.running is not None and self.running[0] != night:
@@ -38,8 +55,8 @@ class Drain:
             counted = [one for one in self.lows[-self.nights :] if one[0] >= last - self.days]
             if len(counted) >= self.nights_min:
                 slopes = [(b - a) / (j - i) for (i, a), (j, b) in itertools.combinations(counted, 2)]
-                signal = 30 * middle(slopes)
-        if night is not None and rain is not None and time_ms - self.wet_ms > 12 * HOUR_MS:
+                signal = 30 * middle(slopes) / self.depth_m
+        if night is not None and (gauge is None or gauge.is_dry(time_ms)):
             self.running = (night, min(level, self.running[1]) if self.running else level)
         return signal
 

@@ -4,11 +4,11 @@ from statistics import median
 
 
 def nights(hours: list[tuple[int, float]], wet_hours: set[int], heard: set[int] | None) -> list[tuple[int, float]]:
-    """(day, lowest) of every night with an hour from 2 to 5, with the gauge heard in it, before which it was dry for 12."""
+    """(day, lowest) of every night with an hour from 2 to 5, before which it was dry for 12, with the gauge heard in all."""
     found: dict[int, float] = {}
     for hour, low in hours:
         is_dry = not any(0 <= hour - wet <= 12 for wet in wet_hours)
-        is_known = heard is None or hour in heard
+        is_known = heard is None or all(before in heard for before in range(hour - 12, hour + 1))
         if 2 <= hour % 24 < 5 and is_dry and is_known:
             found[hour // 24] = min(low, found.get(hour // 24, low))
     return sorted(found.items())

