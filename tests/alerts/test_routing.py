@@ -220,7 +220,7 @@ def test_after_it_was_reopened_its_end_is_told_again(world: World) -> None:
     assert [row.seq for row in world.rows(recipient="li")] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("reason", "said"), [("again", "恢复后再次报警"), (LATE_DATA, "补传数据表明报警并未结束")])
+@pytest.mark.parametrize(("reason", "said"), [("again", "恢复后再次告警"), (LATE_DATA, "补传数据表明告警并未结束")])
 def test_what_is_back_is_told_from_what_was_never_over(world: World, reason: str, said: str) -> None:
     for what in (What.RAISED, What.RETURNED):
         world.step(what)
@@ -394,7 +394,7 @@ def test_a_digest_is_in_the_language_of_whom_it_is_for_also_where_it_tells_of_en
     last = {notice.recipient: notice for notice in world.taken if notice.sort == "digest"}
     assert last["wang"].title == "Alarms: 1 messages in one"
     assert "over: readings are good again" in last["wang"].text
-    assert last["li"].title == "报警汇总：1 条"
+    assert last["li"].title == "告警汇总：1 条"
 
 
 def test_somebody_without_an_address_on_a_steps_channels_is_told_by_one_that_they_have(tmp_path: Path) -> None:

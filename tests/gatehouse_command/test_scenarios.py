@@ -91,7 +91,8 @@ def test_what_is_written_scores_as_what_was_played(tmp_path: Path) -> None:
     states = [one for line in truth.read_text().splitlines() if (one := json.loads(line))["is"] == "state"]
     identity = ("device", "metric", "time_ms")
     assert [[r[f] for f in identity] for r in readings] == [[s[f] for f in identity] for s in states]
-    assert all(abs(r["value"] - s["true"]) <= 0.0005 + 1e-9 for r, s in zip(readings, states, strict=True))
+    # Between the two lie what a display rounds and the noise of the sensor.
+    assert all(abs(r["value"] - s["true"]) <= 0.03 for r, s in zip(readings, states, strict=True))
     assert CliRunner().invoke(app, ["score", str(truth), str(alarms)]).exit_code == 0
     alarms.write_text("")
     missed = CliRunner().invoke(app, ["score", str(truth), str(alarms)])
