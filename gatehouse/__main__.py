@@ -75,16 +75,19 @@ def core(config: ConfigFile) -> None:
     """Ingest, alarms, history and notices."""
     from gatehouse.core import Core
     from gatehouse.settings import load_settings
+    from telemetry.disk import alone_in
     from telemetry.logs import configure_logs
     from telemetry.memory import keep_what_stands
 
     configure_logs()
+    settings = load_settings(config)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    made = Core(load_settings(config))
-    keep_what_stands()
-    made.run(stop)
+    with alone_in(settings.journal.path, "journal.path: another core"):
+        made = Core(settings)
+        keep_what_stands()
+        made.run(stop)
 
 
 @app.command()

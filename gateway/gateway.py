@@ -9,16 +9,12 @@ On stop, in this order: drivers end, what they read is written, the uplink says 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import functools
-import os
 import random
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gateway.collector import Collector, GroupLimits
@@ -36,6 +32,7 @@ from gateway.spool import Spool
 from gateway.uplink import Uplink
 from gateway.window import WindowLimits
 from telemetry.clock import Clock
+from telemetry.disk import alone_in
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.reading import Reading
 
@@ -57,7 +54,7 @@ async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, chan
     """Run a gateway until `stop` is set. Raises Unavailable when its spool cannot be opened, or is another one's."""
     events = Events(clock)
     tuned = settings.spool
-    with _alone_in(tuned.path):
+    with alone_in(tuned.path, "spool.path: another gateway"):
         spool = Spool(tuned.path, clock, tuned.size_max_mb * 1_000_000, settings.uplink.live_first_after_s)
         events.started(settings.gateway, spool.epoch, spool.count)
         try:
@@ -65,32 +62,6 @@ async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, chan
         finally:
             events.stopped(settings.gateway, spool.count)
             spool.close()
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other gateways out of a spool while the context lasts: each would delete what the other has begun.
-
-    Raises Unavailable.
-    """
-    descriptor = None
-    try:
-        with contextlib.suppress(FileExistsError):  # a file: the spool will say so
-            folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        assert descriptor is not None
-        os.close(descriptor)
-        said = "another gateway runs with this spool; stop it, or name another folder"
-        raise Unavailable(f"spool.path: {folder}: {said}") from error
-    except OSError:
-        pass  # no folder, and the spool will say why; or a file system without locks
-    try:
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 async def _run(

@@ -1,22 +1,19 @@
 """What leaves on the wire, and when."""
 
 import socket
-import ssl
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from gatehouse.pki import BROKER, Authority
 from ingest import packets
 from ingest.committer import Committer
 from ingest.group import Group
 from ingest.packets import PacketReader, ProtocolError
-from ingest.subscriber import Session, Subscriber, _gather, _read
+from ingest.subscriber import Session, Subscriber, _gather
 from ingest.vet import Vetter
-from telemetry.clock import ManualClock, SystemClock
+from telemetry.clock import ManualClock
 from telemetry.errors import Unavailable
 from telemetry.journal import Journal
 from telemetry.settings import BrokerSettings
@@ -150,43 +147,3 @@ def test_messages_gather_while_more_keeps_coming_but_neither_for_long_nor_many(c
         brokers.sendall(b"first")
         _gather(ours, stop)
         assert stop.count == waits
-
-
-@pytest.fixture
-def encrypted(tmp_path: Path) -> Iterator[tuple[ssl.SSLSocket, ssl.SSLSocket]]:
-    """The broker's end of a connection and ours."""
-    authority = Authority(tmp_path / "pki", SystemClock())
-    authority.create("here")
-    authority.issue(BROKER, ["localhost"])
-    theirs, ours = (
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
-        ssl.create_default_context(cafile=tmp_path / "pki" / "ca.crt"),
-    )
-    theirs.load_cert_chain(tmp_path / "pki" / f"{BROKER}.pem")
-    there, here = socket.socketpair()
-    met: list[ssl.SSLSocket] = []
-    broker = threading.Thread(target=lambda: met.append(theirs.wrap_socket(there, server_side=True)))
-    broker.start()
-    link = ours.wrap_socket(here, server_hostname="localhost")
-    broker.join()
-    yield met[0], link
-    link.close()
-    met[0].close()
-
-
-def test_all_that_has_come_encrypted_is_read_at_once_and_never_more_than_fits(
-    encrypted: tuple[ssl.SSLSocket, ssl.SSLSocket],
-) -> None:
-    broker, link = encrypted
-    topic = "gatehouse/v1/east/gw-east/readings"
-    messages = [packets.publish(topic, b"%d" % n, 1 + n) for n in range(100)]  # no more than a socket holds unread
-    for message in messages:
-        broker.sendall(message)  # a record of its own, as Mosquitto makes them
-    buffer = memoryview(bytearray(2_000))
-    found = []
-    while (data := _read(link, buffer)) is not None:
-        found.append(bytes(data))
-    assert b"".join(found) == b"".join(messages)
-    assert {len(data) for data in found[:-1]} == {2_000}
-    broker.close()
-    assert _read(link, buffer) == b""
