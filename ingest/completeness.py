@@ -40,6 +40,7 @@ _FORGET_EVERY_S = 3600.0
 _RECORDS_AT_ONCE = 500
 _GATHER_S = 0.5  # between two looks while less than that is waiting
 _DAY_MS = 86_400_000
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 class CompletenessLoop:
@@ -87,7 +88,9 @@ class CompletenessLoop:
         self._keep_took_s = 0.0
         self._lost: list[Loss] = []
         self._frames: dict[tuple[str, int], int] = {}
-        self._newest_ms = 0  # reading, that was not ahead of when it came
+        newest = store.newest()
+        # The newest reading that was not ahead of when it came; 0 before there was any.
+        self._newest_ms = 0 if newest is None else (newest.toordinal() - _EPOCH_DAY) * _DAY_MS
         self._states_kept = states.all()
         self._is_away = False
         now_s = clock.monotonic_s()
@@ -182,7 +185,7 @@ class CompletenessLoop:
             self._gathered, self._row_count, self._cell_count = [summed], 0, len(summed.count)
 
     def _kept_from_ms(self, known_ms: int) -> int:
-        return aged_from(known_ms, self._newest_ms, IDLE_MAX_MS) - self._keep_days * _DAY_MS
+        return aged_from(known_ms, self._newest_ms or known_ms, IDLE_MAX_MS) - self._keep_days * _DAY_MS
 
     def _lose_frames(self, topic: str, count: int, time_ms: int) -> None:
         try:

@@ -216,11 +216,16 @@ class Completeness:
                 )
         return changed, new
 
+    def newest(self) -> date | None:
+        """The last day of which anything is counted."""
+        with self._database.connect() as db:
+            return db.execute(sa.select(sa.func.max(days.c.day))).scalar()
+
     def forget(self, today: date, keep_days: int) -> None:
         """Drop the days that are older than is kept (`days.aged_from`)."""
+        newest = self.newest() or today
+        before = date.fromordinal(aged_from(today.toordinal(), newest.toordinal()) - keep_days)
         with self._database.begin() as db:
-            newest: date = db.execute(sa.select(sa.func.max(days.c.day))).scalar() or today
-            before = date.fromordinal(aged_from(today.toordinal(), newest.toordinal()) - keep_days)
             for table in (days, losses, frames_lost):
                 db.execute(table.delete().where(table.c.day < before))
 

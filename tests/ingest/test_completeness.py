@@ -277,6 +277,7 @@ def test_what_is_older_than_the_days_kept_is_not_counted_and_forgotten(world: Wo
 def test_a_clock_that_is_years_ahead_forgets_nothing_and_leaves_nothing_uncounted(world: World) -> None:
     feed(world, [(LEVEL, NOW_MS - age * DAY_MS, NOW_MS, 0, False) for age in (0, 1)])
     world.clock.advance(50 * 366 * 86_400)
+    world.start()
     feed(world, [(LEVEL, NOW_MS + 1000, world.clock.now_ms(), 0, False)])
     world.finish()
     counts = world.shown(DAYS[-1])[LEVEL].counts
