@@ -9,7 +9,7 @@ by design); in a storm also when every transition of an alarm is in the database
 medians; the ratio is taken within a round.
 
 A round counts only if every reading is in Parquet, with the right sum, and every alarm was raised and returned.
-The calm stream once more over TLS, where a broker makes a record of each message; mosquitto_sub has none.
+The calm stream once more over TLS, where a broker makes a record of each message; mosquitto_sub reads in the clear.
 
 Non-goals: no network, no cost of generating. CPU is user + system of the consumer's processes from the same
 moment on; the core's includes answering /metrics every 20 ms, which is how it is watched (about a millisecond each).
@@ -103,9 +103,9 @@ def run(readings: int = 100_000, rounds: int = 4, frame_messages: int = 2_000, f
             rows.append((consumer, wall_s, reading_count / wall_s, cpu_s, per_cpu, broker_s, ratio))
             report.samples[f"{name}, {consumer}, wall s"] = [f.wall_s for f in finishes]
             report.samples[f"{name}, {consumer}, CPU s"] = [f.cpu_s for f in finishes]
-            if consumer in (DURABLE, ENCRYPTED) and name == SINGLE:
+            if consumer == DURABLE and name == SINGLE:
                 report.goals.append(
-                    Goal(f"{name}, {consumer}", f"≥ {GOAL:.0f} × of mosquitto_sub", ratio, ratio >= GOAL)
+                    Goal(f"{name}, {DURABLE}", f"≥ {GOAL:.0f} × of mosquitto_sub", ratio, ratio >= GOAL)
                 )
         columns = ("", "wall s", "readings/s", "CPU s", "readings per CPU s", "broker CPU s", "× of mosquitto_sub")
         report.tables.append(Table(f"{reading_count:,} readings as {name}", columns, rows))
