@@ -42,6 +42,8 @@ from telemetry.segments import group
 ROLLED = "rolled-through"
 """Measurement and field of the mark that says until when the rollups are complete."""
 _MARK_KEPT_S = 5.0
+_SUMMED_BY = {"count": "sum", "total": "sum", "low": "min", "high": "max", "quality": "max"}
+"""What InfluxDB puts windows of a rollup together with; where one window hangs on the one before, it cannot."""
 _PLAIN = Dialect(header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339")
 
 
@@ -78,7 +80,7 @@ class InfluxReader(ReaderOfMany):
                     if span[0] < span[1]
                     for number, curve in enumerate(self._readings(kind, devices, metric, *span))
                 ]
-                rolled = self.windows(kind, devices, metric, first_ms, last_ms, width, FIELDS_OF[how])
+                rolled = self.windows(kind, devices, metric, first_ms, last_ms, width, FIELDS_OF[how], every_ms)
                 return [steps(each, every_ms, how) for each in split(join([*parts, rolled]), len(devices))]
         return [curve_steps(curve, every_ms, how) for curve in self._readings(kind, devices, metric, start_ms, end_ms)]
 
@@ -134,14 +136,31 @@ class InfluxReader(ReaderOfMany):
         end_ms: int,
         width: str,
         fields: Sequence[str] = FIELDS,
+        every_ms: int | None = None,
     ) -> Windows:
-        """What stands in a rollup, of one metric of some devices, numbered in their order. Raises Unavailable."""
+        """What stands in a rollup, of one metric of some devices, numbered in their order. Raises Unavailable.
+
+        Args:
+            every_ms: InfluxDB may put together what lies within one step, so that a year is sent as its points and not as its
+                hours; the first is stamped with `start_ms`, where it begins before.
+        """
         names = [f"{metric}_{field}" for field in fields]
-        wanted = (
-            f'r._measurement == "{kind}" and r.every == "{width}" and ({_any_of("device", devices)}) and '
-            f"({_any_of('_field', names)})"
-        )
-        table = self._query(self._from(self._settings.rollup_bucket, start_ms, end_ms, wanted))
+        wanted = f'r._measurement == "{kind}" and r.every == "{width}" and ({_any_of("device", devices)}) and '
+        bucket = self._settings.rollup_bucket
+        if every_ms is None or not _SUMMED_BY.keys() >= set(fields):
+            flux = self._from(bucket, start_ms, end_ms, f"{wanted}({_any_of('_field', names)})")
+        else:
+            by = {
+                how: [n for n, f in zip(names, fields, strict=True) if _SUMMED_BY[f] == how]
+                for how in ("sum", "min", "max")
+            }
+            flux = "\n".join(
+                self._from(bucket, start_ms, end_ms, f"{wanted}({_any_of('_field', of)})", _summed(how, every_ms))
+                + f' |> yield(name: "{how}")'
+                for how, of in by.items()
+                if of
+            )
+        table = self._query(flux)
         columns: dict[str, Floats] = {}
         series, times = np.empty(0, np.int64), np.empty(0, np.int64)
         if len(table):
@@ -197,10 +216,10 @@ class InfluxReader(ReaderOfMany):
         return said_ms
 
     @staticmethod
-    def _from(bucket: str, start_ms: int, end_ms: int, wanted: str) -> str:
+    def _from(bucket: str, start_ms: int, end_ms: int, wanted: str, summed: str = "") -> str:
         return f"""
             from(bucket: "{bucket}") |> range(start: {_instant(start_ms)}, stop: {_instant(end_ms)})
-              |> filter(fn: (r) => {wanted})
+              |> filter(fn: (r) => {wanted}) {summed}
               |> toFloat() |> group(columns: ["device", "_field"]) |> keep(columns: ["device", "_field", "_time", "_value"])
         """
 
@@ -222,10 +241,14 @@ class InfluxReader(ReaderOfMany):
             "_field": pa.string(),
             "device": pa.string(),
         }
+        options = pa.csv.ConvertOptions(column_types=types)
         try:
-            table = pa.csv.read_csv(io.BytesIO(body), convert_options=pa.csv.ConvertOptions(column_types=types))
-            table["_value"]  # an error on the way comes as a table of its own
-            return table
+            # Each result has a header of its own, and so has an error on the way, which has no values.
+            tables = [
+                pa.csv.read_csv(io.BytesIO(part), convert_options=options) for part in body.strip().split(b"\r\n\r\n")
+            ]
+            names = [name for name in types if name in tables[0].column_names or name == "_value"]
+            return pa.concat_tables([table.select(names) for table in tables])
         except (pa.ArrowException, KeyError) as error:
             raise StoreAway(f"InfluxDB at {self._settings.url} answers what cannot be read: {error}") from error
 
@@ -266,6 +289,10 @@ def _any_of(column: str, names: Sequence[str]) -> str:
 def _times(table: pa.Table) -> Times:
     times: Times = table["_time"].cast(pa.int64()).to_numpy() // 1_000_000
     return times
+
+
+def _summed(how: str, every_ms: int) -> str:
+    return f'|> aggregateWindow(every: {every_ms}ms, fn: {how}, createEmpty: false, timeSrc: "_start")'
 
 
 def _instant(time_ms: int) -> str:

@@ -187,19 +187,26 @@ def test_hours_that_are_over_are_rolled_up_and_what_is_late_follows(made: Influx
     def check() -> None:
         reader = InfluxReader(settings)  # a new one has read no mark yet
         for series, place in enumerate(SERIES):
-            for every_ms in (60_000, 900_000, HOUR, 7 * HOUR, 90_000):
+            for every_ms in (60_000, 900_000, HOUR, 2 * HOUR, 7 * HOUR, 90_000):
                 for how in Aggregate:
                     span = (start_ms + 30 * 60_000 + 1, start_ms + 5 * HOUR + 1000)
                     curve = reader.read(place.kind, place.device, place.metric, *span, every_ms, how)
                     found = list(zip(curve.time_ms.tolist(), curve.value.tolist(), strict=True))
                     assert found == oracle.steps(told[series], *span, every_ms, how.value)
+                    worst: dict[int, int] = {}
+                    for time_ms, _, quality in told[series]:
+                        if span[0] <= time_ms < span[1] and quality < 2:
+                            step_ms = time_ms // every_ms * every_ms
+                            worst[step_ms] = max(quality, worst.get(step_ms, 0))
+                    assert dict(zip(curve.time_ms.tolist(), curve.quality.tolist(), strict=True)) == worst
 
     def rollups() -> InfluxRollups:
         return InfluxRollups(journal, settings, SERIES)
 
     rows = [
-        (series, start_ms + minute * 60_000 + series, float(made_up.integers(0, 9)), int(made_up.choice([0, 0, 1, 2])))
+        (series, start_ms + minute * 60_000 + series, float(made_up.integers(0, 9)), int(made_up.choice(some)))
         for minute in range(5 * 60 + 20)
+        for some in [[0, 0, 0, 2] if minute // 60 == 2 else [0, 0, 1, 2]]  # the third hour is beyond doubt
         for series in range(len(SERIES))
     ]
     keep(start_ms + 5 * HOUR + 20 * 60_000, rows)
