@@ -52,6 +52,7 @@ from telemetry.series import SeriesRegistry
 PIECE_BYTES = 1_000_000
 RECORDS_MAX = 200  # journal records the alert worker reads and stores at once
 GOALS = {"rules": 2_000_000, "history": 1_300_000, "InfluxDB": 1_000_000}  # readings per CPU second up to there, calm
+GOAL_GROWTH = 1.5  # times the cost of a reading, the most series against the fewest, calm
 CHAIN = ("receive", "vet", "journal", "rules", "history")
 ALARMS, INFLUXDB = "alarms", "InfluxDB"
 _END_MS = 1_795_000_000_000
@@ -90,7 +91,7 @@ class Climb:
 
 def run(
     readings: int = 4_000_000,
-    series: Sequence[int] = (1_000, 10_000),
+    series: Sequence[int] = (1_000, 10_000, 100_000),
     rounds: int = 3,
     alarm_readings: int = 400_000,
     seed: int = 1,
@@ -151,6 +152,9 @@ def run(
         for (_, is_stormy), name, rate in zip(cases, names, rates.get(rung, ()), strict=False):
             if not is_stormy:
                 report.goals.append(Goal(f"to {rung}, {name}", f"≥ {goal:,} readings/CPU s", rate, rate >= goal))
+    calm = [_chain_cost(middle[count, False]) for count in series]
+    growth, what = calm[-1] / calm[0], f"a reading of {series[-1]:,} series against one of {series[0]:,}, the chain, ×"
+    report.goals.append(Goal(what, f"≤ {GOAL_GROWTH:g}", growth, growth <= GOAL_GROWTH))
     if not with_influxdb:
         report.notes.append("InfluxDB is not here: deploy/influxdb/build.sh builds it")
     report.notes.append(

@@ -19,19 +19,19 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import numpy as np
 
-from bench import district, link, processes, stream
-from bench.report import Cell, Goal, Report, Table, steps
+from bench import district, processes
+from bench.feeding import Offered, feed
+from bench.report import Cell, Goal, Report, Table
 from bench.service import COOKIE, Beside, Client, Service, listening, load, running
 
 GOAL_SLOPE_MB = 1.0
-_LOT_S = 0.1  # frames are made and sent in lots of so much time
 _PUSH_EVERY_S = 1.0
 _PLAIN = 400  # level sensors that publish by themselves
 _PUSHED = 10  # that push to the gateway
@@ -92,10 +92,18 @@ def run(
         load(service.broker_port, plain_per_s, _PLAIN, fevers_per_s, first_plain) as plain,
     ):
         pids = {"core": service.core.pid, "API": service.api_pid, "gateway": gateway_pid}
-        looks, count = _feed(service.broker_port, pids, rate, seconds, series, change_share, look_every_s)
+        looks: dict[str, list[Look]] = {name: [] for name in pids}
+        fed = Offered()
+
+        def look(at_s: float) -> None:
+            for name, pid in pids.items():
+                looks[name].append(_look(pid, at_s))
+
+        with contextlib.suppress(KeyboardInterrupt):
+            feed(service.broker_port, rate, seconds, series, change_share, look, look_every_s, fed)
         plain.stop()
         pushed.stop()
-        offered = count + plain.reading_count + plain.fever_count + pushed.count
+        offered = fed.count + plain.reading_count + plain.fever_count + pushed.count
         # What gateways say of themselves is taken as readings, too.
         processes.wait_until(
             lambda: service.core.metrics("gatehouse_readings_total")[0] >= offered, "the last readings"
@@ -137,39 +145,6 @@ def _slope(found: list[Look]) -> float | None:
     if len(half) < 10:
         return None
     return float(np.polyfit([look.at_s for look in half], [look.memory_mb for look in half], 1)[0]) * 3600
-
-
-def _feed(
-    port: int,
-    pids: Mapping[str, int],
-    rate: float,
-    seconds: float,
-    series: int,
-    change_share: float,
-    look_every_s: float,
-) -> tuple[dict[str, list[Look]], int]:
-    """(looks at each process, readings sent)."""
-    levels, framer = stream.Levels(series, change_share), stream.Framer(series)
-    looks: dict[str, list[Look]] = {name: [] for name in pids}
-    count = number = 0
-    look_at_s = 0.0
-    started_s, start_ms = time.monotonic(), time.time_ns() // 1_000_000
-    every_s = series / rate  # a round: each series once
-    with contextlib.suppress(KeyboardInterrupt), link.link(port, "bench-generator") as generator:
-        for lot in steps(range(1, round(seconds / _LOT_S) + 1), "feeding"):
-            packets: list[bytes] = []
-            while number * every_s < lot * _LOT_S:
-                packets += framer.packets(levels.next_round(), start_ms + round(number * every_s * 1000))
-                number += 1
-            time.sleep(max(0.0, started_s + lot * _LOT_S - time.monotonic()))
-            generator.publish_all(packets)
-            count = number * series
-            passed_s = time.monotonic() - started_s
-            if passed_s >= look_at_s:
-                look_at_s += look_every_s
-                for name, pid in pids.items():
-                    looks[name].append(_look(pid, passed_s))
-    return looks, count
 
 
 def _look(pid: int, at_s: float) -> Look:

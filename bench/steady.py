@@ -19,14 +19,14 @@ import numpy as np
 from influxdb_client import InfluxDBClient
 from pydantic import SecretStr
 
-from bench import district, link, processes, stream
-from bench.report import Goal, Report, Table, steps
+from bench import district, processes
+from bench.feeding import Offered, feed
+from bench.report import Goal, Report, Table
 from ingest.history.influx_setup import set_up
 from ingest.history.settings import InfluxSettings
 
 GOAL_RATE = 150_000
 GOAL_MB = 1_000.0
-_LOT_S = 0.1  # frames are made and sent in lots of so much time
 _LOOK_EVERY_S = 30.0
 
 
@@ -60,7 +60,15 @@ def run(
         with processes.core(Path(name), series, broker.port, history=history) as core:
             processes.wait_until(lambda: core.metrics("gatehouse_broker_connected")[0] == 1, "the core to connect")
             cpu_s, started_s = processes.cpu_s(core.pid), time.monotonic()
-            looks, count, total_mm, raised, late_max_s = _feed(broker.port, core, rate, seconds, series, change_share)
+            looks: list[Look] = []
+            offered = Offered()
+
+            def look(at_s: float) -> None:
+                looks.append(_look(core, at_s))
+
+            feed(broker.port, rate, seconds, series, change_share, look, _LOOK_EVERY_S, offered)
+            look(time.monotonic() - started_s)
+            count, raised = offered.count, offered.change_count
             offered_s = time.monotonic() - started_s
             processes.wait_until(lambda: core.metrics("gatehouse_history_rows_total")[0] >= count, "the last rows")
             done_s = time.monotonic() - started_s
@@ -68,7 +76,7 @@ def run(
             (told,) = core.metrics("gatehouse_alarm_transitions_total")
         with InfluxDBClient(server.url, server.token, org=settings.org, timeout=600_000) as client:
             stored = _stored(client, settings.bucket)
-    assert stored == (count, total_mm), f"InfluxDB holds {stored}, not {(count, total_mm)}"
+    assert stored == (count, offered.total_mm), f"InfluxDB holds {stored}, not {(count, offered.total_mm)}"
     assert told >= raised, f"{told:,.0f} transitions of alarms, {raised:,} were due"
     half = looks[len(looks) // 2 :]
     slope = None  # a short run has none
@@ -96,7 +104,7 @@ def run(
                     slope,
                     f"{looks[0].open_files}, {looks[-1].open_files}",
                     max(look.behind for look in looks),
-                    late_max_s,
+                    offered.late_max_s,
                 )
             ],
         )
@@ -112,36 +120,6 @@ def run(
     }
     report.notes.append("InfluxDB holds every reading once, their sum right")
     return report
-
-
-def _feed(
-    port: int, core: processes.CoreProcess, rate: float, seconds: float, series: int, change_share: float
-) -> tuple[list[Look], int, int, int, float]:
-    """(looks, readings, their sum in mm, transitions that are due, how late the generator was at most)."""
-    levels, framer = stream.Levels(series, change_share), stream.Framer(series)
-    looks: list[Look] = []
-    count, total_mm, late_max_s, look_at_s = 0, 0, 0.0, 0.0
-    started_s, start_ms = time.monotonic(), time.time_ns() // 1_000_000
-    every_s = series / rate  # a round: each series once
-    with link.link(port, "bench-generator") as generator:
-        number = 0
-        for lot in steps(range(1, round(seconds / _LOT_S) + 1), "feeding the core"):
-            packets: list[bytes] = []
-            while number * every_s < lot * _LOT_S:
-                row = levels.next_round()
-                packets += framer.packets(row, start_ms + round(number * every_s * 1000))
-                count += len(row)
-                total_mm += stream.checksum_mm(row)
-                number += 1
-            wait_s = started_s + lot * _LOT_S - time.monotonic()
-            late_max_s = max(late_max_s, -wait_s)
-            time.sleep(max(0.0, wait_s))
-            generator.publish_all(packets)
-            if lot * _LOT_S >= look_at_s:
-                looks.append(_look(core, time.monotonic() - started_s))
-                look_at_s += _LOOK_EVERY_S
-    looks.append(_look(core, time.monotonic() - started_s))
-    return looks, count, total_mm, levels.change_count, late_max_s
 
 
 def _look(core: processes.CoreProcess, at_s: float) -> Look:
