@@ -759,6 +759,39 @@ def test_what_flaps_behind_a_gateway_that_is_through_is_nothing_to_the_past_of_a
     assert [alarm.onset_ms for alarm in world.of("full", "b1")] == [T0 + 1000 * (second - 5)]
 
 
+def coming_and_going(first: int, count: int) -> list[Row]:
+    """A minute above and a minute below, and above in the end."""
+    return [level(12 if number % 2 else 5, first + 60 * number) for number in range(count)]
+
+
+@pytest.mark.parametrize("known", [0, 6])
+def test_that_an_alarm_comes_and_goes_is_said_also_where_a_backlog_says_so(known: int) -> None:
+    rows = coming_and_going(0, 32)
+    world = World(by=compiled({"full": at_least(10, flap_slot_s=60, reopen_within_s=600)}))
+    for row in rows[:known]:
+        world.live(row[2], row)
+    world.live(2000, level(12, 2000), gw_a=1)
+    world.backlog(2001, *rows[known:], gw_a=0)
+    alarm = world.open("full")
+    assert alarm.flapping
+    said = world.said(alarm)
+    assert said.count(("flapping", LATE_DATA)) == 1
+    assert said[-1] == ("flapping", LATE_DATA)
+
+
+def test_that_an_alarm_never_came_and_went_is_said_where_a_backlog_says_so() -> None:
+    world = World(by=compiled({"full": at_least(10, flap_slot_s=60, reopen_within_s=600)}))
+    world.live(0, level(5, 0))
+    world.live(1, level(5, 1), gw_a=1)
+    for row in coming_and_going(60, 32):
+        world.live(row[2], row)
+    assert world.open("full").flapping
+    world.backlog(2001, *(level(12, second) for second in range(61, 2000, 1)), gw_a=0)
+    alarm = world.open("full")
+    assert not alarm.flapping
+    assert world.said(alarm)[-1] == ("steady", LATE_DATA)
+
+
 @pytest.mark.parametrize("left", [{}, {"gone": at_least(99)}])
 def test_what_other_rules_ended_in_an_outage_does_not_come_back_with_its_end(left: dict[str, Any]) -> None:
     world = World(by=compiled({"full": at_least(10), "gone": at_least(11)}))
