@@ -3,8 +3,8 @@
 A name is resolved here, and the connection goes to the address that was looked at: a name that means something else a moment
 later changes nothing. Redirects are not followed and no proxy of the environment is used, since both lead elsewhere.
 
-A time-out of the library is for one read: who sends a byte every few seconds never runs into it. So the whole of a request has
-an end as well, which every read, write and connection keeps.
+A time-out of the library is for one read: who sends a byte every few seconds never runs into it. So the whole of a request
+has an end as well, which every read, write and connection keeps.
 """
 
 from __future__ import annotations
