@@ -13,8 +13,7 @@ from alerts.rule import Severity
 from alerts.store import alarms, notices, transitions
 
 _TELLS = [
-    what.value
-    for what in (What.RAISED, What.SEVERITY_UP, What.REOPENED, What.FLAPPING, What.UNMASKED, What.REALARMED)
+    what.value for what in (What.RAISED, What.SEVERITY_UP, What.REOPENED, What.FLAPPING, What.UNMASKED, What.REALARMED)
 ]
 
 

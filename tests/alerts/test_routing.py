@@ -229,7 +229,9 @@ def test_what_is_back_is_told_from_what_was_never_over(world: World, reason: str
     assert said in world.rows(recipient="li")[-1].text
 
 
-def test_that_it_comes_and_goes_is_told_once_to_people_and_systems_and_put_back_where_it_is_missing(world: World) -> None:
+def test_that_it_comes_and_goes_is_told_once_to_people_and_systems_and_put_back_where_it_is_missing(
+    world: World,
+) -> None:
     world.step(What.RAISED)
     world.step(What.FLAPPING, reason="comes-and-goes")
     calls = world.rows(sort="call")
