@@ -355,6 +355,10 @@ class Conditions:
         source, position = expand(feed.start[series], feed.count[series])
         instance = feed.instances[position]
         value = signals.value[source] * self.program.sign[instance]
+        if signals.ends_only is not None:
+            # Just below a limit no alarm begins, and none ends that has a dead band.
+            below = np.minimum(value, np.nextafter(self.program.limits.raise_at[instance], -np.inf))
+            value = np.where(signals.ends_only[source], below, value)
         unknown = np.full(len(source), np.nan)
         low = unknown if signals.low is None else signals.low[source]
         high = unknown if signals.high is None else signals.high[source]
