@@ -17,7 +17,9 @@ from alerts.alarm import LATE_DATA, Alarm, Transition, What
 from alerts.conditions import RETRACTED, Conditions
 from alerts.engine import Engine
 from alerts.lifecycle import PENDING
+from alerts.past import partners
 from alerts.program import Program, compile_rules
+from alerts.rule import Severity
 from alerts.rules import RuleFile
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.catalogue import Catalogue, CatalogueFile
@@ -876,6 +878,22 @@ def test_a_shelf_that_was_broken_covers_nothing_any_more_and_a_crash_changes_not
         world.ticks(4, 5)
         said = [what for what, _ in world.said(world.open("full"))]
         assert said == ["raised", "masked", "severity-up", "unmasked", "severity-down"]
+
+
+def test_what_was_taken_back_is_not_what_truly_was_at_another_time() -> None:
+    """It counts as one only under its own id or onset; else people would read of two alarms as one that came and went."""
+
+    def one(onset_s: int, closed_s: int, reason: str) -> Alarm:
+        name, at_ms = f"a{onset_s}", T0 + 1000 * onset_s
+        about = name, "full", "drain", "east", "drains", "a1", "level", None
+        alarm = Alarm(*about, Severity.HIGH, Severity.HIGH, 1, at_ms, at_ms, 12.0, 10.0)
+        alarm.closed_ms, alarm.closed_reason = T0 + 1000 * closed_s, reason
+        return alarm
+
+    true, back, over = one(20, 60, "good-readings"), one(10, 40, RETRACTED), one(10, 40, "good-readings")
+    assert partners([true], [back]) == {}
+    assert partners([true], [over]) == {0: over}
+    assert partners([one(10, 60, "good-readings")], [back]) == {0: back}
 
 
 def test_late_readings_of_others_are_judged_while_an_outage_lasts() -> None:
