@@ -116,13 +116,14 @@ class World:
 
     def switch(self, rules: Program, second: float) -> None:
         """Other rules hold from now on."""
-        before, saved = self.program, self.engine.save()
         record = Stored(len(self.journal) + 1, Kind.RULES, T0 + round(second * 1000), b"")
         self.journal.append(record)
+        settled = self.engine.before_other_rules(record)
+        before, saved = self.program, self.engine.save()
         self.program, self.engine = rules, Engine(rules, self.reread)
         effects = self.engine.load(saved, record.time_ms, before)
-        self.steps += effects.transitions
-        self.alarms |= effects.alarms
+        self.steps += [*settled.transitions, *effects.transitions]
+        self.alarms |= settled.alarms | {alarm.id: alarm for alarm in self.engine.open_alarms} | effects.alarms
 
     def command(self, second: float, action: str, alarm: Alarm, **more: object) -> None:
         body = {"id": f"{action}{second}", "action": action, "alarm": alarm.id, "seq": alarm.seq, "actor": "li", **more}
