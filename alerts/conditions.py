@@ -355,6 +355,10 @@ class Conditions:
         source, position = expand(feed.start[series], feed.count[series])
         instance = feed.instances[position]
         value = signals.value[source] * self.program.sign[instance]
+        if signals.ends_only is not None:
+            # Just below a limit no alarm begins, and none ends that has a dead band.
+            below = np.minimum(value, np.nextafter(self.program.limits.raise_at[instance], -np.inf))
+            value = np.where(signals.ends_only[source], below, value)
         unknown = np.full(len(source), np.nan)
         low = unknown if signals.low is None else signals.low[source]
         high = unknown if signals.high is None else signals.high[source]
@@ -457,7 +461,7 @@ class Conditions:
             now = taken[one_each]  # at most one evaluation an instance
             instance, row = seen.instance[now], seen.row[now]
             self._catch_up_with_time(instance, row, rows, changes)
-            state, since_ms = self.state[instance], self.since_ms[instance]
+            state, since_ms = self.state[instance], self._since_ms(instance, row, rows)
             held = limits.of(instance)
             value, time_ms = seen.value[now], rows.time_ms[row]
             is_ahead = self._is_ahead(instance, time_ms)
@@ -515,18 +519,37 @@ class Conditions:
             one = slice(i, i + 1)
             self._fire_by_time(instance[one], due_ms[one], value[one], int(rows.arrival[row[i]]), changes)
 
+    def _since_ms(self, instance: Indexes, row: Indexes, rows: Rows) -> Times:
+        """Since when each has been in its state; what must last begins anew with the first reading after a long silence."""
+        state, since_ms = self.state[instance], self.since_ms[instance]
+        if not ((state == PENDING) | (state == CLEARING)).any():
+            return since_ms
+        series, time_ms, limits = rows.series[row], rows.time_ms[row], self.program.limits
+        last_ms = np.where(rows.first[row], self.last_ms[series], rows.time_ms[row - 1])
+        silent_ms = time_ms - self._seen_ms(instance, last_ms)
+        paused = (state == PENDING) & (limits.raise_after_ms[instance] > 0)
+        paused &= silent_ms > self.program.raise_pause_max_ms[instance]
+        ends = (state == CLEARING) & (limits.clear_after_ms[instance] > 0)
+        paused |= ends & (silent_ms > self.program.clear_pause_max_ms[instance])
+        found: Times = np.where(paused, time_ms, since_ms)
+        return found
+
+    def _seen_ms(self, instance: Indexes, last_ms: Times) -> Times:
+        """When instances last saw something: their series' last reading, or of a detector, which may have nothing to say of
+        one, its last signal.
+        """
+        signal_ms = self.signal_ms[instance]
+        found: Times = np.where(self._of_detector[instance] & (signal_ms != UNSET_MS), signal_ms, last_ms)
+        return found
+
     def _is_ahead(self, instance: Indexes, time_ms: Times) -> Masks:
         """Which instances were made to fire by time, at a moment that these readings come before, or are from."""
         found: Masks = (self.state[instance] == FIRING) & (self.since_ms[instance] >= time_ms)
         return found
 
     def _due_ms(self, waiting: Indexes, last_ms: Times) -> Times:
-        """When waiting instances fire if nothing else is heard; never, where what they saw last would be too old then: the
-        series' last reading, or of a detector, which may have nothing to say of one, its last signal.
-        """
-        signal_ms = self.signal_ms[waiting]
-        last_ms = np.where(self._of_detector[waiting] & (signal_ms != UNSET_MS), signal_ms, last_ms)
-        limits = self.program.limits
+        """When waiting instances fire if nothing else is heard; never, where what they saw last would be too old then."""
+        last_ms, limits = self._seen_ms(waiting, last_ms), self.program.limits
         due_ms = self.since_ms[waiting] + limits.raise_after_ms[waiting]
         fires = due_ms - last_ms <= self.program.hold_max_ms[waiting]
         fires &= has_enough(self.ring[waiting], limits.of(waiting))

@@ -224,6 +224,21 @@ class Engine:
             effects.too_late += self._lateness.settle(*asked)
         self._lateness.keep(record.offset, record.time_ms, self._elsewhere)
 
+    def before_other_rules(self, record: Stored) -> Effects:
+        """Judge in their own place what came late and waits, by the rules that held when it came; other rules hold from this
+        record on, and have no checkpoints to judge it from.
+        """
+        effects = Effects()
+        if self._lateness.waiting:
+            listened_ms = self._listening_ms - self._observed_ms
+            asked = record.offset - 1, record.time_ms, listened_ms, effects, self._elsewhere
+            effects.too_late += self._lateness.settle(*asked)
+            self._masks.settle(record.time_ms, effects)
+            if effects.ended and self._episodes:
+                self._episodes.ended(effects.ended)
+            self._escalation.follow(effects)
+        return effects
+
     @property
     def _elsewhere(self) -> SeriesMasks | None:
         """(S,) the series whose past an outage has in hand; None without one."""

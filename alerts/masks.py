@@ -6,7 +6,8 @@ the first seconds in which the cause may still come. Every mask has an owner, a 
 the cause and a time to settle after it. When the last mask of an open alarm ends, people are called for it after all, with
 the true onset; what began and ended behind a mask stays in the record.
 
-A rise in severity above the one that was shelved breaks the shelf. Whoever shelves may do so for eight hours at most, for
+A rise in severity above the one that was shelved breaks the shelf, and it stays broken: what is left of a worse alarm is not
+what somebody had put aside. Whoever shelves may do so for eight hours at most, for
 one hour what is critical. Source: reference/alarms.md §3.5, §3.6 (cause_hold), after OPC UA part 9 and ISA-18.2.
 """
 
@@ -177,6 +178,8 @@ class Masks:
         state, causes = self.state, self._causes
         for taken in list(effects.transitions):
             alarm = effects.alarms[taken.alarm]
+            if taken.what in _MAY_CHANGE_MASKS:
+                self._break_shelves(alarm, taken.severity, now_ms, effects)
             if taken.what.is_end:
                 covered[alarm.id] = self._masks_of(alarm)
                 state.by_cause.pop(alarm.id, None)
@@ -202,6 +205,11 @@ class Masks:
                         state.held.pop(child.id, None)
                         touched[child.id] = child
         return list(touched.values()), covered
+
+    def _break_shelves(self, alarm: Alarm, severity: Severity, now_ms: int, effects: Effects) -> None:
+        for mask in list(self.state.declared.values()):
+            if mask.kind is MaskKind.SHELVED and mask.severity < severity and self._is_about(mask, alarm):
+                self.end(mask.id, now_ms, effects)
 
     def _begin(self, alarm: Alarm, now_ms: int) -> None:
         """An alarm is new: is its cause known, or may it still come?"""

@@ -264,6 +264,8 @@ class Past:
         if alarm.is_open:
             self._said.enter(where, alarm)
             self._said.note(alarm, What.RAISED, raised_ms, known_ms, LATE_DATA, effects, value=alarm.value)
+            if alarm.flapping:
+                self._say_how_it_is(alarm, known_ms, effects)
         else:
             assert alarm.closed_ms is not None
             alarm.severity, alarm.closed_reason = alarm.severity_max, LATE_DATA
@@ -271,6 +273,10 @@ class Past:
             self._said.note(alarm, What.RETURNED, alarm.closed_ms, known_ms, LATE_DATA, effects, value=alarm.value)
             effects.ended.append((where, alarm))
         self._said.told_locally(alarm, alarm.id, known_ms, effects)
+
+    def _say_how_it_is(self, alarm: Alarm, known_ms: int, effects: Effects) -> None:
+        what = What.FLAPPING if alarm.flapping else What.STEADY
+        self._said.note(alarm, what, known_ms, known_ms, LATE_DATA, effects, value=alarm.value)
 
     def _amend(self, where: Where, alarm: Alarm, true: Alarm, known_ms: int, effects: Effects) -> None:
         """Bring an alarm that people know of to what is true. Its id stays."""
@@ -302,8 +308,11 @@ class Past:
             book.note(alarm, What.SEVERITY_DOWN, known_ms, known_ms, LATE_DATA, effects, value=true.value)
         if alarm.is_open:
             alarm.value, alarm.limit, alarm.forecast = true.value, true.limit, true.forecast
-            alarm.over_ms, alarm.flapping = true.over_ms, true.flapping
-            (book.held.add if alarm.flapping else book.held.discard)(where)
+            alarm.over_ms = true.over_ms
+            if alarm.flapping != true.flapping:
+                alarm.flapping = true.flapping
+                (book.held.add if alarm.flapping else book.held.discard)(where)
+                self._say_how_it_is(alarm, known_ms, effects)
 
 
 def partners(true: Sequence[Alarm], said: Sequence[Alarm]) -> dict[int, Alarm]:

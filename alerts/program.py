@@ -24,6 +24,9 @@ from telemetry.batch import Floats, Indexes, Masks, Times
 from telemetry.catalogue import Catalogue
 from telemetry.series import ONLINE, SeriesRegistry
 
+PAUSE_MAX_S = 3600.0
+"""What lasts, lasts through a silence so long; longer where a rule's own times are (docs/decisions/0047)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Feed:
@@ -95,6 +98,8 @@ class Program:
     sign: Floats  # (I,) 1 or -1: what turns values so that higher is worse
     limits: Limits  # (I,) turned
     hold_max_ms: Times  # (I,)
+    raise_pause_max_ms: Times  # (I,) through a longer silence no breach has lasted, …
+    clear_pause_max_ms: Times  # (I,) … nor has anything been over
     alone: NDArray[np.bool_]  # (I,) the only instance of its rule on its series
     by_series: Feed  # every instance of a series, whatever feeds it
     plain: Feed  # instances that look at the value itself: …
@@ -210,6 +215,8 @@ def compile_rules(
         np.array(instances.sign, np.float64),
         limits,
         np.array([round(rule.hold_max_s * 1000) for rule in rows], np.int64),
+        np.array([round(1000 * max(PAUSE_MAX_S, rule.hold_max_s, rule.raise_after_s)) for rule in rows], np.int64),
+        np.array([round(1000 * max(PAUSE_MAX_S, rule.hold_max_s, rule.clear_after_s)) for rule in rows], np.int64),
         _alone(instances),
         _feed(everything, len(registry)),
         _feed(plain, len(registry)),

@@ -12,7 +12,9 @@ from alerts.outcome import outcome_of
 from alerts.rule import Severity
 from alerts.store import alarms, notices, transitions
 
-_TELLS = [What.RAISED.value, What.SEVERITY_UP.value, What.REOPENED.value, What.UNMASKED.value, What.REALARMED.value]
+_TELLS = [
+    what.value for what in (What.RAISED, What.SEVERITY_UP, What.REOPENED, What.FLAPPING, What.UNMASKED, What.REALARMED)
+]
 
 
 def figures_of(database: sa.Engine, start_ms: int, end_ms: int, sites: Iterable[str] | None = None) -> Figures:

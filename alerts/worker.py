@@ -293,9 +293,13 @@ class AlertWorker:
             effects = Effects()
         else:
             old = self.engine
+            effects = old.before_other_rules(record)
             self._put_in_force(encoded, record.time_ms)
             events.rules_switched(len(self._in_force.rules))
-            effects = self.engine.load(old.save(), record.time_ms, old.program)
+            changed = self.engine.load(old.save(), record.time_ms, old.program)
+            effects.transitions += changed.transitions
+            effects.alarms |= changed.alarms
+            effects.masks |= changed.masks
         for change in changes_in(record.payload):
             rule = self._in_force.rules.get(change.rule)
             document = None if rule is None else rule.model_dump(mode="json", by_alias=True)

@@ -38,6 +38,7 @@ from telemetry.reading import Reading
 
 ENDED_SHOWN = 20
 _HOLD_MAX_MS = 300_000  # as the core's rules: how long after a reading its value may still raise an alarm by time
+_PAUSE_MAX_MS = 3_600_000  # as the core: through a longer silence nothing has lasted, unless it must last longer itself
 _PASSAGES_OPEN_MAX = 200  # of all lanes; the oldest is over first
 _PASSAGES_REMEMBERED = 1000
 _TICK_S = 1.0
@@ -140,11 +141,13 @@ class _Level:
     def is_worse(self, value: float, than: float | None) -> bool:
         return than is None or self._sign * value > self._sign * than
 
-    def observe(self, reading: Reading, time_ms: int) -> int | None:
-        """Advance by one usable reading. The onset, if the level begins to fire with it.
+    def observe(self, reading: Reading, time_ms: int, last_ms: int) -> int | None:
+        """Advance by one usable reading; `last_ms` is of the one before. The onset, if the level begins to fire with it.
 
         A condition is replaced and never changed, so that whoever looks can tell.
         """
+        if self.condition.pending_ms is not None and time_ms - last_ms > max(_PAUSE_MAX_MS, self._for_ms):
+            self.condition = _Condition(pending_ms=time_ms)
         condition = self.condition
         # A reading from before the moment at which time made it fire, or from that moment, knows better.
         is_ahead = condition.by_time_ms is not None and time_ms <= condition.by_time_ms
@@ -240,10 +243,13 @@ class LocalAlarms:
                 time_ms, reading = self._time.now_ms(), replace(reading, quality=Quality.SUSPECT)
             if self._is_newer(name, time_ms):
                 self._fire_by_time(series, time_ms - 1)
+                last_ms = self._last_ms.get(name, time_ms)
                 self._last_ms[name], self._heard_s[name] = time_ms, self._time.monotonic_s()
                 for rule, levels in self._levels[series].items():
                     before = [level.condition for level in levels]
-                    onsets = [onset for level in levels if (onset := level.observe(reading, time_ms)) is not None]
+                    onsets = [
+                        onset for level in levels if (onset := level.observe(reading, time_ms, last_ms)) is not None
+                    ]
                     if any(level.condition is not was for level, was in zip(levels, before, strict=True)):
                         self._settle(rule, series, levels, onsets, time_ms)
         self._light()

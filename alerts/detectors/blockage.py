@@ -5,9 +5,10 @@ of these the second highest is the limit of the usual (with three at least), so 
 signal is the level over the usual one. Of what is learned nothing counts for more than 1.25 times the usual: a blockage that
 stays for weeks raises it slowly, a busier building is followed.
 
-While it rains, or has rained more than `rain_max_mm` in six hours, nothing can be told: the signal is held just below the
-lowest limit, which begins no alarm and, within the dead band, ends none. While nobody knows the rain there is no signal; and
-what may have fallen in an hour or more in which the gauge was not heard counts as too much, until six hours have passed.
+While it rains, or has rained more than `rain_max_mm` in six hours, nothing can be told of a level that is high: each limit
+sees the signal just below itself, which begins no alarm and, within the dead band, ends none. While nobody knows the rain
+there is no signal; and what may have fallen in an hour or more in which the gauge was not heard counts as too much, until six
+hours have passed.
 
 Source: reference/alarms.md §4.2, D4. Axes: V watched series (levels and rain gauges), K series in a round.
 """
@@ -25,7 +26,7 @@ from alerts.detectors.detector import NO_SIGNALS, UNSET_MS, Rows, Signals, Watch
 from alerts.detectors.lookup import Lookup
 from alerts.rule import LevelledRule, Shown
 from alerts.world import World
-from telemetry.batch import Floats, Indexes, Times
+from telemetry.batch import Floats, Indexes, Masks, Times
 from telemetry.errors import BadConfiguration
 from telemetry.segments import rounds
 
@@ -64,8 +65,7 @@ def blockage_detector(rule: BlockageRule, concerned: Indexes, world: World) -> B
                 f"'{world.registry.names[series][0]}' measures '{rule.rain_metric}': declare a rain gauge there, or "
                 "narrow the rule with 'devices'"
             )
-    lowest_limit = world.lowest_limits(rule, concerned)
-    return BlockageDetector(rule, concerned, gauges, world.series_count, lowest_limit)
+    return BlockageDetector(rule, concerned, gauges, world.series_count)
 
 
 class BlockageDetector:
@@ -73,16 +73,11 @@ class BlockageDetector:
 
     Args:
         drains, gauges: (D,) series of levels, and of the rain that concerns each.
-        lowest_limit: (D,) that an alarm of each may begin at.
     """
 
-    def __init__(
-        self, rule: BlockageRule, drains: Indexes, gauges: Indexes, series_count: int, lowest_limit: Floats
-    ) -> None:
+    def __init__(self, rule: BlockageRule, drains: Indexes, gauges: Indexes, series_count: int) -> None:
         watched = np.unique(np.concatenate([drains, gauges])).astype(np.intp)
         self._rule = rule
-        # Just below the lowest limit: no alarm begins there, and none ends that has a dead band.
-        self._unknown = np.nextafter(lowest_limit, -np.inf)
         self._watch = Watch(watched, series_count)
         self._drains = Watch(drains, series_count)
         self._gauges = Watch(np.unique(gauges), series_count)
@@ -128,11 +123,15 @@ class BlockageDetector:
         signal = np.full(len(chosen), np.nan)
         for now in rounds(drain):
             at, value = self._at[drain[now]], rows.value[chosen[now]]
-            signal[now] = self._judge(at, time_ms[now], value, mm[now], self._unknown[drain[now]])
+            signal[now] = self._judge(at, time_ms[now], value, self._is_dry(mm[now]))
         told = ~np.isnan(signal)
-        return Signals(chosen[told], signal[told])
+        return Signals(chosen[told], signal[told], ends_only=~self._is_dry(mm[told]))
 
-    def _judge(self, at: Indexes, time_ms: Times, value: Floats, mm: Floats, unknown: Floats) -> Floats:
+    def _is_dry(self, mm: Floats) -> Masks:
+        found: Masks = mm <= self._rule.rain_max_mm
+        return found
+
+    def _judge(self, at: Indexes, time_ms: Times, value: Floats, is_dry: Masks) -> Floats:
         own = self._columns
         hour = time_ms // _HOUR_MS
         place = hour % _WEEK_H
@@ -141,14 +140,13 @@ class BlockageDetector:
         before = np.where(is_now[:, None] & (np.arange(_WEEKS) == _WEEKS - 1), -np.inf, high)
         usual = np.where(np.isfinite(before).sum(axis=1) >= _WEEKS_MIN, np.sort(before, axis=1)[:, -2], np.nan)
         usual = np.maximum(usual, self._rule.usual_min)
-        is_dry = mm <= self._rule.rain_max_mm
-        ratio = value / usual
+        ratio: Floats = value / usual
         learned = np.fmin(value, _LEARNED_MAX * usual)
         fresh = np.concatenate([high[:, 1:], learned[:, None]], axis=1)
         same = np.concatenate([high[:, :-1], np.maximum(high[:, -1], learned)[:, None]], axis=1)
         own["high"][at[is_dry], place[is_dry]] = np.where(is_now[:, None], same, fresh)[is_dry]
         own["hour"][at[is_dry], place[is_dry]] = hour[is_dry]
-        return np.where(is_dry, ratio, np.minimum(ratio, unknown))
+        return ratio
 
     def _six_hours(self, at: Indexes, time_ms: Times, rate: Floats) -> Floats:
         """What has fallen in the last six hours, in whole parts and this one; infinite where nobody knows."""

@@ -54,6 +54,7 @@ class Signals:
     value: Floats  # may be infinite, never NaN: where there is nothing to say there is no signal
     low: Floats | None = None  # a band around it, where the detector knows one
     high: Floats | None = None
+    ends_only: Masks | None = None  # where a limit that is reached says nothing: seen just below each; None: nowhere
 
 
 class Detector(Protocol):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from email.message import EmailMessage
@@ -90,15 +92,43 @@ class MailChannel:
         given = self._settings
         trusted = ssl.create_default_context(cafile=given.ca_file)
         if given.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(given.host, given.port, timeout=given.timeout_s, context=trusted)
+            server: smtplib.SMTP = _BoundedTLS(given.host, given.port, timeout=given.timeout_s, context=trusted)
         else:
-            server = smtplib.SMTP(given.host, given.port, timeout=given.timeout_s)
+            server = _Bounded(given.host, given.port, timeout=given.timeout_s)
         with server:
             if given.security == "starttls":
                 server.starttls(context=trusted)  # raises where the server has none: nothing goes out in the clear
             if given.username is not None:
                 server.login(given.username, given.password.get_secret_value() if given.password else "")
             server.send_message(message)
+
+
+class _Bounded(smtplib.SMTP):
+    """Each of its answers must be whole within twice the time-out, which itself is for one read: who sends a byte every few
+    seconds never runs into it.
+    """
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Raises smtplib.SMTPServerDisconnected."""
+        # What reads is buffered and cannot be told to stop; a connection that has ended makes it.
+        end = threading.Timer(2 * self.timeout, self._hang_up)
+        end.daemon = True
+        end.start()
+        try:
+            return super().getreply()
+        finally:
+            end.cancel()
+
+    def _hang_up(self) -> None:
+        try:
+            if self.sock is not None:
+                self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has gone by itself
+
+
+class _BoundedTLS(_Bounded, smtplib.SMTP_SSL):
+    """Encrypted from the first byte."""
 
 
 def _check_address(text: str) -> None:

@@ -2,16 +2,22 @@
 
 A name is resolved here, and the connection goes to the address that was looked at: a name that means something else a moment
 later changes nothing. Redirects are not followed and no proxy of the environment is used, since both lead elsewhere.
+
+A time-out of the library is for one read: who sends a byte every few seconds never runs into it. So the whole of a request
+has an end as well, which every read, write and connection keeps.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
+import httpcore
 import httpx
 
 from telemetry.errors import Unavailable
@@ -75,6 +81,13 @@ class Outside(httpx.HTTPTransport):
 
     def __init__(self, allowed: Sequence[Network] = (), resolved: Resolve = resolve) -> None:
         super().__init__(trust_env=False)
+        # As the library makes it, but for what connects.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_keepalive_connections=20,
+            keepalive_expiry=5.0,
+            network_backend=_Bounded(),
+        )
         self._allowed = allowed
         self._resolved = resolved
 
@@ -100,7 +113,7 @@ class Outside(httpx.HTTPTransport):
             )
             try:
                 return super().handle_request(there)
-            except httpx.ConnectError:
+            except (httpx.ConnectError, httpx.ConnectTimeout):
                 if last == 0:
                     raise
         raise AssertionError
@@ -116,17 +129,86 @@ def client(timeout_s: float, allowed: Sequence[Network], resolved: Resolve = res
 def post(
     outside: httpx.Client, url: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> httpx.Response:
-    """POST JSON: status, and the first of the answer as it came, unpacked by nobody. Raises httpx.HTTPError, Unavailable."""
+    """POST JSON: status, and the first of the answer as it came, unpacked by nobody. Raises httpx.HTTPError, Unavailable.
+
+    The whole of it takes no longer than twice the client's time-out. Past that a status that is known is the answer.
+    """
     timeout_s = outside.timeout.read or 60.0
     until_s = time.monotonic() + 2 * timeout_s
     asking = {"Accept-Encoding": "identity", **(headers or {})}
-    with outside.stream("POST", url, json=dict(body), headers=asking) as answer:
-        found = b""
-        for chunk in answer.iter_raw():
-            found += chunk
-            if len(found) >= _ANSWER_MAX or time.monotonic() > until_s:
-                break
-        return httpx.Response(answer.status_code, content=found[:_ANSWER_MAX])
+    bound = _UNTIL_S.set(until_s)
+    try:
+        with outside.stream("POST", url, json=dict(body), headers=asking) as answer:
+            found = b""
+            try:
+                for chunk in answer.iter_raw():
+                    found += chunk
+                    if len(found) >= _ANSWER_MAX:
+                        break
+            except httpx.TimeoutException:
+                if time.monotonic() < until_s:
+                    raise
+            return httpx.Response(answer.status_code, content=found[:_ANSWER_MAX])
+    finally:
+        _UNTIL_S.reset(bound)
+
+
+_UNTIL_S: ContextVar[float] = ContextVar("until_s")
+"""On the monotonic clock: when what this thread asks for must be over."""
+
+
+class _Bounded(httpcore.NetworkBackend):
+    """Connects, and lets nothing of what follows last beyond the end of the request that it is for."""
+
+    def __init__(self) -> None:
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        left_s = _left_s(timeout, httpcore.ConnectTimeout)
+        return _BoundedStream(self._inner.connect_tcp(host, port, left_s, local_address, socket_options))
+
+
+class _BoundedStream(httpcore.NetworkStream):
+    """A connection that serves one request after the other, each with an end of its own."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _left_s(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _left_s(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left_s = _left_s(timeout, httpcore.ConnectTimeout)
+        return _BoundedStream(self._inner.start_tls(ssl_context, server_hostname, left_s))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _left_s(timeout_s: float | None, over: type[httpcore.TimeoutException]) -> float | None:
+    """How long one step may take. Raises `over` where nothing is left of its request's time."""
+    until_s = _UNTIL_S.get(None)
+    if until_s is None:
+        return timeout_s
+    left_s = until_s - time.monotonic()
+    if left_s <= 0:
+        raise over("the whole of the request took too long")
+    return left_s if timeout_s is None else min(timeout_s, left_s)
 
 
 def _parsed(text: str) -> Address:

@@ -28,12 +28,12 @@ FLOOD_ABOVE, FLOOD_BELOW, FLOOD_MS = 10, 5, 600_000
 DIGEST_MS = 60_000
 CALLS = frozenset(
     {
-        What.RAISED, What.SEVERITY_UP, What.REOPENED, What.UNMASKED,
+        What.RAISED, What.SEVERITY_UP, What.REOPENED, What.FLAPPING, What.UNMASKED,
         What.REALARMED, What.ESCALATED, What.EXHAUSTED, What.REMINDED,
     }
 )  # fmt: skip
 """What people are called for."""
-_SENT_TO_SYSTEMS = frozenset({What.RAISED, What.SEVERITY_UP, What.REOPENED, What.UNMASKED})
+_SENT_TO_SYSTEMS = frozenset({What.RAISED, What.SEVERITY_UP, What.REOPENED, What.FLAPPING, What.UNMASKED})
 _ACTIONABLE_MS = {
     Severity.CRITICAL: 24 * 3_600_000,
     Severity.HIGH: 4 * 3_600_000,

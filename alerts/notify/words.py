@@ -27,6 +27,10 @@ _REASONS = {
     What.RAISED: ("new alarm", "新告警"),
     What.SEVERITY_UP: ("it has become worse", "级别升高"),
     What.REOPENED: ("it was over and is back", "恢复后再次告警"),
+    What.FLAPPING: (
+        "it comes and goes: its coming and going is told no more, until it has rested for ten minutes",
+        "反复波动：此后不再逐次通知其恢复与再次告警，平稳十分钟后结束",
+    ),
     What.UNMASKED: ("it is no longer masked and still there", "屏蔽已解除，告警仍在"),
     What.REALARMED: ("acknowledged long ago and still there", "确认已久，告警仍在"),
     What.ESCALATED: ("nobody has acknowledged it", "尚无人确认，升级通知"),

@@ -175,7 +175,10 @@ def signals(drawn: Drawn) -> tuple[Times, Floats]:
     rows = _rows([drawn.values[name] for name in names])
     said = detector.push(rows)
     of_first = rows.series[said.row] == 0
-    return rows.time_ms[said.row][of_first], said.value[of_first]
+    value = said.value
+    if said.ends_only is not None:  # as the limit sees it
+        value = np.where(said.ends_only, np.minimum(value, np.nextafter(drawn.limit, -np.inf)), value)
+    return rows.time_ms[said.row][of_first], value[of_first]
 
 
 def _rows(of: list[tuple[Times, Floats]]) -> Rows:

@@ -52,8 +52,13 @@ def signals_of(
     newest: dict[int, int] | None = None,
     keys: Mapping[tuple[int, int], int] = MappingProxyType({}),
     doubtful: Collection[tuple[int, int]] = (),
+    ends_only: set[tuple[int, int]] | None = None,
 ) -> dict[tuple[int, int], float]:
-    """What a detector says, by (series, time); between batches it is carried over to a new one by its columns."""
+    """What a detector says, by (series, time); between batches it is carried over to a new one by its columns.
+
+    Args:
+        ends_only: Gets those that may begin nothing.
+    """
     found: dict[tuple[int, int], float] = {}
     detector = make()
     for batch in cut(stream, sizes):
@@ -68,6 +73,9 @@ def signals_of(
         assert not np.isnan(signals.value).any()
         for row, value in zip(signals.row.tolist(), signals.value.tolist(), strict=True):
             found[int(rows.series[row]), int(rows.time_ms[row])] = value
+        if ends_only is not None and signals.ends_only is not None:
+            of = signals.row[signals.ends_only]
+            ends_only |= set(zip(rows.series[of].tolist(), rows.time_ms[of].tolist(), strict=True))
     return found
 
 

@@ -20,6 +20,7 @@ from alerts.store import Notice
 from telemetry.clock import ManualClock
 from telemetry.errors import BadInput, Unavailable
 from tests import servers
+from tests.alerts.dripping import Dripping
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # of a library, as it looks at attachments
 
@@ -100,6 +101,29 @@ def test_a_mail_server_that_is_away_is_asked_again() -> None:
     given = {"type": "mail", "host": "127.0.0.1", "port": 9, "security": "none", "from": "a@b"}
     with pytest.raises(Unavailable):
         MailChannel(MailSettings.model_validate(given), {"li": "x@y"}).deliver(NOTICE)
+
+
+def test_a_mail_server_that_answers_a_byte_at_a_time_is_left_in_the_end() -> None:
+    server = Dripping(b"220", b"-", waits=False)
+    given = {
+        "type": "mail", "host": "127.0.0.1", "port": server.port, "security": "none", "from": "a@b", "timeout_s": 0.2
+    }  # fmt: skip
+    channel, said = MailChannel(MailSettings.model_validate(given), {"li": "x@y"}), list[str]()
+
+    def send() -> None:
+        try:
+            channel.deliver(NOTICE)
+        except Unavailable as error:
+            said.append(str(error))
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    sending.join(10)
+    still_sends = sending.is_alive()
+    server.stop()
+    sending.join()
+    assert not still_sends
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("address", ["li@", "<", '"', "li@[", "li\n@example.org", "li <"])

@@ -92,6 +92,69 @@ def test_every_switch_is_that_of_the_plain_condition(rows: list[tuple[int, float
     assert sorted(said) == sorted(expected)
 
 
+LASTING = """
+rules:
+  - {id: minutes, type: level, class: x, name: N, metric: level, raise_after_s: 600, clear_after_s: 900,
+     levels: [{severity: high, at_least: 10, clear: 8}]}
+  - {id: hours, type: level, class: x, name: N, metric: level, raise_after_s: 7200, clear_after_s: 10800,
+     levels: [{severity: high, at_least: 10, clear: 8}]}
+  - {id: of-three, type: level, class: x, name: N, metric: level, raise_after_s: 60, raise_count: 2, raise_of: 3,
+     clear_count: 2, levels: [{severity: high, at_least: 10, clear: 8}]}
+"""
+# Around the pause of an hour and the longer ones of what must last longer; doubtful readings pause nothing.
+PAUSES = st.lists(
+    st.tuples(
+        st.sampled_from([60, 300, 3_600, 3_601, 7_200, 7_201, 10_800, 10_801]),
+        st.sampled_from([7.9, 8.0, 9.9, 10.0, 11.0, 11.0]),
+        st.sampled_from([0, 0, 0, 0, 1]),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PAUSES, st.lists(st.integers(1, 20), min_size=1, max_size=10))
+def test_through_a_long_pause_nothing_has_lasted(rows: list[tuple[int, float, int]], sizes: list[int]) -> None:
+    made = program(CATALOGUE, LASTING)
+    conditions = Conditions(made)
+    plain = {
+        "minutes": Condition(10, 8, 600_000, 1, 900_000),
+        "hours": Condition(10, 8, 7_200_000, 1, 10_800_000),
+        "of-three": Condition(10, 8, 60_000, 2, 0, 3, 2),
+    }
+    times_ms = np.cumsum([gap for gap, _, _ in rows]) * 1000
+    said: list[tuple[str, int, bool]] = []
+    expected: list[tuple[str, int, bool]] = []
+    start = number = 0
+    while start < len(rows):
+        part = slice(start, start + sizes[number % len(sizes)])
+        batch = ReadingBatch(
+            np.zeros(len(rows[part]), np.uint32),
+            T0 + times_ms[part],
+            np.array([value for _, value, _ in rows[part]]),
+            np.array([quality for _, _, quality in rows[part]], np.uint8),
+        )
+        for step in conditions.readings(batch).steps:
+            said.append((made.rules[step.rule].id, step.time_ms - T0, step.worst is not None))
+        start = part.stop
+        number += 1
+    last_ms = None
+    for (_, value, quality), time_ms in zip(rows, times_ms.tolist(), strict=True):
+        for name, condition in plain.items():
+            if last_ms is not None and (fired_ms := condition.wait(time_ms, last_ms, 300_000)) is not None:
+                expected.append((name, fired_ms, True))
+            was = condition.state in ("firing", "clearing")
+            condition.pause(time_ms, last_ms)
+            if quality == 0 or value >= (condition.clear_below if was else condition.raise_at):
+                condition.observe(value, time_ms)
+            fires = condition.state in ("firing", "clearing")
+            if fires != was:
+                expected.append((name, time_ms, fires))
+        last_ms = time_ms
+    assert sorted(said) == sorted(expected)
+
+
 METER = """
 sites: [{id: east, name: East}]
 kinds: [{id: water, name: W, metrics: [{id: volume, name: V, unit: m3, decimals: 3, counter: true}]}]

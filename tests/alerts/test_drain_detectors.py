@@ -96,8 +96,9 @@ def test_blockage_agrees_with_one_drain_and_its_gauge(
     line: list[tuple[int, int, float, float, int]], sizes: list[int]
 ) -> None:
     rule = BlockageRule.model_validate(fields("blockage"))
-    gauge, drain = Gauge(), Drain(1.0)
+    gauge, drain = Gauge(), Drain()
     stream: list[Told] = []
+    wet: set[tuple[int, int]] = set()
     expected, now = {}, T0
     for heard_s, gap_s, level, rate, later_s in line:
         now += gap_s * 1000
@@ -110,9 +111,15 @@ def test_blockage_agrees_with_one_drain_and_its_gauge(
         now += later_s * 1000
         signal = drain.reading(now, level, fallen) if later_s <= 3600 else None
         if signal is not None:
-            expected[0, now] = signal
-    made = signals_of(lambda: BlockageDetector(rule, np.array([0]), np.array([1]), 2, np.ones(1)), stream, sizes)
+            expected[0, now], may_begin = signal
+            if not may_begin:
+                wet.add((0, now))
+    found_wet: set[tuple[int, int]] = set()
+    made = signals_of(
+        lambda: BlockageDetector(rule, np.array([0]), np.array([1]), 2), stream, sizes, ends_only=found_wet
+    )
     agree(made, expected)
+    assert found_wet == wet
 
 
 def heard_until(week: int) -> list[Told]:
@@ -131,10 +138,12 @@ def test_a_storm_in_which_the_gauge_was_not_heard_is_no_blockage() -> None:
         rule = BlockageRule.model_validate(fields("blockage"))
 
         def make(rule: BlockageRule = rule) -> BlockageDetector:
-            return BlockageDetector(rule, np.array([0]), np.array([1]), 2, np.ones(1))
+            return BlockageDetector(rule, np.array([0]), np.array([1]), 2)
 
-        last = signals_of(make, stream, [1000])[0, stream[-1][1]]
-        assert (last >= 1.0) == is_heard
+        wet: set[tuple[int, int]] = set()
+        last = stream[-1][1]
+        assert signals_of(make, stream, [1000], ends_only=wet)[0, last] > 2.0
+        assert ((0, last) not in wet) == is_heard
 
 
 def test_a_drain_that_stands_high_in_dry_weather_is_blocked_and_in_rain_it_is_not() -> None:
@@ -148,7 +157,9 @@ def test_a_drain_that_stands_high_in_dry_weather_is_blocked_and_in_rain_it_is_no
         rule = BlockageRule.model_validate(fields("blockage"))
 
         def make(rule: BlockageRule = rule) -> BlockageDetector:
-            return BlockageDetector(rule, np.array([0]), np.array([1]), 2, np.ones(1))
+            return BlockageDetector(rule, np.array([0]), np.array([1]), 2)
 
-        last = signals_of(make, stream, [1000])[0, stream[-1][1]]
-        assert (last >= 1.0) == (rate == 0.0)
+        wet: set[tuple[int, int]] = set()
+        last = stream[-1][1]
+        assert signals_of(make, stream, [1000], ends_only=wet)[0, last] > 2.0
+        assert ((0, last) not in wet) == (rate == 0.0)

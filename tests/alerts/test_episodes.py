@@ -17,7 +17,9 @@ from alerts.alarm import LATE_DATA, Alarm, Transition, What
 from alerts.conditions import RETRACTED, Conditions
 from alerts.engine import Engine
 from alerts.lifecycle import PENDING
+from alerts.past import partners
 from alerts.program import Program, compile_rules
+from alerts.rule import Severity
 from alerts.rules import RuleFile
 from telemetry.batch import ReadingBatch, encode_batch
 from telemetry.catalogue import Catalogue, CatalogueFile
@@ -114,13 +116,14 @@ class World:
 
     def switch(self, rules: Program, second: float) -> None:
         """Other rules hold from now on."""
-        before, saved = self.program, self.engine.save()
         record = Stored(len(self.journal) + 1, Kind.RULES, T0 + round(second * 1000), b"")
         self.journal.append(record)
+        settled = self.engine.before_other_rules(record)
+        before, saved = self.program, self.engine.save()
         self.program, self.engine = rules, Engine(rules, self.reread)
         effects = self.engine.load(saved, record.time_ms, before)
-        self.steps += effects.transitions
-        self.alarms |= effects.alarms
+        self.steps += [*settled.transitions, *effects.transitions]
+        self.alarms |= settled.alarms | {alarm.id: alarm for alarm in self.engine.open_alarms} | effects.alarms
 
     def command(self, second: float, action: str, alarm: Alarm, **more: object) -> None:
         body = {"id": f"{action}{second}", "action": action, "alarm": alarm.id, "seq": alarm.seq, "actor": "li", **more}
@@ -759,6 +762,39 @@ def test_what_flaps_behind_a_gateway_that_is_through_is_nothing_to_the_past_of_a
     assert [alarm.onset_ms for alarm in world.of("full", "b1")] == [T0 + 1000 * (second - 5)]
 
 
+def coming_and_going(first: int, count: int) -> list[Row]:
+    """A minute above and a minute below, and above in the end."""
+    return [level(12 if number % 2 else 5, first + 60 * number) for number in range(count)]
+
+
+@pytest.mark.parametrize("known", [0, 6])
+def test_that_an_alarm_comes_and_goes_is_said_also_where_a_backlog_says_so(known: int) -> None:
+    rows = coming_and_going(0, 32)
+    world = World(by=compiled({"full": at_least(10, flap_slot_s=60, reopen_within_s=600)}))
+    for row in rows[:known]:
+        world.live(row[2], row)
+    world.live(2000, level(12, 2000), gw_a=1)
+    world.backlog(2001, *rows[known:], gw_a=0)
+    alarm = world.open("full")
+    assert alarm.flapping
+    said = world.said(alarm)
+    assert said.count(("flapping", LATE_DATA)) == 1
+    assert said[-1] == ("flapping", LATE_DATA)
+
+
+def test_that_an_alarm_never_came_and_went_is_said_where_a_backlog_says_so() -> None:
+    world = World(by=compiled({"full": at_least(10, flap_slot_s=60, reopen_within_s=600)}))
+    world.live(0, level(5, 0))
+    world.live(1, level(5, 1), gw_a=1)
+    for row in coming_and_going(60, 32):
+        world.live(row[2], row)
+    assert world.open("full").flapping
+    world.backlog(2001, *(level(12, second) for second in range(61, 2000, 1)), gw_a=0)
+    alarm = world.open("full")
+    assert not alarm.flapping
+    assert world.said(alarm)[-1] == ("steady", LATE_DATA)
+
+
 @pytest.mark.parametrize("left", [{}, {"gone": at_least(99)}])
 def test_what_other_rules_ended_in_an_outage_does_not_come_back_with_its_end(left: dict[str, Any]) -> None:
     world = World(by=compiled({"full": at_least(10), "gone": at_least(11)}))
@@ -832,7 +868,7 @@ def test_an_outage_that_begins_with_the_record_before_which_another_ends_takes_n
     assert all(alarm.closed_reason == LATE_DATA for alarm in world.of("full"))
 
 
-def test_a_shelf_covers_again_what_has_become_less_grave_and_a_crash_changes_nothing() -> None:
+def test_a_shelf_that_was_broken_covers_nothing_any_more_and_a_crash_changes_nothing() -> None:
     levels = [{"severity": "high", "at_least": 10}, {"severity": "critical", "at_least": 20}]
     for crash_at in (0, 5):
         world = World(by=compiled({"full": {"type": "level", "levels": levels}}), crash_at=crash_at)
@@ -842,7 +878,23 @@ def test_a_shelf_covers_again_what_has_become_less_grave_and_a_crash_changes_not
         world.live(3, level(12, 3))
         world.ticks(4, 5)
         said = [what for what, _ in world.said(world.open("full"))]
-        assert said == ["raised", "masked", "severity-up", "unmasked", "severity-down", "masked"]
+        assert said == ["raised", "masked", "severity-up", "unmasked", "severity-down"]
+
+
+def test_what_was_taken_back_is_not_what_truly_was_at_another_time() -> None:
+    """It counts as one only under its own id or onset; else people would read of two alarms as one that came and went."""
+
+    def one(onset_s: int, closed_s: int, reason: str) -> Alarm:
+        name, at_ms = f"a{onset_s}", T0 + 1000 * onset_s
+        about = name, "full", "drain", "east", "drains", "a1", "level", None
+        alarm = Alarm(*about, Severity.HIGH, Severity.HIGH, 1, at_ms, at_ms, 12.0, 10.0)
+        alarm.closed_ms, alarm.closed_reason = T0 + 1000 * closed_s, reason
+        return alarm
+
+    true, back, over = one(20, 60, "good-readings"), one(10, 40, RETRACTED), one(10, 40, "good-readings")
+    assert partners([true], [back]) == {}
+    assert partners([true], [over]) == {0: over}
+    assert partners([one(10, 60, "good-readings")], [back]) == {0: back}
 
 
 def test_late_readings_of_others_are_judged_while_an_outage_lasts() -> None:

@@ -12,7 +12,7 @@ from alerts.conditions import RETRACTED
 from alerts.lateness import LATE_MAX_MS
 from telemetry.identity import alarm_id
 from telemetry.journal import Kind
-from tests.alerts.test_episodes import ROWS, T0, Row, World, history
+from tests.alerts.test_episodes import ROWS, T0, Row, World, compiled, history
 
 _TICK_S = 2
 
@@ -178,6 +178,22 @@ def test_nothing_is_judged_from_a_checkpoint_that_was_made_while_its_gateway_cau
     world.ticks(114, 130)
     (alarm,) = world.of("level")
     assert (alarm.onset_ms, alarm.is_open) == (T0 + 30_000, True)
+
+
+def test_what_waits_to_be_judged_in_its_own_place_is_judged_before_other_rules_hold() -> None:
+    high = {"type": "level", "levels": [{"severity": "high", "at_least": 10}]}
+    world = World(by=compiled({"full": high}))
+    world.ticks(0, 5)
+    world.live(6, ("a1", 7.0, 5, 0))
+    world.ticks(7, 60)
+    world.live(61, ("a1", 12.0, 60, 0))
+    world.live(62, ("a1", 12.0, 30, 0))  # half a minute late, and nothing has looked at it yet
+    world.switch(
+        compiled({"full": high, "other": {"type": "level", "levels": [{"severity": "low", "at_least": 99}]}}), 62
+    )
+    world.ticks(63, 70)
+    (alarm,) = world.of("full")
+    assert (alarm.onset_ms, world.said(alarm)[-1]) == (T0 + 30_000, ("amended", LATE_DATA))
 
 
 def told_of(world: World, alarm: Alarm, second: float) -> None:

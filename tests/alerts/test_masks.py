@@ -92,6 +92,36 @@ def test_a_worse_severity_breaks_the_shelf(stage: Stage) -> None:
     assert stage.told("full")[-2:] == ["severity-up", "unmasked"]
 
 
+def test_a_shelf_that_a_worse_severity_broke_does_not_cover_what_is_left_of_it(stage: Stage) -> None:
+    stage.read(0, low=1.2)
+    stage.act(1, "shelve", "full", note="known", until_ms=T0 + HOUR * 1000)
+    stage.read(2, low=1.9)
+    told = len(stage.told("full"))
+    stage.read(3, low=1.2)
+    assert stage.told("full")[told:] == ["severity-down"]
+    assert stage.open("full").masks == []
+    assert stage.act(4, "unshelve", "full") == "the alarm is not shelved"
+
+
+def test_a_severity_that_rose_and_fell_within_one_record_breaks_the_shelf_and_is_told(stage: Stage) -> None:
+    series = next(number for number, name in enumerate(stage.program.names) if name == ("low", "level"))
+    stage.read(0, low=1.2)
+    stage.act(1, "shelve", "full", note="known", until_ms=T0 + HOUR * 1000)
+    told = len(stage.told("full"))
+    stage.readings([(series, 2, 1.9, 0), (series, 3, 1.2, 0)], 4)
+    assert stage.told("full")[told:] == ["severity-up", "severity-down", "unmasked"]
+
+
+def test_what_comes_again_worse_than_it_was_shelved_breaks_the_shelf(stage: Stage) -> None:
+    stage.read(0, low=1.2)
+    stage.act(1, "shelve", "full", note="known", until_ms=T0 + HOUR * 1000)
+    stage.read(2, low=0.2)
+    stage.read(3, low=1.9)
+    stage.read(4, low=1.2)
+    assert stage.told("full")[-3:] == ["returned", "raised", "severity-down"]
+    assert stage.open("full").masks == []
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [

@@ -17,6 +17,7 @@ from alerts.notify.channels import WebhookSettings
 from alerts.notify.chat import ChatSettings
 from alerts.notify.outside import Address, Outside, client, is_reachable, post
 from telemetry.errors import Unavailable
+from tests.alerts.dripping import Dripping
 
 HERE = (ip_network("127.0.0.0/8"),)
 
@@ -147,6 +148,22 @@ def test_of_several_addresses_only_those_outside_are_tried(server: Server) -> No
         assert post(outside, f"http://hook.example:{server.port}/x", {}).status_code == 204
 
 
+def test_an_address_that_answers_nothing_keeps_nobody_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A network that drops what goes by IPv6 is common, and names have such an address first.
+    asked: list[str] = []
+
+    def handle(_: Any, request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        if len(asked) == 1:
+            raise httpx.ConnectTimeout("nothing came back", request=request)
+        return httpx.Response(204)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
+    with httpx.Client(transport=Outside((), names(["2606:4700::1111", "203.119.0.1"]))) as outside:
+        assert outside.post("https://hook.example/x").status_code == 204
+    assert asked == ["2606:4700::1111", "203.119.0.1"]
+
+
 def test_a_redirect_is_an_answer_and_nothing_more(server: Server) -> None:
     server.answer = (307, {"Location": f"http://127.0.0.1:{server.port}/inside"}, b"")
     with client(5, HERE) as outside:
@@ -172,6 +189,44 @@ def test_of_an_answer_without_end_only_the_beginning_is_taken_and_nothing_is_unp
         found = post(outside, f"http://127.0.0.1:{server.port}/", {})
     assert len(found.content) <= 64 * 1024
     assert found.content == body[: len(found.content)]
+
+
+@pytest.mark.parametrize(
+    ("begin", "drip", "status"),
+    [
+        (b"", b"H", None),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a", None),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"a", 200),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0", 200),  # the length of a chunk
+    ],
+)
+def test_a_server_that_answers_a_byte_at_a_time_is_left_in_the_end(
+    begin: bytes, drip: bytes, status: int | None
+) -> None:
+    server = Dripping(begin, drip)
+    took: list[object] = []
+
+    def ask() -> None:
+        with client(0.2, HERE) as outside:
+            try:
+                took.append(post(outside, f"http://127.0.0.1:{server.port}/", {}).status_code)
+            except httpx.TimeoutException:
+                took.append(None)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(10)
+    still_asks = asking.is_alive()
+    server.stop()
+    asking.join()
+    assert not still_asks
+    assert took == [status]
+
+
+def test_a_connection_that_is_kept_has_the_whole_time_again_for_the_next_request(server: Server) -> None:
+    with client(5, HERE) as outside:
+        for _ in range(3):
+            assert post(outside, f"http://127.0.0.1:{server.port}/", {}).status_code == 204
 
 
 def test_a_certificate_is_for_the_name_not_for_the_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

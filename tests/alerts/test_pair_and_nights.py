@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from telemetry.errors import BadConfiguration
 from telemetry.series import SeriesRegistry
 from tests.alerts import streams
 from tests.alerts.rows import Told, agree, signals_of
+from tests.alerts.stage import Stage, program
 from tests.oracles import nights, pair
 from tests.oracles.registers import Register
 
@@ -114,10 +116,46 @@ def test_a_blockage_without_a_gauge_is_refused() -> None:
         DETECTORS[type(rule)](rule, np.array([0]), world(without="rain"))  # type: ignore[index]
 
 
-def test_what_rain_leaves_open_is_held_below_the_limit_that_a_drain_has() -> None:
-    overrides = [{"devices": ["up"], "levels": [{"severity": "high", "at_least": 0.6}]}]
-    given = rule_of("blockage", levels=[{"severity": "high", "at_least": 1.0}], overrides=overrides)
-    (rule,) = RuleFile.model_validate({"rules": [given]}).rules
+@pytest.mark.parametrize(
+    ("dry", "wet", "told"),
+    [
+        (
+            0.80,
+            0.80,
+            ["raised", "severity-up"],
+        ),  # twice the usual, in the rain as before: nothing is known, nothing ends
+        (0.80, 4.00, ["raised", "severity-up"]),
+        (0.80, 0.48, ["raised", "severity-up", "severity-down"]),  # even in the rain no more than 1.2 times
+        (0.80, 0.30, ["raised", "severity-up", "returned"]),
+        (0.48, 4.00, ["raised"]),
+        (0.30, 4.00, []),
+    ],
+)
+def test_rain_begins_nothing_and_ends_nothing_at_any_level(dry: float, wet: float, told: list[str]) -> None:
+    rules = """
+rules:
+  - {id: blocked, type: blockage, class: drain, name: B, metric: level, devices: [up], raise_after_s: 0, reopen_within_s: 0,
+     levels: [{severity: medium, at_least: 1.1}, {severity: high, at_least: 1.5}]}
+"""
+    stage = Stage(program(yaml.safe_dump({**PIPES, "places": places(0.5)}), rules))
+    week_s = 168 * HOUR_S
+    for week in range(5):
+        hour_s = (week + 1) * week_s
+        for half_hour in range(14, 0, -1):
+            stage.read(hour_s - half_hour * 1800, rain=0.0)
+        values = [0.4] if week < 4 else [0.48, dry] if dry > 0.4 else [dry]
+        for number, value in enumerate(values):
+            stage.read(hour_s + 60 * number, rain=0.0)
+            stage.read(hour_s + 60 * number + 1, up=value)
+    for minute in range(10, 60, 10):
+        stage.read(hour_s + 60 * minute, rain=9.0)
+        if minute > 10:
+            stage.read(hour_s + 60 * minute + 1, up=wet)
+    assert stage.told("blocked") == told
+
+
+def test_what_rain_leaves_open_begins_nothing_at_any_drain() -> None:
+    (rule,) = RuleFile.model_validate({"rules": [rule_of("blockage")]}).rules
     stream: list[Told] = []
     for week in range(5):
         now = T0 + week * 168 * HOUR_S * 1000
@@ -129,10 +167,10 @@ def test_what_rain_leaves_open_is_held_below_the_limit_that_a_drain_has() -> Non
     def make() -> Detector:
         return DETECTORS[type(rule)](rule, np.array([0, 1]), world())  # type: ignore[index]
 
-    found = signals_of(make, stream, [1000])
-    up, down = (found[series, stream[-1][1]] for series in (0, 1))
-    assert 0.59 < up < 0.6
-    assert 0.99 < down < 1.0
+    wet: set[tuple[int, int]] = set()
+    found = signals_of(make, stream, [1000], ends_only=wet)
+    assert [found[series, stream[-1][1]] for series in (0, 1)] == [2.0, 2.0]
+    assert wet == {(0, stream[-1][1]), (1, stream[-1][1])}
 
 
 def test_water_that_is_held_back_between_two_manholes_is_seen_and_a_storm_is_not() -> None:

@@ -12,13 +12,14 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.alarm import LATE_DATA, Alarm, Transition, What
-from alerts.notify.routing import Flood, notice_key
+from alerts.notify.routing import Flood, Router, notice_key
 from alerts.notify.sender import Sender
 from alerts.notify.upkeep import Upkeep, Wanted
 from alerts.notify.words import digest_words, words
@@ -226,6 +227,32 @@ def test_what_is_back_is_told_from_what_was_never_over(world: World, reason: str
         world.step(what)
     world.step(What.REOPENED, reason=reason)
     assert said in world.rows(recipient="li")[-1].text
+
+
+def test_that_it_comes_and_goes_is_told_once_to_people_and_systems_and_put_back_where_it_is_missing(
+    world: World,
+) -> None:
+    world.step(What.RAISED)
+    world.step(What.FLAPPING, reason="comes-and-goes")
+    calls = world.rows(sort="call")
+    assert [(row.seq, row.recipient) for row in calls] == [(1, "li"), (1, "wang"), (2, "li"), (2, "wang")]
+    assert "反复波动" in calls[2].text
+    assert "comes and goes" in calls[3].text
+    before = {row.key for row in world.rows()}
+    with world.database.begin() as db:
+        db.execute(notices.delete().where(notices.c.key == calls[2].key))
+    assert world.upkeep.reconcile(world.clock.now_ms()) == 1
+    assert {row.key for row in world.rows()} == before
+    world.step(What.RETURNED)
+    assert [(row.seq, row.recipient) for row in world.rows(sort="end")] == [(3, "li"), (3, "wang")]
+
+
+def test_that_it_comes_and_goes_is_told_to_the_systems_of_its_rule() -> None:
+    taken = Transition("a1", 2, What.FLAPPING, Severity.HIGH, T0, T0, "comes-and-goes")
+    router = Router(PEOPLE, {}, {"a1": document("a1", Severity.HIGH)}, {"a1": ("pager",)}, {}, {})
+    assert [row["channel"] for row in router.notices([taken])] == ["mqtt", "pager"]
+    masked = msgspec.structs.replace(taken, quiet="maintenance")
+    assert [row["channel"] for row in router.notices([masked])] == ["mqtt"]
 
 
 def test_where_nobody_is_on_duty_the_next_step_is_called(tmp_path: Path) -> None:
@@ -485,7 +512,7 @@ def judge(taken: Sequence[Notice]) -> None:
 
 MIDDLE = [
     What.SEVERITY_UP, What.SEVERITY_DOWN, What.ACKNOWLEDGED, What.COMMENTED, What.AMENDED, What.ASSIGNED,
-    What.ESCALATED, What.REALARMED, What.REMINDED, What.EXHAUSTED, What.UNMASKED, What.RETURNED,
+    What.ESCALATED, What.REALARMED, What.REMINDED, What.EXHAUSTED, What.UNMASKED, What.RETURNED, What.FLAPPING,
 ]  # fmt: skip
 EVENTS = st.tuples(
     st.integers(0, 3),  # which alarm

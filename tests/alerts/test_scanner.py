@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,6 +170,23 @@ def test_clusters_agree_with_one_lane_after_another(line: list[tuple[int, int, f
         if signal is not None:
             expected[series, now] = signal
     agree(signals_of(lambda: FeverClusterDetector(rule, np.arange(2), 2), stream, sizes, None, keys), expected)
+
+
+@pytest.mark.parametrize(("apart_min", "in_window"), [(29, 3), (30, 2)])
+def test_positives_count_for_thirty_minutes_to_the_minute(apart_min: int, in_window: int) -> None:
+    times = [0, apart_min - 1, apart_min]
+    stream = [(0, T0 + minute * 60_000, 38.5) for minute in times]
+    rule = FeverClusterRule.model_validate(fields("fever-cluster"))
+    found = signals_of(lambda: FeverClusterDetector(rule, np.arange(1), 1), stream, [1])
+    assert (found[0, stream[-1][1]] > 0.0) == (in_window >= 3)
+
+
+def test_the_hour_in_which_the_window_began_is_not_among_what_is_usual() -> None:
+    # Ten past: the window began at twenty to, and whoever came in its hour is not held against those in it.
+    stream = [(0, T0 + minute * 60_000, 38.5) for minute in (45, 50, 70)]
+    rule = FeverClusterRule.model_validate(fields("fever-cluster"))
+    found = signals_of(lambda: FeverClusterDetector(rule, np.arange(1), 1), stream, [3])
+    assert np.isclose(found[0, stream[-1][1]], -np.log10(cluster.tail(3, 3, 1 / 200)))
 
 
 def test_one_person_with_a_fever_who_is_measured_three_times_is_no_cluster() -> None:

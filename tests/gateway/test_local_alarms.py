@@ -152,6 +152,15 @@ def test_a_breach_must_last_and_lasts_by_time_alone_while_its_reading_is_fresh(t
     assert not late.open  # nobody has heard of it for too long
 
 
+@pytest.mark.parametrize(("pause_s", "onset_s"), [(3600, 0), (3601, 3601)])
+def test_through_a_long_silence_no_breach_has_lasted(tmp_path: Path, pause_s: int, onset_s: int) -> None:
+    gateway = Gateway(tmp_path, {**LEVEL, "for_s": 600})
+    gateway.at(0, 2.0)
+    gateway.at(pause_s, 2.0)
+    gateway.at(pause_s + 600, 2.0)
+    assert [alarm["onset_ms"] for alarm in gateway.open] == [T0 + 1000 * onset_s]
+
+
 def test_a_clock_that_is_set_ahead_makes_no_breach_last(tmp_path: Path) -> None:
     """Found by the simulated district (seed 1036): the lamp went on for a kettle."""
     clock = SlewedClock(T0)

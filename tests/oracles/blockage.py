@@ -22,11 +22,11 @@ class Gauge:
 
 
 class Drain:
-    def __init__(self, lowest_limit: float) -> None:
-        self.lowest_limit = lowest_limit
+    def __init__(self) -> None:
         self.hours: dict[int, float] = {}
 
-    def reading(self, time_ms: int, level: float, rain_mm: float) -> float | None:
+    def reading(self, time_ms: int, level: float, rain_mm: float) -> tuple[float, bool] | None:
+        """(times the usual level, whether that may begin an alarm); None where the usual is not known yet."""
         hour = time_ms // HOUR_MS
         same = sorted(h for h in self.hours if h % 168 == hour % 168)
         held = same[-8:]
@@ -37,7 +37,4 @@ class Drain:
             self.hours[hour] = max(self.hours.get(hour, learned), learned)
         if usual is None:
             return None
-        ratio = level / usual
-        if rain_mm > 1.0 and ratio >= self.lowest_limit:
-            return self.lowest_limit
-        return ratio
+        return level / usual, rain_mm <= 1.0

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+PAUSE_MAX_MS = 3_600_000
+
 
 @dataclass
 class Condition:
@@ -31,6 +33,12 @@ class Condition:
             return None
         self.state, self.since_ms = "firing", due_ms
         return due_ms
+
+    def pause(self, time_ms: int, last_ms: int | None) -> None:
+        """The next reading after the last one: through a long silence nothing has lasted."""
+        must_last_ms = {"pending": self.raise_after_ms, "clearing": self.clear_after_ms}.get(self.state, 0)
+        if must_last_ms and last_ms is not None and time_ms - last_ms > max(PAUSE_MAX_MS, must_last_ms):
+            self.since_ms = time_ms
 
     def observe(self, value: float, time_ms: int) -> None:
         if self.state in ("normal", "pending"):

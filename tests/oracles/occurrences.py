@@ -79,6 +79,8 @@ def _levels(plan: LevelPlan, device: str, readings: Sequence[OneReading]) -> set
         if reading.quality == 2 or (newest_ms is not None and reading.time_ms <= newest_ms):
             continue
         onset_ms, worst = _lasted(plan, conditions, newest_ms, reading.time_ms, onset_ms, worst)
+        for _, condition in conditions:
+            condition.pause(reading.time_ms, newest_ms)
         newest_ms = reading.time_ms
         was_open = any(condition.state in ("firing", "clearing") for _, condition in conditions)
         began = []
