@@ -12,7 +12,7 @@ import itertools
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from api.register.age import Belief, believed
 from api.register.keys import Keys
 from api.register.settings import RegisterSettings
 from api.register.visit import Person, Source, State, Visit
 from telemetry.clock import Clock
-from telemetry.database import DATABASE_AWAY, open_database
+from telemetry.database import DATABASE_AWAY, alone, open_database, shown_url
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
 SHAPE = 1
@@ -74,12 +75,20 @@ counts = sa.Table(
     sa.Column("day", sa.String(10), primary_key=True),
     sa.Column("gate", sa.String(64), primary_key=True),
     sa.Column("site", sa.String(64), nullable=False),
-    sa.Column("visitors", sa.Integer, nullable=False),
+    sa.Column("visitors", sa.Integer, nullable=False),  # who stood at the gate, also those whom it refused
     sa.Column("rechecked", sa.Integer, nullable=False),
     sa.Column("refused", sa.Integer, nullable=False),
     sa.Column("not_come", sa.Integer, nullable=False),
 )
 _COUNTED = ("visitors", "rechecked", "refused", "not_come")
+ages = sa.Table(
+    "register_age",
+    metadata,
+    sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),  # there is one row, 1
+    sa.Column("believed_ms", sa.BigInteger, nullable=False),
+    sa.Column("doubted_ms", sa.BigInteger),
+    sa.Column("seen_ms", sa.BigInteger, nullable=False),
+)
 
 
 class Stale(Exception):
@@ -234,17 +243,59 @@ class Register:
         return self._count_and_delete(where if sites is None else where & visits.c.site.in_(sorted(sites)))
 
     def purge(self) -> int:
-        """Take out what is older than it may be kept; works without the key."""
-        oldest = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC) - timedelta(days=self.keep_days)
+        """Take out what is older than it may be kept; works without the key, and believes no clock that has leapt."""
+        belief = self.look_at_clock()
+        if belief.doubted_ms is None:
+            self._bring_back(belief.seen_ms)
+        from_ms = belief.counted_from_ms()
+        oldest = datetime.fromtimestamp(from_ms / 1000, UTC) - timedelta(days=self.keep_days)
         with self._database.begin() as db:
-            old_ms = self._clock.now_ms() - (self.keep_days + 1) * DAY_MS
-            db.execute(notes.delete().where(notes.c.made_ms < old_ms))
+            db.execute(notes.delete().where(notes.c.made_ms < from_ms - (self.keep_days + 1) * DAY_MS))
         gone = self._count_and_delete(visits.c.day < oldest.date().isoformat())
         self._forget_pages()  # also of what went while the log was busy
         return gone
 
+    def look_at_clock(self) -> Belief:
+        """What the clock says, and whether it is believed; each look is remembered."""
+        now_ms = self._clock.now_ms()
+        with alone(self._database, "register age") as db:
+            row = db.execute(sa.select(ages.c.believed_ms, ages.c.doubted_ms, ages.c.seen_ms)).first()
+            if row is None:
+                # It was never looked at: what was written down last is the last that is known of the time.
+                last = [
+                    db.execute(sa.select(sa.func.max(of))).scalar() for of in (visits.c.created_ms, notes.c.made_ms)
+                ]
+                before = believed(max((each for each in last if each is not None), default=now_ms))
+            else:
+                before = Belief(*row)
+            after = before.looked(now_ms)
+            self._remember(db, after)
+        return after
+
+    def believe_clock(self) -> None:
+        """Somebody has looked at the clock and says that it is right."""
+        with alone(self._database, "register age") as db:
+            self._remember(db, believed(self._clock.now_ms()))
+
+    def _bring_back(self, now_ms: int) -> None:
+        """What was written while the clock stood ahead is of today: else it would be kept until its day has passed."""
+        latest_ms = now_ms + DAY_MS  # of a day that has begun somewhere
+        latest, today = (datetime.fromtimestamp(each / 1000, UTC).date().isoformat() for each in (latest_ms, now_ms))
+        is_of_wrong_clock = (visits.c.created_ms > latest_ms) | (visits.c.in_ms > latest_ms)
+        with self._database.begin() as db:
+            db.execute(visits.update().where(visits.c.day > latest, is_of_wrong_clock).values(day=today))
+            db.execute(notes.update().where(notes.c.made_ms > latest_ms).values(made_ms=now_ms))
+
+    def _remember(self, db: sa.Connection, belief: Belief) -> None:
+        row = asdict(belief)
+        if not db.execute(ages.update().values(row)).rowcount:
+            db.execute(ages.insert().values(one=1, **row))
+
     def counted(self, sites: frozenset[str] | None, first_day: str, last_day: str) -> list[dict[str, Any]]:
-        """Visitors per day and gate, newest day first: no names, for ever. Raises BadInput for more than one answer holds."""
+        """Visitors per day and gate, newest day first: no names, for ever. Raises BadInput for more than one answer holds.
+
+        `visitors` are those who came in: who was refused is counted there alone.
+        """
         found: dict[tuple[str, str], dict[str, Any]] = {}
         kept = sa.select(counts).where(counts.c.day >= first_day, counts.c.day <= last_day)
         fresh = _counting().where(visits.c.day >= first_day, visits.c.day <= last_day)
@@ -259,7 +310,7 @@ class Register:
                         one[name] += row[name]
         if len(found) > _COUNTS_MAX:
             raise BadInput("too-many", f"first_day: more than {_COUNTS_MAX} days of gates; ask for fewer days")
-        return [found[key] for key in sorted(found, reverse=True)]
+        return [one | {"visitors": one["visitors"] - one["refused"]} for _, one in sorted(found.items(), reverse=True)]
 
     def keep_note(self, text: str) -> str:
         """Keep the words of a reason, sealed; the id by which the audit names them."""
@@ -283,8 +334,7 @@ class Register:
         An old key goes once it has sealed nothing for as long as visits are kept: until then a backup may need it.
         """
         self.check_key()
-        now_ms = self._clock.now_ms()
-        new = self.keys.rotate(now_ms)
+        new = self.keys.rotate(self._clock.now_ms())
         done = 0
         for table in (visits, notes):
             with self._database.connect() as db:
@@ -304,7 +354,8 @@ class Register:
         ended = {key.id: after.made_ms for key, after in itertools.pairwise(keys)}
         with self._database.connect() as db:
             used = {key for table in (visits, notes) for key in db.execute(sa.select(table.c.key).distinct()).scalars()}
-        old = {name for name, at in ended.items() if name not in used and at < now_ms - (self.keep_days + 1) * DAY_MS}
+        old_ms = self.look_at_clock().counted_from_ms() - (self.keep_days + 1) * DAY_MS
+        old = {name for name, at in ended.items() if name not in used and at < old_ms}
         if old:
             self.keys.drop(old)
         return done, len(old)
@@ -419,10 +470,10 @@ def open_register(settings: RegisterSettings, clock: Clock) -> Register:
             if shape is None:
                 db.execute(shapes.insert().values(shape=SHAPE))
     except (OSError, *DATABASE_AWAY) as error:
-        raise Unavailable(f"register.url {settings.url}: {error}") from error
+        raise Unavailable(f"register.url {shown_url(settings.url)}: {error}") from error
     if shape not in (None, SHAPE):
         raise BadConfiguration(
-            f"register.url {settings.url} has shape {shape}; this Gatehouse knows {SHAPE}: update it"
+            f"register.url {shown_url(settings.url)} has shape {shape}; this Gatehouse knows {SHAPE}: update it"
         )
     return Register(database, Keys(settings.key_file), clock, settings.keep_days)
 

@@ -37,7 +37,7 @@ export const texts = inBoth(
       role: "not for this role", site: "not at this site", password: "wrong password", code: "wrong code", PIN: "wrong PIN",
       "too many PINs": "too many PINs", "second factor": "second step missing", "no CSRF token": "sent by a page of another log-in",
       "in person only": "not for tokens", "a wall screen looks only": "a wall screen looks only", "not as seen": "changed meanwhile",
-      outdated: "changed meanwhile", "no such user": "no such user",
+      outdated: "changed meanwhile", clock: "the clock is doubted", "no such user": "no such user",
     },
     actions: {
       "log-in": "logged in", "log-out": "logged out", "change-guard": "took over a gate", "session-end": "ended a session",
@@ -101,7 +101,7 @@ export const texts = inBoth(
       role: "角色无权", site: "非所属院区", password: "密码不正确", code: "验证码不正确", PIN: "PIN 不正确",
       "too many PINs": "PIN 尝试过多", "second factor": "缺少二次验证", "no CSRF token": "由其他登录的页面提交",
       "in person only": "令牌不可用于此操作", "a wall screen looks only": "大屏只能查看", "not as seen": "期间已有变化",
-      outdated: "期间已有变化", "no such user": "没有此用户",
+      outdated: "期间已有变化", clock: "系统时钟可疑", "no such user": "没有此用户",
     },
     actions: {
       "log-in": "登录", "log-out": "退出", "change-guard": "门岗换岗", "session-end": "结束登录",
