@@ -151,7 +151,8 @@ class Register:
         with self._changing:
             before = self._one(visits.c.made_by_request == request)
             if before is not None:
-                if before.gate != visit.gate or before.person is None or _told(before.person) != _told(visit.person):
+                is_readable = before.person is not None  # else nobody knows any more what it was: its key is lost
+                if before.gate != visit.gate or (is_readable and _told(before.person) != _told(visit.person)):
                     raise BadInput("other-request", "Idempotency-Key: it was sent with another entry already")
                 return before
             self._refuse_taken(visit)
@@ -176,7 +177,10 @@ class Register:
         return is_gone
 
     def change(self, visit_id: str, seq: int, request: str, changed: Callable[[Visit], Visit]) -> Visit:
-        """Change a visit as it was seen. Raises Stale, BadInput (no such visit), and what `changed` raises."""
+        """Change a visit as it was seen. Raises Stale, BadInput (no such visit), and what `changed` raises.
+
+        Where the key is lost that sealed who it is, all that can be changed is what stands in clear.
+        """
         self.check_key()
         with self._changing:
             now = self.one(visit_id)
@@ -184,12 +188,15 @@ class Register:
                 raise BadInput("no-visit", "there is no such visit")
             if self._last_request(visit_id) == request:
                 return now
-            if now.seq != seq or now.person is None:
+            if now.seq != seq:
                 raise Stale(now)
             after = msgspec.structs.replace(changed(now), seq=seq + 1)
-            self._refuse_taken(after)
-            key, sealed = self._sealed(after)
-            row = _clear(after) | {"last_request": request, "key": key, "sealed": sealed}
+            row = _clear(after) | {"last_request": request}
+            if after.person is None:
+                del row["is_rechecked"]
+            else:
+                self._refuse_taken(after)
+                row["key"], row["sealed"] = self._sealed(after)
             as_seen = (visits.c.id == visit_id) & (visits.c.seq == seq)
             with self._database.begin() as db:
                 is_changed = db.execute(visits.update().where(as_seen).values(row)).rowcount > 0
