@@ -61,6 +61,21 @@ def test_a_name_is_given_once(world: World) -> None:
     assert sorted(map(str, found)) == ["None"] + ["name-taken"] * (MANY - 1)
 
 
+@pytest.mark.parametrize("what", ["removed", "disabled", "made viewers", "set at the server"])
+def test_the_last_administrator_stays_also_when_all_go_at_once(world: World, what: str) -> None:
+    for number in range(MANY):
+        world.accounts.add("admin", f"chief-{number}", PASSWORD, frozenset({Grant(Role.ADMINISTRATOR)}))
+    world.accounts.remove("system", "admin")
+    do: dict[str, Callable[[str], object]] = {
+        "removed": lambda name: world.accounts.remove("system", name),
+        "disabled": lambda name: world.accounts.change("system", name, None, None, True),
+        "made viewers": lambda name: world.accounts.change("system", name, frozenset({Grant(Role.VIEWER)}), None, None),
+        "set at the server": lambda name: world.accounts.add_user(name, PASSWORD, [Role.VIEWER], None),
+    }
+    found = at_once(world, "user_grant", lambda number: do[what](f"chief-{number}"))
+    assert sorted(map(str, found)) == ["None"] * (MANY - 1) + ["last-administrator"]
+
+
 @pytest.mark.parametrize("what", ["seen", "pin", "second factor"])
 def test_of_what_is_sent_twice_the_last_counts_and_none_breaks(world: World, what: str) -> None:
     (guard,) = (user for user in world.accounts.users() if user.name == "guard")
