@@ -18,7 +18,7 @@ _IDLE_MAX_MS = 31 * _DAY_MS
 def old_before_ms(db: sa.Connection, now_ms: int, keep_ms: int) -> int:
     """What is from before that moment is older than `keep_ms`."""
     idle_max_ms = min(_IDLE_MAX_MS, keep_ms // 4)
-    day = audit.c.time_ms // _DAY_MS
+    day = audit.c.time_ms // min(_DAY_MS, keep_ms // 16)  # of what is kept for days alone, a part of one
     days = sa.select(sa.func.max(audit.c.time_ms)).where(audit.c.time_ms < now_ms).group_by(day).order_by(day.desc())
     at_ms, left_ms = now_ms, keep_ms
     for time_ms in db.execute(days).scalars():

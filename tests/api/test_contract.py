@@ -113,7 +113,13 @@ def test_temperatures_of_people_that_are_taken_along_are_on_record(world: World)
     now_ms = world.clock.now_ms()
     for device, metric in (("scanner", "skin_temperature"), ("scanner", "ambient_temperature"), ("level-1", "level")):
         for form in ("json", "csv"):
-            query = {"device": device, "metric": metric, "start": now_ms - 9_000, "end": now_ms, "format": form}
+            query: dict[str, Any] = {
+                "device": device,
+                "metric": metric,
+                "start": now_ms - 9_000,
+                "end": now_ms,
+                "format": form,
+            }
             assert world.client.get("/api/v1/readings", params=query).status_code == 200
     (row,) = (row for row in world.accounts.audit.rows() if row["action"] == "readings-export")
     assert (row["actor"], row["subject"], row["site"]) == (

@@ -364,7 +364,7 @@ def test_a_decision_that_a_slow_disk_lets_nobody_wait_for_is_made_once(
         about = {"token": await gate.sign_in(), "alarm": (await gate.stopped())[0]["id"], "note": "normal"}
         is_well, append = threading.Event(), gate.spool.append_decision
 
-        def slow(columns: bytes) -> int:
+        def slow(columns: bytes) -> tuple[str, int]:
             is_well.wait(20)
             return append(columns)
 
