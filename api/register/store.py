@@ -13,7 +13,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -212,9 +212,13 @@ class Register:
         return self._one(visits.c.id == visit_id)
 
     def board(self, gate: str, day: str, since_ms: int) -> list[Visit]:
-        """What a guard works with: announced for the day, and who came in the shift or has not left yet that day."""
+        """What a guard works with: announced for the day, who came in the shift, and who is inside.
+
+        Who came in on the evening before is, also for the shift after midnight; who left without a word is not for ever.
+        """
         is_expected = (visits.c.state == State.ANNOUNCED.value) & (visits.c.day == day)
-        is_open = (visits.c.state == State.IN.value) & ((visits.c.in_ms > since_ms) | (visits.c.day == day))
+        is_of_late = (visits.c.in_ms > self._clock.now_ms() - DAY_MS) | (visits.c.day == day)
+        is_open = (visits.c.state == State.IN.value) & is_of_late
         is_of_shift = visits.c.in_ms > since_ms
         query = sa.select(visits).where(visits.c.gate == gate, is_expected | is_open | is_of_shift)
         with self._database.connect() as db:
@@ -400,8 +404,10 @@ class Register:
         wanted = set(_passages(visit))
         if not wanted:
             return
+        # A passage just before midnight may be written down by two on either side of it.
+        day_before = (date.fromisoformat(visit.day) - timedelta(days=1)).isoformat()
         with self._database.connect() as db:
-            query = sa.select(visits).where(visits.c.gate == visit.gate, visits.c.day == visit.day)
+            query = sa.select(visits).where(visits.c.gate == visit.gate, visits.c.day.between(day_before, visit.day))
             for row in db.execute(query.order_by(visits.c.number.desc()).limit(BOARD_MAX)).all():
                 if row.id != visit.id and wanted & set(_passages(self._opened(row))):
                     raise BadInput("passage-taken", "device: its last measurement is written down for somebody else")

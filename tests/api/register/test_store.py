@@ -150,6 +150,25 @@ def test_a_passage_is_written_down_for_one_person(register: Register) -> None:
     register.add(visit("c", person=typed), "r3")
 
 
+def test_a_passage_just_before_midnight_is_no_second_persons_after_it(register: Register) -> None:
+    measured = Measured(36.5, NOW, Source.PASSAGE, "scanner")
+    warm = msgspec.structs.replace(visit("a").person or Person("", "", "", ""), temperature=measured)
+    register.add(visit("a", days_ago=1, person=warm), "r1")
+    with pytest.raises(BadInput, match="somebody else"):
+        register.add(visit("b", person=warm), "r2")
+
+
+def test_who_came_in_before_midnight_is_inside_for_the_shift_after_it_and_not_for_ever(
+    register: Register, clock: ManualClock
+) -> None:
+    register.add(visit("a", in_ms=NOW - 600_000), "r1")
+    clock.advance(3600)
+    handed_over_ms, tomorrow = NOW + 1_800_000, day(-1)
+    assert [each.id for each in register.board("gate", tomorrow, handed_over_ms)] == ["a"]
+    clock.advance(86_400)
+    assert register.board("gate", tomorrow, handed_over_ms) == []
+
+
 def test_pages_hold_every_visit_once_also_when_only_some_match(register: Register) -> None:
     for number in range(23):
         register.add(visit(f"v{number}", f"Visitor {number % 3}", days_ago=number % 4), f"r{number}")
