@@ -7,6 +7,7 @@ import secrets
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -645,12 +646,21 @@ def audit_purge(
     config: ConfigFile,
     keep_days: Annotated[int, typer.Option(min=1, help="Rows younger than this stay.")],
 ) -> None:
-    """Delete old rows, and leave one that says so, from which the rest still verifies."""
+    """Delete old rows, and leave one that says so, from which the rest still verifies.
+
+    A stretch without any row counts as a month: a clock that stands years ahead takes nothing with it.
+    """
+    from api.ages import old_before_ms
     from gatehouse.record import open_audit
     from gatehouse.settings import load_settings
     from telemetry.clock import SystemClock
+    from telemetry.database import open_database
 
-    count = open_audit(load_settings(config)).purge("system", SystemClock().now_ms() - keep_days * 86_400_000)
+    settings = load_settings(config)
+    record = open_audit(settings)
+    with open_database(settings.database.url).connect() as db:
+        before_ms = old_before_ms(db, SystemClock().now_ms(), keep_days * 86_400_000)
+    count = record.purge("system", before_ms)
     typer.echo(f"{count} rows purged")
 
 
@@ -680,7 +690,13 @@ def register_rotate(
 
 
 @register_app.command("purge")
-def register_purge(config: ConfigFile) -> None:
+def register_purge(
+    config: ConfigFile,
+    clock_is_right: Annotated[
+        bool,
+        typer.Option("--clock-is-right", help="It is not wrong, although it stands days away from where it was."),
+    ] = False,
+) -> None:
     """Take out what is older than register.keep_days now; the API does so every hour by itself."""
     from api.register.store import open_register
     from api.register.upkeep import purge
@@ -689,8 +705,19 @@ def register_purge(config: ConfigFile) -> None:
     from telemetry.clock import SystemClock
 
     settings = load_settings(config)
-    count = purge(open_register(settings.visitor_register, SystemClock()), open_audit(settings), "system")
+    register = open_register(settings.visitor_register, SystemClock())
+    if clock_is_right:
+        register.believe_clock()
+    count = purge(register, open_audit(settings), "system")
     typer.echo(f"{count} visits purged; their counts stay")
+    belief = register.look_at_clock()
+    if belief.doubted_ms is not None:
+        from_ms = belief.counted_from_ms()
+        typer.echo(
+            f"the clock is not believed: age is counted from {datetime.fromtimestamp(from_ms / 1000, UTC):%Y-%m-%d}. "
+            "Set the clock right; or, if it is, say --clock-is-right",
+            err=True,
+        )
 
 
 @register_app.command("copy")

@@ -13,7 +13,7 @@ When the disk budget is nearly used up, lanes that were never sent from are thin
 once before one of them twice, the oldest first. When all are as thin as they get, new readings are refused: what is
 already promised stays. A disk that others have nearly filled counts like a budget that is nearly used up: what is left of it
 is for the thinner copies, and for opening the spool after a power cut. Of both the spool says exactly how many of which
-series are missing, from when to when.
+series are missing, from when to when. What a guard decides is never measured again: it has a small reserve beyond both.
 
 `release` works in memory and `trim` on disk, so that a receipt costs no fsync of its own. What a crash leaves untrimmed
 is sent again and counted once by the core. A lane that cannot be read is set aside and said so; the others go on.
@@ -53,6 +53,9 @@ _DRAINED_REMEMBERED = 100
 _NEWEST_EVERY_MS = 60_000
 _THIN_FROM = 14 / 16  # of the budget: a lane is thinned beside the one it replaces
 _DISK_MARGIN_BYTES = 16_000_000  # an eighth of the budget if that is less
+_RESERVE_BYTES = (
+    2_000_000  # beyond budget and margin, for what people decide; a sixteenth of the budget if that is less
+)
 _DISK_LOOKED_AT_EVERY_S = 1.0
 _REFUSED_NOTED_EVERY_S = 10.0
 _WORTH_IT = 0.9  # a copy that is hardly smaller is not worth the writing
@@ -116,6 +119,7 @@ class Spool:
         self._size_max_bytes = size_max_bytes
         self._lane_bytes_max = max(size_max_bytes // _LANES_A_BUDGET, _LANE_BYTES_MIN)
         self._disk_margin_bytes = min(_DISK_MARGIN_BYTES, size_max_bytes // 8)
+        self._reserve_bytes = min(_RESERVE_BYTES, size_max_bytes // 16)
         self._disk_free_bytes = 0
         self._disk_looked_at_s = -math.inf
         self._live_first_after_ms = round(live_first_after_s * 1000)
@@ -169,18 +173,15 @@ class Spool:
                 self.is_full = True
                 raise SpoolFull(why)
             self.is_full = False
-            if self.live.size_bytes >= self._lane_bytes_max:
-                self._begin_live()
-            try:
-                return self._append([columns])
-            except Unavailable as error:
-                if not is_damaged(error):
-                    raise
-                damaged = self.live
-                self._begin_live()
-                if damaged.count == 0:
-                    self._put_aside(damaged, str(error))
-                return self._append([columns])
+            return self._taken(columns)
+
+    def append_decision(self, columns: bytes) -> tuple[str, int]:
+        """The same for what a person has decided, for which there is room a little longer; (epoch, seq)."""
+        with self._writing:
+            if why := self._why_full(self._reserve_bytes):
+                raise SpoolFull(why)
+            seq = self._taken(columns)
+            return self.epoch, seq
 
     def refuse(self, readings: Sequence[Reading]) -> None:
         """Count readings that were given up for want of room; told in a frame of their own as soon as there is some.
@@ -285,6 +286,20 @@ class Spool:
                 lane.is_being_replaced = False
             self._leave(lane)
             return Thinned(lane.epoch, lane.size_bytes, copy.size_bytes)
+
+    def _taken(self, columns: bytes) -> int:
+        if self.live.size_bytes >= self._lane_bytes_max:
+            self._begin_live()
+        try:
+            return self._append([columns])
+        except Unavailable as error:
+            if not is_damaged(error):
+                raise
+            damaged = self.live
+            self._begin_live()
+            if damaged.count == 0:
+                self._put_aside(damaged, str(error))
+            return self._append([columns])
 
     def _append(self, payloads: list[bytes], noted: Mapping[str, bytes | None] = _NOTHING) -> int:
         state = dict(noted)
@@ -464,11 +479,11 @@ class Spool:
         """Bytes in use, those of lanes that were set aside included."""
         return sum(lane.size_bytes for lane in self.lanes) + self._damaged_bytes
 
-    def _why_full(self) -> str:
+    def _why_full(self, reserve_bytes: int = 0) -> str:
         """Why nothing new is taken; empty when there is room."""
-        if self.size_bytes() >= self._size_max_bytes:
+        if self.size_bytes() >= self._size_max_bytes + reserve_bytes:
             return f"{self.path} holds {self._size_max_bytes:,} bytes, its budget"
-        if self._free_bytes() < self._disk_margin_bytes:
+        if self._free_bytes() < self._disk_margin_bytes - reserve_bytes:
             return f"the disk of {self.path} has less than {self._disk_margin_bytes:,} bytes left"
         return ""
 

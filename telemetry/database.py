@@ -69,11 +69,15 @@ def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def alone(engine: sa.Engine, what: str) -> Iterator[sa.Connection]:
-    """A transaction that no other about the same goes on beside, in any process: what it sees is so until it has written."""
+def alone(engine: sa.Engine, *about: str) -> Iterator[sa.Connection]:
+    """A transaction that no other about the same goes on beside, in any process: what it sees is so until it has written.
+
+    Who is alone about several names them in the same order everywhere.
+    """
     with engine.begin() as db:
         if db.dialect.name == "postgresql":
-            db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:what))"), {"what": what})
+            for what in about:
+                db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:what))"), {"what": what})
         else:
             db.exec_driver_sql("BEGIN IMMEDIATE")
         yield db

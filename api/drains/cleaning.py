@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from api.ages import old_before_ms
 from telemetry.clock import Clock
 from telemetry.database import metadata
 
@@ -74,7 +75,10 @@ class CleaningJobs:
         is_over = jobs.c.state.in_([State.SIGNED, State.CANCELLED])
         count = sa.select(sa.func.count()).where(jobs.c.network == network, ~is_over)
         with self._database.begin() as db:
-            db.execute(jobs.delete().where(is_over, jobs.c.created_ms < now_ms - KEPT_MS))
+            is_old = jobs.c.created_ms < now_ms - KEPT_MS
+            if db.execute(sa.select(jobs.c.id).where(is_over, is_old).limit(1)).first() is not None:
+                is_old = jobs.c.created_ms < old_before_ms(db, now_ms, KEPT_MS)
+                db.execute(jobs.delete().where(is_over, is_old))
             if (db.execute(count).scalar() or 0) >= OPEN_MAX:
                 return None
             db.execute(jobs.insert().values(row))

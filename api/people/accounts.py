@@ -28,6 +28,8 @@ _FAILURES_MAX = 5
 _FAILURE_PAUSE_MS = 60_000
 _REMEMBERED_MAX = 10_000
 _TRIED_AT_ONCE = 64
+_ADMINISTRATORS = "administrators"
+"""What a transaction is alone about that may take one away: of the last two, who go at once, one stays."""
 _TRIED_FIRST = (
     "changeme",
     "password",
@@ -84,7 +86,7 @@ class Accounts:
         where: list[str | None] = [None] if sites is None else [*sites]
         wanted = frozenset(Grant(role, site) for role in roles for site in where)
         kept = {"password": hashed(password), "disabled_ms": None}
-        with self._database.begin() as db:
+        with alone(self._database, _ADMINISTRATORS) as db:
             before = _administrators(db)
             if not db.execute(users.update().where(users.c.name == name).values(kept)).rowcount:
                 db.execute(users.insert().values(name=name, created_ms=self._clock.now_ms(), **kept))
@@ -124,8 +126,7 @@ class Accounts:
             _check(name, password)
         kept = None if password is None else hashed(password)
         kept_pin = hashed_pin(pin) if pin else None
-        with alone(self._database, pin_of(name)) as db:
-            # A write first: what is read after it cannot be changed by another administrator meanwhile.
+        with alone(self._database, _ADMINISTRATORS, pin_of(name)) as db:
             db.execute(session_table.delete().where(session_table.c.user == name))
             if kept is not None:
                 db.execute(users.update().where(users.c.name == name).values(password=kept))
@@ -156,7 +157,7 @@ class Accounts:
 
     def remove(self, actor: str, name: str) -> None:
         """Forget somebody; what they did stays on record. Raises BadInput."""
-        with self._database.begin() as db:
+        with alone(self._database, _ADMINISTRATORS) as db:
             if not db.execute(users.delete().where(users.c.name == name)).rowcount:
                 raise BadInput("no-such-user", f"there is no user '{name}'")
             if not _administrators(db):

@@ -12,19 +12,20 @@ import itertools
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
+from api.register.age import Belief, believed
 from api.register.keys import Keys
 from api.register.settings import RegisterSettings
 from api.register.visit import Person, Source, State, Visit
 from telemetry.clock import Clock
-from telemetry.database import DATABASE_AWAY, open_database
+from telemetry.database import DATABASE_AWAY, alone, open_database, shown_url
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
 SHAPE = 1
@@ -74,12 +75,20 @@ counts = sa.Table(
     sa.Column("day", sa.String(10), primary_key=True),
     sa.Column("gate", sa.String(64), primary_key=True),
     sa.Column("site", sa.String(64), nullable=False),
-    sa.Column("visitors", sa.Integer, nullable=False),
+    sa.Column("visitors", sa.Integer, nullable=False),  # who stood at the gate, also those whom it refused
     sa.Column("rechecked", sa.Integer, nullable=False),
     sa.Column("refused", sa.Integer, nullable=False),
     sa.Column("not_come", sa.Integer, nullable=False),
 )
 _COUNTED = ("visitors", "rechecked", "refused", "not_come")
+ages = sa.Table(
+    "register_age",
+    metadata,
+    sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),  # there is one row, 1
+    sa.Column("believed_ms", sa.BigInteger, nullable=False),
+    sa.Column("doubted_ms", sa.BigInteger),
+    sa.Column("seen_ms", sa.BigInteger, nullable=False),
+)
 
 
 class Stale(Exception):
@@ -142,7 +151,8 @@ class Register:
         with self._changing:
             before = self._one(visits.c.made_by_request == request)
             if before is not None:
-                if before.gate != visit.gate or before.person is None or _told(before.person) != _told(visit.person):
+                is_readable = before.person is not None  # else nobody knows any more what it was: its key is lost
+                if before.gate != visit.gate or (is_readable and _told(before.person) != _told(visit.person)):
                     raise BadInput("other-request", "Idempotency-Key: it was sent with another entry already")
                 return before
             self._refuse_taken(visit)
@@ -167,7 +177,10 @@ class Register:
         return is_gone
 
     def change(self, visit_id: str, seq: int, request: str, changed: Callable[[Visit], Visit]) -> Visit:
-        """Change a visit as it was seen. Raises Stale, BadInput (no such visit), and what `changed` raises."""
+        """Change a visit as it was seen. Raises Stale, BadInput (no such visit), and what `changed` raises.
+
+        Where the key is lost that sealed who it is, all that can be changed is what stands in clear.
+        """
         self.check_key()
         with self._changing:
             now = self.one(visit_id)
@@ -175,12 +188,15 @@ class Register:
                 raise BadInput("no-visit", "there is no such visit")
             if self._last_request(visit_id) == request:
                 return now
-            if now.seq != seq or now.person is None:
+            if now.seq != seq:
                 raise Stale(now)
             after = msgspec.structs.replace(changed(now), seq=seq + 1)
-            self._refuse_taken(after)
-            key, sealed = self._sealed(after)
-            row = _clear(after) | {"last_request": request, "key": key, "sealed": sealed}
+            row = _clear(after) | {"last_request": request}
+            if after.person is None:
+                del row["is_rechecked"]
+            else:
+                self._refuse_taken(after)
+                row["key"], row["sealed"] = self._sealed(after)
             as_seen = (visits.c.id == visit_id) & (visits.c.seq == seq)
             with self._database.begin() as db:
                 is_changed = db.execute(visits.update().where(as_seen).values(row)).rowcount > 0
@@ -196,9 +212,13 @@ class Register:
         return self._one(visits.c.id == visit_id)
 
     def board(self, gate: str, day: str, since_ms: int) -> list[Visit]:
-        """What a guard works with: announced for the day, and who came in the shift or has not left yet that day."""
+        """What a guard works with: announced for the day, who came in the shift, and who is inside.
+
+        Who came in on the evening before is, also for the shift after midnight; who left without a word is not for ever.
+        """
         is_expected = (visits.c.state == State.ANNOUNCED.value) & (visits.c.day == day)
-        is_open = (visits.c.state == State.IN.value) & ((visits.c.in_ms > since_ms) | (visits.c.day == day))
+        is_of_late = (visits.c.in_ms > self._clock.now_ms() - DAY_MS) | (visits.c.day == day)
+        is_open = (visits.c.state == State.IN.value) & is_of_late
         is_of_shift = visits.c.in_ms > since_ms
         query = sa.select(visits).where(visits.c.gate == gate, is_expected | is_open | is_of_shift)
         with self._database.connect() as db:
@@ -234,17 +254,59 @@ class Register:
         return self._count_and_delete(where if sites is None else where & visits.c.site.in_(sorted(sites)))
 
     def purge(self) -> int:
-        """Take out what is older than it may be kept; works without the key."""
-        oldest = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC) - timedelta(days=self.keep_days)
+        """Take out what is older than it may be kept; works without the key, and believes no clock that has leapt."""
+        belief = self.look_at_clock()
+        if belief.doubted_ms is None:
+            self._bring_back(belief.seen_ms)
+        from_ms = belief.counted_from_ms()
+        oldest = datetime.fromtimestamp(from_ms / 1000, UTC) - timedelta(days=self.keep_days)
         with self._database.begin() as db:
-            old_ms = self._clock.now_ms() - (self.keep_days + 1) * DAY_MS
-            db.execute(notes.delete().where(notes.c.made_ms < old_ms))
+            db.execute(notes.delete().where(notes.c.made_ms < from_ms - (self.keep_days + 1) * DAY_MS))
         gone = self._count_and_delete(visits.c.day < oldest.date().isoformat())
         self._forget_pages()  # also of what went while the log was busy
         return gone
 
+    def look_at_clock(self) -> Belief:
+        """What the clock says, and whether it is believed; each look is remembered."""
+        now_ms = self._clock.now_ms()
+        with alone(self._database, "register age") as db:
+            row = db.execute(sa.select(ages.c.believed_ms, ages.c.doubted_ms, ages.c.seen_ms)).first()
+            if row is None:
+                # It was never looked at: what was written down last is the last that is known of the time.
+                last = [
+                    db.execute(sa.select(sa.func.max(of))).scalar() for of in (visits.c.created_ms, notes.c.made_ms)
+                ]
+                before = believed(max((each for each in last if each is not None), default=now_ms))
+            else:
+                before = Belief(*row)
+            after = before.looked(now_ms)
+            self._remember(db, after)
+        return after
+
+    def believe_clock(self) -> None:
+        """Somebody has looked at the clock and says that it is right."""
+        with alone(self._database, "register age") as db:
+            self._remember(db, believed(self._clock.now_ms()))
+
+    def _bring_back(self, now_ms: int) -> None:
+        """What was written while the clock stood ahead is of today: else it would be kept until its day has passed."""
+        latest_ms = now_ms + DAY_MS  # of a day that has begun somewhere
+        latest, today = (datetime.fromtimestamp(each / 1000, UTC).date().isoformat() for each in (latest_ms, now_ms))
+        is_of_wrong_clock = (visits.c.created_ms > latest_ms) | (visits.c.in_ms > latest_ms)
+        with self._database.begin() as db:
+            db.execute(visits.update().where(visits.c.day > latest, is_of_wrong_clock).values(day=today))
+            db.execute(notes.update().where(notes.c.made_ms > latest_ms).values(made_ms=now_ms))
+
+    def _remember(self, db: sa.Connection, belief: Belief) -> None:
+        row = asdict(belief)
+        if not db.execute(ages.update().values(row)).rowcount:
+            db.execute(ages.insert().values(one=1, **row))
+
     def counted(self, sites: frozenset[str] | None, first_day: str, last_day: str) -> list[dict[str, Any]]:
-        """Visitors per day and gate, newest day first: no names, for ever. Raises BadInput for more than one answer holds."""
+        """Visitors per day and gate, newest day first: no names, for ever. Raises BadInput for more than one answer holds.
+
+        `visitors` are those who came in: who was refused is counted there alone.
+        """
         found: dict[tuple[str, str], dict[str, Any]] = {}
         kept = sa.select(counts).where(counts.c.day >= first_day, counts.c.day <= last_day)
         fresh = _counting().where(visits.c.day >= first_day, visits.c.day <= last_day)
@@ -259,7 +321,7 @@ class Register:
                         one[name] += row[name]
         if len(found) > _COUNTS_MAX:
             raise BadInput("too-many", f"first_day: more than {_COUNTS_MAX} days of gates; ask for fewer days")
-        return [found[key] for key in sorted(found, reverse=True)]
+        return [one | {"visitors": one["visitors"] - one["refused"]} for _, one in sorted(found.items(), reverse=True)]
 
     def keep_note(self, text: str) -> str:
         """Keep the words of a reason, sealed; the id by which the audit names them."""
@@ -283,8 +345,7 @@ class Register:
         An old key goes once it has sealed nothing for as long as visits are kept: until then a backup may need it.
         """
         self.check_key()
-        now_ms = self._clock.now_ms()
-        new = self.keys.rotate(now_ms)
+        new = self.keys.rotate(self._clock.now_ms())
         done = 0
         for table in (visits, notes):
             with self._database.connect() as db:
@@ -304,7 +365,8 @@ class Register:
         ended = {key.id: after.made_ms for key, after in itertools.pairwise(keys)}
         with self._database.connect() as db:
             used = {key for table in (visits, notes) for key in db.execute(sa.select(table.c.key).distinct()).scalars()}
-        old = {name for name, at in ended.items() if name not in used and at < now_ms - (self.keep_days + 1) * DAY_MS}
+        old_ms = self.look_at_clock().counted_from_ms() - (self.keep_days + 1) * DAY_MS
+        old = {name for name, at in ended.items() if name not in used and at < old_ms}
         if old:
             self.keys.drop(old)
         return done, len(old)
@@ -342,8 +404,10 @@ class Register:
         wanted = set(_passages(visit))
         if not wanted:
             return
+        # A passage just before midnight may be written down by two on either side of it.
+        day_before = (date.fromisoformat(visit.day) - timedelta(days=1)).isoformat()
         with self._database.connect() as db:
-            query = sa.select(visits).where(visits.c.gate == visit.gate, visits.c.day == visit.day)
+            query = sa.select(visits).where(visits.c.gate == visit.gate, visits.c.day.between(day_before, visit.day))
             for row in db.execute(query.order_by(visits.c.number.desc()).limit(BOARD_MAX)).all():
                 if row.id != visit.id and wanted & set(_passages(self._opened(row))):
                     raise BadInput("passage-taken", "device: its last measurement is written down for somebody else")
@@ -419,10 +483,10 @@ def open_register(settings: RegisterSettings, clock: Clock) -> Register:
             if shape is None:
                 db.execute(shapes.insert().values(shape=SHAPE))
     except (OSError, *DATABASE_AWAY) as error:
-        raise Unavailable(f"register.url {settings.url}: {error}") from error
+        raise Unavailable(f"register.url {shown_url(settings.url)}: {error}") from error
     if shape not in (None, SHAPE):
         raise BadConfiguration(
-            f"register.url {settings.url} has shape {shape}; this Gatehouse knows {SHAPE}: update it"
+            f"register.url {shown_url(settings.url)} has shape {shape}; this Gatehouse knows {SHAPE}: update it"
         )
     return Register(database, Keys(settings.key_file), clock, settings.keep_days)
 

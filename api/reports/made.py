@@ -26,6 +26,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from api.ages import old_before_ms
 from api.reports.period import Kind, Period
 from api.versions import newest
 from telemetry.clock import Clock
@@ -310,10 +311,12 @@ class Reports:
 
     def let_go(self) -> int:
         """Delete files that are too old; that the report was made stays on record. How many reports went."""
-        before_ms = self._clock.now_ms() - self.keep_days * 86_400_000
+        now_ms, keep_ms = self._clock.now_ms(), self.keep_days * 86_400_000
+        query = sa.select(reports.c.id, reports.c.made_ms).where(reports.c.state == "made")
         with self.database.connect() as db:
-            old = db.execute(sa.select(reports.c.id).where(reports.c.state == "made", reports.c.made_ms < before_ms))
-            names = list(old.scalars())
+            old = db.execute(query.where(reports.c.made_ms < now_ms - keep_ms)).all()
+            before_ms = old_before_ms(db, now_ms, keep_ms) if old else 0
+        names = [row.id for row in old if row.made_ms < before_ms]
         for name in names:
             for form in FORMS:
                 self.path(name, form).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access import Guarding, Looking, Permission, User
 from api.answers import Route
 from api.contract import Gate, GatePage, Shift, named
+from api.handovers import SHIFT_MAX_MS
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
 from api.routes.world import device_now
@@ -103,7 +104,8 @@ def sign(session: Guarding, parts: PartsOf, place: str, body: ShiftSigned) -> di
         parts.accounts.record(user.name, "hand-over", place, "refused: role", parts.catalogue.site_of_place(place))
         raise Problem(403, "Not for this role", "a gate is handed over by its guards")
     now_ms = parts.clock.now_ms()
-    if body.since > now_ms:
+    # A page may have stood open for a day. Nobody hands over years, and counting them would take as long.
+    if not now_ms - 2 * SHIFT_MAX_MS <= body.since <= now_ms:
         raise Problem(422, "The request does not fit", "'since' is the beginning of the shift as it was shown")
     left = _shift(parts, devices, body.since, now_ms)
     document = {

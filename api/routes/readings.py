@@ -12,6 +12,7 @@ from api.columns import MEDIA, Format, wanted, written
 from api.contract import CompletenessPage, GatewayPage, QuarantineShown, ReadingColumns
 from api.parts import PartsOf
 from api.problems import Problem, told
+from api.routes.gates import scanned_metrics
 from api.routes.world import kind_of
 from ingest.history.history import Aggregate
 
@@ -71,6 +72,9 @@ def readings(
             raise Problem(422, "The request does not fit", told)
     curve = parts.history.read(kind, device, metric, start, end, every, aggregate)
     if written_as is not Format.JSON:
+        if metric in scanned_metrics(parts).values():  # of people
+            subject, site = f"{device} {metric} {start}..{end} {written_as}", parts.catalogue.site_of(device)
+            parts.accounts.record(session.user.name, "readings-export", subject, "done", site)
         name = f"{device}-{metric}.{written_as}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Vary": "Accept"}
         content = written(written_as, curve, device, metric, known.unit)

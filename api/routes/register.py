@@ -345,16 +345,16 @@ def admit(session: Registering, parts: PartsOf, visit: str, body: Admission, req
     def changed(now: Visit) -> Visit:
         if now.state is not State.ANNOUNCED:
             raise Stale(now)
-        assert now.person is not None
+        person = _person_of(now)
         measured = _measured(parts, session, now.gate, body.temperature, now_ms)
-        remark = now.person.remark if body.remark is None else body.remark
+        remark = person.remark if body.remark is None else body.remark
         return msgspec.structs.replace(
             now,
             state=State.IN if body.decision == "admit" else State.REFUSED,
             day=_today(parts, now.site),
             in_ms=now_ms,
             in_by=guard,
-            person=msgspec.structs.replace(now.person, temperature=measured, remark=remark),
+            person=msgspec.structs.replace(person, temperature=measured, remark=remark),
         )
 
     return _shown(_taken(lambda: parts.register.change(visit, body.seq, request, changed)))
@@ -368,9 +368,9 @@ def recheck(session: Registering, parts: PartsOf, visit: str, body: Recheck, req
     def changed(now: Visit) -> Visit:
         if now.state is State.ANNOUNCED:
             raise Stale(now)
-        assert now.person is not None
+        person = _person_of(now)
         measured = _measured(parts, session, now.gate, body.temperature, parts.clock.now_ms())
-        return msgspec.structs.replace(now, person=msgspec.structs.replace(now.person, recheck=measured))
+        return msgspec.structs.replace(now, person=msgspec.structs.replace(person, recheck=measured))
 
     return _shown(_taken(lambda: parts.register.change(visit, body.seq, request, changed)))
 
@@ -533,6 +533,17 @@ def _put(parts: Parts, session: Session, what: str, body: Search | Export, found
     where = f"{body.gate or 'all gates'} {body.first_day}..{body.last_day}"
     site = None if body.gate is None else parts.catalogue.site_of_place(body.gate)
     parts.reads.put(session.user.name, what, where, body.reason, body.words, body.text, found.visits, site)
+
+
+def _person_of(visit: Visit) -> Person:
+    """Who it is. Raises Problem where the key is lost that sealed it."""
+    if visit.person is None:
+        told = (
+            "the key that sealed who this is is lost: enter the visitor anew; that they left can still be noted. "
+            "An old key is put back into register.key_file"
+        )
+        raise Problem(409, "It cannot be opened", told, reason="key-lost")
+    return visit.person
 
 
 def _taken(do: Callable[[], T]) -> T:

@@ -265,6 +265,9 @@ def document(session: Looking, parts: PartsOf, report: str, form: Literal["pdf",
         content = parts.reports.path(found["id"], form).read_bytes()
     except FileNotFoundError as error:
         raise Problem(410, "The file is gone", "make the report again with POST /api/v1/reports") from error
+    # Whatever is taken along may be about fevers and who decided on them.
+    subject = f"{found['kind']} {found['subject']} {found['period']} {form}"
+    parts.accounts.record(session.user.name, "report-read", subject, "done", found["site"])
     name = f"{found['kind']}-{found['subject']}-{found['period']}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type=_MEDIA[form], headers=headers)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.duty import zone_of
 from alerts.rosterbook import OUTDATED
-from api.access import ChangingRosters, Looking
+from api.access import ChangingRosters, Looking, Permission
 from api.alarms import NoAnswer, Refused
 from api.answers import Route
 from api.asking import must_say_why
@@ -27,6 +27,7 @@ from api.rosters import (
     today_of,
 )
 from api.routes.rules import ChangedField
+from api.rules import as_seen
 from api.versions import changes
 
 router = APIRouter(route_class=Route)
@@ -128,7 +129,13 @@ def rosters(
 @router.get("/rosters/{roster}", responses=told(404), response_model=RosterDocument)
 def roster_document(session: Looking, parts: PartsOf, roster: str) -> dict[str, Any]:
     """A roster as it is written, to change it."""
-    return _document(parts, roster)
+    found = _document(parts, roster)
+    # Who else could be on it is for who may change it.
+    if not session.user.may(Permission.CHANGE_ROSTERS):
+        turns = [turn for each in ("shifts", "holiday_shifts", "overrides") for turn in found["roster"][each]]
+        on_it = {name for turn in turns for name in turn["people"]}
+        found["people"] = [each for each in found["people"] if each["id"] in on_it]
+    return found
 
 
 @router.get("/rosters/{roster}/versions", responses=told(404), response_model=RosterVersions)
@@ -205,7 +212,11 @@ def calls(session: Looking, parts: PartsOf) -> dict[str, Any]:
     return {
         "as_of_ms": now_ms,
         "routes": [shown_route(people, route, now_ms) for route in people.routes],
-        "rules": [shown_rule(people, rule) for rule in parts.rules.in_force()],
+        "rules": [
+            shown_rule(people, rule)
+            for rule in parts.rules.in_force()
+            if as_seen(rule, parts.catalogue, session.user) is not None
+        ],
     }
 
 

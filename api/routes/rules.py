@@ -15,6 +15,7 @@ from api.asking import must_say_why
 from api.contract import RuleDocument
 from api.parts import Parts, PartsOf
 from api.problems import Problem, told
+from api.rules import as_seen, changes_as_seen
 from telemetry.declaration import field_name
 
 router = APIRouter(route_class=Route)
@@ -68,15 +69,21 @@ class RuleList(BaseModel):
 
 
 @router.get("/rules", response_model=RuleList)
-def all_rules(_session: Looking, parts: PartsOf) -> dict[str, Any]:
-    return {"items": parts.rules.in_force(), "next": None}
+def all_rules(session: Looking, parts: PartsOf) -> dict[str, Any]:
+    # What they name of sites that the caller does not see is left out.
+    seen = (as_seen(rule, parts.catalogue, session.user) for rule in parts.rules.in_force())
+    return {"items": [rule for rule in seen if rule is not None], "next": None}
 
 
 @router.get("/rules/{rule}/versions", response_model=RuleVersions)
-def rule_versions(_session: Looking, parts: PartsOf, rule: str) -> dict[str, Any]:
+def rule_versions(session: Looking, parts: PartsOf, rule: str) -> dict[str, Any]:
     found = parts.rules.versions(rule)
-    if not found:
+    now = next((each for each in parts.rules.in_force() if each["id"] == rule), None)
+    is_elsewhere = now is not None and as_seen(now, parts.catalogue, session.user) is None
+    if not found or is_elsewhere:
         raise Problem(404, "No such rule", f"there never was a rule '{rule}': GET /api/v1/rules")
+    for version in found:
+        version["changes"] = changes_as_seen(version["changes"], parts.catalogue, session.user)
     return {"items": found, "next": None}
 
 
@@ -87,7 +94,12 @@ def put_rule(session: ChangingRules, parts: PartsOf, rule: str, body: RuleWanted
     must_say_why(body.note)
     _must_be_a_rule(body.rule)
     _change(parts, session.user, "put-rule", rule, body.version, body.note, body.rule)
-    return next(each for each in parts.rules.in_force() if each["id"] == rule)
+    made = next((each for each in parts.rules.in_force() if each["id"] == rule), None)
+    if made is None:
+        raise Problem(
+            409, "The rule is not as you saw it", "it was changed as you wanted, and retired since by another"
+        )
+    return made
 
 
 @router.delete("/rules/{rule}", responses=told(409), status_code=204)
@@ -102,6 +114,7 @@ def retire_rule(
     if rule not in classes:
         raise Problem(404, "No such rule", f"there is no rule '{rule}': GET /api/v1/rules")
     _decides(parts, session.user, "retire-rule", rule, (classes[rule],))
+    must_say_why(note)
     _change(parts, session.user, "retire-rule", rule, version, note, None)
     return Response(status_code=204)
 

@@ -41,7 +41,7 @@ from telemetry.reading import Reading, encode_readings
 
 METHODS = ("ear", "forehead", "armpit", "mouth", "other")
 _DECIDED_SHOWN = 10
-_BODY_MAX = 4096
+_BODY_MAX = 16_384  # a reason of 2,000 signs, each spelt as \uXXXX
 _FACT = "local-page"
 _POLICY = (
     "default-src 'none'; img-src data:; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
@@ -320,8 +320,7 @@ class LocalPage:
         return {"ok": True}
 
     def _write(self, decision: LocalDecision) -> tuple[str, int]:
-        seq = self._spool.append(encode_readings([], (), [encode_decision(decision)]))
-        return self._spool.epoch, seq
+        return self._spool.append_decision(encode_readings([], (), [encode_decision(decision)]))
 
     def _guard(self, token: str) -> str:
         guard = self._guards.signed_in(token)

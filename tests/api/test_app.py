@@ -798,6 +798,7 @@ def test_a_rule_is_changed_over_http_and_every_version_tells_who_and_what(world:
         {"field": "levels[0].at_least", "from": 1000.0, "to": 400.0},
         {"field": "raise_after_s", "from": 20.0, "to": 0.0},
     ]
+    assert ask(world, headers, "DELETE", "rules/heater?version=2&note=%20").status_code == 422  # blanks are no reason
     assert ask(world, headers, "DELETE", "rules/heater?version=1&note=x").status_code == 409
     assert ask(world, headers, "DELETE", "rules/heater?version=2&note=x").status_code == 204
     assert [a["rule"] for a in world.client.get("/api/v1/alarms?state=open").json()["items"]] == ["drain-level"]

@@ -61,6 +61,21 @@ def test_a_name_is_given_once(world: World) -> None:
     assert sorted(map(str, found)) == ["None"] + ["name-taken"] * (MANY - 1)
 
 
+@pytest.mark.parametrize("what", ["removed", "disabled", "made viewers", "set at the server"])
+def test_the_last_administrator_stays_also_when_all_go_at_once(world: World, what: str) -> None:
+    for number in range(MANY):
+        world.accounts.add("admin", f"chief-{number}", PASSWORD, frozenset({Grant(Role.ADMINISTRATOR)}))
+    world.accounts.remove("system", "admin")
+    do: dict[str, Callable[[str], object]] = {
+        "removed": lambda name: world.accounts.remove("system", name),
+        "disabled": lambda name: world.accounts.change("system", name, None, None, True),
+        "made viewers": lambda name: world.accounts.change("system", name, frozenset({Grant(Role.VIEWER)}), None, None),
+        "set at the server": lambda name: world.accounts.add_user(name, PASSWORD, [Role.VIEWER], None),
+    }
+    found = at_once(world, "user_grant", lambda number: do[what](f"chief-{number}"))
+    assert sorted(map(str, found)) == ["None"] * (MANY - 1) + ["last-administrator"]
+
+
 @pytest.mark.parametrize("what", ["seen", "pin", "second factor"])
 def test_of_what_is_sent_twice_the_last_counts_and_none_breaks(world: World, what: str) -> None:
     (guard,) = (user for user in world.accounts.users() if user.name == "guard")
@@ -83,8 +98,8 @@ def test_a_transaction_alone_is_over_with_its_block_and_undone_with_an_error(wor
     assert handovers.sign("lane", 0, 1, "guard", "", {})
 
 
-def test_no_shift_begins_in_the_future(world: World) -> None:
+def test_no_shift_begins_in_the_future_or_years_ago(world: World) -> None:
     headers = world.log_in("guard")
-    for ahead in (1, 2**40):
+    for ahead in (1, 2**40, -3 * 86_400_000, -world.clock.now_ms()):
         body = {"since": world.clock.now_ms() + ahead}
         assert world.client.post("/api/v1/gates/lane/handover", json=body, headers=headers).status_code == 422

@@ -107,6 +107,26 @@ def test_readings_are_the_same_in_every_format(world: World, form: str, is_named
     assert [round(each.timestamp() * 1000) for each in table["time"].to_pylist()] == columns["time_ms"]
 
 
+def test_temperatures_of_people_that_are_taken_along_are_on_record(world: World) -> None:
+    world.readings(("scanner/skin_temperature", 36.4, 5), ("level-1/level", 0.6, 5))
+    world.log_in("guard")
+    now_ms = world.clock.now_ms()
+    for device, metric in (("scanner", "skin_temperature"), ("scanner", "ambient_temperature"), ("level-1", "level")):
+        for form in ("json", "csv"):
+            query: dict[str, Any] = {
+                "device": device,
+                "metric": metric,
+                "start": now_ms - 9_000,
+                "end": now_ms,
+                "format": form,
+            }
+            assert world.client.get("/api/v1/readings", params=query).status_code == 200
+    (row,) = (row for row in world.accounts.audit.rows() if row["action"] == "readings-export")
+    assert (row["actor"], row["subject"], row["site"]) == (
+        "guard", f"scanner skin_temperature {now_ms - 9_000}..{now_ms} csv", "east",
+    )  # fmt: skip
+
+
 def test_what_takes_no_format_that_there_is_is_told_which_there_are(world: World) -> None:
     world.log_in()
     query: dict[str, Any] = {"device": "level-1", "metric": "level", "start": 0, "end": 1}

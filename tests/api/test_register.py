@@ -132,6 +132,26 @@ def test_a_visitor_of_a_site_that_has_left_the_catalogue_is_not_admitted_and_may
     assert post(world, f"entries/{'9' * 32}/leave", headers, 3, seq=1).json()["state"] == "out"
 
 
+def test_of_a_visit_whose_key_is_lost_it_is_said_and_its_end_can_be_noted(world: World) -> None:
+    headers = world.log_in("registrar")
+    announced = post(world, "announcements", headers, 1, **TOLD, gate="lane", day=board(world)["day"]).json()
+    here = entered(world, headers, 2).json()
+    rechecked = post(world, f"entries/{here['id']}/recheck", headers, 3, seq=1, temperature={"value": 36.6}).json()
+    world.register.keys.file.unlink()
+    world.register.begin_anew()
+    for visit, action in ((announced, "admit"), (rechecked, "recheck")):
+        path, temperature = f"entries/{visit['id']}/{action}", {"value": 36.6}
+        lost = post(world, path, headers, 4, seq=visit["seq"], temperature=temperature)
+        assert (lost.status_code, lost.json()["reason"]) == (409, "key-lost")
+        assert "enter the visitor anew" in lost.json()["detail"]
+    assert entered(world, headers, 2).json()["id"] == here["id"]  # sent again it is the same entry
+    assert entered(world, headers, 2, gate="nowhere").status_code == 404
+    gone = post(world, f"entries/{here['id']}/leave", headers, 5, seq=2).json()
+    assert (gone["state"], gone["out_by"], gone["person"]) == ("out", "registrar", None)
+    (day,) = world.client.get(f"{BASE}/counts", params=DAYS).json()["items"]
+    assert (day["visitors"], day["rechecked"]) == (1, 1)
+
+
 def test_a_visitor_is_written_down_as_a_chinese_keyboard_writes_them(world: World) -> None:
     written = {"visitor": "王　明", "organisation": "水务公司\u00a0二部", "phone": "１３８００００１２３４"}
     made = entered(world, world.log_in("guard"), **written)

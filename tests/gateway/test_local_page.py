@@ -21,7 +21,7 @@ from gateway.local_page.page import _BODY_MAX, LocalPage
 from gateway.local_page.settings import LocalPageSettings
 from gateway.request import RequestError, parse_head
 from gateway.settings import LocalAlarmSettings
-from gateway.spool import Spool
+from gateway.spool import Spool, SpoolFull
 from gateway.thinning import Thinner
 from telemetry import frames
 from telemetry.clock import ManualClock, SystemClock
@@ -133,6 +133,39 @@ def test_a_decision_is_on_the_disk_before_it_is_answered(tmp_path: Path) -> None
         assert len(gate.kept()) == 1
 
     asyncio.run(play())
+
+
+def test_a_guard_decides_also_when_there_is_no_room_for_readings(tmp_path: Path) -> None:
+    async def play() -> None:
+        gate = Gate(tmp_path, size_max_bytes=2_000_000)
+        with pytest.raises(SpoolFull):
+            while True:
+                gate.spool.append(bytes(10_000))
+        token = await gate.sign_in()
+        for number in range(5):
+            gate.passes(f"p{number}", 38.6)
+            (person,) = await gate.stopped()
+            about = {"token": token, "alarm": person["id"], "disposition": "refuse", "note": "火" * 2000}
+            await gate.call("/decide", about)
+        assert gate.spool.is_full
+        with pytest.raises(SpoolFull):
+            gate.spool.append(b"a reading")
+        gate.spool.close()
+        again = Spool(tmp_path / "spool", gate.clock, 2_000_000)
+        found = [each.payload for lane in again.lanes for each in lane.read(0, 1000, 10**7)]
+        assert sum(b"refuse" in each for each in found) == 5
+        again.close()
+
+    asyncio.run(play())
+
+
+def test_the_reserve_for_decisions_ends(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, ManualClock(T0), size_max_bytes=400_000)
+    with pytest.raises(SpoolFull):
+        while True:
+            spool.append_decision(bytes(10_000))
+    assert 400_000 <= spool.size_bytes() < 500_000
+    spool.close()
 
 
 def test_what_the_disk_refuses_is_not_decided(tmp_path: Path) -> None:
@@ -329,13 +362,13 @@ def test_a_decision_that_a_slow_disk_lets_nobody_wait_for_is_made_once(
         gate = Gate(tmp_path)
         gate.passes("p1", 38.6)
         about = {"token": await gate.sign_in(), "alarm": (await gate.stopped())[0]["id"], "note": "normal"}
-        is_well, append = threading.Event(), gate.spool.append
+        is_well, append = threading.Event(), gate.spool.append_decision
 
-        def slow(columns: bytes) -> int:
+        def slow(columns: bytes) -> tuple[str, int]:
             is_well.wait(20)
             return append(columns)
 
-        monkeypatch.setattr(gate.spool, "append", slow)
+        monkeypatch.setattr(gate.spool, "append_decision", slow)
         first = asyncio.create_task(gate.call("/decide", {**about, "disposition": "admit"}))
         await until(lambda: gate.page._deciding.locked(), "on its way to the disk")
         first.cancel()  # the listener has waited long enough

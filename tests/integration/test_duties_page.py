@@ -77,3 +77,25 @@ def test_a_registrar_signs_the_duty_that_is_theirs_and_is_called_so_in_chinese(r
         card.get_by_role("button", name="签字确认").click()
         page.locator(".ant-modal-footer").get_by_role("button", name="签字确认").click()
         expect(card).to_contain_text("desk")
+
+
+def test_what_was_typed_is_there_again_after_a_log_in_that_ended_and_gone_once_it_is_sent(
+    run: Running, browser: Browser
+) -> None:
+    grants = [{"role": "guard", "site": "east"}]
+    run.http.post("/api/v1/users", json={"name": "night", "password": PASSWORD, "grants": grants}).raise_for_status()
+    with opened(run, browser, View(size=(800, 1280)), name="night") as page:
+        show(page, "#page=duties&site=east")
+        page.get_by_role("button", name="Sign off").first.click()
+        page.fill("#duty-note", "second floor wet")
+        run.http.delete("/api/v1/users/night/sessions").raise_for_status()
+        page.locator(".ant-modal-footer").get_by_role("button", name="Sign off").click()
+        page.get_by_label("Name").fill("night")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_selector(".connection-live")
+        page.get_by_role("button", name="Sign off").first.click()
+        expect(page.locator("#duty-note")).to_have_value("second floor wet")
+        page.locator(".ant-modal-footer").get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Sign off").first.click()
+        expect(page.locator("#duty-note")).to_have_value("")

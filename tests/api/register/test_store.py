@@ -150,6 +150,25 @@ def test_a_passage_is_written_down_for_one_person(register: Register) -> None:
     register.add(visit("c", person=typed), "r3")
 
 
+def test_a_passage_just_before_midnight_is_no_second_persons_after_it(register: Register) -> None:
+    measured = Measured(36.5, NOW, Source.PASSAGE, "scanner")
+    warm = msgspec.structs.replace(visit("a").person or Person("", "", "", ""), temperature=measured)
+    register.add(visit("a", days_ago=1, person=warm), "r1")
+    with pytest.raises(BadInput, match="somebody else"):
+        register.add(visit("b", person=warm), "r2")
+
+
+def test_who_came_in_before_midnight_is_inside_for_the_shift_after_it_and_not_for_ever(
+    register: Register, clock: ManualClock
+) -> None:
+    register.add(visit("a", in_ms=NOW - 600_000), "r1")
+    clock.advance(3600)
+    handed_over_ms, tomorrow = NOW + 1_800_000, day(-1)
+    assert [each.id for each in register.board("gate", tomorrow, handed_over_ms)] == ["a"]
+    clock.advance(86_400)
+    assert register.board("gate", tomorrow, handed_over_ms) == []
+
+
 def test_pages_hold_every_visit_once_also_when_only_some_match(register: Register) -> None:
     for number in range(23):
         register.add(visit(f"v{number}", f"Visitor {number % 3}", days_ago=number % 4), f"r{number}")
@@ -180,10 +199,86 @@ def test_after_the_days_it_is_kept_only_counts_remain(register: Register, clock:
     assert register.counted(None, day(99), day()) == before
     assert [(one["visitors"], one["not_come"]) for one in before] == [(1, 0), (1, 0), (2, 1), (1, 0)]
     assert register.purge() == 0
-    clock.advance(40 * 86_400)
-    assert register.purge() == 2
+    assert sum(hourly_purges(register, clock, 40)) == 2
     assert register.note(note) is None
     assert register.counted(None, day(99), day()) == before
+
+
+def hourly_purges(register: Register, clock: ManualClock, days: int) -> list[int]:
+    """Visits that go, each hour."""
+    gone = []
+    for _ in range(days * 24):
+        clock.advance(3600)
+        gone.append(register.purge())
+    return gone
+
+
+def test_a_clock_that_stands_years_ahead_takes_no_visit(
+    register: Register, settings: RegisterSettings, clock: ManualClock
+) -> None:
+    for number in range(31):
+        register.add(visit(f"v{number}", days_ago=number), f"r{number}")
+    note = register.keep_note("why")
+    clock.advance(4000 * 86_400)
+    # The first look ever, as after an update: nobody had looked at the clock before.
+    started = open_register(settings, clock)
+    assert started.purge() == 0
+    assert sum(hourly_purges(started, clock, 1)) == 1  # a day has passed all the same
+    assert started.note(note) == "why"
+    clock.advance((NOW + 2 * DAY_MS - clock.now_ms()) / 1000)  # it is set right
+    assert started.purge() == 1
+    assert len(everything(started)) == 29
+    started.close()
+
+
+def test_a_server_that_was_off_for_months_forgets_after_some_days_or_when_somebody_says_that_its_clock_is_right(
+    register: Register, clock: ManualClock
+) -> None:
+    for number in range(5):
+        register.add(visit(f"v{number}", days_ago=number), f"r{number}")
+    register.purge()
+    clock.advance(60 * 86_400)
+    assert sum(hourly_purges(register, clock, 2)) == 0
+    assert sum(hourly_purges(register, clock, 2)) == 5
+    register.add(visit("late", days_ago=-64), "r9")
+    clock.advance(60 * 86_400)
+    assert register.purge() == 0
+    register.believe_clock()
+    assert register.purge() == 1
+
+
+def test_what_was_entered_while_the_clock_stood_ahead_is_forgotten_in_time(
+    register: Register, clock: ManualClock
+) -> None:
+    register.purge()
+    clock.advance(4000 * 86_400)
+    register.purge()
+    ahead = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).date().isoformat()
+    register.add(visit("a", day=ahead, created_ms=clock.now_ms(), in_ms=clock.now_ms()), "r1")
+    note = register.keep_note("why")
+    clock.advance((NOW + 3_600_000 - clock.now_ms()) / 1000)  # it is set right
+    register.add(visit("soon", day=day(-20), state=State.ANNOUNCED, in_ms=None), "r2")
+    assert register.purge() == 0
+    assert {each.id: each.day for each in everything(register)} == {"a": day(), "soon": day(-20)}
+    assert sum(hourly_purges(register, clock, 32)) == 1
+    assert register.note(note) is None
+
+
+def test_a_visitor_who_was_refused_is_not_counted_as_one_who_came_in(register: Register) -> None:
+    for number, state in enumerate((State.IN, State.OUT, State.REFUSED, State.REFUSED)):
+        register.add(visit(f"v{number}", days_ago=31, state=state), f"r{number}")
+    for _ in range(2):  # before they are forgotten, and after
+        (one,) = register.counted(None, day(99), day())
+        assert (one["visitors"], one["refused"]) == (2, 2)
+        register.purge()
+
+
+def test_the_password_of_the_registers_database_is_not_told(tmp_path: Path, clock: ManualClock) -> None:
+    url = "postgresql+psycopg://register:geheim@127.0.0.1:1/register"
+    with pytest.raises(Unavailable) as told:
+        open_register(RegisterSettings(url=url, key_file=tmp_path / "k"), clock)
+    assert "127.0.0.1" in str(told.value)
+    assert "geheim" not in str(told.value)
 
 
 def test_what_is_erased_is_not_in_the_file_any_more(filed: Register, tmp_path: Path) -> None:
@@ -210,6 +305,7 @@ def test_nothing_of_what_is_taken_back_or_forgotten_is_in_the_files(
     assert filed.withdraw("a", "li")
     assert raw not in b"".join(path.read_bytes() for path in tmp_path.glob("register.db*"))
     clock.advance(40 * 86_400)
+    filed.believe_clock()
     assert filed.purge() == 0
     assert note not in b"".join(path.read_bytes() for path in tmp_path.glob("register.db*"))
 
@@ -247,9 +343,12 @@ def test_a_rotation_seals_anew_and_lets_an_old_key_go_when_no_backup_needs_it(
     assert register.rotate() == (1, 0)
     assert len(register.keys.all()) == 2
     assert everything(register)[0].person == visit("a").person
+    register.look_at_clock()
     clock.advance(32 * 86_400)
-    assert register.rotate() == (1, 1)
-    assert len(register.keys.all()) == 2
+    assert register.rotate() == (1, 0)  # the clock alone says that it is that old
+    register.believe_clock()
+    assert register.rotate()[1] == 1
+    assert len(register.keys.all()) == 3
     assert everything(register)[0].person == visit("a").person
 
 
@@ -269,6 +368,7 @@ def test_with_the_key_lost_nothing_is_sealed_with_another_and_counts_and_purge_g
     again.add(visit("b"), "r2")
     assert [each.person is None for each in everything(again)] == [False, True]
     clock.advance(12 * 86_400)
+    again.believe_clock()
     assert again.purge() == 1
     again.close()
 

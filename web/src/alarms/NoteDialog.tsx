@@ -7,6 +7,7 @@ import { OUTCOMES, type Alarm, type AlarmDetail, type Disposition, type OutcomeL
 import { closeAlarm, commentAlarm, disposeAlarm } from "../api/gatehouse";
 import type { Texts } from "../i18n/en";
 import { useTexts } from "../i18n/language";
+import { useTyped } from "../state/typed";
 import { AskDialog } from "./AskDialog";
 import { NoteField } from "./NoteField";
 
@@ -28,12 +29,16 @@ interface Props {
   close: () => void;
 }
 
-export default function NoteDialog({ asked, alarm, close }: Props) {
+export default function NoteDialog({ asked, alarm, close: shut }: Props) {
   const texts = useTexts();
-  const [note, setNote] = useState("");
+  const [note, setNote, letGo] = useTyped(`${asked} ${alarm.id}`, () => "");
   const [outcome, setOutcome] = useState<OutcomeLabel>("true");
   const [isMissing, setMissing] = useState(false);
   const question = questionFor(asked, texts);
+  const close = () => {
+    letGo();
+    shut();
+  };
 
   const send = (seen: Alarm) => {
     const text = note.trim();

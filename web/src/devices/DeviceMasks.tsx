@@ -12,6 +12,7 @@ import { changeFailureText } from "../show/failure";
 import { timeOnDay } from "../show/time";
 import { nowMs } from "../state/clock";
 import { useMay } from "../state/session";
+import { useTyped } from "../state/typed";
 import { texts } from "./texts";
 
 const HOUR_MS = 3_600_000;
@@ -34,7 +35,7 @@ export function DeviceMasks({ device, site, masks, zone, reload }: Props) {
   const [isAsking, setAsking] = useState(false);
   const [kind, setKind] = useState<keyof typeof HOURS>("maintenance");
   const [hours, setHours] = useState<number>(HOURS.maintenance[0]);
-  const [reason, setReason] = useState("");
+  const [reason, setReason, letGo] = useTyped(`mask ${device}`, () => "");
   const [isReasonMissing, setReasonMissing] = useState(false);
   const [isBusy, setBusy] = useState(false);
 
@@ -54,7 +55,11 @@ export function DeviceMasks({ device, site, masks, zone, reload }: Props) {
   };
   const begin = () => {
     setReasonMissing(reason.trim() === "");
-    if (reason.trim() !== "") void send(() => maskDevice(device, kind, reason.trim(), nowMs() + hours * HOUR_MS));
+    if (reason.trim() === "") return;
+    void send(async () => {
+      await maskDevice(device, kind, reason.trim(), nowMs() + hours * HOUR_MS);
+      letGo();
+    });
   };
 
   return (
@@ -84,7 +89,10 @@ export function DeviceMasks({ device, site, masks, zone, reload }: Props) {
         okButtonProps={{ size: "large", loading: isBusy }}
         cancelButtonProps={{ size: "large" }}
         onOk={begin}
-        onCancel={() => setAsking(false)}
+        onCancel={() => {
+          letGo();
+          setAsking(false);
+        }}
       >
         <p>{words.maskHint}</p>
         <Radio.Group

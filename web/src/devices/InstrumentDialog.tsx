@@ -8,6 +8,7 @@ import { Problem } from "../api/request";
 import { useTexts } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { changeFailureText } from "../show/failure";
+import { useTyped } from "../state/typed";
 import { texts } from "./texts";
 
 interface Props {
@@ -19,11 +20,15 @@ interface Props {
 const FIELDS = ["serial", "certificate", "calibrated_on", "due_on", "note"] as const;
 type FieldName = (typeof FIELDS)[number];
 
-export function InstrumentDialog({ device, what, close }: Props) {
+export function InstrumentDialog({ device, what, close: shut }: Props) {
   const words = useWords(texts);
   const shared = useTexts();
   const { message } = App.useApp();
-  const [typed, setTyped] = useState<Partial<Record<FieldName, string>>>({});
+  const [typed, setTyped, letGo] = useTyped<Partial<Record<FieldName, string>>>(`${what} ${device}`, () => ({}));
+  const close = () => {
+    letGo();
+    shut();
+  };
   const [errors, setErrors] = useState<Record<string, string>>({});
   const [isBusy, setBusy] = useState(false);
   const labels: Record<FieldName, string> = {

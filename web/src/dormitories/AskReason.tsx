@@ -6,10 +6,13 @@ import { useState } from "react";
 import { NoteField } from "../alarms/NoteField";
 import { Problem } from "../api/request";
 import { useWords } from "../i18n/words";
+import { useTyped } from "../state/typed";
 import { NotTaken } from "./NotTaken";
 import { texts } from "./texts";
 
 interface Props {
+  /** What tells this question from others. */
+  form: string;
   title: string;
   confirm: string;
   send: (reason: string) => Promise<unknown>;
@@ -17,13 +20,17 @@ interface Props {
   saved: () => void;
 }
 
-export function AskReason({ title, confirm, send, close, saved }: Props) {
+export function AskReason({ form, title, confirm, send, close: shut, saved }: Props) {
   const words = useWords(texts);
-  const [reason, setReason] = useState("");
+  const [reason, setReason, letGo] = useTyped(form, () => "");
   const [isMissing, setMissing] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
 
+  const close = () => {
+    letGo();
+    shut();
+  };
   const confirmed = async () => {
     if (reason.trim() === "") {
       setMissing(true);

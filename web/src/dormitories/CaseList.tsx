@@ -14,6 +14,7 @@ import { AskReason } from "./AskReason";
 import { texts } from "./texts";
 
 interface Asked {
+  form: string;
   title: string;
   confirm: string;
   send: (reason: string) => Promise<unknown>;
@@ -55,7 +56,10 @@ export function CaseList({ building, loads, cases, decides, zone, nameOf, reload
                   size="large"
                   type="primary"
                   onClick={() =>
-                    setAsked({ title: labelled(words.ask.warn, nameOf(load.room), language), confirm: words.warn, send: (reason) => warnRoom(building, load.alarm, reason) })
+                    setAsked({
+                      form: `warn ${load.alarm}`, title: labelled(words.ask.warn, nameOf(load.room), language), confirm: words.warn,
+                      send: (reason) => warnRoom(building, load.alarm, reason),
+                    })
                   }
                 >
                   {words.warn}
@@ -91,7 +95,7 @@ function CaseItem({ each, decides, zone, name, ask }: ItemProps) {
   const wordOf = (state: string) => (Object.hasOwn(words.caseStates, state) ? words.caseStates[state as keyof typeof words.caseStates] : state);
   const isOpen = each.state === "warned" || each.state === "appealed";
   const decide = (outcome: "upheld" | "withdrawn", confirm: string) =>
-    ask({ title: labelled(words.ask[outcome], name, language), confirm, send: (reason) => decideCase(each.building, each.id, each.seq, outcome, reason) });
+    ask({ form: `${outcome} ${each.id}`, title: labelled(words.ask[outcome], name, language), confirm, send: (reason) => decideCase(each.building, each.id, each.seq, outcome, reason) });
   return (
     <li className={`case case-${each.state}`}>
       <div className="case-head">
@@ -115,7 +119,10 @@ function CaseItem({ each, decides, zone, name, ask }: ItemProps) {
           <Button
             size="large"
             onClick={() =>
-              ask({ title: labelled(words.ask.appeal, name, language), confirm: words.appeal, send: (reason) => appealCase(each.building, each.id, each.seq, reason) })
+              ask({
+                form: `appeal ${each.id}`, title: labelled(words.ask.appeal, name, language), confirm: words.appeal,
+                send: (reason) => appealCase(each.building, each.id, each.seq, reason),
+              })
             }
           >
             {words.appeal}

@@ -13,6 +13,7 @@ import { dayOf } from "../show/time";
 import { typedNumber } from "../show/typed";
 import { nowMs } from "../state/clock";
 import { useMay } from "../state/session";
+import { useTyped } from "../state/typed";
 import { fetchJob, fetchJobs, fetchPlan, planJob, stepJob, type Job, type Pipe } from "./shapes";
 import { texts } from "./texts";
 
@@ -86,13 +87,16 @@ function Share({ share }: { share: number }) {
   );
 }
 
-function PlanDialog({ network, pipe, zone, close, made }: { network: string; pipe: Pipe; zone: string; close: () => void; made: () => void }) {
+function PlanDialog({ network, pipe, zone, close: shut, made }: { network: string; pipe: Pipe; zone: string; close: () => void; made: () => void }) {
   const words = useWords(texts);
   const shared = useTexts();
   const language = useLanguage();
-  const [planned, setDay] = useState(dayOf(nowMs(), zone));
-  const [crew, setCrew] = useState("");
-  const [note, setNote] = useState("");
+  const [typed, setTyped, letGo] = useTyped(`cleaning ${pipe.place}`, () => ({ planned: dayOf(nowMs(), zone), crew: "", note: "" }));
+  const { planned, crew, note } = typed;
+  const close = () => {
+    letGo();
+    shut();
+  };
   const [isAsked, setAsked] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
@@ -125,13 +129,13 @@ function PlanDialog({ network, pipe, zone, close, made }: { network: string; pip
     >
       <div className="job-fields">
         <label htmlFor="job-day">{words.date}</label>
-        <Input id="job-day" type="date" size="large" value={planned} status={noDay ? "error" : ""} onChange={(event) => setDay(event.target.value)} />
+        <Input id="job-day" type="date" size="large" value={planned} status={noDay ? "error" : ""} onChange={(event) => setTyped({ ...typed, planned: event.target.value })} />
         {noDay && <p role="alert" className="job-wrong">{words.needsDay}</p>}
         <label htmlFor="job-crew">{words.crew}</label>
-        <Input id="job-crew" size="large" maxLength={200} value={crew} status={noCrew ? "error" : ""} onChange={(event) => setCrew(event.target.value)} />
+        <Input id="job-crew" size="large" maxLength={200} value={crew} status={noCrew ? "error" : ""} onChange={(event) => setTyped({ ...typed, crew: event.target.value })} />
         {noCrew && <p role="alert" className="job-wrong">{words.needsCrew}</p>}
         <label htmlFor="job-note">{words.note}</label>
-        <Input.TextArea id="job-note" maxLength={2000} value={note} onChange={(event) => setNote(event.target.value)} />
+        <Input.TextArea id="job-note" maxLength={2000} value={note} onChange={(event) => setTyped({ ...typed, note: event.target.value })} />
         {problem !== null && <p role="alert" className="job-wrong">{failureText(problem, shared)}</p>}
       </div>
     </Modal>
@@ -142,8 +146,8 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
   const words = useWords(texts);
   const language = useLanguage();
   const shared = useTexts();
-  const [silt, setSilt] = useState("");
-  const [leftOver, setLeftOver] = useState("");
+  const [typed, setTyped, letGo] = useTyped(`cleaned ${job.id}`, () => ({ silt: "", leftOver: "" }));
+  const { silt, leftOver } = typed;
   const [isWrong, setWrong] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [isBusy, setBusy] = useState(false);
@@ -156,6 +160,7 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
     setProblem(null);
     try {
       await stepJob(job.id, what, { seq: job.seq, ...body });
+      letGo();
       changed();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -187,8 +192,8 @@ function JobLine({ job, name, mayClean, changed }: { job: Job; name: string; may
       </div>
       {mayClean && job.state === "planned" && (
         <div className="job-acts">
-          <label>{words.silt} <Input size="large" inputMode="decimal" value={silt} onChange={(event) => setSilt(event.target.value)} /></label>
-          <label>{words.siltLeft} <Input size="large" inputMode="decimal" value={leftOver} onChange={(event) => setLeftOver(event.target.value)} /></label>
+          <label>{words.silt} <Input size="large" inputMode="decimal" value={silt} onChange={(event) => setTyped({ ...typed, silt: event.target.value })} /></label>
+          <label>{words.siltLeft} <Input size="large" inputMode="decimal" value={leftOver} onChange={(event) => setTyped({ ...typed, leftOver: event.target.value })} /></label>
           <Button size="large" type="primary" loading={isBusy} onClick={finish}>{words.done}</Button>
           <Button size="large" disabled={isBusy} onClick={() => void step("cancel")}>{words.cancelJob}</Button>
           {isWrong && <p role="alert" className="job-wrong">{words.number}</p>}

@@ -16,6 +16,7 @@ import { dayOf, minuteOfDay, timeOnDay } from "../show/time";
 import { nowMs, useNow } from "../state/clock";
 import { pageAddress } from "../state/route";
 import { useSite } from "../state/site";
+import { useTyped } from "../state/typed";
 import { texts } from "./texts";
 import "./duties.css";
 
@@ -127,12 +128,20 @@ function Reminded({ duty, zone }: { duty: Duty; zone: string }) {
 }
 
 /** Nothing but its own buttons closes it once something is typed: a touch beside it is made in passing. */
-function SignDialog({ duty, done, close }: { duty: Duty; done: () => void; close: () => void }) {
+function SignDialog({ duty, done: signed, close: shut }: { duty: Duty; done: () => void; close: () => void }) {
   const words = useWords(texts);
   const shared = useTexts();
   const language = useLanguage();
   const { message } = App.useApp();
-  const [note, setNote] = useState("");
+  const [note, setNote, letGo] = useTyped(`duty ${duty.site} ${duty.day} ${duty.duty}`, () => "");
+  const done = () => {
+    letGo();
+    signed();
+  };
+  const close = () => {
+    letGo();
+    shut();
+  };
   const [isBusy, setBusy] = useState(false);
   const [refused, setRefused] = useState<string | null>(null);
   const send = async () => {

@@ -13,6 +13,7 @@ import { useWords } from "../i18n/words";
 import { duration, FALLBACK_ZONE, minuteOfDay } from "../show/time";
 import { useCatalogue } from "../state/catalogue";
 import { nowMs, useNow } from "../state/clock";
+import { useTyped } from "../state/typed";
 import type { HandlingProps } from "./props";
 import { texts } from "./texts";
 
@@ -25,7 +26,7 @@ export function ShelveDialog(props: HandlingProps) {
   const zone = useCatalogue().sitesById.get(props.alarm.site)?.timezone ?? FALLBACK_ZONE;
   const choices = shelfChoicesMs(props.alarm.severity);
   const [length_ms, setLength] = useState(choices[0] ?? 0);
-  const [reason, setReason] = useState("");
+  const [reason, setReason, letGo] = useTyped(`shelve ${props.alarm.id}`, () => "");
   const [isOneShot, setOneShot] = useState(false);
   const [isMissing, setMissing] = useState(false);
 
@@ -41,6 +42,10 @@ export function ShelveDialog(props: HandlingProps) {
   return (
     <AskDialog
       {...props}
+      close={() => {
+        letGo();
+        props.close();
+      }}
       title={words.shelveTitle}
       hint={words.shelveHint}
       submit={shared.actions.shelve}

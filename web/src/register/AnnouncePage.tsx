@@ -13,8 +13,9 @@ import { useGateNames } from "../state/gateNames";
 import { useNow } from "../state/clock";
 import { useMay } from "../state/session";
 import { useSite, useZone } from "../state/site";
+import { useTyped } from "../state/typed";
 import { missingFields, VisitorFields } from "./VisitorFields";
-import { emptyDraft, requestKey, type Draft } from "./draft";
+import { emptyDraft, requestKey } from "./draft";
 import { texts } from "./texts";
 import { useChange } from "./useChange";
 import "./register.css";
@@ -28,8 +29,8 @@ export default function AnnouncePage() {
   const site = useSite();
   const mayHere = useMay("announce", site?.id ?? null);
   const { isBusy, change } = useChange();
-  const [told, setTold] = useState<Draft>(emptyDraft);
-  const [day, setDay] = useState(today);
+  // Nothing about a visitor is kept in the browser.
+  const [{ told, day }, setTyped, letGo] = useTyped("announce", () => ({ told: emptyDraft(), day: today }), true);
   const [isAsked, setAsked] = useState(false);
   const { answer: own, problem, load } = useAnswer(fetchAnnouncements);
 
@@ -42,12 +43,12 @@ export default function AnnouncePage() {
     const { key, typed: _typed, ...person } = told;
     const made = await change(
       () => announceVisitor(key, { ...person, gate: gate.id, day }),
-      () => setTold((now) => ({ ...now, key: requestKey() })),
+      () => setTyped({ told: { ...told, key: requestKey() }, day }),
     );
     if (made === null) return;
     notification.success({ title: words.announced(told.visitor) });
     // The next visitor of the same company comes for the same thing.
-    setTold({ ...emptyDraft(), organisation: told.organisation, purpose: told.purpose, department: told.department });
+    letGo({ told: { ...emptyDraft(), organisation: told.organisation, purpose: told.purpose, department: told.department }, day });
     setAsked(false);
     await load();
   };
@@ -75,9 +76,9 @@ export default function AnnouncePage() {
           )}
           <div className="visitor-field">
             <label htmlFor="announce-day">{words.day}</label>
-            <Input id="announce-day" type="date" required min={today} value={day} onChange={(event) => setDay(event.target.value)} />
+            <Input id="announce-day" type="date" required min={today} value={day} onChange={(event) => setTyped({ told, day: event.target.value })} />
           </div>
-          <VisitorFields told={told} change={(part) => setTold({ ...told, ...part })} isAsked={isAsked} departments={[]} />
+          <VisitorFields told={told} change={(part) => setTyped({ told: { ...told, ...part }, day })} isAsked={isAsked} departments={[]} />
           <div className="register-decisions">
             <Button type="primary" htmlType="submit" loading={isBusy} disabled={day === ""} onClick={() => void announce()}>
               {words.announce}

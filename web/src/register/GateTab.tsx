@@ -69,7 +69,7 @@ export function GateTab({ gate }: { gate: string }) {
               <Button size="large" disabled={isBusy || visit.person === null} onClick={() => setMeasuring(visit)}>
                 {words.recheck}
               </Button>
-              <Button size="large" disabled={isBusy || visit.person === null} onClick={() => void leave(visit)}>
+              <Button size="large" disabled={isBusy} onClick={() => void leave(visit)}>
                 {words.leave}
               </Button>
             </VisitLine>

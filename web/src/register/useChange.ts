@@ -12,6 +12,7 @@ import { texts as registerTexts } from "./texts";
 const SHOWN_FOR_S = 12;
 const PASSAGE = new Set<unknown>(["no-passage", "passage-taken", "other-passage"]);
 const KEY_USED = "other-request";
+const KEY_LOST = "key-lost";
 
 /** `again` is called where the key was used before: the answer to that was lost, and whoever sends now means somebody else. */
 type Change = <T>(send: () => Promise<T>, again?: () => void) => Promise<T | null>;
@@ -34,6 +35,7 @@ export function useChange(): { isBusy: boolean; change: Change } {
         ? words.passageGone
         : error.body.reason === KEY_USED
           ? words.takenBefore
+          : error.body.reason === KEY_LOST ? words.keyLost
           : error.status === 409 ? words.changedMeanwhile : failureText(error, texts);
       notification.error({ title: words.failed, description: text, duration: SHOWN_FOR_S });
       return null;

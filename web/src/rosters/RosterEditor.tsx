@@ -18,6 +18,7 @@ import { dayAfter, dayOf } from "../show/time";
 import { nowMs } from "../state/clock";
 import { pageAddress } from "../state/route";
 import { useMay } from "../state/session";
+import { useTyped } from "../state/typed";
 import { DAYS, elsewhere, mistakesOf, rebased, type Gap, type Mistakes, type Part } from "./draft";
 import { texts } from "./texts";
 import "../rules/rules.css";
@@ -38,6 +39,8 @@ export function RosterEditor({ id }: { id: string }) {
   );
 }
 
+const typedOf = (given: RosterDocument) => ({ given, draft: given.roster, note: "" });
+
 /** Somebody else was quicker: what is in force now and how it came to be; null while that is not known. */
 interface Conflict {
   theirs: RosterDocument | null;
@@ -51,12 +54,11 @@ function Editor({ given: first }: { given: RosterDocument }) {
   const language = useLanguage();
   const { message } = App.useApp();
   const mayChange = useMay("change-rosters", null);
-  const [given, setGiven] = useState(first);
-  const [draft, setDraft] = useState(given.roster);
+  const [{ given, draft, note }, setTyped, letGo] = useTyped(`roster ${first.roster.id}`, () => typedOf(first));
   const [mistakes, setMistakes] = useState<Mistakes>({});
   const [gaps, setGaps] = useState<Gap[]>([]);
   const [acceptsGaps, setAcceptsGaps] = useState(false);
-  const [note, setNote] = useState("");
+  const setNote = (next: string) => setTyped({ given, draft, note: next });
   const [isNoteMissing, setNoteMissing] = useState(false);
   const [conflict, setConflict] = useState<Conflict | null>(null);
   const [isBusy, setBusy] = useState(false);
@@ -76,18 +78,16 @@ function Editor({ given: first }: { given: RosterDocument }) {
   const people = given.people.map(({ id, name }) => ({ value: id, label: inLanguage(name, language, id) }));
   const isTouched = JSON.stringify(draft) !== JSON.stringify(given.roster);
   const change = (part: Partial<RosterWritten>) => {
-    setDraft({ ...draft, ...part });
+    setTyped({ given, draft: { ...draft, ...part }, note });
     setGaps([]);
     setAcceptsGaps(false);
   };
 
   const begin = (from: RosterDocument) => {
-    setGiven(from);
-    setDraft(from.roster);
+    letGo(typedOf(from));
     setMistakes({});
     setGaps([]);
     setAcceptsGaps(false);
-    setNote("");
     setConflict(null);
   };
 
@@ -105,8 +105,7 @@ function Editor({ given: first }: { given: RosterDocument }) {
   };
 
   const keepMine = (theirs: RosterDocument) => {
-    setDraft(rebased(given.roster, draft, theirs.roster).roster);
-    setGiven(theirs);
+    setTyped({ given: theirs, draft: rebased(given.roster, draft, theirs.roster).roster, note });
     setMistakes({});
     setGaps([]);
     setAcceptsGaps(false);
@@ -215,7 +214,7 @@ function Editor({ given: first }: { given: RosterDocument }) {
           <p id="roster-note-missing" className="rule-error" role="alert">{isNoteMissing && note.trim() === "" ? words.noteNeeded : null}</p>
           <div className="rule-buttons">
             <Button size="large" type="primary" loading={isBusy} disabled={!isTouched} onClick={() => void save()}>{words.save}</Button>
-            <Button size="large" disabled={!isTouched || isBusy} onClick={() => { change(given.roster); setMistakes({}); }}>{words.discard}</Button>
+            <Button size="large" disabled={!isTouched || isBusy} onClick={() => begin(given)}>{words.discard}</Button>
           </div>
         </div>
       )}

@@ -11,6 +11,7 @@ import { useWords } from "../i18n/words";
 import { changeFailureText } from "../show/failure";
 import { openPage } from "../state/route";
 import { useActsOn, useMay } from "../state/session";
+import { useTyped } from "../state/typed";
 import { Backtest } from "./Backtest";
 import { draftOf, errorsByField, ruleOf, type Draft, type FieldErrors } from "./draft";
 import { RuleForm } from "./RuleForm";
@@ -23,6 +24,8 @@ interface Conflict {
   versions: RuleVersion[];
 }
 
+const typedOf = (rule: RuleDocument) => ({ began: rule, draft: draftOf(rule), note: "" });
+
 export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () => Promise<void> }) {
   const words = useWords(texts);
   const shared = useTexts();
@@ -33,10 +36,9 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
   const decides = useActsOn(String(rule.class), null);
   const mayTry = useMay("try-rules", null);
   const isEditable = mayChange && decides;
-  const [began, setBegan] = useState(rule);
-  const [draft, setDraft] = useState(() => draftOf(rule));
+  const [{ began, draft, note }, setTyped, letGo] = useTyped(`rule ${rule.id}`, () => typedOf(rule));
   const [errors, setErrors] = useState<FieldErrors>({});
-  const [note, setNote] = useState("");
+  const setNote = (next: string) => setTyped({ began, draft, note: next });
   const [isNoteMissing, setNoteMissing] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [conflict, setConflict] = useState<Conflict | null>(null);
@@ -53,11 +55,9 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
   };
 
   const begin = (from: RuleDocument) => {
-    setBegan(from);
-    setDraft(draftOf(from));
+    letGo(typedOf(from));
     setErrors({});
     setConflict(null);
-    setNote("");
   };
 
   const say = (problem: Problem) => {
@@ -117,6 +117,7 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
       onOk: () =>
         send(async () => {
           await retireRule(rule.id, began.version, note.trim());
+          letGo();
           await reload();
           openPage("rules");
         }),
@@ -148,7 +149,7 @@ export function RuleEditor({ rule, reload }: { rule: RuleDocument; reload: () =>
       {Object.keys(errors).length > 0 && <Alert type="error" showIcon title={words.someWrong} />}
       <div className="rule-columns">
         <div>
-          <RuleForm draft={draft} errors={errors} isEditable={isEditable} change={(next: Draft) => setDraft(next)} />
+          <RuleForm draft={draft} errors={errors} isEditable={isEditable} change={(next: Draft) => setTyped({ began, draft: next, note })} />
           {isEditable && (
             <div className="rule-save">
               <label htmlFor="rule-note">{words.note}</label>
