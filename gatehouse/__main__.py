@@ -1045,6 +1045,11 @@ def main() -> None:
     except (BadInput, Unavailable) as error:
         typer.echo(f"gatehouse: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:  # of no file: nothing that a message about one would help
+            raise
+        typer.echo(f"gatehouse: {os.fsdecode(error.filename)}: {error.strerror}", err=True)
+        sys.exit(1)
 
 
 def _new_password() -> tuple[str, str]:
