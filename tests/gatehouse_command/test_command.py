@@ -107,3 +107,11 @@ def test_a_place_that_cannot_be_written_is_a_message_not_a_traceback(
     assert done.stderr.startswith("gatehouse: ")
     assert "/proc" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("anchor", ["²:9f3c", "1" * 30 + ":9f3c", "812", ":9f3c"])
+def test_an_anchor_that_is_none_is_said(anchor: str, tmp_path: Path) -> None:
+    file = district.write_district(tmp_path)
+    done = run("audit", "verify", "--config", file, "--anchor", anchor, folder=tmp_path)
+    assert done.returncode == 2
+    assert "--anchor is a row's id and hash" in done.stderr
