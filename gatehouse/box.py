@@ -105,7 +105,7 @@ def _bytes_in(folder: Path) -> int:
     for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(FileNotFoundError):
-                held += os.stat(os.path.join(place, name)).st_size
+                held += (Path(place) / name).stat().st_size
     return held
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-import typer
 
 from alerts.rulebook import STATE, RuleBook
 from alerts.rules import load_rules
