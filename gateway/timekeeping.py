@@ -1,10 +1,10 @@
 """What time it is, on a box whose clock may never have been set.
 
-A gateway without a battery boots in 1970, or with the time at which it was last shut down, where the system keeps that for it
-(fake-hwclock, systemd). Neither says what time it is. Until its clock can be believed it counts milliseconds since this run
-began: small numbers, before 2020, called *unplaced*. They keep the order and the distances right, and one addition (the *shift*:
-right time − time of the run) makes them times once the shift is known. Everybody adds the same one, as it was when it became
-known, whatever the clock does later: what two places say of one reading must be the same time.
+A gateway without a battery boots in 1970, or with the time at which it was last shut down, where the system keeps that for
+it (fake-hwclock, systemd). Neither says what time it is. Until its clock can be believed it counts milliseconds since this
+run began: small numbers, before 2020, called *unplaced*. They keep the order and the distances right, and one addition (the
+*shift*: right time − time of the run) makes them times once the shift is known. Everybody adds the same one, as it was when
+it became known, whatever the clock does later: what two places say of one reading must be the same time.
 
     not trusted ── the wall clock is past 2020, not behind what was recorded, and
                    NTP or a clock with a battery stands behind it ────────────────▶ follows the wall clock
