@@ -261,7 +261,8 @@ def _begin(state_file: Path, source: Path, report: Path, name: str) -> _State:
 def _report(report: Path, refused: list[tuple[int, str, str, str]], size: int) -> int:
     """Add to the report; its size."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
+    # In quotation marks also where a carriage return stands alone, at which a reader would begin a row.
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerows(
         (number, reason, formula_safe(detail), formula_safe(row)) for number, reason, detail, row in sorted(refused)
     )
     try:

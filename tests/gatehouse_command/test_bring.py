@@ -130,6 +130,15 @@ def test_a_local_time_that_came_twice_or_never_is_refused_and_not_guessed(settin
     ]
 
 
+def test_a_refused_text_begins_no_row_of_the_report(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    file.write_text(f'device,metric,time,value\n"pump\r=1+1",level,{T0},0.5\n', newline="")
+    outcome, refused = brought(settings, file)
+    assert outcome.refused == 1
+    ((line, reason, _, row),) = refused
+    assert (line, reason, row) == ("2", "unknown-device", f"pump\r=1+1 level {T0} 0.5")
+
+
 def test_a_report_over_the_file_itself_is_refused(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "old.csv"
     file.write_text(f"device,metric,time,value\nlevel-1,level,{T0},0.5\n")
