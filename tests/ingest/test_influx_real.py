@@ -285,7 +285,7 @@ def test_a_server_that_hangs_is_waited_for_and_a_replay_doubles_nothing(server: 
 
 def test_no_payload_reaches_influxdb_as_anything_but_a_refusal(made: InfluxSettings, tmp_path: Path) -> None:
     """Each text of the corpus as device, metric, value, time and quality of a CSV, and as a line of line protocol."""
-    settings = bucket(made, "besieged", keep_rollup_days=None)
+    settings = bucket(made, "besieged")
     settings = settings.model_copy(update={"rollup_bucket": "besieged"})
     config = load_settings(district.write_district(tmp_path), {}).model_copy(update={"history": settings})
     with InfluxDBClient(settings.url, TOKEN, org=settings.org) as client:
