@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
+
+if TYPE_CHECKING:
+    from gatehouse.settings import Settings
 
 # Arrow's own allocator keeps the room that the largest merge once needed; the system's gives it back. It is chosen as the
 # library is loaded: set later, what reads and writes Parquet inside of it would not know.
@@ -620,7 +625,7 @@ def audit_verify(
     from gatehouse.settings import load_settings
 
     number, _, sealed = anchor.partition(":")
-    if anchor and not (number.isdigit() and sealed):
+    if anchor and not (re.fullmatch("[0-9]{1,18}", number) and sealed):
         raise typer.BadParameter("--anchor is a row's id and hash, like 812:9f3c…")
     faults = open_audit(load_settings(config)).faults(Anchor(int(number), sealed) if anchor else None)
     for fault in faults:
@@ -950,6 +955,7 @@ def user_add(
         roles = [Role(each) for each in role]
     except ValueError as error:
         raise BadConfiguration(f"{error}; roles are {', '.join(r.value for r in Role)}") from error
+    _check_sites(settings, site or ())
     password, made = _new_password()
     open_accounts(settings).add_user(name, password, roles, site)
     typer.echo(f"user {name}: {', '.join(role)}" + (f"; password {made}" if made else ""))
@@ -978,9 +984,11 @@ def user_set(
         raise BadConfiguration(
             "say what is to be otherwise: --role (with --site), --new-password, --drop-second-factor"
         )
-    accounts = open_accounts(load_settings(config))
+    settings = load_settings(config)
+    accounts = open_accounts(settings)
     if accounts.one(name) is None:
         raise BadConfiguration(f"there is no user '{name}'; `gatehouse user list` shows them")
+    _check_sites(settings, site or ())
     try:
         where: list[str | None] = [*site] if site else [None]
         grants = frozenset(Grant(Role(each), at) for each in role or [] for at in where)
@@ -1027,12 +1035,10 @@ def user_guards(
     from gatehouse.guards import write_guards
     from gatehouse.migrate import migrate
     from gatehouse.settings import load_settings
-    from telemetry.catalogue import Catalogue
     from telemetry.database import open_database
 
     settings = load_settings(config)
-    if site not in {each.id for each in Catalogue.load(settings.catalogue).sites}:
-        raise BadConfiguration(f"there is no site '{site}' in the catalogue")
+    _check_sites(settings, [site])
     migrate(settings.database.url)
     names = write_guards(open_database(settings.database.url), site, out)
     typer.echo(f"{out}: {', '.join(names) or 'nobody: a guard chooses a PIN on the page of their account'}")
@@ -1072,6 +1078,21 @@ def main() -> None:
     except (BadInput, Unavailable) as error:
         typer.echo(f"gatehouse: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:  # of no file: nothing that a message about one would help
+            raise
+        typer.echo(f"gatehouse: {os.fsdecode(error.filename)}: {error.strerror}", err=True)
+        sys.exit(1)
+
+
+def _check_sites(settings: Settings, sites: Iterable[str]) -> None:
+    """Raises BadConfiguration for one that is misspelt: what is granted there would be granted nowhere."""
+    from telemetry.catalogue import Catalogue
+
+    for site in sites:
+        known = [each.id for each in Catalogue.load(settings.catalogue).sites]
+        if site not in known:
+            raise BadConfiguration(f"there is no site '{site}' in the catalogue; there are {', '.join(known)}")
 
 
 def _new_password() -> tuple[str, str]:

@@ -41,7 +41,8 @@ from telemetry.database import open_database, parse_url, snapshot
 from telemetry.disk import sync_folder
 from telemetry.errors import BadConfiguration, BadInput, Unavailable
 
-FORMAT = 1
+FORMAT = 2
+_UNSEALED = 1  # of before manifests were sealed
 _ATTEMPTS_MAX = 5
 _MANIFEST = "manifest.json"
 _AHEAD_MAX_MS = 3_600_000  # of a backup on another machine's clock
@@ -54,6 +55,11 @@ class _Manifest(msgspec.Struct):
     made: str
     history: str  # "parquet", or "influxdb": not in here
     files: dict[str, str]  # path within the backup -> SHA-256
+    seal: str = ""  # SHA-256 of all this
+
+    def sealed(self) -> str:
+        """What `seal` must be."""
+        return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(self, seal=""))).hexdigest()
 
 
 class _DoesNotFit(Exception):
@@ -280,7 +286,9 @@ def _seal(folder: Path, history: str, now_ms: int) -> None:
             _sync_file(path)
     made = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="seconds")
     manifest = folder / _MANIFEST
-    manifest.write_bytes(msgspec.json.format(msgspec.json.encode(_Manifest(FORMAT, made, history, files))))
+    said = _Manifest(FORMAT, made, history, files)
+    said.seal = said.sealed()
+    manifest.write_bytes(msgspec.json.format(msgspec.json.encode(said)))
     _sync_file(manifest)
     sync_folder(folder)
 
@@ -288,12 +296,17 @@ def _seal(folder: Path, history: str, now_ms: int) -> None:
 def _check_whole(source: Path) -> None:
     try:
         manifest = msgspec.json.decode((source / _MANIFEST).read_bytes(), type=_Manifest)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:  # a value error: it is no text
         raise BadInput("not-a-backup", f"{source / _MANIFEST}: {error}") from error
-    if manifest.format != FORMAT:
+    if manifest.format not in (_UNSEALED, FORMAT):
         raise BadInput(
             "other-version", f"{source} is a backup of format {manifest.format}; this Gatehouse reads {FORMAT}"
         )
+    if manifest.format != _UNSEALED and manifest.seal != manifest.sealed():
+        raise BadInput("damaged-backup", f"{source / _MANIFEST} is not what was written: take another backup")
+    for path in source.glob("*/**/*"):
+        if path.is_file() and str(path.relative_to(source)) not in manifest.files:
+            raise BadInput("damaged-backup", f"{path} is nothing that was backed up: take it out, or another backup")
     for name, digest in manifest.files.items():
         path = source / name
         if not path.is_file() or _digest(path) != digest:

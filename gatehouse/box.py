@@ -6,6 +6,7 @@ name would end the first. No server package is needed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -88,7 +89,7 @@ def _spool(settings: GatewaySettings) -> Iterator[Finding]:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         yield Finding("spool", State.WRONG, f"spool.path {there} cannot be written", "give it to the gateway's user")
         return
-    held = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    held = _bytes_in(folder)
     budget = settings.spool.size_max_mb * 1_000_000
     said = f"it holds {held / 1e6:.0f} of {budget / 1e6:.0f} MB that were not taken by the core"
     if held >= _FULL * budget:
@@ -98,10 +99,20 @@ def _spool(settings: GatewaySettings) -> Iterator[Finding]:
         yield Finding("spool", State.SOON, said, "see that the core is reached")
 
 
+def _bytes_in(folder: Path) -> int:
+    """What the files below a folder take, while a gateway makes and deletes some of them."""
+    held = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                held += (Path(place) / name).stat().st_size
+    return held
+
+
 def _disk(settings: GatewaySettings) -> Iterator[Finding]:
     folder = settings.spool.path
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    held = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    held = _bytes_in(folder)
     free, wanted = shutil.disk_usage(there).free, settings.spool.size_max_mb * 1_000_000 - held
     if free < wanted:
         said = f"{there}: {free / 1e6:.0f} MB free, and the spool may want {wanted / 1e6:.0f} MB more in an outage"

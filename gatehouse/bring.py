@@ -12,7 +12,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -82,7 +82,7 @@ def bring(
     vetter = _Vetter(catalogue, places, mapping, form, clock)
     state_file = report.with_name(f"{report.name}.state")
     total = foreign.length_of(path, form)
-    state = _begin(state_file, report, _name(path, total, mapping))
+    state = _begin(state_file, path, report, _name(path, total, mapping))
     for rows in foreign.read(path, form, mapping, foreign.Place(state.offset, state.row)):
         batch, numbers, refused = vetter.vet(rows)
         row_count = len(batch)
@@ -192,8 +192,19 @@ class _Vetter:
         if moment.tzinfo is None:
             if self._zone is None:
                 raise BadInput("bad-time", f"'{text}' has no zone; say which with 'zone' of a mapping")
-            moment = moment.replace(tzinfo=self._zone)
+            moment = self._zoned(moment, text)
         return round(moment.timestamp() * 1000)
+
+    def _zoned(self, moment: datetime, text: str) -> datetime:
+        """A local time. Raises BadInput for one that clocks showed twice, or never, as they changed."""
+        assert self._zone is not None
+        first, second = (moment.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
+        if first.utcoffset() != second.utcoffset():
+            # Of a time that was skipped the two differ the other way round (PEP 495).
+            was_skipped = first.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != moment
+            what = "was skipped" if was_skipped else "came twice"
+            raise BadInput("bad-time", f"'{text}' {what} in {self._zone.key} as clocks were changed; give its offset")
+        return first
 
     def _scaled(self, said: int) -> int:
         divisor = _DIVISOR[self._unit]
@@ -228,7 +239,9 @@ def _name(path: Path, length: int, mapping: Mapping) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
-def _begin(state_file: Path, report: Path, name: str) -> _State:
+def _begin(state_file: Path, source: Path, report: Path, name: str) -> _State:
+    if report.exists() and report.samefile(source):
+        raise BadConfiguration(f"--report {report} is the file to import, and would be written over: name another")
     try:
         if state_file.exists():
             state = msgspec.json.decode(state_file.read_bytes(), type=_State)
@@ -248,7 +261,8 @@ def _begin(state_file: Path, report: Path, name: str) -> _State:
 def _report(report: Path, refused: list[tuple[int, str, str, str]], size: int) -> int:
     """Add to the report; its size."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
+    # In quotation marks also where a carriage return stands alone, at which a reader would begin a row.
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerows(
         (number, reason, formula_safe(detail), formula_safe(row)) for number, reason, detail, row in sorted(refused)
     )
     try:

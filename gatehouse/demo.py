@@ -57,6 +57,7 @@ from telemetry.frames import encode_columns
 from telemetry.topics import readings_topic
 
 _DISTRICT = Path(__file__).parent / "district"
+_MARK = "demonstration.txt"  # stands in a folder that is ours to delete
 _PLAIN_ROWS_MAX = 500
 _ADMINISTRATOR = "admin"
 _PATIENCE_S = 60.0
@@ -99,10 +100,8 @@ class _Demo:
         self._seed = seed
         self._with_screens = with_screens
         self._is_new = not (folder / "world.pickle").exists()
-        if self._is_new and folder.exists():
-            shutil.rmtree(folder)
         if self._is_new:
-            shutil.copytree(_DISTRICT, folder)
+            _begin_anew(folder)
         self._config = folder / "gatehouse.yaml"
         self._logs = folder / "logs"
         self._logs.mkdir(exist_ok=True)
@@ -455,6 +454,21 @@ async def _until(condition: Callable[[], Awaitable[bool]], what: str, within_s: 
 
 async def _any(*works: Any) -> None:
     await asyncio.wait([asyncio.ensure_future(work) for work in works], return_when=asyncio.FIRST_COMPLETED)
+
+
+def _begin_anew(folder: Path) -> None:
+    """The district as it is delivered, also in place of one whose first start was broken off. Raises OSError."""
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / _MARK).exists():
+            raise BadConfiguration(
+                f"{folder} is not empty and no demonstration's: name another with --data"
+                " (if a first start was broken off there, delete it)"
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    mark = "Made by `gatehouse demo`, which deletes this folder where its first start was broken off.\n"
+    (folder / _MARK).write_text(mark, encoding="utf-8")
+    shutil.copytree(_DISTRICT, folder, dirs_exist_ok=True)
 
 
 def _add_administrator(config: Path) -> str:

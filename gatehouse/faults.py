@@ -6,7 +6,6 @@ measured with a margin, so that a value at its limit is one alarm and not many.
 
 from __future__ import annotations
 
-import ctypes
 import shutil
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from gatehouse.settings import Settings
 from ingest.history.gateways import GatewayState
 from ingest.history.settings import ParquetSettings
 from telemetry.catalogue import Catalogue
+from telemetry.clock import is_synchronised
 from telemetry.errors import BadConfiguration
 from telemetry.tls import day, when_valid
 
@@ -28,7 +28,6 @@ DAY_MS = 86_400_000
 _HOUR_S = 3600.0
 _SHORTEST_TREND_S = 6 * _HOUR_S  # what a disk did for less time says nothing about its week
 _MARGIN = 1.2  # what is low must have so much more than the limit to be low no longer
-_TIME_ERROR = 5  # of timex.h: the clock is not kept right by anybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +177,3 @@ def spool_faults(states: Mapping[str, GatewayState], standing: Collection[Fault]
             elif is_so is None:
                 faults += [fault for fault in standing if (fault.alarm, fault.subject) == (alarm, gateway)]
     return faults
-
-
-def is_synchronised() -> bool | None:
-    """Whether the kernel says that its clock is kept right; None where it cannot be asked.
-
-    Source: adjtimex(2).
-    """
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        timex = ctypes.create_string_buffer(512)  # zeroes: nothing is to be changed; larger than the structure
-        state = int(libc.adjtimex(timex))
-    except (OSError, AttributeError):
-        return None
-    return None if state < 0 else state != _TIME_ERROR

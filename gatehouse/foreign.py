@@ -191,7 +191,8 @@ def _read_parquet(source: BinaryIO, path: Path, mapping: Mapping, start: Place) 
         names = list(dict.fromkeys(file.schema_arrow.names[number] for number in at.values() if number is not None))
         here = {column: None if n is None else names.index(file.schema_arrow.names[n]) for column, n in at.items()}
         row = 0
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=names):
+        rows_at_once = max(1, ROWS_AT_ONCE // max(1, len(mapping.values)))  # of a wide file each holds so many readings
+        for batch in file.iter_batches(batch_size=rows_at_once, columns=names):
             first, row = row, row + len(batch)
             if row <= start.offset:
                 continue

@@ -25,7 +25,7 @@ _ADVISORY_LOCK = 0x67617465  # any number that nobody else takes in this databas
 def migrate(url: str) -> None:
     """Run the migrations that this database has not seen.
 
-    Raises Unavailable when it cannot be reached, BadConfiguration when a newer version has been at it.
+    Raises Unavailable when it cannot be reached or is damaged, BadConfiguration when a newer version has been at it.
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
@@ -40,6 +40,12 @@ def migrate(url: str) -> None:
             if time.monotonic() > until:
                 raise Unavailable(f"database {_shown(url)}: {error.orig}") from error
             time.sleep(0.3)
+        except sa.exc.DatabaseError as error:
+            if type(error) is not sa.exc.DatabaseError:  # what is derived from it says that a migration is wrong
+                raise
+            raise Unavailable(
+                f"database {_shown(url)}: {error.orig}; gatehouse restore brings back a backup"
+            ) from error
 
 
 def migrate_back(url: str, revision: str) -> None:

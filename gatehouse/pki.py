@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ BROKER = "broker"  # the name of the server's own certificate
 AUTHORITY_DAYS = 20 * 365  # longer than the boxes of a compound live
 CERTIFICATE_DAYS = 2 * 365
 RENEW_DAYS = 30  # with less than this left a certificate is renewed, and readiness warns
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _BACKDATE = timedelta(days=1)  # the clock of a box may run behind
 
 
@@ -313,6 +315,8 @@ def _alternative(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        if not _HOST.fullmatch(host):
+            raise BadConfiguration(f"'{host}': write a name or an address, like broker.site or 10.0.0.1") from None
         return x509.DNSName(host)
 
 

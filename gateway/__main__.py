@@ -13,6 +13,7 @@ import typer
 
 from gateway import gateway
 from gateway.settings import GatewaySettings, load_settings
+from gateway.timekeeping import is_backed
 from telemetry.clock import SystemClock
 from telemetry.errors import BadConfiguration, Unavailable
 from telemetry.logs import configure_logs
@@ -59,7 +60,7 @@ async def run_until_signalled(settings: GatewaySettings, load: Callable[[], Gate
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changes.asked.set)
-    await gateway.run(settings, SystemClock(), stop, changes)
+    await gateway.run(settings, SystemClock(), stop, changes, is_backed)
 
 
 if __name__ == "__main__":

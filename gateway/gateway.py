@@ -50,12 +50,23 @@ class Changes:
     load: Callable[[], GatewaySettings]
 
 
-async def run(settings: GatewaySettings, clock: Clock, stop: asyncio.Event, changes: Changes | None = None) -> None:
-    """Run a gateway until `stop` is set. Raises Unavailable when its spool cannot be opened, or is another one's."""
+async def run(
+    settings: GatewaySettings,
+    clock: Clock,
+    stop: asyncio.Event,
+    changes: Changes | None = None,
+    is_backed: Callable[[int], bool] = lambda wall_ms: True,
+) -> None:
+    """Run a gateway until `stop` is set. Raises Unavailable when its spool cannot be opened, or is another one's.
+
+    Args:
+        is_backed: As of `Timekeeper`.
+    """
     events = Events(clock)
     tuned = settings.spool
     with alone_in(tuned.path, "spool.path: another gateway"):
-        spool = Spool(tuned.path, clock, tuned.size_max_mb * 1_000_000, settings.uplink.live_first_after_s)
+        size_max = tuned.size_max_mb * 1_000_000
+        spool = Spool(tuned.path, clock, size_max, settings.uplink.live_first_after_s, is_backed)
         events.started(settings.gateway, spool.epoch, spool.count)
         try:
             await _run(settings, spool.timekeeper, stop, changes, events, spool)

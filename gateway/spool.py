@@ -110,10 +110,16 @@ class Spool:
         path: The folder.
         clock: The machine's; the spool knows how far it can be trusted, and `timekeeper` is the time to use.
         live_first_after_s: What has waited for so long goes out behind what is new.
+        is_backed: As of `Timekeeper`.
     """
 
     def __init__(
-        self, path: Path, clock: Clock, size_max_bytes: int = 2_000_000_000, live_first_after_s: float = 60.0
+        self,
+        path: Path,
+        clock: Clock,
+        size_max_bytes: int = 2_000_000_000,
+        live_first_after_s: float = 60.0,
+        is_backed: Callable[[int], bool] = lambda wall_ms: True,
     ) -> None:
         self.path = path
         self._size_max_bytes = size_max_bytes
@@ -145,7 +151,7 @@ class Spool:
         handed_on = self._lanes[-1].noted("") if self._lanes else {}
         self._handed_on = {name: value for name, value in handed_on.items() if name.startswith(_HANDED_ON)}
         self._newest_ms = int(self._handed_on.get(_NEWEST_MS, b"0"))
-        self.timekeeper = Timekeeper(clock, self._newest_ms)
+        self.timekeeper = Timekeeper(clock, self._newest_ms, is_backed)
         self._monotonic_s = clock.monotonic_s
         self._refused = {
             _series_of(name): self._read_refused(value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from typing import Annotated, Protocol
 
 import msgspec
 
+_TIME_ERROR = 5  # of timex.h: the clock is not kept right by anybody
 TIME_MAX_MS = 253_402_300_799_999  # the end of 9999, the last day that a date can say
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=TIME_MAX_MS)]
 """A moment that somebody else says, epoch milliseconds, UTC: one that every date, database and language can hold."""
@@ -97,3 +99,17 @@ class SteadyClock:
 
     def _run_ms(self) -> int:
         return round(self._clock.monotonic_s() * 1000)
+
+
+def is_synchronised() -> bool | None:
+    """Whether the kernel says that its clock is kept right; None where it cannot be asked.
+
+    Source: adjtimex(2).
+    """
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        timex = ctypes.create_string_buffer(512)  # zeroes: nothing is to be changed; larger than the structure
+        state = int(libc.adjtimex(timex))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != _TIME_ERROR

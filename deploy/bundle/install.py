@@ -311,7 +311,7 @@ def _upgrade(places: Places, machine: Machine, before: Release, release: Release
         _put_units(places, machine, roles)
     for folder in places.versions.iterdir():
         if not folder.is_symlink() and folder.name not in (before.version, release.version):
-            shutil.rmtree(folder)
+            _remove(folder)
     say(f"upgraded from {before.version} to {release.version}")
 
 
@@ -340,7 +340,15 @@ def _back_up(places: Places, machine: Machine, roles: Sequence[str], name: str) 
     say(f"{made}: backup made{left}")
     # What else stands there, nightly backups for instance, is the site's.
     for old in sorted(there for there in backups.iterdir() if _OWN_BACKUP.fullmatch(there.name))[:-_BACKUPS_KEPT]:
-        shutil.rmtree(old)
+        _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Delete what is not needed any more; where that fails all else has been done, and the next upgrade tries again."""
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        say(f"{folder}: not deleted: {error}")
 
 
 def _authority_keys(settings: Path) -> list[Path]:

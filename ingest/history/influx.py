@@ -100,7 +100,7 @@ class InfluxWriter:
                 self._settings.org, self._settings.bucket, body, precision="ms", content_type=_LINES
             )
         except ApiException as error:
-            answer = _Answer.of(error)
+            answer = Answer.of(error)
             if answer.status == 413 and len(rows) > 1:
                 self._lines_max = max(1, min(self._lines_max, len(rows) // 2))
                 self._post_halves(batch, rows, refused)
@@ -155,18 +155,20 @@ class InfluxWriter:
         found: Masks = wanted[batch.series[rows]]
         return found
 
-    def _away(self, error: ApiException, answer: _Answer) -> StoreAway:
+    def _away(self, error: ApiException, answer: Answer) -> StoreAway:
         detail = f"InfluxDB at {self._settings.url} answers {answer.status}: {_short(answer.why)}"
         return StoreAway(detail, _NEEDS.get(answer.status, ""), _retry_after_s(error, self._clock))
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
+    """What a refused request was answered."""
+
     status: int
     why: str
     is_influxdb: bool  # rather than something on the way to it
 
     @classmethod
-    def of(cls, error: ApiException) -> _Answer:
+    def of(cls, error: ApiException) -> Answer:
         body = error.body
         if not body:
             return cls(error.status or 0, str(error.reason or error), False)  # InfluxDB says what it refuses, and why

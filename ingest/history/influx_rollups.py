@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ingest import events
 from ingest.history.history import Refused, SeriesPlace, StoreAway
-from ingest.history.influx import InfluxWriter, connect
+from ingest.history.influx import Answer, InfluxWriter, connect
 from ingest.history.influx_reader import ROLLED, InfluxReader
 from ingest.history.loop import CURSOR as HISTORY_CURSOR
 from ingest.history.loop import pause_s
@@ -88,7 +88,10 @@ class HourRoller:
         try:
             self._api.write(self._settings.rollup_bucket, self._settings.org, body, write_precision="ms")
         except ApiException as error:
-            if error.status == 422:  # older than the rollups are kept
+            answer = Answer.of(error)
+            if answer.status == 422 and answer.is_influxdb:  # it has kept the others
+                if "retention" not in answer.why:  # else they are older than rollups are kept
+                    events.history_untidy(f"rollups: InfluxDB refuses some: {answer.why}")
                 return
             if error.status == 413 and len(lines) > 1:
                 middle = len(lines) // 2

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -88,13 +88,18 @@ def covered_days(of_month: Path, names: Sequence[str]) -> dict[int, Covered]:
     stands in a file as new as the month's.
     """
     first = day_number(f"{of_month.name.removeprefix('month=')}-01")
-    matches = [match for name in names if (match := _NAME.fullmatch(name))]
-    matches.sort(key=lambda match: (int(match[3]), match[1] == match[2], int(match[2]) - int(match[1])))
+    matches = _in_order(names)
     found: dict[int, Covered] = {}
     for match in matches:
         covered = Covered(int(match[3]), of_month / match[0])
         found |= dict.fromkeys(range(first + int(match[1]) - 1, first + int(match[2])), covered)
     return found
+
+
+def _in_order(names: Iterable[str]) -> list[re.Match[str]]:
+    """Rollups by their names; where two hold a day, the later one in the list counts."""
+    matches = [match for name in names if (match := _NAME.fullmatch(name))]
+    return sorted(matches, key=lambda match: (int(match[3]), match[1] == match[2], int(match[2]) - int(match[1])))
 
 
 class Roller:
@@ -109,25 +114,28 @@ class Roller:
 
         Days of which there are no readings any more keep what rollups say of them.
         """
-        for path in self._folder.glob("rollup=*/kind=*/month=*/*"):
-            match = _NAME.fullmatch(path.name)
-            if match is not None and int(match[3]) > cursor:
-                try:
-                    table = pq.read_table(path, schema=SCHEMA)
-                except pa.ArrowException:
-                    table = SCHEMA.empty_table()  # spoilt: there is nothing to keep
-                days = table["time_ms"].to_numpy() // DAY_MS
-                for day in np.unique(days).tolist():
-                    kind = path.parent.parent.name.removeprefix("kind=")
-                    if not day_files(day_folder(self._folder, kind, day)).parts:
-                        alone = table.filter(pa.array(days == day))
-                        number = f"{_day_of_month(day):02d}"
-                        with write_file(path.with_name(f"{number}-{number}-{cursor:012d}.parquet"), SCHEMA) as file:
-                            file.write(
-                                alone.set_column(11, "through", pa.array(np.full(len(alone), cursor))), GROUP_ROWS
-                            )
-            if match is None or int(match[3]) > cursor:
+        for of_month in self._folder.glob("rollup=*/kind=*/month=*"):
+            names = _names_in(of_month)
+            distrusted = [of_month / match[0] for match in _in_order(names) if int(match[3]) > cursor]
+            for path in distrusted:
+                self._keep_what_stands_alone(path, cursor)  # of several that hold a day the last is the one that counts
+            for path in [*distrusted, *(of_month / name for name in names if not _NAME.fullmatch(name))]:
                 path.unlink()
+
+    def _keep_what_stands_alone(self, path: Path, cursor: int) -> None:
+        """The days of a distrusted file of which there are no readings, each in a file of its own."""
+        try:
+            table = pq.read_table(path, schema=SCHEMA)
+        except pa.ArrowException:
+            return  # spoilt: there is nothing to keep
+        days = table["time_ms"].to_numpy() // DAY_MS
+        kind = path.parent.parent.name.removeprefix("kind=")
+        for day in np.unique(days).tolist():
+            if not day_files(day_folder(self._folder, kind, day)).parts:
+                alone = table.filter(pa.array(days == day))
+                alone = alone.set_column(11, "through", pa.array(np.full(len(alone), cursor)))
+                with write_file(path.with_name(f"{_of_one_day(day)}{cursor:012d}.parquet"), SCHEMA) as file:
+                    file.write(alone, GROUP_ROWS)
 
     def is_current(self, kind: str, day: int) -> bool:
         """Whether the rollups of a day hold all of its readings. Raises OSError."""

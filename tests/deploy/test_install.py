@@ -173,6 +173,27 @@ def test_a_version_that_is_neither_current_nor_previous_is_removed(tmp_path: Pat
     assert sorted(path.name for path in places.versions.iterdir()) == ["0.2.0", "0.3.0", "current", "previous"]
 
 
+def test_an_old_version_that_cannot_be_deleted_is_said_and_does_not_fail_the_upgrade(
+    tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = Recorder(places)
+    for release in (HERE, NEXT):
+        install(make(tmp_path, release), places, machine, "server")
+    bundle = make(tmp_path, replace(NEXT, version="0.3.0"))
+    delete = shutil.rmtree
+
+    def refused(folder: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise FileNotFoundError(2, "it is gone", str(folder))
+        delete(folder, ignore_errors=True)
+
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    install(bundle, places, machine, "server")
+    said = capsys.readouterr()
+    assert f"{places.versions / '0.1.0'}: not deleted: [Errno 2] it is gone" in said.out + said.err
+    assert "upgraded from 0.2.0 to 0.3.0" in said.out + said.err
+
+
 def test_a_machine_with_both_roles_is_upgraded_in_both(tmp_path: Path, places: Places) -> None:
     machine = Recorder(places)
     bundle = make(tmp_path)

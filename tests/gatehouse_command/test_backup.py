@@ -1,5 +1,6 @@
 """A backup of a district at work, and what a bare machine makes of it."""
 
+import itertools
 import json
 import os
 import shutil
@@ -171,6 +172,31 @@ def test_a_backup_that_was_changed_is_refused(config: Path, tmp_path: Path) -> N
         restore(tmp_path, tmp_path / "bare" / "gatehouse.yaml")
 
 
+def test_every_bit_of_a_manifest_counts_and_nothing_is_restored_that_it_does_not_name(
+    config: Path, tmp_path: Path
+) -> None:
+    AtWork(config).journal.append(records()[:5])
+    copy, bare = tmp_path / "copy", tmp_path / "bare" / "gatehouse.yaml"
+    backup(config, copy)
+    manifest = copy / "manifest.json"
+    whole = manifest.read_bytes()
+    # The lists of names and checksums are long, and one name is like another.
+    places = [*range(200), *range(200, len(whole) - 200, 17), *range(len(whole) - 200, len(whole))]
+    for place, bit in itertools.product(places, range(8)):
+        data = bytearray(whole)
+        data[place] ^= 1 << bit
+        manifest.write_bytes(data)
+        with pytest.raises(BadInput):
+            backups._check_whole(copy)
+    manifest.write_bytes(whole)
+    more = copy / "journal" / "0000000000000099.db"
+    more.write_bytes(b"of another journal")
+    with pytest.raises(BadInput, match=r"99\.db is nothing that was backed up"):
+        restore(copy, bare)
+    more.unlink()
+    restore(copy, bare)
+
+
 def test_nothing_that_stands_is_written_over(config: Path, tmp_path: Path) -> None:
     AtWork(config).journal.append(records()[:5])
     backup(config, tmp_path / "copy")
@@ -311,7 +337,7 @@ def test_a_backup_of_before_people_were_in_it_is_still_restored(manned: Path, tm
     for name in ("people", "duties", "dormitories"):
         shutil.rmtree(copy / "config" / name)
         manifest["files"] = {file: of for file, of in manifest["files"].items() if f"/{name}/" not in file}
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"format": 1, "seal": ""}))
 
     restored = restore(copy, tmp_path / "bare" / "gatehouse.yaml")
     assert Catalogue.load(restored.catalogue).device

@@ -1,6 +1,7 @@
 """What doctor finds on a gateway's box, each with the thing really so; it needs no server package and changes nothing."""
 
 import json
+import shutil
 import socket
 import ssl
 import subprocess
@@ -19,6 +20,7 @@ from gatehouse import box
 from gatehouse.__main__ import app
 from gatehouse.finding import Finding, State
 from gatehouse.pki import BROKER, Authority
+from gateway.settings import load_settings
 from telemetry.clock import Clock, ManualClock, SystemClock
 from tests import servers
 from tests.gateway.test_without_numpy import ABSENT
@@ -176,6 +178,30 @@ def test_a_spool_that_is_full_or_cannot_be_written(folder: Path, monkeypatch: py
     check(file, "spool", State.WRONG, "cannot be written")
     write(folder, 1, spool={"path": "spool", "size_max_mb": 10**9})
     check(file, "disk", State.SOON, "spool.size_max_mb")
+
+
+def test_a_spool_that_is_used_meanwhile_is_looked_at(folder: Path) -> None:
+    file = write(folder, 1, spool={"path": "spool", "size_max_mb": 1})
+    done = threading.Event()
+
+    def use() -> None:
+        while not done.is_set():
+            lane = folder / "spool" / "lane"
+            lane.mkdir(parents=True)
+            for number in range(30):
+                (lane / f"{number}").write_bytes(b"x")
+            shutil.rmtree(lane)
+
+    settings, gateway, interval_s = load_settings(file), threading.Thread(target=use), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    gateway.start()
+    try:
+        for _ in range(200):
+            assert list(box._spool(settings)) == []
+    finally:
+        sys.setswitchinterval(interval_s)
+        done.set()
+        gateway.join()
 
 
 def test_a_line_that_is_not_there_and_nothing_to_read(folder: Path) -> None:

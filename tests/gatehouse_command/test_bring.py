@@ -115,6 +115,53 @@ def test_a_time_that_no_reading_can_have_costs_its_own_row_only(settings: Settin
     assert [path.parent.parent.name for path in tmp_path.rglob("*.parquet")] == ["kind=drain-level"]
 
 
+def test_a_local_time_that_came_twice_or_never_is_refused_and_not_guessed(settings: Settings, tmp_path: Path) -> None:
+    """Germany's clocks went back on 29 October 2023 and ahead on 26 March."""
+    file = tmp_path / "old.csv"
+    times = ["2023-10-29T02:30:00", "2023-10-29T02:30:00+01:00", "2023-10-29T03:00:00", "2023-03-26T02:30:00"]
+    rows = "".join(f"level-1,level,{time},0.{number}\n" for number, time in enumerate(times))
+    file.write_text(f"device,metric,time,value\n{rows}")
+    outcome, refused = brought(settings, file, Mapping(zone="Europe/Berlin"))
+    assert outcome.kept == 2
+    why = "in Europe/Berlin as clocks were changed; give its offset"
+    assert [row[:3] for row in refused] == [
+        ["2", "bad-time", formula_safe(f"'{times[0]}' came twice {why}")],
+        ["5", "bad-time", formula_safe(f"'{times[3]}' was skipped {why}")],
+    ]
+
+
+def test_a_refused_text_begins_no_row_of_the_report(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    file.write_text(f'device,metric,time,value\n"pump\r=1+1",level,{T0},0.5\n', newline="")
+    outcome, refused = brought(settings, file)
+    assert outcome.refused == 1
+    ((line, reason, _, row),) = refused
+    assert (line, reason, row) == ("2", "unknown-device", f"pump\r=1+1 level {T0} 0.5")
+
+
+def test_a_report_over_the_file_itself_is_refused(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    file.write_text(f"device,metric,time,value\nlevel-1,level,{T0},0.5\n")
+    before = file.read_bytes()
+    (tmp_path / "link.csv").symlink_to(file)
+    with pytest.raises(BadConfiguration, match="is the file to import"):
+        bring(settings, file, "csv", Mapping(), tmp_path / "link.csv", NOW)
+    assert file.read_bytes() == before
+
+
+def test_a_very_wide_file_is_read_in_pieces_that_memory_holds(tmp_path: Path) -> None:
+    file = tmp_path / "wide.parquet"
+    names = [f"m{number}" for number in range(500)]
+    table = pa.table({"device": ["meter"] * 1000, "time": [T0] * 1000, **{name: [1.0] * 1000 for name in names}})
+    pq.write_table(table, file)
+    mapping = Mapping(values={name: name for name in names})
+    pieces = list(foreign.read(file, "parquet", mapping, Place()))
+    assert sum(len(piece.number) for piece in pieces) == 500_000
+    assert max(len(piece.number) for piece in pieces) <= foreign.ROWS_AT_ONCE
+    rest = list(foreign.read(file, "parquet", mapping, pieces[3].end))  # goes on where it was
+    assert sum(len(piece.number) for piece in rest) == sum(len(piece.number) for piece in pieces[4:])
+
+
 def test_a_wide_file_with_other_names_is_mapped(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "wide.csv"
     file.write_text("when,unit,kw,kwh\n2023-11-15 08:00:00,R-1,1.5,10\n2023-11-15 08:01:00,R-1,,11\n")

@@ -6,8 +6,9 @@ import pytest
 import typer
 
 from gatehouse.__main__ import _seconds
+from gatehouse.demo import _begin_anew
 from tests import district
-from tests.servers import gatehouse
+from tests.servers import free_port, gatehouse
 
 
 def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -66,3 +67,51 @@ def test_a_demo_whose_port_is_taken_says_so_at_once(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"port {port} is taken" in done.stderr
     assert not (tmp_path / "demo").exists()
+
+
+def test_a_demo_deletes_no_folder_that_it_did_not_make(tmp_path: Path) -> None:
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    (letters / "letter.txt").write_text("dear")
+    done = run("demo", "--port", str(free_port()), "--for", "0s", "--data", letters, folder=tmp_path)
+    assert done.returncode == 2
+    assert "letters is not empty and no demonstration's" in done.stderr
+    assert (letters / "letter.txt").read_text() == "dear"
+
+
+def test_a_demo_begins_anew_where_its_first_start_was_broken_off(tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    _begin_anew(half)
+    (half / "rules" / "gates.yaml").unlink()
+    _begin_anew(half)
+    assert (half / "rules" / "gates.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("backup", "/proc/nowhere/backup"),
+        ("backup", "/proc/backup"),
+        ("register", "copy", "/proc/nowhere/copy.db"),
+        ("user", "guards", "east", "--out", "/proc/nowhere/guards.yaml"),
+    ],
+    ids=" ".join,
+)
+def test_a_place_that_cannot_be_written_is_a_message_not_a_traceback(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    file = district.write_district(tmp_path)
+    run("migrate", "--config", file, folder=tmp_path)
+    done = run(*arguments, "--config", file, folder=tmp_path)
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith("gatehouse: ")
+    assert "/proc" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("anchor", ["²:9f3c", "1" * 30 + ":9f3c", "812", ":9f3c"])
+def test_an_anchor_that_is_none_is_said(anchor: str, tmp_path: Path) -> None:
+    file = district.write_district(tmp_path)
+    done = run("audit", "verify", "--config", file, "--anchor", anchor, folder=tmp_path)
+    assert done.returncode == 2
+    assert "--anchor is a row's id and hash" in done.stderr

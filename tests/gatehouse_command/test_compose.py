@@ -28,7 +28,7 @@ def settings(service: str, folder: Path) -> Any:
 
 
 def test_there_is_what_a_district_needs() -> None:
-    assert set(SERVICES) == {"mosquitto", "influxdb", "core", "api", "gateway", "sim"}
+    assert set(SERVICES) == {"setup", "mosquitto", "influxdb", "core", "api", "gateway", "sim"}
     assert SERVICES["sim"]["profiles"] == ["sim"]
 
 
@@ -57,6 +57,8 @@ def test_the_gateways_file_and_environment_are_what_it_reads(monkeypatch: pytest
     read = load_gateway(ROOT / "deploy/docker/config/gateway.yaml")
     assert read.broker.host == "mosquitto"
     assert str(read.spool.path) == "/data/spool"
+    assert read.broker.tls is not None and read.broker.port == 8883
+    assert str(read.broker.tls.files(read.gateway)[0]) == "/keys/gateway/gw-compound-1.pem"
     assert any(volume.endswith(":/data") for volume in SERVICES["gateway"]["volumes"])
 
 
@@ -68,7 +70,7 @@ def test_every_command_exists(service: str) -> None:
     assert name in registered
 
 
-@pytest.mark.parametrize("service", [*OURS, "mosquitto"])
+@pytest.mark.parametrize("service", [*OURS, "setup", "mosquitto"])
 def test_our_containers_may_do_as_little_as_possible(service: str) -> None:
     given = SERVICES[service]
     assert given["read_only"] and given["cap_drop"] == ["ALL"]
@@ -77,7 +79,7 @@ def test_our_containers_may_do_as_little_as_possible(service: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_has_a_health_check_and_named_images_have_a_version(service: str) -> None:
-    assert SERVICES[service]["healthcheck"]["test"]
+    assert service == "setup" or SERVICES[service]["healthcheck"]["test"]  # which ends, and must have ended well
     assert re.search(r":\d", SERVICES[service]["image"])
 
 
@@ -91,8 +93,24 @@ def test_health_checks_and_published_ports_are_those_that_are_served(tmp_path: P
     assert f":{read.metrics.port}/health/live" in SERVICES["core"]["healthcheck"]["test"][-1]
     assert f":{read.api.port}/health/live" in SERVICES["api"]["healthcheck"]["test"][-1]
     assert SERVICES["api"]["ports"] == [f"127.0.0.1:{read.api.port}:{read.api.port}"]
-    listener = re.search(r"^listener (\d+)", (ROOT / "deploy/mosquitto/mosquitto.conf").read_text(), re.MULTILINE)
-    assert listener and SERVICES["mosquitto"]["ports"] == [f"127.0.0.1:{listener[1]}:{read.broker.port}"]
+    assert SERVICES["mosquitto"]["ports"] == [f"${{BROKER_ADDRESS:-127.0.0.1}}:{read.broker.port}:{read.broker.port}"]
+    assert SERVICES["mosquitto"]["healthcheck"]["test"][-1] == str(read.broker.port)
+
+
+@pytest.mark.parametrize("service", ["core", "api"])
+def test_the_server_is_not_insecure_and_has_no_key_but_its_own(service: str, tmp_path: Path) -> None:
+    read = settings(service, tmp_path)
+    assert not read.insecure and read.requires_second_factor
+    assert read.broker.tls is not None
+    mounted = {volume.split(":")[1] for volume in SERVICES[service]["volumes"] if volume.endswith(":ro")}
+    assert str(read.broker.tls.ca.parent) in mounted
+    assert str(read.watch.pki) in mounted
+
+
+def test_the_authoritys_key_is_in_no_container_that_stays() -> None:
+    for name, service in SERVICES.items():
+        assert name == "setup" or not any(volume.startswith("authority:") for volume in service.get("volumes", []))
+    assert SERVICES["mosquitto"]["depends_on"]["setup"]["condition"] == "service_completed_successfully"
 
 
 def test_everything_mounted_exists_and_every_volume_and_secret_is_declared() -> None:
@@ -110,6 +128,15 @@ def test_everything_mounted_exists_and_every_volume_and_secret_is_declared() -> 
     assert "/deploy/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
     # Nor in a layer of the build, which copies everything: its cache is kept, and may be pushed.
     assert "deploy/secrets" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_every_volume_that_is_written_begins_as_our_users() -> None:
+    text = (ROOT / "deploy/docker/Dockerfile").read_text()
+    made = re.search(r"install -d -o gatehouse -m 700 (.+)$", text, re.MULTILINE)
+    assert made
+    written = {volume.split(":")[1] for volume in SERVICES["setup"]["volumes"] if not volume.endswith(":ro")}
+    assert written <= set(made[1].split())
+    assert SERVICES["mosquitto"]["user"].split(":")[0] in text  # who reads what was written there
 
 
 def test_the_dockerfile_copies_what_exists_and_does_not_run_as_root() -> None:

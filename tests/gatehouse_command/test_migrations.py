@@ -98,3 +98,11 @@ def test_a_newer_schema_is_refused_with_what_to_do_and_taken_back_by_the_version
 def test_going_back_while_the_database_is_away_says_so() -> None:
     with pytest.raises(Unavailable, match=r"gatehouse:\*\*\*@127\.0\.0\.1"):
         migrate_back("postgresql://gatehouse:S3cret@127.0.0.1:9/gatehouse", newest_schema())
+
+
+def test_a_file_that_is_no_database_is_said_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "gatehouse.db"
+    file.write_text("this is a letter, and a long one at that")
+    with pytest.raises(Unavailable, match=r"gatehouse\.db: file is not a database; gatehouse restore"):
+        migrate(f"sqlite:///{file}")
+    assert file.read_text() == "this is a letter, and a long one at that"

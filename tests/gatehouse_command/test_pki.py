@@ -222,3 +222,13 @@ def test_the_commands_do_it(settings: Settings, tmp_path: Path) -> None:
     assert "restart the broker now" in said
     assert "user gw-west" not in (out / "acl").read_text()
     assert (out / "crl.pem").read_bytes() == (tmp_path / "pki" / "crl.pem").read_bytes()
+
+
+@pytest.mark.parametrize("host", ["", "http://broker.site", "broker.site:8883", "broker site", "经纪.site"])
+def test_what_nobody_could_call_a_broker_by_is_no_certificate(host: str, tmp_path: Path) -> None:
+    settings = load_settings(district.write_district(tmp_path), {})
+    with pytest.raises(BadConfiguration, match="write a name or an address"):
+        make(settings, tmp_path / "pki", [host], SystemClock())
+    assert not (tmp_path / "pki" / "broker.pem").exists()
+    make(settings, tmp_path / "pki", ["broker.site"], SystemClock())
+    assert (tmp_path / "pki" / "broker.pem").exists()

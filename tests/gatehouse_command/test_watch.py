@@ -23,7 +23,7 @@ from gatehouse.settings import Settings, load_settings
 from ingest import events
 from ingest.packets import Message
 from telemetry.batch import ReadingBatch, encode_batch
-from telemetry.clock import ManualClock
+from telemetry.clock import ManualClock, is_synchronised
 from telemetry.database import open_database
 from telemetry.errors import Unavailable
 from telemetry.journal import Kind, Record
@@ -392,7 +392,7 @@ def test_a_clock_that_nobody_sets_is_told_of_where_somebody_should(
 
 
 def test_the_kernel_can_be_asked_whether_its_clock_is_kept_right() -> None:
-    assert faults.is_synchronised() in (True, False, None)
+    assert is_synchronised() in (True, False, None)
 
 
 def test_yesterday_is_told_of_where_too_much_is_missing(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from gateway import timekeeping
 from gateway.timekeeping import EARLIEST_MS, Timekeeper, is_placed
 from telemetry.clock import ManualClock
 
@@ -53,6 +56,70 @@ def test_a_clock_behind_2020_or_behind_what_was_recorded_is_not_trusted(
     wall_ms: int, newest_ms: int, trusted: bool
 ) -> None:
     assert Timekeeper(WallClock(wall_ms), newest_ms).began_trusted is trusted
+
+
+def test_the_time_of_the_last_shutdown_is_not_believed_and_the_core_tells_what_time_it_is() -> None:
+    clock = WallClock(NOW_MS - 30 * DAY_MS)
+    keeper = Timekeeper(clock, NOW_MS - 30 * DAY_MS, lambda wall_ms: False)
+    clock.advance(10)
+    assert not keeper.began_trusted and keeper.now_ms() == 10_000 and keeper.placing_shift_ms is None
+    keeper.heard(NOW_MS)
+    clock.advance(5)
+    assert keeper.now_ms() == NOW_MS + 5_000
+    assert keeper.placing_shift_ms == NOW_MS - 10_000
+
+
+def test_a_clock_with_nothing_behind_it_that_the_core_agrees_with_is_believed_at_once() -> None:
+    clock = WallClock(NOW_MS)
+    keeper = Timekeeper(clock, 0, lambda wall_ms: False)
+    keeper.heard(NOW_MS - 1_000)
+    assert keeper.now_ms() == NOW_MS
+
+
+def test_a_clock_is_believed_when_ntp_has_set_it_and_what_stands_behind_it_is_looked_for_now_and_then() -> None:
+    clock, asked = WallClock(NOW_MS - 30 * DAY_MS), list[int]()
+
+    def backed(wall_ms: int) -> bool:
+        asked.append(wall_ms)
+        return wall_ms >= NOW_MS
+
+    keeper = Timekeeper(clock, NOW_MS - 30 * DAY_MS, backed)
+    for _ in range(100):
+        clock.advance(0.01)
+        keeper.now_ms()
+    assert len(asked) == 1
+    clock.step(30 * DAY_MS)
+    clock.advance(5)
+    assert keeper.now_ms() == NOW_MS + 6_000 and keeper.shift_ms == NOW_MS
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("synchronised", "hardware_ms", "backed"),
+    [
+        (True, [], True),
+        (None, [], True),
+        (False, [], False),
+        (False, [NOW_MS - 59_000], True),
+        (False, [0, NOW_MS], True),
+        (False, [946_684_800_000], False),  # without a battery: 2000-01-01
+    ],
+)
+def test_ntp_or_a_clock_with_a_battery_stands_behind_a_clock(
+    synchronised: bool | None,
+    hardware_ms: list[int],
+    backed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for number, at_ms in enumerate(hardware_ms):
+        (tmp_path / f"rtc{number}").mkdir()
+        (tmp_path / f"rtc{number}" / "since_epoch").write_text(f"{at_ms // 1000}\n")
+    (tmp_path / "rtc9").mkdir()
+    (tmp_path / "rtc9" / "since_epoch").mkdir()  # one that cannot be read
+    monkeypatch.setattr(timekeeping, "_HARDWARE_CLOCKS", tmp_path)
+    monkeypatch.setattr(timekeeping, "is_synchronised", lambda: synchronised)
+    assert timekeeping.is_backed(NOW_MS) is backed
 
 
 def test_a_clock_that_is_set_places_what_was_counted() -> None:

@@ -248,6 +248,26 @@ def test_rollups_that_are_too_large_for_a_request_are_halved(server: Server) -> 
         assert max(server.requests) <= 10
 
 
+@pytest.mark.parametrize(
+    ("body", "is_told", "is_sent_again"),
+    [
+        (said("unprocessable entity", "partial write: points beyond retention policy dropped=3"), False, False),
+        (said("unprocessable entity", 'partial write: field type conflict: input field "power_low"'), True, False),
+        (b"<html>a proxy does not like it</html>", False, True),
+    ],
+    ids=["too old", "of another type", "a proxy"],
+)
+def test_rollups_that_are_refused_are_told_of_unless_they_are_too_old(
+    server: Server, body: bytes, is_told: bool, is_sent_again: bool
+) -> None:
+    server.judge = lambda lines: (422, {}, body)
+    roller = HourRoller(settings(server.port), SERIES)
+    with mock.patch("ingest.history.influx_rollups.events.history_untidy") as told:
+        with pytest.raises(StoreAway) if is_sent_again else contextlib.nullcontext():
+            roller.mark(3_600_000)
+        assert told.called == is_told
+
+
 def test_a_single_line_that_is_too_large_is_refused(server: Server) -> None:
     server.judge = lambda lines: (413, {}, said("request too large", "too large"))
     assert [each.row for each in write(server, readings(2))] == [0, 1]

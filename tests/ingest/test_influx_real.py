@@ -1,5 +1,6 @@
 """The outcomes of `ingest/history/influx.py`, and setting it up, where a real InfluxDB 2 can be brought to them."""
 
+import csv
 import os
 import re
 import signal
@@ -13,6 +14,8 @@ from influxdb_client import InfluxDBClient, Permission, PermissionResource
 from influxdb_client.client.write_api import SYNCHRONOUS
 from pydantic import SecretStr
 
+from gatehouse.bring import bring
+from gatehouse.foreign import Mapping
 from gatehouse.init import init
 from gatehouse.reingest import reingest
 from gatehouse.settings import Settings, load_settings
@@ -32,6 +35,7 @@ from telemetry.series import SeriesRegistry
 from tests import district, servers
 from tests.ingest.rows import Row, batch_of
 from tests.oracles import rollups as oracle
+from tests.payloads import FAMILIES, TEXTS
 
 pytestmark = pytest.mark.integration
 
@@ -284,3 +288,44 @@ def test_a_server_that_hangs_is_waited_for_and_a_replay_doubles_nothing(server: 
     settings = settings.model_copy(update={"timeout_ms": 10_000})
     assert write(settings, one()) == write(settings, one()) == []
     assert stored(settings, 0, T0, T0 + 1) == [1.0]
+
+
+def test_no_payload_reaches_influxdb_as_anything_but_a_refusal(made: InfluxSettings, tmp_path: Path) -> None:
+    """Each text of the corpus as device, metric, value, time and quality of a CSV, and as a line of line protocol."""
+    settings = bucket(made, "besieged")
+    settings = settings.model_copy(update={"rollup_bucket": "besieged"})
+    config = load_settings(district.write_district(tmp_path), {}).model_copy(update={"history": settings})
+    with InfluxDBClient(settings.url, TOKEN, org=settings.org) as client:
+        before = {each.name for each in client.buckets_api().find_buckets_iter()}
+        row = ["level-1", "level", str(T0), "0.5", "good"]
+        file = tmp_path / "texts.csv"
+        with file.open("w", newline="", encoding="utf-8", errors="replace") as opened:
+            sheet = csv.writer(opened)
+            sheet.writerows([["device", "metric", "time", "value", "quality"], row])
+            for text in TEXTS:
+                for column in range(5):
+                    if text.strip() and text != "-0":  # an empty quality is a good one, and that is a number
+                        sheet.writerow([*row[:column], text, *row[column + 1 :]])
+        outcome = bring(config, file, "csv", Mapping(), tmp_path / "texts.refused.csv", SystemClock())
+        with (tmp_path / "texts.refused.csv").open(newline="", encoding="utf-8") as opened:
+            refused = list(csv.DictReader(opened))
+        assert outcome.kept == 1 and outcome.refused == len(refused) > 4 * len(TEXTS)
+        assert not [
+            each for each in refused if each["row"].startswith(tuple("=+-@\t\r")) or each["detail"][:1] in "=+-@"
+        ]
+        lines = tmp_path / "texts.lp"
+        good = f"drain-level,device=level-1 level=0.5 {T0 * 1_000_000}"
+        of_lines = [*FAMILIES["line_protocol"], *FAMILIES["flux"]]
+        texts = [f"drain-level,device={text} level=1 {T0}" for text in of_lines]
+        texts += [f"drain-level,device=level-1 level={text} {T0}" for text in of_lines]
+        texts += [f"drain-level,device=level-1 {text}=1 {T0}" for text in of_lines]
+        lines.write_text("\n".join([good, *of_lines, *texts]), encoding="utf-8")
+        bring(config, lines, "line-protocol", Mapping(), tmp_path / "lines.refused.csv", SystemClock())
+        found = client.query_api().query(
+            'from(bucket: "besieged") |> range(start: 0) |> filter(fn: (r) => not exists r.every)'
+        )
+        held = {
+            (r.get_measurement(), r["device"], r.get_field(), r.get_value()) for table in found for r in table.records
+        }
+        assert held == {("drain-level", "level-1", "level", 0.5)}
+        assert {each.name for each in client.buckets_api().find_buckets_iter()} == before

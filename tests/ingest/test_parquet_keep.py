@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from ingest.history.history import Aggregate, Refused, SeriesPlace
@@ -177,3 +178,28 @@ def test_what_could_not_be_let_go_of_is_said_until_it_could(tmp_path: Path, monk
     store.tidy()
     assert store.days == [7, 8, 9]
     assert store.writer.warning() == ""
+
+
+@pytest.mark.parametrize("is_backwards", [False, True])
+def test_of_rollups_past_the_cursor_those_that_counted_stay_in_whichever_order_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_backwards: bool
+) -> None:
+    store = Store(tmp_path, days=10, keep_raw_days=3)
+    for day in (1, 9):
+        store.keep(day)
+    store.tidy()
+    assert store.days == [9] and store.counts(2) == [24.0]
+    for path in list(tmp_path.glob("rollup=*/kind=*/month=*/*.parquet")):  # as a core that was killed leaves it
+        first, last, _ = path.stem.split("-")
+        table = pq.read_table(path)
+        half = pq.read_table(path, filters=[("time_ms", "<", (DAY + 1) * DAY_MS + 12 * HOUR)])
+        for through, content in ((50, half), (60, table)):
+            pq.write_table(content, path.with_name(f"{first}-{last}-{through:012d}.parquet"))
+        path.unlink()
+    for name in ("glob", "iterdir"):
+        listed = getattr(Path, name)
+        monkeypatch.setattr(
+            Path, name, lambda *asked, listed=listed: iter(sorted(listed(*asked), reverse=is_backwards))
+        )
+    store.reopen()
+    assert store.counts(2) == [24.0]
