@@ -85,9 +85,13 @@ class Core:
     def _on_connect(self, client: Client, *_: object) -> None:
         client.subscribe("gatehouse/v1/+/+/#", qos=1)
 
-    def _on_message(self, client: Client, _: object, message: MQTTMessage) -> None:
+    def _on_message(self, _client: Client, _: object, message: MQTTMessage) -> None:
         if message.topic.endswith("/status"):
-            self.statuses.append(json.loads(message.payload))
+            status = json.loads(message.payload)
+            self.statuses.append(status)
+            # Where nothing stands behind the gateway's clock it learns the time from these.
+            for epoch in status.get("lanes", []) if status["state"] == "online" and self.sends_receipts else []:
+                self._tell(message.topic.split("/")[-2], epoch, self.seen.get(epoch, 0))
         if not message.topic.endswith("/frames"):
             return
         frame = frames.decode(bytes(message.payload))
@@ -103,9 +107,11 @@ class Core:
                 self.readings.append((names[i], frame.time_ms[number], frame.value[number], key))
         self._count += 1
         if self.sends_receipts and self._count % self._lose_every:
-            client.publish(
-                receipt_topic("compound-1", frame.gateway), json.dumps({"epoch": frame.epoch, "seq": last}), qos=1
-            )
+            self._tell(frame.gateway, frame.epoch, last)
+
+    def _tell(self, gateway_id: str, epoch: str, seq: int) -> None:
+        receipt = {"epoch": epoch, "seq": seq, "time_ms": SystemClock().now_ms()}
+        self._client.publish(receipt_topic("compound-1", gateway_id), json.dumps(receipt), qos=1)
 
 
 def configured(folder: Path, broker_port: int, modbus_port: int, push_port: int, **extra: object) -> GatewaySettings:
