@@ -225,8 +225,10 @@ class Uplink:
         now_s = self._clock.monotonic_s()
         lanes = self._spool.streams()
         decisions = []
+        is_in_order = self._ordered_s > float("-inf")
         for lane in lanes:
-            decision = self._window(lane).decide(now_s, lane.last if lane.is_ready else lane.released)
+            is_ready = lane.is_ready and is_in_order
+            decision = self._window(lane).decide(now_s, lane.last if is_ready else lane.released)
             if decision.reason.sends or decision.reason is Reason.STALLED:
                 return lane, decision
             decisions.append(decision)
@@ -310,15 +312,20 @@ class Uplink:
         return msgspec.json.encode({"state": "offline", "epoch": self._spool.epoch, "spooled": self._spool.count})
 
     async def _put_in_order(self) -> None:
-        """Make backlog of what has waited too long; only when the core is heard, else every minute would be a lane."""
+        """Make backlog of what has waited too long; only when the core is heard, else every minute would be a lane.
+
+        Until the time is known nobody can say for how long what an earlier run left has waited: then it is looked at first.
+        """
         now_s = self._clock.monotonic_s()
-        if self._is_core_heard and now_s - self._ordered_s >= _KEEP_EVERY_S:
-            self._ordered_s, self._is_core_heard = now_s, False
-            try:
-                if await self._in_reader(self._spool.go_live_first):
-                    self._events.live_first(self._spool.behind(self._spool.live, 0))
-            except Unavailable as error:
-                self._events.unavailable(_DISK, str(error))
+        is_due = self._is_core_heard and now_s - self._ordered_s >= _KEEP_EVERY_S
+        if not is_due or self._spool.timekeeper.shift_ms is None:
+            return
+        self._ordered_s, self._is_core_heard = now_s, False
+        try:
+            if await self._in_reader(self._spool.go_live_first):
+                self._events.live_first(self._spool.behind(self._spool.live, 0))
+        except Unavailable as error:
+            self._events.unavailable(_DISK, str(error))
 
     async def _keep_spool(self) -> float:
         """Give back to the disk what receipts freed and write down times that have become known, once a second at most.
