@@ -248,3 +248,23 @@ def test_what_a_gateway_without_a_clock_took_is_sent_once_the_core_has_told_the_
     assert [t - times[0] for t in times[:3]] == [0, 10_000, 20_000]
     assert abs(times[2] + round(1000 * (began_s - stamps[2])) - NOW_MS) < 5_000
     assert {f.quality[0] for f in core.frames} == {0}
+
+
+def test_what_an_earlier_run_left_is_backlog_also_where_this_one_does_not_know_the_time_at_first(
+    tmp_path: Path,
+) -> None:
+    clock, core = ManualClock(NOW_MS), Core()
+    spool = Spool(tmp_path, clock)
+    for value in range(3):
+        spool.append(frame(value))
+    spool.close()
+    clock.advance(3600)
+    spool = Spool(tmp_path, clock, is_backed=lambda wall_ms: False)  # neither NTP nor a clock that runs without power
+    assert spool.timekeeper.shift_ms is None
+    core.time_ms = clock.now_ms()
+
+    async def scenario() -> None:
+        await until(lambda: not spool.count and core.values[:3] == [0, 1, 2], "an empty spool")
+
+    check(spool, clock, core, scenario)
+    assert all(f.is_backlog for f in core.frames if len(f))
