@@ -6,9 +6,9 @@ the first seconds in which the cause may still come. Every mask has an owner, a 
 the cause and a time to settle after it. When the last mask of an open alarm ends, people are called for it after all, with
 the true onset; what began and ended behind a mask stays in the record.
 
-A rise in severity above the one that was shelved breaks the shelf, and it stays broken: what is left of a worse alarm is not
-what somebody had put aside. Whoever shelves may do so for eight hours at most, for
-one hour what is critical. Source: reference/alarms.md §3.5, §3.6 (cause_hold), after OPC UA part 9 and ISA-18.2.
+A rise in severity above the one that was shelved breaks the shelf, and it stays broken: what is left of a worse alarm is
+not what somebody had put aside. Whoever shelves may do so for eight hours at most, for one hour what is critical. Source:
+reference/alarms.md §3.5, §3.6 (cause_hold), after OPC UA part 9 and ISA-18.2.
 """
 
 from __future__ import annotations

@@ -1089,8 +1089,9 @@ def _check_sites(settings: Settings, sites: Iterable[str]) -> None:
     """Raises BadConfiguration for one that is misspelt: what is granted there would be granted nowhere."""
     from telemetry.catalogue import Catalogue
 
-    for site in sites:
-        known = [each.id for each in Catalogue.load(settings.catalogue).sites]
+    wanted = list(sites)
+    known = [each.id for each in Catalogue.load(settings.catalogue).sites] if wanted else []
+    for site in wanted:
         if site not in known:
             raise BadConfiguration(f"there is no site '{site}' in the catalogue; there are {', '.join(known)}")
 

@@ -53,9 +53,7 @@ _DRAINED_REMEMBERED = 100
 _NEWEST_EVERY_MS = 60_000
 _THIN_FROM = 14 / 16  # of the budget: a lane is thinned beside the one it replaces
 _DISK_MARGIN_BYTES = 16_000_000  # an eighth of the budget if that is less
-_RESERVE_BYTES = (
-    2_000_000  # beyond budget and margin, for what people decide; a sixteenth of the budget if that is less
-)
+_RESERVE_BYTES = 2_000_000  # beyond both, for what people decide; a sixteenth of the budget if that is less
 _DISK_LOOKED_AT_EVERY_S = 1.0
 _REFUSED_NOTED_EVERY_S = 10.0
 _WORTH_IT = 0.9  # a copy that is hardly smaller is not worth the writing

@@ -225,7 +225,7 @@ class Uplink:
         now_s = self._clock.monotonic_s()
         lanes = self._spool.streams()
         decisions = []
-        is_in_order = self._ordered_s > float("-inf")
+        is_in_order = self._ordered_s > float("-inf")  # looked at over this connection: until then nothing goes out
         for lane in lanes:
             is_ready = lane.is_ready and is_in_order
             decision = self._window(lane).decide(now_s, lane.last if is_ready else lane.released)

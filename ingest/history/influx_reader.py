@@ -146,21 +146,17 @@ class InfluxReader(ReaderOfMany):
         """
         names = [f"{metric}_{field}" for field in fields]
         wanted = f'r._measurement == "{kind}" and r.every == "{width}" and ({_any_of("device", devices)}) and '
-        bucket = self._settings.rollup_bucket
-        if every_ms is None or not _SUMMED_BY.keys() >= set(fields):
-            flux = self._from(bucket, start_ms, end_ms, f"{wanted}({_any_of('_field', names)})")
-        else:
-            by = {
-                how: [n for n, f in zip(names, fields, strict=True) if _SUMMED_BY[f] == how]
-                for how in ("sum", "min", "max")
-            }
-            flux = "\n".join(
-                self._from(bucket, start_ms, end_ms, f"{wanted}({_any_of('_field', of)})", _summed(how, every_ms))
-                + f' |> yield(name: "{how}")'
-                for how, of in by.items()
-                if of
-            )
-        table = self._query(flux)
+        is_summed = every_ms is not None and _SUMMED_BY.keys() >= set(fields)
+        of_result: dict[str, list[str]] = {}
+        for name, field in zip(names, fields, strict=True):
+            of_result.setdefault(_SUMMED_BY[field] if is_summed else "as-kept", []).append(name)
+        flux = []
+        for how, some in of_result.items():
+            summed = f'|> aggregateWindow(every: {every_ms}ms, fn: {how}, createEmpty: false, timeSrc: "_start")'
+            of_these = f"{wanted}({_any_of('_field', some)})"
+            asked = self._from(self._settings.rollup_bucket, start_ms, end_ms, of_these, summed if is_summed else "")
+            flux.append(f'{asked} |> yield(name: "{how}")')
+        table = self._query("\n".join(flux))
         columns: dict[str, Floats] = {}
         series, times = np.empty(0, np.int64), np.empty(0, np.int64)
         if len(table):
@@ -289,10 +285,6 @@ def _any_of(column: str, names: Sequence[str]) -> str:
 def _times(table: pa.Table) -> Times:
     times: Times = table["_time"].cast(pa.int64()).to_numpy() // 1_000_000
     return times
-
-
-def _summed(how: str, every_ms: int) -> str:
-    return f'|> aggregateWindow(every: {every_ms}ms, fn: {how}, createEmpty: false, timeSrc: "_start")'
 
 
 def _instant(time_ms: int) -> str:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 
 
 class Dripping:
@@ -26,6 +27,16 @@ class Dripping:
                     there.sendall(self._drip)
             except OSError:
                 self.left.set()
+
+    def is_left_by(self, work: Callable[[], None]) -> bool:
+        """Whether `work`, which talks to it, ends by itself; within ten seconds, of which it needs less than one."""
+        working = threading.Thread(target=work)
+        working.start()
+        working.join(10)
+        is_over = not working.is_alive()
+        self.stop()
+        working.join()
+        return is_over
 
     def stop(self) -> None:
         self.left.set()

@@ -116,13 +116,7 @@ def test_a_mail_server_that_answers_a_byte_at_a_time_is_left_in_the_end() -> Non
         except Unavailable as error:
             said.append(str(error))
 
-    sending = threading.Thread(target=send)
-    sending.start()
-    sending.join(10)
-    still_sends = sending.is_alive()
-    server.stop()
-    sending.join()
-    assert not still_sends
+    assert server.is_left_by(send)
     assert len(said) == 1
 
 

@@ -213,13 +213,7 @@ def test_a_server_that_answers_a_byte_at_a_time_is_left_in_the_end(
             except httpx.TimeoutException:
                 took.append(None)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    asking.join(10)
-    still_asks = asking.is_alive()
-    server.stop()
-    asking.join()
-    assert not still_asks
+    assert server.is_left_by(ask)
     assert took == [status]
 
 

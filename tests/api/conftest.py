@@ -2,9 +2,11 @@ from collections.abc import Iterator
 from unittest import mock
 
 import pytest
+import sqlalchemy as sa
 from argon2 import PasswordHasher
 
 from api.people import hashing
+from telemetry.database import open_database
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,3 +21,11 @@ def cheap_hashes() -> Iterator[PasswordHasher]:
 def database_kind() -> str:
     """Which database the world of a module stands on. What must hold in both takes the fixture of test_app instead."""
     return "sqlite"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[sa.Engine]:
+    """An empty one with all its tables, of every kind that there is."""
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()

@@ -1,6 +1,5 @@
 """What is kept for long is forgotten by the days of work that have passed, and not for a clock that stands ahead."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,10 @@ from api.drains.cleaning import KEPT_MS, CleaningJobs, State
 from api.reports.made import Reports, Wanted
 from api.reports.period import Kind, Period
 from telemetry.clock import ManualClock
-from telemetry.database import open_database
 
 DAY_S = 86_400
 DAY_MS = DAY_S * 1000
 NOW = 1_795_000_000_000
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[sa.Engine]:
-    engine = open_database(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

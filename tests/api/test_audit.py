@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from api.access import Permission
 from api.audit import Anchor, Audit, audit, heads, row_hash
 from api.drains.cleaning import BEFORE
 from telemetry.clock import ManualClock
-from telemetry.database import open_database
 from telemetry.errors import BadInput
 from tests.api.test_app import World, act
 
@@ -21,13 +19,6 @@ __all__ = ["database_with_users", "world"]
 from tests.api.test_app import database_with_users, world
 
 _TRIGGERS = ("audit_unchanged", "audit_kept", "audit_not_replaced")
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[sa.Engine]:
-    engine = open_database(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -1,21 +1,13 @@
 """Issued bills as they are stored."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 
 from api.dormitories.bill import Bill
 from api.dormitories.bills import AlreadyIssued, Bills, Overtaken
-from telemetry.database import DATABASE_AWAY, open_database
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[sa.Engine]:
-    made = open_database(database_url)
-    yield made
-    made.dispose()
+from telemetry.database import DATABASE_AWAY
 
 
 def bill(month: str) -> Bill:
