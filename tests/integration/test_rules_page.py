@@ -116,3 +116,9 @@ def test_who_may_not_change_rules_reads_them(run: Running, browser: Browser) -> 
         expect(page.get_by_role("button", name="Save")).to_have_count(0)
         expect(page.locator("#rule-deadband")).not_to_be_editable()
         expect(page.locator(".rule-version").first).to_be_visible()
+        show(page, "#page=rules")
+        for name, where in (
+            ("Offline", "all gateways"),
+            ("Heater", "all with Power"),
+        ):  # in words, not by what they are called inside
+            expect(page.locator(".rule-list tr").filter(has_text=name)).to_contain_text(where)

@@ -8,9 +8,10 @@ import type { Named, RuleDocument } from "../api/contract";
 import { fetchRuleDocuments } from "../api/gatehouse";
 import { useAnswer } from "../api/useAnswer";
 import { texts as alarmTexts } from "../alarm-list/texts";
-import { inLanguage, useLanguage } from "../i18n/language";
+import { inLanguage, listed, useLanguage } from "../i18n/language";
 import { useWords } from "../i18n/words";
 import { Failure } from "../parts/Failure";
+import { ONLINE } from "../show/alarmQuantity";
 import { useCatalogue } from "../state/catalogue";
 import { openPage, pageAddress, useRoute } from "../state/route";
 import { useMay } from "../state/session";
@@ -68,6 +69,13 @@ function RuleList({ rules }: { rules: readonly RuleDocument[] }) {
   const classes: Readonly<Record<string, string>> = useWords(alarmTexts).classes;
   const catalogue = useCatalogue();
   const metrics = new Map([...catalogue.kindsById.values()].flatMap((kind) => kind.metrics).map((metric) => [metric.id, metric]));
+  const whereOf = (rule: RuleDocument): string => {
+    const { devices, kinds, metric } = rule as { devices?: string[] | null; kinds?: string[] | null; metric?: string };
+    if (devices) return listed(devices.map((id) => inLanguage(catalogue.devicesById.get(id)?.name, language, id)), language);
+    if (kinds) return listed(kinds.map((id) => inLanguage(catalogue.kindsById.get(id)?.name, language, id)), language);
+    if (metric === ONLINE) return words.gateways;
+    return words.everywhere(inLanguage(metrics.get(String(metric))?.name, language, String(metric)));
+  };
   if (rules.length === 0) return <Empty description={words.none} />;
   return (
     <div className="table-frame">
@@ -87,7 +95,7 @@ function RuleList({ rules }: { rules: readonly RuleDocument[] }) {
                 <div className="soft small">{rule.id} · {String(rule.type)}</div>
               </td>
               <td>{classes[String(rule.class)] ?? String(rule.class)}</td>
-              <td>{whereOf(rule, words.everywhere, (id) => inLanguage(metrics.get(id)?.name, language, id))}</td>
+              <td>{whereOf(rule)}</td>
               <td className="number">{limitsOf(rule)}</td>
               <td className="number">{rule.version}</td>
             </tr>
@@ -96,11 +104,6 @@ function RuleList({ rules }: { rules: readonly RuleDocument[] }) {
       </table>
     </div>
   );
-}
-
-function whereOf(rule: RuleDocument, everywhere: (metric: string) => string, nameOf: (metric: string) => string): string {
-  const names = (rule.devices ?? rule.kinds) as string[] | null | undefined;
-  return names ? names.join(", ") : everywhere(nameOf(String(rule.metric)));
 }
 
 function limitsOf(rule: RuleDocument): string {

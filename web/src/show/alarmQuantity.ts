@@ -4,7 +4,7 @@ import type { Alarm } from "../api/contract";
 import { formatQuantity, prettyUnit } from "./quantity";
 
 /** A gateway's own series, 1 or 0; words say it better. */
-const ONLINE = "online";
+export const ONLINE = "online";
 
 export function alarmQuantity(alarm: Alarm, value: number | null, decimals: number | undefined): string | null {
   if (alarm.metric === ONLINE) return null;
